@@ -1,0 +1,118 @@
+//! The stored form of what no query looks at: protobuf messages of our own, so that fields can be added.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use placet_proto::durabletask::{OrchestrationTraceContext, ParentInstanceInfo, TraceContext};
+
+/// What an instance is beside its columns ([`crate::rows::InstanceRow::body`]).
+#[derive(Clone, PartialEq, prost::Message)]
+#[expect(missing_docs, reason = "the fields are those of `crate::partition::Instance`, documented there")]
+pub struct InstanceBody {
+    #[prost(string, optional, tag = "1")]
+    pub version: Option<String>,
+    #[prost(string, tag = "2")]
+    pub execution_id: String,
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub tags: BTreeMap<String, String>,
+    #[prost(string, optional, tag = "4")]
+    pub custom_status: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    pub parent: Option<ParentInstanceInfo>,
+    #[prost(message, optional, tag = "6")]
+    pub parent_trace: Option<TraceContext>,
+    #[prost(message, optional, tag = "7")]
+    pub turn_trace: Option<OrchestrationTraceContext>,
+    #[prost(uint32, tag = "8")]
+    pub turn: u32,
+    #[prost(uint32, tag = "9")]
+    pub turn_first: u32,
+    #[prost(uint32, tag = "10")]
+    pub events: u32,
+    #[prost(uint64, tag = "11")]
+    pub history_bytes: u64,
+    #[prost(uint64, tag = "12")]
+    pub seq: u64,
+    #[prost(message, repeated, tag = "13")]
+    pub timers: Vec<PendingTimer>,
+    #[prost(message, optional, tag = "14")]
+    pub scheduled_start: Option<prost_types::Timestamp>,
+    #[prost(string, repeated, tag = "15")]
+    pub open_asks: Vec<String>,
+    #[prost(bool, tag = "16")]
+    pub held: bool,
+    #[prost(bool, tag = "17")]
+    pub poisoned: bool,
+    #[prost(bool, tag = "18")]
+    pub suspended: bool,
+}
+
+/// A timer that has not fired.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct PendingTimer {
+    /// Its key within the instance.
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
+    /// The action that created it; absent for the start of an instance that was scheduled for later.
+    #[prost(sint32, optional, tag = "2")]
+    pub timer_id: Option<i32>,
+    /// When it is due, exactly as the worker wrote it: the event repeats it.
+    #[prost(message, optional, tag = "3")]
+    pub fire_at: Option<prost_types::Timestamp>,
+}
+
+/// What kind of message waits in an inbox: what the server itself must know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum MessageKind {
+    /// The start of a generation.
+    Started = 0,
+    /// An external event: kept by continue-as-new.
+    Raised = 1,
+    /// An activity's result: meant for one generation.
+    Result = 2,
+    /// A timer: meant for one generation.
+    Timer = 3,
+    /// A termination.
+    Terminated = 4,
+}
+
+/// A message that waits for a turn ([`crate::rows::InboxRow::data`]).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct InboxMessage {
+    /// What it is.
+    #[prost(enumeration = "MessageKind", tag = "1")]
+    pub kind: i32,
+    /// The encoded `HistoryEvent`, with the time at which the message was recorded.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub event: Bytes,
+    /// The ask that it belongs to.
+    #[prost(string, optional, tag = "3")]
+    pub ask_id: Option<String>,
+}
+
+/// A scheduled activity ([`crate::rows::ActivityRow::data`]).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PendingActivity {
+    /// The action's id, by which the worker knows it.
+    #[prost(sint32, tag = "1")]
+    pub task_id: i32,
+    /// What is to be run.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// Its version, if the action has one.
+    #[prost(string, optional, tag = "3")]
+    pub version: Option<String>,
+    /// Its input.
+    #[prost(string, optional, tag = "4")]
+    pub input: Option<String>,
+    /// Its tags.
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub tags: BTreeMap<String, String>,
+    /// The trace that it belongs to.
+    #[prost(message, optional, tag = "6")]
+    pub trace: Option<TraceContext>,
+    /// It was set aside after too many failed deliveries.
+    #[prost(bool, tag = "7")]
+    pub poisoned: bool,
+}

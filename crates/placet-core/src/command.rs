@@ -1,0 +1,244 @@
+//! What a partition can be told, and what it answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use placet_proto::durabletask::{
+    ActivityResponse, OrchestrationState, OrchestrationStatus, OrchestratorResponse, TraceContext,
+};
+use placet_proto::placet::v1::{AskReply, PublishedRow};
+
+use crate::ids::{CallId, Iid, InstanceId, InstanceKey, Seq, StreamId};
+use crate::rows::{Lookup, TimerRow};
+use crate::token::Token;
+
+/// A command: whom it concerns, what it is, and who waits for the answer.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// The instance.
+    pub target: Lookup,
+    /// What is to be done.
+    pub kind: CommandKind,
+    /// The call that is answered; absent if nobody waits.
+    pub call: Option<CallId>,
+}
+
+/// What is to be done. Each has its file in `commands/`.
+#[derive(Debug, Clone)]
+pub enum CommandKind {
+    /// Create an instance (StartInstance).
+    Start(Box<StartInstance>),
+    /// Deliver an external event (RaiseEvent).
+    RaiseEvent(RaiseEvent),
+    /// Deliver a termination (TerminateInstance).
+    Terminate(Terminate),
+    /// Answer once the instance has started or ended (WaitForInstanceStart, WaitForInstanceCompletion).
+    Wait(WaitFor),
+    /// Deliver a question and answer with what became of it (placet.v1 Ask).
+    Ask(Arc<Ask>),
+    /// A timer of the instance is due.
+    FireTimer(TimerRow),
+    /// A worker finished a turn (CompleteOrchestratorTask).
+    CompleteTurn(Box<CompleteTurn>),
+    /// A worker finished an activity (CompleteActivityTask).
+    CompleteActivity(Box<CompleteActivity>),
+    /// Put what was set aside back to work (placet.v1 RetryPoisoned).
+    RetryPoisoned,
+    /// An item was delivered too often: set it aside.
+    SetAside(Option<Seq>),
+}
+
+/// `CreateInstanceRequest`, as far as it has a meaning here.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields are the message's")]
+pub struct StartInstance {
+    pub name: String,
+    pub version: Option<String>,
+    pub input: Option<String>,
+    pub scheduled_start: Option<prost_types::Timestamp>,
+    /// The statuses that may be replaced; absent: any terminal one. Present and empty: none.
+    pub reuse: Option<Vec<OrchestrationStatus>>,
+    pub execution_id: String,
+    pub tags: std::collections::BTreeMap<String, String>,
+    pub parent_trace: Option<TraceContext>,
+}
+
+/// An external event.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are the message's")]
+pub struct RaiseEvent {
+    pub name: String,
+    pub input: Option<String>,
+    /// Who called, as the edge knows it.
+    pub stamp: Caller,
+}
+
+/// Who called, by what proof; stamped on events, never read from their payload.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The principal, empty if unknown.
+    pub principal: String,
+    /// "none" if nothing was proved.
+    pub proof: String,
+}
+
+/// A termination.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are the message's")]
+pub struct Terminate {
+    pub output: Option<String>,
+    pub recurse: bool,
+}
+
+/// What a waiter waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitFor {
+    /// The first committed turn, or the end.
+    Start,
+    /// The end.
+    Completion,
+}
+
+/// A question to an orchestration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// Who asks again with the same id is told the same; the event is delivered once.
+    pub ask_id: Arc<str>,
+    /// The external event that carries it.
+    pub event_name: String,
+    /// The event's input.
+    pub payload: Option<String>,
+    /// How long the caller waits.
+    pub wait: Duration,
+    /// Who asks.
+    pub stamp: Caller,
+}
+
+/// A finished turn.
+#[derive(Debug, Clone)]
+pub struct CompleteTurn {
+    /// Of which delivery.
+    pub token: Token,
+    /// The stream that brought it, if it was a stream, and keeps its state.
+    pub sticky: Option<StreamId>,
+    /// The worker's answer.
+    pub response: OrchestratorResponse,
+    /// Rows to be written with the turn.
+    pub publish: Vec<PublishedRow>,
+    /// What became of the asks that the code took in this turn; absent if the worker does not know of asks.
+    pub replies: Option<Vec<AskReply>>,
+}
+
+/// A finished activity.
+#[derive(Debug, Clone)]
+pub struct CompleteActivity {
+    /// Of which scheduling.
+    pub seq: Seq,
+    /// The digest of the execution that scheduled it ([`Token::Activity`]).
+    pub execution: u32,
+    /// The worker's answer.
+    pub response: ActivityResponse,
+}
+
+/// An instance as its caller is told of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstanceView {
+    /// The store's key, for reading what is not filled in.
+    pub iid: Iid,
+    /// The protocol's state. `input` is filled in only if `input_known`, `output` and `failure_details` only
+    /// if `output_known`: otherwise they stand in the history.
+    pub state: OrchestrationState,
+    /// Whether `state.input` is what the instance was started with.
+    pub input_known: bool,
+    /// Whether `state.output` and `state.failure_details` are what it ended with.
+    pub output_known: bool,
+}
+
+/// What a call is answered once everything it tells of is durable.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// It was done.
+    Done,
+    /// The instance was created.
+    Started(InstanceId),
+    /// What the waiter waited for; absent: there is no such instance.
+    Instance(Option<Box<InstanceView>>),
+    /// What became of the ask.
+    Asked(Asked),
+    /// The completion changed nothing: it was out of date.
+    Stale,
+    /// This many items were put back to work.
+    Retried(u32),
+}
+
+/// What became of an ask.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asked {
+    /// The orchestration replied.
+    Reply(Arc<str>),
+    /// It took the event without a reply: the state after that turn.
+    State(Box<InstanceView>),
+    /// It ended without taking the event.
+    Ended(Box<InstanceView>),
+    /// The event is recorded, and not yet taken.
+    Recorded,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// There is no such instance.
+    #[error("there is no instance {0}")]
+    NotFound(InstanceKey),
+    /// The id is taken.
+    #[error("instance {key} exists already, with status {status}")]
+    AlreadyExists {
+        /// The instance.
+        key: InstanceKey,
+        /// Its status.
+        status: &'static str,
+    },
+    /// The call is wrong in itself.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// The call does not fit the instance's state.
+    #[error("{0}")]
+    FailedPrecondition(String),
+    /// Too much is waiting, or the disk is full: nothing was done.
+    #[error("{what}; try again in {} ms", retry_after.as_millis())]
+    Exhausted {
+        /// Of what there is not enough.
+        what: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A commit failed after the call was taken: it may or may not have been done. Asking again is safe.
+    #[error("the commit failed; whether the call was carried out is unknown")]
+    Unknown,
+    /// The row that the call concerns cannot be read.
+    #[error("the store did not answer: {0}")]
+    Unreadable(String),
+    /// What was asked for does not exist yet.
+    #[error("{0} is not implemented yet")]
+    Unimplemented(&'static str),
+}
+
+/// The protocol's name of a status, as people write it.
+pub fn status_name(status: OrchestrationStatus) -> &'static str {
+    status.as_str_name().trim_start_matches("ORCHESTRATION_STATUS_")
+}
+
+/// Whether an instance with this status has ended.
+pub fn is_terminal(status: OrchestrationStatus) -> bool {
+    match status {
+        OrchestrationStatus::Completed
+        | OrchestrationStatus::Failed
+        | OrchestrationStatus::Canceled
+        | OrchestrationStatus::Terminated => true,
+        OrchestrationStatus::Running
+        | OrchestrationStatus::ContinuedAsNew
+        | OrchestrationStatus::Pending
+        | OrchestrationStatus::Suspended => false,
+    }
+}

@@ -1,0 +1,377 @@
+//! CompleteOrchestratorTask: a turn's result becomes history, in one piece: its events, the confirmations of
+//! its actions, and all that the actions ask for (PROTOCOL.md §6).
+
+use bytes::{Bytes, BytesMut};
+use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
+use placet_proto::durabletask::{
+    CompleteOrchestrationAction, ExecutionCompletedEvent, OrchestrationStatus, OrchestratorAction, ScheduleTaskAction,
+    TaskFailureDetails, TaskScheduledEvent, TimerCreatedEvent, history_event::EventType,
+};
+use prost::Message as _;
+
+use crate::body::PendingActivity;
+use crate::command::{CompleteTurn, Refusal, Reply};
+use crate::dispatch::{ItemId, RESERVED_PREFIX};
+use crate::ids::{CallId, Iid};
+use crate::limits;
+use crate::outcome::{Effect, Outcome};
+use crate::partition::{Activity, Ended, Instance, Known, Partition};
+use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
+use crate::time::{Now, Timestamp};
+use crate::wire;
+
+/// How an instance ends.
+#[derive(Debug)]
+pub(crate) struct End {
+    /// The action's id; -1 if the server ends it.
+    pub(crate) id: i32,
+    pub(crate) status: OrchestrationStatus,
+    pub(crate) output: Option<String>,
+    pub(crate) failure: Option<TaskFailureDetails>,
+}
+
+/// What a turn leads to.
+enum Next {
+    Waits,
+    Ends(End),
+    ContinuesAsNew(CompleteOrchestrationAction),
+}
+
+/// A turn's actions, sorted by what they need.
+struct Plan {
+    next: Next,
+    activities: Vec<PendingActivity>,
+    timers: Vec<(i32, prost_types::Timestamp)>,
+    /// The confirmations, as a run.
+    confirmations: BytesMut,
+}
+
+impl Partition {
+    pub(crate) fn complete_turn(
+        &mut self,
+        now: Now,
+        iid: Iid,
+        completion: CompleteTurn,
+        call: Option<CallId>,
+        outcome: &mut Outcome,
+    ) {
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        if instance.out.as_ref().is_none_or(|out| out.token != completion.token) {
+            outcome.reply(call, Ok(Reply::Stale));
+            return;
+        }
+        if completion.response.requires_history && completion.response.actions.is_empty() {
+            outcome.resend = Some(iid);
+            outcome.reply(call, Ok(Reply::Done));
+            return;
+        }
+        if let Err(refusal) = check_published(instance, &completion) {
+            outcome.given_back = Some(ItemId::Turn(self.id, iid));
+            outcome.reply(call, Err(refusal));
+            return;
+        }
+        self.record(now, iid, completion, outcome);
+        outcome.done.push(ItemId::Turn(self.id, iid));
+        outcome.reply(call, Ok(Reply::Done));
+        self.conclude(iid, outcome);
+    }
+
+    fn record(&mut self, now: Now, iid: Iid, completion: CompleteTurn, outcome: &mut Outcome) {
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        let out = instance.out.take().expect("its token was checked");
+        let at = instance.record_time(now);
+        instance.last_turn_took = now.mono.since(out.began);
+        instance.body.custom_status = completion.response.custom_status;
+        instance.body.turn_trace = completion.response.orchestration_trace_context;
+        let plan = plan(at, completion.response.actions);
+
+        let messages = processed(out.messages, completion.response.num_events_processed);
+        let mut run = BytesMut::with_capacity(out.events.len() + plan.confirmations.len());
+        for event in wire::Events(&out.events).take(messages + 1) {
+            wire::push_event(&mut run, wire::PAST_EVENTS, event);
+        }
+        run.extend_from_slice(&plan.confirmations);
+
+        publish(instance, completion.publish, outcome);
+        let knows_asks = completion.replies.is_some();
+        let taken = self.consume(iid, messages, completion.replies.as_deref(), outcome);
+        match plan.next {
+            Next::Waits => {
+                let instance = self.instances.get_mut(&iid).expect("it is in memory");
+                instance.status = OrchestrationStatus::Running;
+                instance.sticky = completion.sticky;
+                instance.touch(at);
+                self.pend(iid, plan.activities, plan.timers, outcome);
+                self.record_turn(iid, run.freeze(), outcome);
+            }
+            Next::Ends(end) => {
+                self.end(iid, at, end, &mut run, outcome);
+                self.pend(iid, plan.activities, Vec::new(), outcome);
+                self.record_turn(iid, run.freeze(), outcome);
+            }
+            Next::ContinuesAsNew(action) => self.continue_as_new(now, iid, action, outcome),
+        }
+        self.settle_asks(iid, completion.replies.unwrap_or_default(), taken, knows_asks, outcome);
+        self.wake_waiters(iid, outcome);
+    }
+
+    /// Tells those who asked what became of it.
+    fn settle_asks(
+        &mut self,
+        iid: Iid,
+        replies: Vec<placet_proto::placet::v1::AskReply>,
+        taken: Vec<String>,
+        knows_asks: bool,
+        outcome: &mut Outcome,
+    ) {
+        self.answer_asks(iid, replies, outcome);
+        if !knows_asks {
+            for ask_id in taken {
+                // Carried over into the next generation, it goes on waiting.
+                let instance = self.instances.get(&iid).expect("it is in memory");
+                let carried = instance.inbox.iter().any(|m| m.message.ask_id.as_deref() == Some(&*ask_id));
+                if !carried {
+                    self.answer_ask(iid, &ask_id, None, outcome);
+                }
+            }
+        }
+        if self.instances.get(&iid).is_some_and(Instance::is_terminal) {
+            self.end_asks(iid, outcome);
+        }
+    }
+
+    /// Takes the first messages out of the inbox; tells the asks among them. Where the worker knows of asks,
+    /// those that its code did not take yet stay open.
+    pub(crate) fn consume(
+        &mut self,
+        iid: Iid,
+        messages: usize,
+        replies: Option<&[placet_proto::placet::v1::AskReply]>,
+        outcome: &mut Outcome,
+    ) -> Vec<String> {
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        let mut taken = Vec::new();
+        for entry in instance.inbox.drain(..messages) {
+            outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
+            taken.extend(entry.message.ask_id);
+        }
+        if let Some(replies) = replies {
+            let answered = |ask_id: &String| replies.iter().any(|reply| reply.ask_id == *ask_id);
+            let open = taken.iter().filter(|ask_id| !answered(ask_id)).cloned();
+            instance.body.open_asks.extend(open);
+        }
+        taken
+    }
+
+    /// Makes the activities and timers that a turn asked for.
+    fn pend(
+        &mut self,
+        iid: Iid,
+        activities: Vec<PendingActivity>,
+        timers: Vec<(i32, prost_types::Timestamp)>,
+        outcome: &mut Outcome,
+    ) {
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        for pending in activities {
+            let seq = instance.next_seq();
+            let data = pending.encode_to_vec().into();
+            outcome.writes.push(Write::PutActivity(ActivityRow { iid, seq, data }));
+            outcome.effects.push(Effect::Activity(instance.activity_spec(self.id, seq, &pending)));
+            instance.activities.insert(seq, Activity { pending });
+        }
+        for (timer_id, fire_at) in timers {
+            instance.add_timer(self.id, Some(timer_id), fire_at, outcome);
+        }
+    }
+
+    /// Ends an instance: what it waited for is dropped, and the completion is its last event.
+    pub(crate) fn end(&mut self, iid: Iid, at: Timestamp, end: End, run: &mut BytesMut, outcome: &mut Outcome) {
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        let completed = ExecutionCompletedEvent {
+            orchestration_status: end.status.into(),
+            result: end.output.clone(),
+            failure_details: end.failure.clone(),
+        };
+        let event = wire::event(end.id, at, EventType::ExecutionCompleted(completed));
+        wire::push_event(run, wire::PAST_EVENTS, &event);
+        instance.status = end.status;
+        instance.completed_at = Some(at);
+        instance.output = Known::Is(Ended { output: end.output, failure: end.failure });
+        instance.sticky = None;
+        instance.touch(at);
+        instance.drop_pending(self.id, outcome);
+        instance.body.open_asks.clear();
+        for entry in instance.inbox.drain(..) {
+            outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
+        }
+    }
+
+    /// Appends a turn's events to the history, and keeps them at hand for a worker that replays.
+    pub(crate) fn record_turn(&mut self, iid: Iid, run: Bytes, outcome: &mut Outcome) {
+        let room = limits::HISTORY_CACHE_BYTES / crate::ids::PARTITIONS;
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        let count = u32::try_from(wire::Events(&run).count()).expect("a turn's events are counted in thousands");
+        outcome.writes.push(Write::AppendHistory(HistoryRow {
+            iid,
+            turn: instance.turn(),
+            count,
+            events: run.clone(),
+        }));
+        instance.body.turn += 1;
+        instance.body.events += count;
+        instance.body.history_bytes += run.len() as u64;
+        let keep = instance.sticky.is_none()
+            && !instance.is_terminal()
+            && instance.body.history_bytes <= limits::HISTORY_CACHE_INSTANCE_BYTES as u64
+            && self.history_cached + run.len() <= room;
+        if !keep {
+            self.history_cached -= instance.history_bytes();
+            instance.history = None;
+        } else if let Some(runs) = &mut instance.history {
+            self.history_cached += run.len();
+            runs.push(run);
+        }
+    }
+}
+
+/// Which of the messages the worker processed: all, unless it says that it stopped before the end
+/// (PROTOCOL.md §6.8). The first event, `orchestratorStarted`, is no message.
+fn processed(messages: usize, events_processed: Option<i32>) -> usize {
+    match events_processed.and_then(|count| usize::try_from(count).ok()) {
+        Some(count) if count > 0 => (count - 1).min(messages),
+        _ => messages,
+    }
+}
+
+/// Sorts a turn's actions and writes their confirmations, in their order.
+fn plan(at: Timestamp, actions: Vec<OrchestratorAction>) -> Plan {
+    let mut plan =
+        Plan { next: Next::Waits, activities: Vec::new(), timers: Vec::new(), confirmations: BytesMut::new() };
+    if let Some(unsupported) = actions.iter().find_map(unsupported) {
+        plan.next = Next::Ends(not_implemented(unsupported));
+        return plan;
+    }
+    for action in actions {
+        let id = action.id;
+        match action.orchestrator_action_type {
+            Some(Action::ScheduleTask(task)) => {
+                plan.confirm(id, at, EventType::TaskScheduled(task_scheduled(&task)));
+                plan.activities.push(pending_activity(id, task));
+            }
+            Some(Action::CreateTimer(timer)) => {
+                plan.confirm(id, at, EventType::TimerCreated(TimerCreatedEvent { fire_at: timer.fire_at }));
+                plan.timers.push((id, timer.fire_at.unwrap_or_default()));
+            }
+            Some(Action::CompleteOrchestration(complete)) => plan.next = next(id, complete),
+            None => {}
+            Some(
+                Action::CreateSubOrchestration(_)
+                | Action::SendEvent(_)
+                | Action::TerminateOrchestration(_)
+                | Action::SendEntityMessage(_)
+                | Action::RewindOrchestration(_),
+            ) => unreachable!("refused above"),
+        }
+    }
+    plan
+}
+
+impl Plan {
+    fn confirm(&mut self, id: i32, at: Timestamp, event: EventType) {
+        wire::push_event(&mut self.confirmations, wire::PAST_EVENTS, &wire::event(id, at, event));
+    }
+}
+
+fn next(id: i32, complete: CompleteOrchestrationAction) -> Next {
+    match complete.orchestration_status() {
+        OrchestrationStatus::ContinuedAsNew => Next::ContinuesAsNew(complete),
+        status @ (OrchestrationStatus::Completed
+        | OrchestrationStatus::Failed
+        | OrchestrationStatus::Canceled
+        | OrchestrationStatus::Terminated) => {
+            Next::Ends(End { id, status, output: complete.result, failure: complete.failure_details })
+        }
+        // A completion that is none: what the worker meant cannot be told, so nothing is lost by saying so.
+        OrchestrationStatus::Running | OrchestrationStatus::Pending | OrchestrationStatus::Suspended => {
+            let failure = failure("InvalidCompletion", "the worker completed it with a status that is no end");
+            Next::Ends(End { id, status: OrchestrationStatus::Failed, output: None, failure: Some(failure) })
+        }
+    }
+}
+
+fn task_scheduled(task: &ScheduleTaskAction) -> TaskScheduledEvent {
+    TaskScheduledEvent {
+        name: task.name.clone(),
+        version: task.version.clone(),
+        input: task.input.clone(),
+        parent_trace_context: task.parent_trace_context.clone(),
+        tags: task.tags.clone(),
+    }
+}
+
+fn pending_activity(id: i32, task: ScheduleTaskAction) -> PendingActivity {
+    PendingActivity {
+        task_id: id,
+        name: task.name,
+        version: task.version,
+        input: task.input,
+        tags: task.tags,
+        trace: task.parent_trace_context,
+        poisoned: false,
+    }
+}
+
+/// What an action that the server cannot carry out yet is called.
+fn unsupported(action: &OrchestratorAction) -> Option<&'static str> {
+    match action.orchestrator_action_type.as_ref()? {
+        Action::CreateSubOrchestration(_) => Some("sub-orchestrations are"),
+        Action::SendEvent(_) => Some("events between orchestrations are"),
+        Action::TerminateOrchestration(_) => Some("terminating one orchestration from another is"),
+        Action::SendEntityMessage(_) => Some("entities are"),
+        Action::RewindOrchestration(_) => Some("rewind is"),
+        Action::ScheduleTask(_) | Action::CreateTimer(_) | Action::CompleteOrchestration(_) => None,
+    }
+}
+
+fn not_implemented(what: &str) -> End {
+    let failure = failure("NotImplemented", &format!("{what} not implemented by this server yet"));
+    End { id: -1, status: OrchestrationStatus::Failed, output: None, failure: Some(failure) }
+}
+
+fn failure(error_type: &str, message: &str) -> TaskFailureDetails {
+    TaskFailureDetails {
+        error_type: error_type.to_owned(),
+        error_message: message.to_owned(),
+        is_non_retriable: true,
+        ..TaskFailureDetails::default()
+    }
+}
+
+/// Only the built-in orchestrations publish, and not without measure (DESIGN.md §6, "Publishing").
+fn check_published(instance: &Instance, completion: &CompleteTurn) -> Result<(), Refusal> {
+    if completion.publish.is_empty() {
+        return Ok(());
+    }
+    if !instance.name.starts_with(RESERVED_PREFIX) {
+        let what = format!("publish: only orchestrations named {RESERVED_PREFIX}* may publish rows");
+        return Err(Refusal::InvalidArgument(what));
+    }
+    let first = instance.body.events == 0;
+    let most = if first { limits::PUBLISHED_BYTES_FIRST_MAX } else { limits::PUBLISHED_BYTES_MAX };
+    let bytes: usize = completion.publish.iter().map(|row| row.key.len() + row.body.as_ref().map_or(0, Bytes::len)).sum();
+    if bytes > most {
+        return Err(Refusal::InvalidArgument(format!("publish: {bytes} bytes, {most} at most in this turn")));
+    }
+    Ok(())
+}
+
+fn publish(instance: &Instance, rows: Vec<placet_proto::placet::v1::PublishedRow>, outcome: &mut Outcome) {
+    outcome.writes.extend(rows.into_iter().map(|row| {
+        Write::Publish(PublishedRow {
+            hub: instance.key.hub.clone(),
+            kind: row.kind.into(),
+            key: row.key.into(),
+            body: row.body,
+        })
+    }));
+}

@@ -1,0 +1,113 @@
+//! Continue-as-new: the same instance begins again with a new input, a new execution id and an empty history
+//! (PROTOCOL.md §6.7). Events that the old generation did not consume go over, in order.
+
+use placet_proto::durabletask::{
+    CompleteOrchestrationAction, EventRaisedEvent, ExecutionStartedEvent, HistoryEvent, OrchestrationStatus,
+    history_event::EventType,
+};
+use placet_proto::placet::v1::Stamp;
+use prost::Message as _;
+
+use crate::body::MessageKind;
+use crate::ids::{Iid, Turn};
+use crate::outcome::Outcome;
+use crate::partition::{Instance, Known, Message, Partition};
+use crate::rows::Write;
+use crate::time::{Now, Timestamp};
+use crate::wire;
+
+impl Partition {
+    /// The turn itself leaves no history: it ends the generation that it belongs to.
+    pub(crate) fn continue_as_new(
+        &mut self,
+        now: Now,
+        iid: Iid,
+        action: CompleteOrchestrationAction,
+        outcome: &mut Outcome,
+    ) {
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        let at = instance.record_time(now);
+        instance.drop_pending(self.id, outcome);
+        if instance.body.turn > instance.body.turn_first {
+            outcome.writes.push(Write::DropHistory(iid, Turn(instance.body.turn)));
+        }
+        self.history_cached -= instance.history_bytes();
+        instance.history = Some(Vec::new());
+        instance.body.turn += 1;
+        instance.body.turn_first = instance.body.turn;
+        instance.body.events = 0;
+        instance.body.history_bytes = 0;
+        instance.body.turn_trace = None;
+        instance.body.execution_id = next_execution_id(instance);
+        if action.new_version.is_some() {
+            instance.body.version = action.new_version;
+        }
+        instance.status = OrchestrationStatus::Running;
+        instance.sticky = None;
+        instance.touch(at);
+
+        let arrived_meanwhile = instance.take_kept_messages(outcome);
+        instance.receive_started(at, action.result, outcome);
+        for event in action.carryover_events {
+            instance.receive_carried(at, event, outcome);
+        }
+        for Message { message, .. } in arrived_meanwhile {
+            let kind = message.kind();
+            instance.receive(kind, message.event, message.ask_id.as_deref(), outcome);
+        }
+    }
+}
+
+impl Instance {
+    /// Empties the inbox of what no worker has seen yet: external events and terminations are kept for the
+    /// next generation, results and timers were meant for the last one.
+    fn take_kept_messages(&mut self, outcome: &mut Outcome) -> Vec<Message> {
+        let mut kept = Vec::new();
+        for entry in self.inbox.drain(..) {
+            outcome.writes.push(Write::DeleteInbox(self.iid, entry.seq));
+            if matches!(entry.message.kind(), MessageKind::Raised | MessageKind::Terminated) {
+                kept.push(entry);
+            }
+        }
+        kept
+    }
+
+    fn receive_started(&mut self, at: Timestamp, input: Option<String>, outcome: &mut Outcome) {
+        self.input = Known::Is(input.clone());
+        let event = EventType::ExecutionStarted(ExecutionStartedEvent {
+            name: (*self.name).to_owned(),
+            version: self.body.version.clone(),
+            input,
+            orchestration_instance: Some(self.orchestration_instance()),
+            parent_instance: self.body.parent.clone(),
+            parent_trace_context: self.body.parent_trace.clone(),
+            tags: self.body.tags.clone(),
+            ..ExecutionStartedEvent::default()
+        });
+        self.receive(MessageKind::Started, wire::event(-1, at, event), None, outcome);
+    }
+
+    /// An event that the old generation had received and not consumed: with its own time and stamp.
+    fn receive_carried(&mut self, at: Timestamp, event: HistoryEvent, outcome: &mut Outcome) {
+        let Some(EventType::EventRaised(raised)) = event.event_type else { return };
+        let ask_id = ask_of(&raised);
+        if let Some(ask_id) = &ask_id {
+            self.body.open_asks.retain(|open| open != ask_id);
+        }
+        let recorded = event.timestamp.as_ref().map_or(at, Timestamp::from_proto);
+        let event = wire::event(-1, recorded, EventType::EventRaised(raised));
+        self.receive(MessageKind::Raised, event, ask_id.as_deref(), outcome);
+    }
+}
+
+fn ask_of(raised: &EventRaisedEvent) -> Option<String> {
+    let stamp = Stamp::decode(raised.stamp.clone()).ok()?;
+    (!stamp.ask_id.is_empty()).then_some(stamp.ask_id)
+}
+
+/// A new execution id, 32 hex digits like every other, which follows from the old one: the core has no chance
+/// of its own.
+fn next_execution_id(instance: &Instance) -> String {
+    let seed = format!("{}/{}/{}", instance.body.execution_id, instance.iid, instance.body.turn);
+    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(seed.as_bytes()))
+}

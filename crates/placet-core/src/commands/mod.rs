@@ -1,0 +1,14 @@
+//! What each command means: one file for each, named alike.
+
+mod ask;
+mod complete_activity;
+mod complete_turn;
+mod continue_as_new;
+mod fire_timer;
+mod poison;
+mod raise_event;
+mod start;
+mod terminate;
+mod wait;
+
+pub(crate) use start::check_start;

@@ -1,0 +1,55 @@
+//! RaiseEvent: an external event goes into the inbox, whatever its name. Matching names, and keeping early
+//! events, is the worker's job (PROTOCOL.md §4).
+
+use placet_proto::durabletask::{EventRaisedEvent, history_event::EventType};
+use placet_proto::placet::v1::Stamp;
+use prost::Message as _;
+
+use crate::body::MessageKind;
+use crate::command::{Caller, RaiseEvent, Reply};
+use crate::ids::{CallId, Iid};
+use crate::outcome::Outcome;
+use crate::partition::{Instance, Partition};
+use crate::time::Now;
+use crate::wire;
+
+impl Partition {
+    pub(crate) fn raise_event(
+        &mut self,
+        now: Now,
+        iid: Iid,
+        event: RaiseEvent,
+        call: Option<CallId>,
+        outcome: &mut Outcome,
+    ) {
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        if !instance.is_terminal() {
+            instance.receive_event(now, event.name, event.input, event.stamp, None, outcome);
+        }
+        outcome.reply(call, Ok(Reply::Done));
+        self.conclude(iid, outcome);
+    }
+}
+
+impl Instance {
+    /// Puts an external event into the inbox, stamped with the time and the caller.
+    pub(crate) fn receive_event(
+        &mut self,
+        now: Now,
+        name: String,
+        input: Option<String>,
+        caller: Caller,
+        ask_id: Option<&str>,
+        outcome: &mut Outcome,
+    ) {
+        let at = self.record_time(now);
+        let stamp = Stamp {
+            ask_id: ask_id.unwrap_or_default().to_owned(),
+            principal: caller.principal,
+            proof: caller.proof,
+        };
+        let event = EventRaisedEvent { name, input, stamp: stamp.encode_to_vec().into() };
+        let event = wire::event(-1, at, EventType::EventRaised(event));
+        self.receive(MessageKind::Raised, event, ask_id, outcome);
+    }
+}

@@ -1,0 +1,152 @@
+//! StartInstance: a new instance, or a new life of an id (PROTOCOL.md §4).
+
+use placet_proto::durabletask::{
+    ExecutionStartedEvent, OrchestrationInstance, OrchestrationStatus, history_event::EventType,
+};
+
+use crate::body::{InstanceBody, MessageKind};
+use crate::command::{Asked, Refusal, Reply, StartInstance, is_terminal, status_name};
+use crate::dispatch::RESERVED_PREFIX;
+use crate::ids::{CallId, Iid, InstanceKey};
+use crate::limits;
+use crate::outcome::Outcome;
+use crate::partition::{Instance, Known, Partition};
+use crate::rows::Write;
+use crate::time::{Now, Timestamp};
+use crate::wire;
+
+/// What can be said against a start before anything is known of the instance.
+///
+/// # Errors
+/// [`Refusal::InvalidArgument`], naming the field.
+pub(crate) fn check_start(key: &InstanceKey, start: &StartInstance) -> Result<(), Refusal> {
+    let id = key.id.as_str();
+    let refuse = |what: String| Err(Refusal::InvalidArgument(what));
+    if start.name.is_empty() {
+        return refuse("name: must not be empty".into());
+    }
+    if id.chars().count() > limits::INSTANCE_ID_CHARS_MAX {
+        return refuse(format!("instanceId: longer than {} characters", limits::INSTANCE_ID_CHARS_MAX));
+    }
+    if id.starts_with('@') {
+        return refuse("instanceId: ids that begin with '@' are entities'".into());
+    }
+    if id.chars().any(char::is_control) {
+        return refuse("instanceId: must not contain control characters".into());
+    }
+    let reuse = start.reuse.as_deref().unwrap_or_default();
+    let live = [OrchestrationStatus::Running, OrchestrationStatus::Pending, OrchestrationStatus::Suspended];
+    if reuse.iter().any(|status| live.contains(status)) && !reuse.contains(&OrchestrationStatus::Terminated) {
+        return refuse(
+            "Invalid reusable statuses: cannot exclude 'Terminated' while also allowing reuse of running instances"
+                .into(),
+        );
+    }
+    Ok(())
+}
+
+impl Partition {
+    pub(crate) fn create(
+        &mut self,
+        now: Now,
+        key: InstanceKey,
+        start: StartInstance,
+        call: Option<CallId>,
+        outcome: &mut Outcome,
+    ) {
+        let iid = outcome.new_iid();
+        let id = key.id.clone();
+        let instance = new_instance(self.id, now, iid, &key, start, outcome);
+        self.keys.insert(key, iid);
+        self.instances.insert(iid, instance);
+        outcome.reply(call, Ok(Reply::Started(id)));
+        self.conclude(iid, outcome);
+    }
+
+    /// A start whose id is taken: refused, or a new life for the id.
+    pub(crate) fn start_over(
+        &mut self,
+        now: Now,
+        iid: Iid,
+        start: StartInstance,
+        call: Option<CallId>,
+        outcome: &mut Outcome,
+    ) {
+        let instance = self.instances.get(&iid).expect("it is in memory");
+        if let Err(refusal) = check_reuse(instance, &start) {
+            outcome.reply(call, Err(refusal));
+            return;
+        }
+        let key = instance.key.clone();
+        self.delete_instance(iid, outcome);
+        self.create(now, key, start, call, outcome);
+    }
+
+    /// Deletes an instance with all that it has. Those who asked it are told how it stood.
+    pub(crate) fn delete_instance(&mut self, iid: Iid, outcome: &mut Outcome) {
+        let Some(mut instance) = self.forget(iid) else { return };
+        instance.drop_pending(self.id, outcome);
+        outcome.writes.push(Write::DeleteInstance(iid));
+        for waiter in self.ask_waiters.remove(&iid).unwrap_or_default() {
+            outcome.reply(Some(waiter.call), Ok(Reply::Asked(Asked::Ended(instance.view()))));
+        }
+    }
+}
+
+/// Whether the policy allows this life to end for another (the table in PROTOCOL.md §4).
+fn check_reuse(instance: &Instance, start: &StartInstance) -> Result<(), Refusal> {
+    let replaceable = match &start.reuse {
+        None => is_terminal(instance.status),
+        Some(statuses) => statuses.contains(&instance.status),
+    };
+    if !replaceable {
+        return Err(Refusal::AlreadyExists { key: instance.key.clone(), status: status_name(instance.status) });
+    }
+    if instance.name.starts_with(RESERVED_PREFIX) {
+        // Its outcome would be told twice: once as it was, once as it became (DESIGN.md §6).
+        let what = format!("instance {} is an approval request, which is not started over", instance.key);
+        return Err(Refusal::FailedPrecondition(what));
+    }
+    Ok(())
+}
+
+fn new_instance(
+    partition: crate::ids::PartitionId,
+    now: Now,
+    iid: Iid,
+    key: &InstanceKey,
+    start: StartInstance,
+    outcome: &mut Outcome,
+) -> Instance {
+    let body = InstanceBody {
+        version: start.version.clone(),
+        execution_id: start.execution_id.clone(),
+        tags: start.tags.clone(),
+        parent_trace: start.parent_trace.clone(),
+        // JS always sends a time, 1970 when none was asked for: what is not in the future is now (rule 4).
+        scheduled_start: start.scheduled_start.filter(|at| Timestamp::from_proto(at) > now.wall),
+        ..InstanceBody::default()
+    };
+    let mut instance = Instance::new(iid, key.clone(), &start.name, now.wall, body);
+    if let Some(at) = instance.body.scheduled_start {
+        instance.body.held = true;
+        instance.add_timer(partition, None, at, outcome);
+    }
+    instance.input = Known::Is(start.input.clone());
+    let event = EventType::ExecutionStarted(ExecutionStartedEvent {
+        name: start.name,
+        version: start.version,
+        input: start.input,
+        orchestration_instance: Some(OrchestrationInstance {
+            instance_id: key.id.as_str().to_owned(),
+            execution_id: Some(start.execution_id),
+        }),
+        scheduled_start_timestamp: instance.body.scheduled_start,
+        parent_trace_context: start.parent_trace,
+        tags: start.tags,
+        ..ExecutionStartedEvent::default()
+    });
+    let at = instance.record_time(now);
+    instance.receive(MessageKind::Started, wire::event(-1, at, event), None, outcome);
+    instance
+}

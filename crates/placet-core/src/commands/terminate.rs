@@ -1,0 +1,89 @@
+//! TerminateInstance: the worker is told, and ends the instance; if none can take the turn, the server does.
+
+use bytes::BytesMut;
+use placet_proto::durabletask::{
+    ExecutionTerminatedEvent, HistoryEvent, OrchestrationStatus, OrchestratorStartedEvent, history_event::EventType,
+};
+use prost::Message as _;
+
+use crate::body::MessageKind;
+use crate::command::{Reply, Terminate};
+use crate::ids::{CallId, Iid};
+use crate::outcome::Outcome;
+use crate::partition::{Instance, Partition};
+use crate::time::Now;
+use crate::wire;
+
+use super::complete_turn::End;
+
+impl Partition {
+    pub(crate) fn terminate(
+        &mut self,
+        now: Now,
+        iid: Iid,
+        terminate: &Terminate,
+        call: Option<CallId>,
+        outcome: &mut Outcome,
+    ) {
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        outcome.reply(call, Ok(Reply::Done));
+        if instance.is_terminal() || instance.is_terminating() {
+            return;
+        }
+        let at = instance.record_time(now);
+        let event = ExecutionTerminatedEvent { input: terminate.output.clone(), recurse: terminate.recurse };
+        let event = wire::event(-1, at, EventType::ExecutionTerminated(event));
+        instance.receive(MessageKind::Terminated, event, None, outcome);
+        if instance.status == OrchestrationStatus::Pending && instance.out.is_none() {
+            // Nothing ran yet: no worker needs to hear of it, and none may come for long.
+            self.end_terminated(now, iid, outcome);
+        }
+        self.conclude(iid, outcome);
+    }
+
+    /// Ends an instance that was told to terminate and that no worker can take: what is in its inbox becomes
+    /// its last turn. Tells whether there was anything to do.
+    pub fn terminate_unserved(&mut self, now: Now, iid: Iid, outcome: &mut Outcome) -> bool {
+        let Some(instance) = self.instances.get_mut(&iid) else { return false };
+        instance.offered = false;
+        if instance.is_terminal() || instance.out.is_some() || !instance.is_terminating() {
+            return false;
+        }
+        self.end_terminated(now, iid, outcome);
+        self.conclude(iid, outcome);
+        true
+    }
+
+    fn end_terminated(&mut self, now: Now, iid: Iid, outcome: &mut Outcome) {
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        let at = instance.record_time(now);
+        let output = instance.termination_output();
+        let mut run = BytesMut::new();
+        let started = EventType::OrchestratorStarted(OrchestratorStartedEvent {});
+        wire::push_event(&mut run, wire::PAST_EVENTS, &wire::event(-1, at, started));
+        for entry in &instance.inbox {
+            wire::push_event(&mut run, wire::PAST_EVENTS, &entry.message.event);
+        }
+        instance.body.held = false;
+        let messages = instance.inbox.len();
+        self.consume(iid, messages, None, outcome);
+        let end = End { id: -1, status: OrchestrationStatus::Terminated, output, failure: None };
+        self.end(iid, at, end, &mut run, outcome);
+        self.record_turn(iid, run.freeze(), outcome);
+        self.wake_waiters(iid, outcome);
+        self.end_asks(iid, outcome);
+    }
+}
+
+impl Instance {
+    /// What the first termination in the inbox says that the output is to be.
+    fn termination_output(&self) -> Option<String> {
+        let mut terminations =
+            self.inbox.iter().filter(|entry| entry.message.kind() == MessageKind::Terminated);
+        let event = HistoryEvent::decode(terminations.next()?.message.event.clone()).ok()?;
+        match event.event_type {
+            Some(EventType::ExecutionTerminated(terminated)) => terminated.input,
+            _ => None,
+        }
+    }
+}

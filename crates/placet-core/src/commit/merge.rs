@@ -1,0 +1,217 @@
+//! Merges the writes of many commands into one batch. Rows that are born and die within it are never written
+//! (STORAGE.md, "What write elision buys"); of a row that changes several times the last state is.
+
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
+
+use crate::ids::{Epoch, Hub, Iid, PartitionId, Seq, Turn};
+use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, TimerRow, Write};
+
+type Map<K, V> = HashMap<K, V, FxBuildHasher>;
+
+/// What becomes of one instance's row in this batch.
+#[derive(Debug)]
+enum InstanceChange {
+    Insert(InstanceRow),
+    Update(InstanceRow, bool),
+}
+
+/// What becomes of a keyed row in this batch.
+#[derive(Debug)]
+enum RowChange<T> {
+    /// New: if it dies in this batch, nothing was ever there.
+    Put(T),
+    /// Changed: the store has an older one.
+    Replace(T),
+    Delete,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Merge {
+    fences: Map<PartitionId, Epoch>,
+    instances: Map<Iid, InstanceChange>,
+    instances_deleted: Vec<Iid>,
+    history: Vec<HistoryRow>,
+    history_dropped: Map<Iid, Turn>,
+    inbox: Map<(Iid, Seq), RowChange<InboxRow>>,
+    activities: Map<(Iid, Seq), RowChange<ActivityRow>>,
+    timers: Map<TimerRow, RowChange<()>>,
+    rest: Batch,
+    bytes: usize,
+}
+
+impl Merge {
+    pub(super) fn add(&mut self, (partition, epoch): (PartitionId, Epoch), writes: impl Iterator<Item = Write>) {
+        self.fences.insert(partition, epoch);
+        for write in writes {
+            self.bytes += size(&write);
+            self.write(write);
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn partitions(&self) -> impl Iterator<Item = PartitionId> {
+        self.fences.keys().copied()
+    }
+
+    fn write(&mut self, write: Write) {
+        match write {
+            Write::InsertInstance(row) => {
+                self.instances.insert(row.iid, InstanceChange::Insert(row));
+            }
+            Write::UpdateInstance(row, indexed) => self.update_instance(row, indexed),
+            Write::DeleteInstance(iid) => self.delete_instance(iid),
+            Write::AppendHistory(row) => self.history.push(row),
+            Write::DropHistory(iid, before) => self.drop_history(iid, before),
+            Write::PutInbox(row) => {
+                self.inbox.insert((row.iid, row.seq), RowChange::Put(row));
+            }
+            Write::DeleteInbox(iid, seq) => delete(&mut self.inbox, (iid, seq)),
+            Write::PutActivity(row) => {
+                self.activities.insert((row.iid, row.seq), RowChange::Put(row));
+            }
+            Write::UpdateActivity(row) => self.update_activity(row),
+            Write::DeleteActivity(iid, seq) => delete(&mut self.activities, (iid, seq)),
+            Write::PutTimer(row) => {
+                self.timers.insert(row, RowChange::Put(()));
+            }
+            Write::DeleteTimer(row) => delete(&mut self.timers, row),
+            Write::PutReply(row) => self.rest.replies_put.push(row),
+            Write::Publish(row) => self.rest.published.push(row),
+            Write::CreateHub(hub) => self.rest.hubs_created.push(hub),
+            Write::DeleteHub(hub) => self.delete_hub(hub),
+        }
+    }
+
+    fn update_instance(&mut self, row: InstanceRow, indexed: bool) {
+        match self.instances.get_mut(&row.iid) {
+            Some(InstanceChange::Insert(inserted)) => *inserted = row,
+            Some(InstanceChange::Update(updated, changed)) => {
+                *updated = row;
+                *changed |= indexed;
+            }
+            None => {
+                self.instances.insert(row.iid, InstanceChange::Update(row, indexed));
+            }
+        }
+    }
+
+    fn update_activity(&mut self, row: ActivityRow) {
+        let key = (row.iid, row.seq);
+        let change = match self.activities.remove(&key) {
+            Some(RowChange::Put(_)) => RowChange::Put(row),
+            Some(RowChange::Replace(_) | RowChange::Delete) | None => RowChange::Replace(row),
+        };
+        self.activities.insert(key, change);
+    }
+
+    /// Of an instance that was born in this batch nothing is ever written; of another, all that it has.
+    fn delete_instance(&mut self, iid: Iid) {
+        if !matches!(self.instances.remove(&iid), Some(InstanceChange::Insert(_))) {
+            self.instances_deleted.push(iid);
+        }
+        self.history.retain(|row| row.iid != iid);
+        self.history_dropped.remove(&iid);
+        self.inbox.retain(|(owner, _), _| *owner != iid);
+        self.activities.retain(|(owner, _), _| *owner != iid);
+        self.rest.replies_put.retain(|row| row.iid != iid);
+    }
+
+    fn drop_history(&mut self, iid: Iid, before: Turn) {
+        self.history.retain(|row| row.iid != iid || row.turn >= before);
+        if !matches!(self.instances.get(&iid), Some(InstanceChange::Insert(_))) {
+            self.history_dropped.insert(iid, before);
+        }
+    }
+
+    /// The hub's partitions have deleted what they held in memory; the rest is in the store.
+    fn delete_hub(&mut self, hub: Hub) {
+        self.rest.hubs_created.retain(|created| *created != hub);
+        self.rest.published.retain(|row| row.hub != hub);
+        if !self.rest.hubs_deleted.contains(&hub) {
+            self.rest.hubs_deleted.push(hub);
+        }
+    }
+
+    pub(super) fn into_batch(self) -> Batch {
+        let mut batch = self.rest;
+        batch.fences = sorted(self.fences.into_iter());
+        for (_, change) in sorted_by_key(self.instances) {
+            match change {
+                InstanceChange::Insert(row) => batch.instances_inserted.push(row),
+                InstanceChange::Update(row, indexed) => batch.instances_updated.push((row, indexed)),
+            }
+        }
+        let rows = batch.instances_inserted.iter().chain(batch.instances_updated.iter().map(|(row, _)| row));
+        batch.newest = rows.map(|row| row.updated_at).max().unwrap_or_default();
+        batch.instances_deleted = self.instances_deleted;
+        batch.history_appended = self.history;
+        batch.history_appended.sort_unstable_by_key(|row| (row.iid, row.turn));
+        batch.history_dropped = sorted(self.history_dropped.into_iter());
+        (batch.inbox_put, batch.inbox_deleted) = split(self.inbox);
+        (batch.activities_put, batch.activities_deleted) = split(self.activities);
+        for (row, change) in sorted_by_key(self.timers) {
+            match change {
+                RowChange::Put(()) | RowChange::Replace(()) => batch.timers_put.push(row),
+                RowChange::Delete => batch.timers_deleted.push(row),
+            }
+        }
+        batch
+    }
+}
+
+/// Deletes a row: one that was born in this batch is never written, another is deleted from the store. Keys
+/// are never given twice, so no row comes after its deletion.
+fn delete<K: Eq + std::hash::Hash, T>(rows: &mut Map<K, RowChange<T>>, key: K) {
+    if !matches!(rows.remove(&key), Some(RowChange::Put(_))) {
+        rows.insert(key, RowChange::Delete);
+    }
+}
+
+fn split<K: Ord, T>(rows: Map<K, RowChange<T>>) -> (Vec<T>, Vec<K>) {
+    let (mut put, mut deleted) = (Vec::new(), Vec::new());
+    for (key, change) in sorted_by_key(rows) {
+        match change {
+            RowChange::Put(row) | RowChange::Replace(row) => put.push(row),
+            RowChange::Delete => deleted.push(key),
+        }
+    }
+    (put, deleted)
+}
+
+/// Sorted, so that rows are appended at the right edge of their tables and a run can be repeated.
+fn sorted_by_key<K: Ord, V>(map: Map<K, V>) -> Vec<(K, V)> {
+    let mut entries: Vec<(K, V)> = map.into_iter().collect();
+    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    entries
+}
+
+fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<T> = items.collect();
+    items.sort_unstable();
+    items
+}
+
+/// About how many bytes a write occupies until it is durable.
+fn size(write: &Write) -> usize {
+    const ROW: usize = 64;
+    ROW + match write {
+        Write::InsertInstance(row) | Write::UpdateInstance(row, _) => row.body.len() + row.id.as_str().len(),
+        Write::AppendHistory(row) => row.events.len(),
+        Write::PutInbox(row) => row.data.len(),
+        Write::PutActivity(row) | Write::UpdateActivity(row) => row.data.len(),
+        Write::PutReply(row) => row.answer.as_ref().map_or(0, |answer| answer.len()),
+        Write::Publish(row) => row.body.as_ref().map_or(0, bytes::Bytes::len),
+        Write::DeleteInstance(_)
+        | Write::DropHistory(..)
+        | Write::DeleteInbox(..)
+        | Write::DeleteActivity(..)
+        | Write::PutTimer(_)
+        | Write::DeleteTimer(_)
+        | Write::CreateHub(_)
+        | Write::DeleteHub(_) => 0,
+    }
+}

@@ -1,0 +1,173 @@
+//! The group commit: what many commands decided becomes one transaction, and what they tell the world is held
+//! until it is durable.
+//!
+//! One batch is with the store while the next fills. What was decided later is only ever durable later, so an
+//! effect may go once every batch up to its own is committed. If a commit fails, everything decided since is
+//! void: the effects are handed back to be refused, and the partitions load again what is true.
+
+mod merge;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::ids::{BatchId, Epoch, PartitionId};
+use crate::limits;
+use crate::outcome::{Effect, Outcome};
+use crate::rows::Batch;
+use crate::time::Mono;
+use merge::Merge;
+
+/// The machine.
+#[derive(Debug)]
+pub struct Commit {
+    filling: Filling,
+    in_flight: Option<InFlight>,
+    last: BatchId,
+    last_sync: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Filling {
+    merge: Merge,
+    effects: Vec<Effect>,
+    commands: usize,
+    /// When the first command came in.
+    since: Mono,
+    /// Something in it does not wait for a turn.
+    urgent: bool,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    id: BatchId,
+    effects: Vec<Effect>,
+    partitions: Vec<PartitionId>,
+    bytes: usize,
+}
+
+/// What a failed commit voids.
+#[derive(Debug, Default)]
+pub struct Voided {
+    /// Effects that must never happen; replies among them are to be refused.
+    pub effects: Vec<Effect>,
+    /// The partitions whose memory is ahead of the store.
+    pub partitions: Vec<PartitionId>,
+}
+
+impl Default for Commit {
+    fn default() -> Commit {
+        Commit { filling: Filling::default(), in_flight: None, last: BatchId(0), last_sync: limits::HOLD_MIN }
+    }
+}
+
+impl Commit {
+    /// Takes over what a command decided. `waits`: all that the command caused is a message whose turn is out
+    /// already, so that its commit may be shared with the turn's.
+    ///
+    /// Effects that nothing undecided precedes are returned: they may happen at once.
+    #[must_use = "effects that need no commit"]
+    pub fn add(
+        &mut self,
+        now: Mono,
+        partition: (PartitionId, Epoch),
+        outcome: &mut Outcome,
+        waits: bool,
+    ) -> Vec<Effect> {
+        if outcome.writes.is_empty() {
+            return self.hold(outcome);
+        }
+        if self.filling.commands == 0 {
+            self.filling.since = now;
+        }
+        self.filling.commands += 1;
+        self.filling.urgent |= !waits;
+        self.filling.merge.add(partition, outcome.writes.drain(..));
+        self.filling.effects.append(&mut outcome.effects);
+        Vec::new()
+    }
+
+    /// The next batch, if one is to be committed now. Its answer is [`Commit::committed`] or [`Commit::failed`].
+    pub fn seal(&mut self, now: Mono) -> Option<Batch> {
+        if self.in_flight.is_some() || self.filling.commands == 0 || self.holds_until().is_some_and(|until| now < until) {
+            return None;
+        }
+        let filling = std::mem::take(&mut self.filling);
+        let bytes = filling.merge.bytes();
+        let partitions = filling.merge.partitions().collect();
+        self.last = self.last.next();
+        let mut batch = filling.merge.into_batch();
+        batch.id = Some(self.last);
+        self.in_flight = Some(InFlight { id: self.last, effects: filling.effects, partitions, bytes });
+        Some(batch)
+    }
+
+    /// A batch is durable: what was held for it may happen.
+    ///
+    /// # Panics
+    /// If it is not the batch in flight.
+    pub fn committed(&mut self, batch: BatchId, took: Duration) -> Vec<Effect> {
+        let in_flight = self.take(batch);
+        self.last_sync = took;
+        in_flight.effects
+    }
+
+    /// A batch was not committed, or nobody knows: it and all that was decided since is void.
+    ///
+    /// # Panics
+    /// If it is not the batch in flight.
+    pub fn failed(&mut self, batch: BatchId) -> Voided {
+        let in_flight = self.take(batch);
+        let filling = std::mem::take(&mut self.filling);
+        let mut partitions = in_flight.partitions;
+        partitions.extend(filling.merge.partitions());
+        partitions.sort_unstable();
+        partitions.dedup();
+        let mut effects = in_flight.effects;
+        effects.extend(filling.effects);
+        Voided { effects, partitions }
+    }
+
+    /// When [`Commit::seal`] will have a batch though nothing more comes in.
+    pub fn next_due(&self) -> Option<Mono> {
+        if self.in_flight.is_some() || self.filling.commands == 0 { None } else { self.holds_until() }
+    }
+
+    /// Whether a batch is with the store.
+    pub fn is_committing(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// How many bytes wait to be durable.
+    pub fn uncommitted_bytes(&self) -> usize {
+        self.filling.merge.bytes() + self.in_flight.as_ref().map_or(0, |in_flight| in_flight.bytes)
+    }
+
+    /// The longest that an acknowledgement is held for a turn to share its commit.
+    pub fn hold(&mut self, outcome: &mut Outcome) -> Vec<Effect> {
+        if self.filling.commands > 0 {
+            self.filling.effects.append(&mut outcome.effects);
+        } else if let Some(in_flight) = &mut self.in_flight {
+            in_flight.effects.append(&mut outcome.effects);
+        } else {
+            return std::mem::take(&mut outcome.effects);
+        }
+        Vec::new()
+    }
+
+    /// The longest that a turn may have taken last time for its message to wait for it.
+    pub fn patience(&self) -> Duration {
+        self.last_sync.clamp(limits::HOLD_MIN, limits::HOLD_MAX)
+    }
+
+    fn holds_until(&self) -> Option<Mono> {
+        let full = self.filling.commands >= limits::BATCH_COMMANDS_MAX;
+        (!self.filling.urgent && !full).then(|| self.filling.since.after(self.patience()))
+    }
+
+    fn take(&mut self, batch: BatchId) -> InFlight {
+        let in_flight = self.in_flight.take().expect("a batch is answered once");
+        assert_eq!(in_flight.id, batch, "batches are answered in order");
+        in_flight
+    }
+}

@@ -1,0 +1,349 @@
+//! The dispatch machine: who gets which work item, within which limits, and when it goes to somebody else.
+//!
+//! It knows items by name only; what a turn consists of is decided by the partition at the moment when the
+//! item is handed out. Streams are a worker's connections; an item is *held* from its delivery to its
+//! completion, and comes back when its stream breaks or its lease runs out.
+
+mod queues;
+mod redelivery;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
+
+use crate::ids::{Hub, Iid, PartitionId, Seq, StreamId};
+use crate::limits;
+use crate::time::Mono;
+use queues::Queues;
+use redelivery::Redelivery;
+pub use stream::{Filter, Filters, HubSet, StreamSpec};
+use stream::Stream;
+
+/// Names that begin so are the built-in worker's (DESIGN.md §1).
+pub const RESERVED_PREFIX: &str = "placet.";
+
+/// A work item's name within the process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum ItemId {
+    /// An instance's next turn.
+    Turn(PartitionId, Iid),
+    /// A scheduled activity.
+    Activity(PartitionId, Iid, Seq),
+}
+
+impl ItemId {
+    /// Where its instance lives.
+    pub fn partition(self) -> PartitionId {
+        match self {
+            ItemId::Turn(partition, _) | ItemId::Activity(partition, _, _) => partition,
+        }
+    }
+
+    /// Its instance.
+    pub fn iid(self) -> Iid {
+        match self {
+            ItemId::Turn(_, iid) | ItemId::Activity(_, iid, _) => iid,
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            ItemId::Turn(..) => Kind::Turn,
+            ItemId::Activity(..) => Kind::Activity,
+        }
+    }
+}
+
+/// The kinds of work, each with a limit of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Kind {
+    /// Orchestrator turns.
+    Turn,
+    /// Activities.
+    Activity,
+}
+
+/// A work item, with what decides who may have it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ItemSpec {
+    /// Which item.
+    pub id: ItemId,
+    /// Its hub.
+    pub hub: Hub,
+    /// The orchestration's or activity's name.
+    pub name: Arc<str>,
+    /// Its version; for an activity without one of its own, its orchestration's (PROTOCOL.md §7.4).
+    pub version: Option<Arc<str>>,
+    /// The stream that completed the previous turn and keeps its state.
+    pub sticky: Option<StreamId>,
+    /// A termination is among the turn's messages: if nobody can take it, the server ends the instance.
+    pub terminating: bool,
+}
+
+/// An item that has just been given to a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Assignment {
+    /// Which item.
+    pub item: ItemId,
+    /// To whom.
+    pub stream: StreamId,
+}
+
+/// What became of a stream's items when it closed, or of items whose time ran out.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Returned {
+    /// Turns that are out no longer: their partition must take them back. They are queued again by it.
+    pub turns: Vec<ItemId>,
+    /// Items that were delivered too often, to be set aside.
+    pub poisoned: Vec<ItemId>,
+}
+
+/// An item that a stream holds.
+#[derive(Debug)]
+struct Held {
+    /// Absent while the stream is gone and the grace runs.
+    stream: Option<StreamId>,
+    spec: ItemSpec,
+}
+
+/// The machine.
+#[derive(Debug, Default)]
+pub struct Dispatch {
+    streams: BTreeMap<StreamId, Stream>,
+    queues: Queues,
+    held: HashMap<ItemId, Held, FxBuildHasher>,
+    redelivery: Redelivery,
+}
+
+impl Dispatch {
+    /// A worker's stream opened. Follow with [`Dispatch::pull`].
+    pub fn open(&mut self, now: Mono, id: StreamId, spec: StreamSpec) {
+        self.streams.insert(id, Stream::new(spec, now));
+    }
+
+    /// The stream's specification, as long as it is open.
+    pub fn stream(&self, id: StreamId) -> Option<&StreamSpec> {
+        self.streams.get(&id).map(|stream| &stream.spec)
+    }
+
+    /// How many streams are open.
+    pub fn stream_count(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// How many items are queued, delayed ones included.
+    pub fn backlog(&self) -> usize {
+        self.queues.len() + self.redelivery.delayed_count()
+    }
+
+    /// How many items are with workers.
+    pub fn held_count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// An item is ready. It is given to a stream at once if one has room, else it waits.
+    pub fn enqueue(&mut self, now: Mono, spec: ItemSpec) -> Option<Assignment> {
+        if self.held.contains_key(&spec.id) {
+            return None; // still with a worker: a partition that was reloaded found it pending
+        }
+        let Some(stream) = self.stream_for(&spec) else {
+            self.queues.push(spec);
+            return None;
+        };
+        Some(self.assign(now, stream, spec))
+    }
+
+    /// Gives a stream what it has room for.
+    pub fn pull(&mut self, now: Mono, id: StreamId) -> Vec<Assignment> {
+        let mut assigned = Vec::new();
+        for kind in [Kind::Turn, Kind::Activity] {
+            while let Some(spec) = self.next_for(id, kind) {
+                assigned.push(self.assign(now, id, spec));
+            }
+        }
+        assigned
+    }
+
+    /// An item was completed, or turned out to be void when it was to be handed out: its stream, which has
+    /// room again.
+    pub fn finished(&mut self, item: ItemId) -> Option<StreamId> {
+        self.redelivery.forget(item);
+        self.release(item)
+    }
+
+    /// A worker gives an item back: it comes again after a delay that grows. A turn must be taken back by its
+    /// partition. Nothing happens if nobody holds it.
+    pub fn abandoned(&mut self, now: Mono, item: ItemId) -> Option<(StreamId, ItemSpec)> {
+        let held = self.held.remove(&item)?;
+        let stream = self.free_slot(held.stream, item)?;
+        if item.kind() == Kind::Activity {
+            self.redelivery.delay(now, held.spec.clone());
+        }
+        Some((stream, held.spec))
+    }
+
+    /// Queues a turn that was abandoned and that its partition has taken back.
+    pub fn delay(&mut self, now: Mono, spec: ItemSpec) {
+        self.redelivery.delay(now, spec);
+    }
+
+    /// A stream closed. `drained`: by a worker that stopped in good order, or by our own stop, so that the
+    /// deliveries do not count as failed.
+    pub fn close(&mut self, now: Mono, id: StreamId, drained: bool) -> Returned {
+        let Some(stream) = self.streams.remove(&id) else { return Returned::default() };
+        let mut returned = Returned::default();
+        for item in stream.into_items() {
+            if !drained && self.redelivery.failed(item) >= limits::DELIVERIES_MAX {
+                self.held.remove(&item);
+                self.redelivery.forget(item);
+                returned.poisoned.push(item);
+                continue;
+            }
+            match item.kind() {
+                Kind::Turn => {
+                    self.held.remove(&item);
+                    returned.turns.push(item);
+                }
+                Kind::Activity => {
+                    if let Some(held) = self.held.get_mut(&item) {
+                        held.stream = None;
+                    }
+                    self.redelivery.grace(now, item);
+                }
+            }
+        }
+        returned
+    }
+
+    /// What is due: leases that ran out (their turns must be taken back), graces and delays that are over
+    /// (their items are given out or queued).
+    pub fn tick(&mut self, now: Mono) -> (Returned, Vec<Assignment>) {
+        let mut returned = Returned::default();
+        let mut assigned = Vec::new();
+        for item in self.redelivery.leases_over(now) {
+            if self.redelivery.failed(item) >= limits::DELIVERIES_MAX {
+                self.redelivery.forget(item);
+                returned.poisoned.push(item);
+            } else {
+                returned.turns.push(item);
+            }
+            self.release(item);
+        }
+        for item in self.redelivery.graces_over(now) {
+            if self.held.get(&item).is_some_and(|held| held.stream.is_none())
+                && let Some(held) = self.held.remove(&item)
+            {
+                assigned.extend(self.enqueue(now, held.spec));
+            }
+        }
+        for spec in self.redelivery.delays_over(now) {
+            assigned.extend(self.enqueue(now, spec));
+        }
+        (returned, assigned)
+    }
+
+    /// Streams that had nothing for so long that they are to be pinged.
+    pub fn pings(&mut self, now: Mono) -> Vec<StreamId> {
+        let mut due = Vec::new();
+        for (id, stream) in &mut self.streams {
+            if stream.ping_due() <= now {
+                stream.spoken(now);
+                due.push(*id);
+            }
+        }
+        due
+    }
+
+    /// When [`Dispatch::tick`] or [`Dispatch::pings`] has something to do.
+    pub fn next_due(&self) -> Option<Mono> {
+        let ping = self.streams.values().map(Stream::ping_due).min();
+        [self.redelivery.next_due(), ping].into_iter().flatten().min()
+    }
+
+    /// Whether some open stream may take this item, room or not.
+    pub fn has_taker(&self, spec: &ItemSpec) -> bool {
+        self.streams.values().any(|stream| stream.spec.accepts(spec))
+    }
+
+    /// The stream that holds an item.
+    pub fn holder(&self, item: ItemId) -> Option<StreamId> {
+        self.held.get(&item)?.stream
+    }
+
+    /// Takes the items of instances that leave memory (sorted) out of the queues.
+    pub fn unqueue(&mut self, gone: &[(PartitionId, Iid)]) {
+        self.queues.retain(|item| gone.binary_search(&(item.partition(), item.iid())).is_err());
+    }
+
+    /// Forgets the queued and held turns of a partition that dropped its memory; its activities stay with the
+    /// workers that hold them, as their results are good in any epoch.
+    pub fn reset(&mut self, partition: PartitionId) {
+        self.queues.retain(|item| item.partition() != partition);
+        self.redelivery.remove_partition(partition);
+        let turns: Vec<ItemId> = self
+            .held
+            .keys()
+            .copied()
+            .filter(|item| item.partition() == partition && item.kind() == Kind::Turn)
+            .collect();
+        for item in turns {
+            self.release(item);
+        }
+    }
+
+    /// The stream that an item goes to: the one that keeps its state if it has room, else the least busy one.
+    fn stream_for(&self, spec: &ItemSpec) -> Option<StreamId> {
+        let kind = spec.id.kind();
+        let fits = |stream: &Stream| stream.room(kind) && stream.spec.accepts(spec);
+        if let Some(sticky) = spec.sticky
+            && self.streams.get(&sticky).is_some_and(fits)
+        {
+            return Some(sticky);
+        }
+        let candidates = self.streams.iter().filter(|(_, stream)| fits(stream));
+        candidates.min_by_key(|(id, stream)| (stream.load(kind), **id)).map(|(id, _)| *id)
+    }
+
+    fn next_for(&mut self, id: StreamId, kind: Kind) -> Option<ItemSpec> {
+        let stream = self.streams.get_mut(&id)?;
+        if !stream.room(kind) {
+            return None;
+        }
+        let Stream { spec, cursors, .. } = stream;
+        loop {
+            let item = self.queues.pop(kind, cursors.of(kind), |item| spec.accepts(item))?;
+            // An instance that left memory and came back offered its work again.
+            if !self.held.contains_key(&item.id) {
+                return Some(item);
+            }
+        }
+    }
+
+    fn assign(&mut self, now: Mono, id: StreamId, spec: ItemSpec) -> Assignment {
+        let item = spec.id;
+        let stream = self.streams.get_mut(&id).expect("chosen among the open streams");
+        stream.take(item, now);
+        if item.kind() == Kind::Turn {
+            self.redelivery.lease(now, item);
+        }
+        self.held.insert(item, Held { stream: Some(id), spec });
+        Assignment { item, stream: id }
+    }
+
+    fn release(&mut self, item: ItemId) -> Option<StreamId> {
+        let held = self.held.remove(&item)?;
+        self.free_slot(held.stream, item)
+    }
+
+    fn free_slot(&mut self, stream: Option<StreamId>, item: ItemId) -> Option<StreamId> {
+        self.redelivery.end_lease(item);
+        let id = stream?;
+        self.streams.get_mut(&id)?.give_back(item);
+        Some(id)
+    }
+}

@@ -1,0 +1,124 @@
+//! When an item goes to somebody else: leases of turns, the grace of activities whose stream broke, delays of
+//! what was given back, and the count of failed deliveries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
+
+use super::{ItemId, ItemSpec};
+use crate::ids::PartitionId;
+use crate::limits;
+use crate::time::Mono;
+
+#[derive(Debug, Default)]
+pub(super) struct Redelivery {
+    leases: BTreeSet<(Mono, ItemId)>,
+    lease_of: HashMap<ItemId, Mono, FxBuildHasher>,
+    graces: BTreeSet<(Mono, ItemId)>,
+    delayed: BTreeMap<(Mono, ItemId), ItemSpec>,
+    /// Failed and abandoned deliveries of items that are not finished.
+    failures: HashMap<ItemId, Failures, FxBuildHasher>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Failures {
+    /// Its worker's stream broke, or its lease ran out, while it was held.
+    failed: u32,
+    /// All of those, and those that were given back: how long the next delay is.
+    returned: u32,
+}
+
+impl Redelivery {
+    pub(super) fn lease(&mut self, now: Mono, item: ItemId) {
+        let until = now.after(limits::TURN_LEASE);
+        self.leases.insert((until, item));
+        self.lease_of.insert(item, until);
+    }
+
+    pub(super) fn end_lease(&mut self, item: ItemId) {
+        if let Some(until) = self.lease_of.remove(&item) {
+            self.leases.remove(&(until, item));
+        }
+    }
+
+    pub(super) fn grace(&mut self, now: Mono, item: ItemId) {
+        self.graces.insert((now.after(limits::ACTIVITY_GRACE), item));
+    }
+
+    /// Counts a failed delivery and tells how many there were.
+    pub(super) fn failed(&mut self, item: ItemId) -> u32 {
+        let failures = self.failures.entry(item).or_default();
+        failures.failed += 1;
+        failures.returned += 1;
+        failures.failed
+    }
+
+    pub(super) fn delay(&mut self, now: Mono, spec: ItemSpec) {
+        let failures = self.failures.entry(spec.id).or_default();
+        failures.returned += 1;
+        let due = now.after(delay(failures.returned));
+        self.delayed.insert((due, spec.id), spec);
+    }
+
+    pub(super) fn delayed_count(&self) -> usize {
+        self.delayed.len()
+    }
+
+    /// The item is done with.
+    pub(super) fn forget(&mut self, item: ItemId) {
+        self.failures.remove(&item);
+    }
+
+    pub(super) fn leases_over(&mut self, now: Mono) -> Vec<ItemId> {
+        let over = take_due(&mut self.leases, now);
+        for item in &over {
+            self.lease_of.remove(item);
+        }
+        over
+    }
+
+    pub(super) fn graces_over(&mut self, now: Mono) -> Vec<ItemId> {
+        take_due(&mut self.graces, now)
+    }
+
+    pub(super) fn delays_over(&mut self, now: Mono) -> Vec<ItemSpec> {
+        let mut over = Vec::new();
+        while let Some(entry) = self.delayed.first_entry()
+            && entry.key().0 <= now
+        {
+            over.push(entry.remove());
+        }
+        over
+    }
+
+    pub(super) fn next_due(&self) -> Option<Mono> {
+        let lease = self.leases.first().map(|(due, _)| *due);
+        let grace = self.graces.first().map(|(due, _)| *due);
+        let delay = self.delayed.first_key_value().map(|((due, _), _)| *due);
+        [lease, grace, delay].into_iter().flatten().min()
+    }
+
+    /// A partition dropped its memory: what was delayed is found again by recovery. The counts stay, so that a
+    /// poisoned item is not given ten more lives.
+    pub(super) fn remove_partition(&mut self, partition: PartitionId) {
+        self.delayed.retain(|(_, item), _| item.partition() != partition);
+    }
+}
+
+fn delay(returned: u32) -> Duration {
+    let factor = 1_u32.checked_shl(returned.saturating_sub(1).min(20)).unwrap_or(u32::MAX);
+    limits::REDELIVERY_DELAY_MIN.saturating_mul(factor).min(limits::REDELIVERY_DELAY_MAX)
+}
+
+fn take_due(set: &mut BTreeSet<(Mono, ItemId)>, now: Mono) -> Vec<ItemId> {
+    let mut over = Vec::new();
+    while let Some(first) = set.first().copied()
+        && first.0 <= now
+    {
+        set.remove(&first);
+        over.push(first.1);
+    }
+    over
+}

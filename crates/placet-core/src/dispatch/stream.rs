@@ -1,0 +1,163 @@
+//! A worker's stream: what it may be given, and what it holds.
+
+use std::collections::BTreeSet;
+
+use super::queues::QueueKey;
+use super::{ItemId, ItemSpec, Kind, RESERVED_PREFIX};
+use crate::ids::Hub;
+use crate::limits;
+use crate::time::Mono;
+
+/// Which hubs a stream serves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HubSet {
+    /// Every hub of the store.
+    All,
+    /// These.
+    Of(Vec<Hub>),
+}
+
+impl HubSet {
+    fn contains(&self, hub: &Hub) -> bool {
+        match self {
+            HubSet::All => true,
+            HubSet::Of(hubs) => hubs.contains(hub),
+        }
+    }
+}
+
+/// Which names (and versions of them) a worker takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Filter {
+    /// The exact name.
+    pub name: String,
+    /// The versions, "" for none; empty: any.
+    pub versions: Vec<String>,
+}
+
+/// A worker's filters. Where there are any, a kind with an empty list gets nothing (PROTOCOL.md §7.4).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Filters {
+    /// The orchestrations it takes.
+    pub orchestrations: Vec<Filter>,
+    /// The activities it takes.
+    pub activities: Vec<Filter>,
+}
+
+/// What a worker says of itself when it opens its stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StreamSpec {
+    /// Its hubs.
+    pub hubs: HubSet,
+    /// Whether it is the built-in worker: it alone gets what is named `placet.*`, and nothing else.
+    pub built_in: bool,
+    /// How many turns it takes at once; 0: no stated limit.
+    pub turns_max: usize,
+    /// How many activities it takes at once; 0: no stated limit.
+    pub activities_max: usize,
+    /// What it takes; absent: everything.
+    pub filters: Option<Filters>,
+    /// Whether it keeps live state between turns.
+    pub keeps_state: bool,
+}
+
+impl StreamSpec {
+    /// Whether an item may go to it, room or not.
+    pub(super) fn accepts(&self, item: &ItemSpec) -> bool {
+        self.hubs.contains(&item.hub)
+            && self.built_in == item.name.starts_with(RESERVED_PREFIX)
+            && self.filters.as_ref().is_none_or(|filters| filters.accept(item))
+    }
+
+    fn limit(&self, kind: Kind) -> usize {
+        let stated = match kind {
+            Kind::Turn => self.turns_max,
+            Kind::Activity => self.activities_max,
+        };
+        if stated == 0 { limits::STREAM_ITEMS_DEFAULT } else { stated }
+    }
+}
+
+impl Filters {
+    fn accept(&self, item: &ItemSpec) -> bool {
+        let list = match item.id.kind() {
+            Kind::Turn => &self.orchestrations,
+            Kind::Activity => &self.activities,
+        };
+        let version = item.version.as_deref().unwrap_or("");
+        list.iter().any(|filter| {
+            filter.name == *item.name && (filter.versions.is_empty() || filter.versions.iter().any(|v| v == version))
+        })
+    }
+}
+
+/// Where a stream goes on among the queues, so that each gets its turn.
+#[derive(Debug, Default)]
+pub(super) struct Cursors {
+    turn: Option<QueueKey>,
+    activity: Option<QueueKey>,
+}
+
+impl Cursors {
+    pub(super) fn of(&mut self, kind: Kind) -> &mut Option<QueueKey> {
+        match kind {
+            Kind::Turn => &mut self.turn,
+            Kind::Activity => &mut self.activity,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) spec: StreamSpec,
+    pub(super) cursors: Cursors,
+    turns: BTreeSet<ItemId>,
+    activities: BTreeSet<ItemId>,
+    spoken_at: Mono,
+}
+
+impl Stream {
+    pub(super) fn new(spec: StreamSpec, now: Mono) -> Stream {
+        let cursors = Cursors::default();
+        Stream { spec, cursors, turns: BTreeSet::new(), activities: BTreeSet::new(), spoken_at: now }
+    }
+
+    pub(super) fn room(&self, kind: Kind) -> bool {
+        self.load(kind) < self.spec.limit(kind)
+    }
+
+    pub(super) fn load(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Turn => self.turns.len(),
+            Kind::Activity => self.activities.len(),
+        }
+    }
+
+    pub(super) fn take(&mut self, item: ItemId, now: Mono) {
+        self.spoken_at = now;
+        self.items(item.kind()).insert(item);
+    }
+
+    pub(super) fn give_back(&mut self, item: ItemId) {
+        self.items(item.kind()).remove(&item);
+    }
+
+    pub(super) fn into_items(self) -> impl Iterator<Item = ItemId> {
+        self.turns.into_iter().chain(self.activities)
+    }
+
+    pub(super) fn ping_due(&self) -> Mono {
+        self.spoken_at.after(limits::PING_EVERY)
+    }
+
+    pub(super) fn spoken(&mut self, now: Mono) {
+        self.spoken_at = now;
+    }
+
+    fn items(&mut self, kind: Kind) -> &mut BTreeSet<ItemId> {
+        match kind {
+            Kind::Turn => &mut self.turns,
+            Kind::Activity => &mut self.activities,
+        }
+    }
+}

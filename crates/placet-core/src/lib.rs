@@ -1,0 +1,27 @@
+//! The scheduler's three machines, pure: no clock, no IO, no async, no randomness.
+//!
+//! A [`shard::Shard`] is what is driven: it wires the **partitions** (what a command means), the **commit**
+//! (many commands, one transaction, effects held until it is durable) and the **dispatch** (who gets which
+//! work item). It is told what arrived and what time it is, and says what is to be done; the scheduler gives
+//! it sockets and threads, the simulator gives it chance.
+//!
+//! The words: an *instance* is one orchestration; a *turn* is one run of its code between two waits; a
+//! *command* asks for something, *writes* are what is stored of it, *effects* what the world is told once the
+//! writes are durable. ARCHITECTURE.md has the glossary.
+
+pub mod body;
+pub mod clock;
+pub mod command;
+mod commands;
+pub mod commit;
+pub mod dispatch;
+pub mod ids;
+pub mod limits;
+pub mod outcome;
+pub mod partition;
+pub mod rows;
+pub mod shard;
+pub mod time;
+pub mod timers;
+pub mod token;
+pub mod wire;

@@ -1,0 +1,93 @@
+//! Every limit of the core, each with the reason for its number.
+
+use std::time::Duration;
+
+/// Ids longer than this are refused (PROTOCOL.md §1, rule 19).
+pub const INSTANCE_ID_CHARS_MAX: usize = 100;
+
+/// Messages in one turn: a worker's answer to more would exceed what clients may receive, and one instance
+/// would hold the committer for long.
+pub const TURN_MESSAGES_MAX: usize = 1_000;
+
+/// Bytes of messages in one turn, the first message excepted.
+pub const TURN_BYTES_MAX: usize = 1 << 20;
+
+/// Rows published by one turn, in bytes (DESIGN.md §6).
+pub const PUBLISHED_BYTES_MAX: usize = 64 << 10;
+
+/// The same for an instance's first turn, which publishes the whole request.
+pub const PUBLISHED_BYTES_FIRST_MAX: usize = 4 << 20;
+
+/// Items outstanding on a stream whose worker stated no limit (PROTOCOL.md §1, rule 3: 0 is "no stated limit").
+pub const STREAM_ITEMS_DEFAULT: usize = 256;
+
+/// An orchestrator turn that is out longer than this goes to another worker: turns have no side effects.
+pub const TURN_LEASE: Duration = Duration::from_secs(300);
+
+/// How long an activity may be without its stream before it is ready again: the same worker may come back, or
+/// complete it by a unary call.
+pub const ACTIVITY_GRACE: Duration = Duration::from_secs(30);
+
+/// Failed deliveries after which an item is set aside.
+pub const DELIVERIES_MAX: u32 = 10;
+
+/// The delay before the first redelivery of an abandoned or failed item; it doubles each time.
+pub const REDELIVERY_DELAY_MIN: Duration = Duration::from_millis(100);
+
+/// The longest delay before a redelivery.
+pub const REDELIVERY_DELAY_MAX: Duration = Duration::from_secs(30);
+
+/// An idle stream is pinged this often; Python and .NET declare a silent one dead after 120 s (PROTOCOL.md §7.1).
+pub const PING_EVERY: Duration = Duration::from_secs(25);
+
+/// A message whose turn is out waits this long to share its commit, or as long as the last sync took.
+pub const HOLD_MIN: Duration = Duration::from_millis(1);
+
+/// … but never longer than this.
+pub const HOLD_MAX: Duration = Duration::from_millis(5);
+
+/// A batch takes no more once it holds this many commands; past some 256 turns the throughput stays flat and
+/// the latency grows (STORAGE.md, "Embedded design").
+pub const BATCH_COMMANDS_MAX: usize = 1_024;
+
+/// Bytes waiting to be committed beyond which new work is refused until a commit has gone through.
+pub const UNCOMMITTED_BYTES_MAX: usize = 256 << 20;
+
+/// Timers due within this are held in memory; the store holds the rest.
+pub const TIMER_WINDOW: Duration = Duration::from_secs(60);
+
+/// Timers taken from the store at once.
+pub const TIMER_PAGE: usize = 4_096;
+
+/// Timers fired in one step, so that a wave of them does not starve the rest.
+pub const TIMERS_PER_STEP: usize = 128;
+
+/// Instances with work held in memory; the store holds the rest, and they are read back as room comes.
+pub const ACTIVE_MAX: usize = 50_000;
+
+/// Active instances taken from the store at once.
+pub const RECOVER_PAGE: usize = 1_000;
+
+/// Parked instances kept in memory for a short while, so that the next event finds them.
+pub const PARKED_MAX: usize = 2_000;
+
+/// How long a parked instance is kept.
+pub const PARKED_IDLE: Duration = Duration::from_secs(30);
+
+/// History bytes of hot instances kept for workers that replay.
+pub const HISTORY_CACHE_BYTES: usize = 32 << 20;
+
+/// The history of one instance is cached up to here; longer ones are read from the store when a worker replays.
+pub const HISTORY_CACHE_INSTANCE_BYTES: usize = 1 << 20;
+
+/// Wall-clock time that is behind the newest committed time by more than this at start is not believed.
+pub const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(5);
+
+/// A step of the wall clock against the monotonic one beyond this is not believed.
+pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
+
+/// After a full disk, new work is refused for this long before it is tried again.
+pub const REFUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+/// What a caller waits for an answer to an ask if he does not say.
+pub const ASK_WAIT_DEFAULT: Duration = Duration::from_secs(10);

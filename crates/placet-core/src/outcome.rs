@@ -1,0 +1,83 @@
+//! What one command causes.
+
+use crate::command::{Refusal, Reply};
+use crate::dispatch::{ItemId, ItemSpec};
+use crate::ids::{CallId, Hub, Iid, PartitionId, Turn};
+use crate::rows::{Lookup, TimerRow, Write};
+use crate::time::Mono;
+use crate::token::Token;
+
+/// What one command causes. The shard owns it, empties it and uses it again.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Rows that must be durable before an effect below is let go.
+    pub writes: Vec<Write>,
+    /// What the world is told once they are.
+    pub effects: Vec<Effect>,
+    /// Turns that may be dispatched at once: a turn has no side effects, and its own result can only commit
+    /// after what caused it.
+    pub ready: Vec<ItemSpec>,
+    /// Instances that must be in memory before a command can be decided.
+    pub loads: Vec<Lookup>,
+    /// Timers that may fall into the window that is held in memory.
+    pub timers: Vec<TimerRow>,
+    /// Items that were completed: their stream has room.
+    pub done: Vec<ItemId>,
+    /// The worker lacks the state that it was presumed to have: its turn is sent again with the history.
+    pub resend: Option<Iid>,
+    /// An item whose completion was refused: it is given to somebody else, later.
+    pub given_back: Option<ItemId>,
+    /// Asks whose callers stop waiting at this time.
+    pub ask_deadlines: Vec<(Mono, CallId, Iid)>,
+    /// The highest key given to an instance so far.
+    pub iid_last: Iid,
+}
+
+impl Outcome {
+    /// A key for a new instance.
+    pub fn new_iid(&mut self) -> Iid {
+        self.iid_last = self.iid_last.next();
+        self.iid_last
+    }
+
+    /// Answers a call once all that was decided so far is durable.
+    pub fn reply(&mut self, call: Option<CallId>, reply: Result<Reply, Refusal>) {
+        if let Some(call) = call {
+            self.effects.push(Effect::Reply(call, reply));
+        }
+    }
+}
+
+impl Default for Iid {
+    fn default() -> Iid {
+        Iid(0)
+    }
+}
+
+/// Something that must not happen before the writes decided up to then are durable.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// A call is answered.
+    Reply(CallId, Result<Reply, Refusal>),
+    /// An activity may run: it has side effects.
+    Activity(ItemSpec),
+    /// A write of this instance is durable.
+    Settled(PartitionId, Iid),
+    /// The history of an instance may be read: all turns before the one that is out are in the store.
+    ReadHistory(HistoryRead),
+    /// A hub is gone: commands for it may be handled again.
+    HubDeleted(Hub),
+    /// The timers due until then may be read: those created before are in the store.
+    ReadTimers,
+}
+
+/// A turn that waits for its history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryRead {
+    /// The delivery that waits.
+    pub token: Token,
+    /// Whose history.
+    pub iid: Iid,
+    /// From which turn on: the first of the generation.
+    pub from: Turn,
+}

@@ -1,0 +1,330 @@
+//! A hot instance.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use placet_proto::durabletask::OrchestrationStatus;
+use prost::Message as _;
+
+use crate::body::{InboxMessage, InstanceBody, MessageKind, PendingActivity, PendingTimer};
+use crate::command::is_terminal;
+use crate::dispatch::{ItemId, ItemSpec};
+use crate::ids::{Iid, InstanceKey, PartitionId, Seq, StreamId, Turn};
+use crate::outcome::Outcome;
+use crate::rows::{ActivityRow, InboxRow, InstanceRow, ReplyRow, TimerRow, Write};
+use crate::time::{Now, Timestamp};
+use crate::token::execution_digest;
+
+use super::turn::TurnOut;
+
+/// A payload that may have to be read from the history.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Known<T> {
+    /// It stands in the history.
+    InHistory,
+    /// This is it.
+    Is(T),
+}
+
+/// A message in an inbox.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) seq: Seq,
+    pub(crate) message: InboxMessage,
+}
+
+/// An activity without a result.
+#[derive(Debug, Clone)]
+pub(crate) struct Activity {
+    pub(crate) pending: PendingActivity,
+}
+
+/// What is known of an instance that is in memory. Parts of it may not be durable yet.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) iid: Iid,
+    pub(crate) key: InstanceKey,
+    pub(crate) name: Arc<str>,
+    pub(crate) status: OrchestrationStatus,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) completed_at: Option<Timestamp>,
+    /// What no query looks at; `turn` is the number of the next turn.
+    pub(crate) body: InstanceBody,
+    /// Messages that no completed turn has consumed, in order of arrival.
+    pub(crate) inbox: VecDeque<Message>,
+    pub(crate) activities: BTreeMap<Seq, Activity>,
+    pub(crate) replies: BTreeMap<Arc<str>, Option<Arc<str>>>,
+    pub(crate) input: Known<Option<String>>,
+    pub(crate) output: Known<Ended>,
+    /// The turn that a worker has.
+    pub(crate) out: Option<TurnOut>,
+    /// Counts the deliveries of turns, so that each has a token of its own.
+    pub(crate) delivery: u32,
+    /// Its next turn is with the dispatch.
+    pub(crate) offered: bool,
+    /// Writes that are not durable yet.
+    pub(crate) unsettled: u32,
+    /// The latest time recorded in its history or inbox: later ones are not earlier.
+    pub(crate) last_time: Timestamp,
+    /// The stream whose worker keeps its state, if that turned out well the last time.
+    pub(crate) sticky: Option<StreamId>,
+    pub(crate) last_turn_took: Duration,
+    /// The runs of this generation, if all of them are at hand.
+    pub(crate) history: Option<Vec<Bytes>>,
+    /// What the store has, or will have once what was decided is durable.
+    saved: Option<Saved>,
+    changed: bool,
+}
+
+/// How an instance ended.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Ended {
+    pub(crate) output: Option<String>,
+    pub(crate) failure: Option<placet_proto::durabletask::TaskFailureDetails>,
+}
+
+/// The indexed columns as last written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Saved {
+    status: OrchestrationStatus,
+    active: bool,
+}
+
+impl Instance {
+    /// One that does not exist yet.
+    pub(crate) fn new(iid: Iid, key: InstanceKey, name: &str, at: Timestamp, body: InstanceBody) -> Instance {
+        Instance {
+            iid,
+            key,
+            name: name.into(),
+            status: OrchestrationStatus::Pending,
+            created_at: at,
+            updated_at: at,
+            completed_at: None,
+            body,
+            inbox: VecDeque::new(),
+            activities: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            input: Known::InHistory,
+            output: Known::InHistory,
+            out: None,
+            delivery: 0,
+            offered: false,
+            unsettled: 0,
+            last_time: at,
+            sticky: None,
+            last_turn_took: Duration::ZERO,
+            history: Some(Vec::new()),
+            saved: None,
+            changed: true,
+        }
+    }
+
+    /// One that comes from the store.
+    ///
+    /// # Errors
+    /// If a row's payload is not what was written.
+    pub(crate) fn from_rows(
+        row: InstanceRow,
+        inbox: Vec<InboxRow>,
+        activities: Vec<ActivityRow>,
+        replies: Vec<ReplyRow>,
+    ) -> Result<Instance, prost::DecodeError> {
+        let key = row.key();
+        let body = InstanceBody::decode(row.body)?;
+        let saved = Some(Saved { status: row.status, active: row.active });
+        let mut instance = Instance { saved, ..Instance::new(row.iid, key, &row.name, row.updated_at, body) };
+        instance.status = row.status;
+        instance.created_at = row.created_at;
+        instance.completed_at = row.completed_at;
+        instance.changed = false;
+        if instance.body.events > 0 {
+            instance.history = None;
+        }
+        for row in inbox {
+            let message = InboxMessage::decode(row.data)?;
+            instance.last_time = instance.last_time.max(recorded_at(&message));
+            // A message alone does not write the instance's row: the counter is found again here.
+            instance.body.seq = instance.body.seq.max(row.seq.0);
+            instance.inbox.push_back(Message { seq: row.seq, message });
+        }
+        for row in activities {
+            instance.activities.insert(row.seq, Activity { pending: PendingActivity::decode(row.data)? });
+        }
+        instance.replies.extend(replies.into_iter().map(|row| (row.ask_id, row.answer)));
+        Ok(instance)
+    }
+
+    pub(crate) fn is_terminal(&self) -> bool {
+        is_terminal(self.status)
+    }
+
+    /// Whether only the world outside can make it go on.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.unsettled == 0 && self.out.is_none() && !self.has_work()
+    }
+
+    fn has_work(&self) -> bool {
+        (!self.inbox.is_empty() && !self.body.held) || !self.activities.is_empty()
+    }
+
+    pub(crate) fn history_bytes(&self) -> usize {
+        self.history.as_ref().map_or(0, |runs| runs.iter().map(Bytes::len).sum())
+    }
+
+    /// The time of something that happens now: never before what happened last.
+    pub(crate) fn record_time(&mut self, now: Now) -> Timestamp {
+        self.last_time = self.last_time.max(now.wall);
+        self.last_time
+    }
+
+    pub(crate) fn touch(&mut self, at: Timestamp) {
+        self.updated_at = self.updated_at.max(at);
+        self.changed = true;
+    }
+
+    pub(crate) fn next_seq(&mut self) -> Seq {
+        self.body.seq += 1;
+        Seq(self.body.seq)
+    }
+
+    /// Puts a message at the end of the inbox.
+    pub(crate) fn receive(
+        &mut self,
+        kind: MessageKind,
+        event: Bytes,
+        ask_id: Option<&str>,
+        outcome: &mut Outcome,
+    ) {
+        let seq = self.next_seq();
+        let message = InboxMessage { kind: kind.into(), event, ask_id: ask_id.map(str::to_owned) };
+        outcome.writes.push(Write::PutInbox(InboxRow {
+            iid: self.iid,
+            seq,
+            data: message.encode_to_vec().into(),
+        }));
+        self.inbox.push_back(Message { seq, message });
+    }
+
+    pub(crate) fn timer_row(&self, partition: PartitionId, timer: &PendingTimer) -> TimerRow {
+        let fire_at = timer.fire_at.as_ref().map_or(Timestamp(0), Timestamp::from_proto);
+        TimerRow { fire_at, iid: self.iid, seq: Seq(timer.seq), partition }
+    }
+
+    pub(crate) fn add_timer(
+        &mut self,
+        partition: PartitionId,
+        timer_id: Option<i32>,
+        fire_at: prost_types::Timestamp,
+        outcome: &mut Outcome,
+    ) {
+        let timer = PendingTimer { seq: self.next_seq().0, timer_id, fire_at: Some(fire_at) };
+        let row = self.timer_row(partition, &timer);
+        self.body.timers.push(timer);
+        outcome.writes.push(Write::PutTimer(row));
+        outcome.timers.push(row);
+        self.changed = true;
+    }
+
+    /// Deletes what only this generation waits for: its timers and its activities.
+    pub(crate) fn drop_pending(&mut self, partition: PartitionId, outcome: &mut Outcome) {
+        for timer in std::mem::take(&mut self.body.timers) {
+            let row = self.timer_row(partition, &timer);
+            outcome.writes.push(Write::DeleteTimer(row));
+        }
+        for seq in std::mem::take(&mut self.activities).into_keys() {
+            outcome.writes.push(Write::DeleteActivity(self.iid, seq));
+        }
+        self.changed = true;
+    }
+
+    /// Writes the instance if it changed.
+    pub(crate) fn save(&mut self, outcome: &mut Outcome) {
+        let saved = Saved { status: self.status, active: !self.is_terminal() && self.has_work() };
+        if !self.changed && self.saved == Some(saved) {
+            return;
+        }
+        let row = InstanceRow {
+            iid: self.iid,
+            hub: self.key.hub.clone(),
+            id: self.key.id.clone(),
+            name: self.name.clone(),
+            status: self.status,
+            active: saved.active,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            completed_at: self.completed_at,
+            body: self.body.encode_to_vec().into(),
+        };
+        outcome.writes.push(match self.saved {
+            None => Write::InsertInstance(row),
+            Some(before) => Write::UpdateInstance(row, before != saved),
+        });
+        self.saved = Some(saved);
+        self.changed = false;
+    }
+
+    /// Says that the next turn is ready, if it is and nobody knows yet.
+    pub(crate) fn offer(&mut self, partition: PartitionId, outcome: &mut Outcome) {
+        let ready = self.out.is_none()
+            && !self.inbox.is_empty()
+            && !self.body.held
+            && !self.body.poisoned
+            && !self.is_terminal();
+        if ready && !self.offered {
+            self.offered = true;
+            outcome.ready.push(self.turn_spec(partition));
+        }
+    }
+
+    pub(crate) fn turn_spec(&self, partition: PartitionId) -> ItemSpec {
+        ItemSpec {
+            id: ItemId::Turn(partition, self.iid),
+            hub: self.key.hub.clone(),
+            name: self.name.clone(),
+            version: self.body.version.as_deref().map(Arc::from),
+            sticky: self.sticky,
+            terminating: self.inbox.iter().any(|m| m.message.kind() == MessageKind::Terminated),
+        }
+    }
+
+    pub(crate) fn activity_spec(&self, partition: PartitionId, seq: Seq, pending: &PendingActivity) -> ItemSpec {
+        let version = pending.version.as_deref().or(self.body.version.as_deref());
+        ItemSpec {
+            id: ItemId::Activity(partition, self.iid, seq),
+            hub: self.key.hub.clone(),
+            name: pending.name.as_str().into(),
+            version: version.map(Arc::from),
+            sticky: None,
+            terminating: false,
+        }
+    }
+
+    pub(crate) fn execution_digest(&self) -> u32 {
+        execution_digest(&self.body.execution_id)
+    }
+
+    pub(crate) fn turn(&self) -> Turn {
+        Turn(self.body.turn)
+    }
+
+    pub(crate) fn violated_invariant(&self) -> Option<String> {
+        let Instance { iid, inbox, .. } = self;
+        if self.is_terminal() && (self.out.is_some() || !inbox.is_empty() || !self.activities.is_empty()) {
+            return Some(format!("instance {iid} ended with work left"));
+        }
+        if inbox.iter().zip(inbox.iter().skip(1)).any(|(a, b)| a.seq >= b.seq) {
+            return Some(format!("the inbox of instance {iid} is out of order"));
+        }
+        None
+    }
+}
+
+/// The time at which a message was recorded.
+fn recorded_at(message: &InboxMessage) -> Timestamp {
+    let event = placet_proto::durabletask::HistoryEvent::decode(message.event.clone());
+    event.ok().and_then(|event| event.timestamp).map_or(Timestamp(0), |at| Timestamp::from_proto(&at))
+}

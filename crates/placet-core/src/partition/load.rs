@@ -1,0 +1,201 @@
+//! Load first, decide after: how cold instances come into memory, and how everything is forgotten.
+
+use crate::command::{Command, CommandKind, Refusal};
+use crate::ids::{CallId, Epoch, Iid};
+use crate::outcome::Outcome;
+use crate::rows::{LoadedInstance, Lookup};
+use crate::time::Now;
+
+use super::{Instance, Partition};
+
+/// What a partition was in the middle of when it dropped its memory: to be handled again.
+#[derive(Debug, Default)]
+pub struct Interrupted {
+    /// Commands that were not decided, and waits.
+    pub commands: Vec<Command>,
+}
+
+impl Partition {
+    /// Queues a command until its instance is in memory.
+    pub(super) fn load_first(&mut self, command: Command, outcome: &mut Outcome) {
+        let lookup = command.target.clone();
+        let waiting = self.loading.entry(lookup.clone()).or_default();
+        waiting.push(command);
+        if waiting.len() == 1 {
+            self.begin_load(&lookup);
+            outcome.loads.push(lookup);
+        }
+    }
+
+    /// The store's answer to a load. What waited for it is handed back, to be handled one by one: `None`
+    /// beside a command says that its instance does not exist.
+    pub fn loaded(
+        &mut self,
+        lookup: &Lookup,
+        found: Option<LoadedInstance>,
+        outcome: &mut Outcome,
+    ) -> Vec<(Command, bool)> {
+        self.end_load(lookup);
+        let Some(waiting) = self.loading.remove(lookup) else { return Vec::new() };
+        let Some(found) = found else {
+            self.clear_left();
+            return waiting.into_iter().map(|command| (command, false)).collect();
+        };
+        let (iid, key) = (found.row.iid, found.row.key());
+        let by_key = Lookup::Key(key.clone());
+        if *lookup != by_key && self.loading.contains_key(&by_key) {
+            // The same instance is being loaded by its key: that answer will serve these, too.
+            let queue = self.loading.entry(by_key).or_default();
+            queue.extend(waiting);
+            self.clear_left();
+            return Vec::new();
+        }
+        if self.hubs_left.contains(&found.row.hub) {
+            self.clear_left();
+            return waiting.into_iter().map(|command| (command, false)).collect();
+        }
+        if self.left.contains(&iid) {
+            // It came and went since the question was asked: the answer may be old.
+            self.loading.insert(lookup.clone(), waiting);
+            self.begin_load(lookup);
+            outcome.loads.push(lookup.clone());
+            return Vec::new();
+        }
+        self.clear_left();
+        match self.install(found) {
+            Ok(()) => {
+                self.offer_work(iid, outcome);
+                waiting.into_iter().map(|command| (command, true)).collect()
+            }
+            Err(refusal) => {
+                for command in waiting {
+                    outcome.reply(command.call, Err(refusal.clone()));
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// The store could not answer a load: those who wait are told.
+    pub fn load_failed(&mut self, lookup: &Lookup, why: &str, outcome: &mut Outcome) {
+        self.end_load(lookup);
+        self.clear_left();
+        for command in self.loading.remove(lookup).unwrap_or_default() {
+            outcome.reply(command.call, Err(Refusal::Unreadable(why.to_owned())));
+        }
+    }
+
+    /// Handles a command that waited for a load.
+    pub fn resume(&mut self, now: Now, command: Command, exists: bool, outcome: &mut Outcome) {
+        if exists {
+            self.handle(now, command, outcome);
+            return;
+        }
+        // An earlier command of the same queue may have created it.
+        let hot = match &command.target {
+            Lookup::Key(key) => self.keys.contains_key(key),
+            Lookup::Iid(iid) => self.instances.contains_key(iid),
+        };
+        if hot {
+            self.handle(now, command, outcome);
+        } else {
+            let key = match &command.target {
+                Lookup::Key(key) => Some(key.clone()),
+                Lookup::Iid(_) => None,
+            };
+            self.decide_absent(now, key, command, outcome);
+        }
+    }
+
+    /// A page of active instances was asked of the store.
+    pub fn recovery_begins(&mut self) {
+        self.loads_by_iid += 1;
+    }
+
+    /// The page came, or failed.
+    pub fn recovery_ends(&mut self) {
+        self.loads_by_iid -= 1;
+        self.clear_left();
+    }
+
+    /// An instance of such a page. Its work is offered.
+    ///
+    /// # Errors
+    /// If its rows are damaged.
+    pub fn recovered(&mut self, found: LoadedInstance, outcome: &mut Outcome) -> Result<(), Refusal> {
+        let (iid, key) = (found.row.iid, found.row.key());
+        let busy = self.keys.contains_key(&key)
+            || self.loading.contains_key(&Lookup::Key(key))
+            || self.loading.contains_key(&Lookup::Iid(iid));
+        if busy || self.left.contains(&iid) || self.hubs_left.contains(&found.row.hub) {
+            return Ok(()); // in memory, or on its way there by a newer answer
+        }
+        self.install(found)?;
+        self.offer_work(iid, outcome);
+        Ok(())
+    }
+
+    /// Drops everything in memory; what was decided and not committed is void. From now on it writes in this
+    /// epoch. What it was asked and had not decided is handed back.
+    pub fn reset(&mut self, epoch: Epoch) -> Interrupted {
+        let mut commands: Vec<Command> = std::mem::take(&mut self.loading).into_values().flatten().collect();
+        for (key, waiters) in std::mem::take(&mut self.waiters) {
+            commands.extend(waiters.into_iter().map(|waiter| {
+                let target = Lookup::Key(key.clone());
+                Command { target, kind: CommandKind::Wait(waiter.what), call: Some(waiter.call) }
+            }));
+        }
+        commands.extend(std::mem::take(&mut self.ask_waiters).into_values().flatten().map(|waiter| {
+            let target = Lookup::Key(waiter.key);
+            Command { target, kind: CommandKind::Ask(waiter.ask), call: Some(waiter.call) }
+        }));
+        commands.sort_by_key(|command| command.call.map_or(0, |CallId(call)| call));
+        *self = Partition::new(self.id, epoch);
+        Interrupted { commands }
+    }
+
+    /// Puts an instance from the store into memory.
+    fn install(&mut self, found: LoadedInstance) -> Result<(), Refusal> {
+        let iid = found.row.iid;
+        if self.instances.contains_key(&iid) {
+            return Ok(());
+        }
+        let key = found.row.key();
+        let instance = Instance::from_rows(found.row, found.inbox, found.activities, found.replies)
+            .map_err(|error| Refusal::Unreadable(format!("instance {key} is damaged: {error}")))?;
+        self.keys.insert(key, iid);
+        self.instances.insert(iid, instance);
+        Ok(())
+    }
+
+    /// Offers what an instance from the store has to do: its turn, and its activities (their scheduling is
+    /// durable, or it would not have been read).
+    pub(super) fn offer_work(&mut self, iid: Iid, outcome: &mut Outcome) {
+        let Some(instance) = self.instances.get_mut(&iid) else { return };
+        instance.offer(self.id, outcome);
+        for (seq, activity) in &instance.activities {
+            if !activity.pending.poisoned {
+                outcome.ready.push(instance.activity_spec(self.id, *seq, &activity.pending));
+            }
+        }
+    }
+
+    fn begin_load(&mut self, lookup: &Lookup) {
+        if matches!(lookup, Lookup::Iid(_)) {
+            self.loads_by_iid += 1;
+        }
+    }
+
+    fn end_load(&mut self, lookup: &Lookup) {
+        if matches!(lookup, Lookup::Iid(_)) {
+            self.loads_by_iid -= 1;
+        }
+    }
+
+    fn clear_left(&mut self) {
+        if self.loads_by_iid == 0 {
+            self.left.clear();
+            self.hubs_left.clear();
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The partition machine: what a command means. It is the single writer of its instances.
+//!
+//! It holds hot instances only. A command for a cold one waits for a load; then it is decided, at once and
+//! whole, from what is in memory. What each command does stands in [`crate::commands`].
+
+mod instance;
+mod load;
+mod turn;
+mod view;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
+
+use crate::command::{Ask, Command, CommandKind, Refusal, Reply, WaitFor};
+use crate::ids::{CallId, Epoch, Hub, Iid, InstanceKey, PartitionId};
+use crate::outcome::{Effect, Outcome};
+use crate::rows::Lookup;
+use crate::time::Now;
+use crate::token::Token;
+pub(crate) use instance::{Activity, Ended, Instance, Known, Message};
+pub use load::Interrupted;
+pub use turn::{Begun, TurnStart};
+pub use view::view_of_row;
+
+pub(crate) type Map<K, V> = HashMap<K, V, FxBuildHasher>;
+
+/// A call that waits for an instance to start or end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiter {
+    pub(crate) call: CallId,
+    pub(crate) what: WaitFor,
+}
+
+/// A call that waits for an ask to be consumed.
+#[derive(Debug, Clone)]
+pub(crate) struct AskWaiter {
+    pub(crate) key: InstanceKey,
+    pub(crate) call: CallId,
+    pub(crate) ask: Arc<Ask>,
+}
+
+/// One partition.
+#[derive(Debug)]
+pub struct Partition {
+    pub(crate) id: PartitionId,
+    pub(crate) epoch: Epoch,
+    pub(crate) instances: Map<Iid, Instance>,
+    pub(crate) keys: Map<InstanceKey, Iid>,
+    /// Commands that wait for a load.
+    pub(crate) loading: Map<Lookup, Vec<Command>>,
+    /// Loads and pages under way that may bring an instance which changes and leaves memory meanwhile.
+    pub(crate) loads_by_iid: usize,
+    /// Instances that left memory while such a load was under way: what it brings of them may be old.
+    pub(crate) left: Vec<Iid>,
+    /// Hubs that were deleted meanwhile.
+    pub(crate) hubs_left: Vec<Hub>,
+    pub(crate) waiters: Map<InstanceKey, Vec<Waiter>>,
+    pub(crate) ask_waiters: Map<Iid, Vec<AskWaiter>>,
+    /// Bytes of history that its instances keep.
+    pub(crate) history_cached: usize,
+}
+
+impl Partition {
+    /// A partition that knows nothing yet.
+    pub fn new(id: PartitionId, epoch: Epoch) -> Partition {
+        Partition {
+            id,
+            epoch,
+            instances: Map::default(),
+            keys: Map::default(),
+            loading: Map::default(),
+            loads_by_iid: 0,
+            left: Vec::new(),
+            hubs_left: Vec::new(),
+            waiters: Map::default(),
+            ask_waiters: Map::default(),
+            history_cached: 0,
+        }
+    }
+
+    /// Which one it is.
+    pub fn id(&self) -> PartitionId {
+        self.id
+    }
+
+    /// The epoch in which it writes.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// How many instances it holds in memory.
+    pub fn hot_count(&self) -> usize {
+        self.instances.len()
+    }
+
+    /// Takes a command: decides it if its instance is in memory, else asks for the instance first.
+    pub fn handle(&mut self, now: Now, command: Command, outcome: &mut Outcome) {
+        let hot = match &command.target {
+            Lookup::Key(key) => self.keys.get(key).copied(),
+            Lookup::Iid(iid) => self.instances.contains_key(iid).then_some(*iid),
+        };
+        match hot {
+            Some(iid) => self.decide(now, iid, command, outcome),
+            None => self.load_first(command, outcome),
+        }
+        debug_assert_eq!(self.violated_invariant(), None);
+    }
+
+    /// Decides a command whose instance is in memory.
+    fn decide(&mut self, now: Now, iid: Iid, command: Command, outcome: &mut Outcome) {
+        let call = command.call;
+        match command.kind {
+            CommandKind::Start(start) => self.start_over(now, iid, *start, call, outcome),
+            CommandKind::RaiseEvent(event) => self.raise_event(now, iid, event, call, outcome),
+            CommandKind::Terminate(terminate) => self.terminate(now, iid, &terminate, call, outcome),
+            CommandKind::Wait(what) => self.wait(iid, what, call, outcome),
+            CommandKind::Ask(ask) => self.ask(now, iid, ask, call, outcome),
+            CommandKind::FireTimer(timer) => self.fire_timer(now, iid, timer, outcome),
+            CommandKind::CompleteTurn(completion) => self.complete_turn(now, iid, *completion, call, outcome),
+            CommandKind::CompleteActivity(completion) => self.complete_activity(now, iid, *completion, call, outcome),
+            CommandKind::RetryPoisoned => self.retry_poisoned(now, iid, call, outcome),
+            CommandKind::SetAside(seq) => self.set_aside(now, iid, seq, outcome),
+        }
+    }
+
+    /// Decides a command whose instance does not exist.
+    fn decide_absent(&mut self, now: Now, key: Option<InstanceKey>, command: Command, outcome: &mut Outcome) {
+        let call = command.call;
+        match (command.kind, key) {
+            (CommandKind::Start(start), Some(key)) => self.create(now, key, *start, call, outcome),
+            (CommandKind::Wait(_), _) => outcome.reply(call, Ok(Reply::Instance(None))),
+            (CommandKind::Terminate(_), _) => outcome.reply(call, Ok(Reply::Done)),
+            (CommandKind::CompleteTurn(_) | CommandKind::CompleteActivity(_), _) => {
+                outcome.reply(call, Ok(Reply::Stale));
+            }
+            (CommandKind::RaiseEvent(_) | CommandKind::Ask(_) | CommandKind::RetryPoisoned, Some(key)) => {
+                outcome.reply(call, Err(Refusal::NotFound(key)));
+            }
+            // A timer of an instance that is gone: it was deleted with it.
+            (CommandKind::FireTimer(_) | CommandKind::SetAside(_), _) => {}
+            (
+                CommandKind::Start(_) | CommandKind::RaiseEvent(_) | CommandKind::Ask(_) | CommandKind::RetryPoisoned,
+                None,
+            ) => unreachable!("calls name instances by their key"),
+        }
+    }
+
+    /// A call no longer waits.
+    pub fn cancel(&mut self, call: CallId) {
+        self.waiters.retain(|_, waiters| {
+            waiters.retain(|waiter| waiter.call != call);
+            !waiters.is_empty()
+        });
+        self.ask_waiters.retain(|_, waiters| {
+            waiters.retain(|waiter| waiter.call != call);
+            !waiters.is_empty()
+        });
+    }
+
+    /// A write of this instance is durable. Tells whether it may leave memory.
+    pub fn settled(&mut self, iid: Iid) -> bool {
+        let Some(instance) = self.instances.get_mut(&iid) else { return false };
+        instance.unsettled -= 1;
+        instance.is_parked()
+    }
+
+    /// Lets an instance leave memory if nothing keeps it: nothing of it is undecided or unsaved. `active`: even
+    /// if it has work, as long as no worker has any of it.
+    pub fn evict(&mut self, iid: Iid, active: bool) -> bool {
+        let Some(instance) = self.instances.get(&iid) else { return false };
+        let idle = instance.is_parked() || (active && instance.unsettled == 0 && instance.out.is_none());
+        if !idle {
+            return false;
+        }
+        self.forget(iid);
+        if self.loads_by_iid > 0 {
+            self.left.push(iid);
+        }
+        true
+    }
+
+    /// Whether an instance is in memory.
+    pub fn is_hot(&self, iid: Iid) -> bool {
+        self.instances.contains_key(&iid)
+    }
+
+    /// The key of the instance that is meant, if it is in memory.
+    pub fn hot_iid(&self, lookup: &Lookup) -> Option<Iid> {
+        match lookup {
+            Lookup::Key(key) => self.keys.get(key).copied(),
+            Lookup::Iid(iid) => self.instances.contains_key(iid).then_some(*iid),
+        }
+    }
+
+    /// The hub of an instance that is in memory.
+    pub fn hub_of(&self, iid: Iid) -> Option<Hub> {
+        self.instances.get(&iid).map(|instance| instance.key.hub.clone())
+    }
+
+    /// Whether an instance is in memory and has work to do.
+    pub fn is_active(&self, iid: Iid) -> bool {
+        self.instances.get(&iid).is_some_and(|instance| !instance.is_parked())
+    }
+
+    /// Whether this delivery of a turn is the one that is out.
+    pub fn holds(&self, iid: Iid, token: Token) -> bool {
+        let out = self.instances.get(&iid).and_then(|instance| instance.out.as_ref());
+        out.is_some_and(|out| out.token == token)
+    }
+
+    /// Whether the worker of an instance's turns answered within this time when it was last asked.
+    pub fn turn_is_quick(&self, iid: Iid, patience: Duration) -> bool {
+        self.instances.get(&iid).is_some_and(|instance| instance.last_turn_took <= patience)
+    }
+
+    /// Forgets all that belongs to a hub: the store deletes it. Who waits for one of its instances is told
+    /// that there is none.
+    pub fn drop_hub(&mut self, hub: &Hub, outcome: &mut Outcome) {
+        let mut gone: Vec<Iid> = Vec::new();
+        gone.extend(self.keys.iter().filter(|(key, _)| key.hub == *hub).map(|(_, iid)| *iid));
+        gone.sort_unstable();
+        for iid in gone {
+            self.delete_instance(iid, outcome);
+        }
+        for (lookup, commands) in &mut self.loading {
+            if matches!(lookup, Lookup::Key(key) if key.hub == *hub) {
+                for command in commands.drain(..) {
+                    outcome.reply(command.call, Err(Refusal::Unknown));
+                }
+            }
+        }
+        self.loading.retain(|_, commands| !commands.is_empty());
+        self.waiters.retain(|key, waiters| {
+            let stays = key.hub != *hub;
+            if !stays {
+                waiters.iter().for_each(|waiter| outcome.reply(Some(waiter.call), Ok(Reply::Instance(None))));
+            }
+            stays
+        });
+        if self.loads_by_iid > 0 {
+            self.hubs_left.push(hub.clone());
+        }
+    }
+
+    pub(crate) fn forget(&mut self, iid: Iid) -> Option<Instance> {
+        let instance = self.instances.remove(&iid)?;
+        if self.keys.get(&instance.key) == Some(&iid) {
+            self.keys.remove(&instance.key);
+        }
+        self.history_cached -= instance.history_bytes();
+        Some(instance)
+    }
+
+    /// Ends what a command did to an instance: writes it if it changed, says that its turn is ready if it is.
+    pub(crate) fn conclude(&mut self, iid: Iid, outcome: &mut Outcome) {
+        let Some(instance) = self.instances.get_mut(&iid) else { return };
+        instance.save(outcome);
+        if !outcome.writes.is_empty() {
+            instance.unsettled += 1;
+            outcome.effects.push(Effect::Settled(self.id, iid));
+        }
+        instance.offer(self.id, outcome);
+    }
+
+    /// What must hold between commands; checked in tests and simulations.
+    fn violated_invariant(&self) -> Option<String> {
+        if self.keys.len() != self.instances.len() {
+            return Some(format!("{} keys for {} instances", self.keys.len(), self.instances.len()));
+        }
+        self.instances.values().find_map(Instance::violated_invariant)
+    }
+}

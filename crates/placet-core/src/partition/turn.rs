@@ -1,0 +1,188 @@
+//! Handing out work: what a turn or an activity consists of is decided at the moment when a worker takes it.
+
+use bytes::{Bytes, BytesMut};
+use placet_proto::durabletask::{
+    ActivityRequest, OrchestrationInstance, OrchestratorEntityParameters, OrchestratorRequest,
+    OrchestratorStartedEvent, history_event::EventType,
+};
+
+use crate::body::MessageKind;
+use crate::dispatch::{ItemSpec, StreamSpec};
+use crate::ids::{Iid, Seq, StreamId};
+use crate::limits;
+use crate::outcome::{HistoryRead, Outcome};
+use crate::time::{Mono, Now};
+use crate::token::Token;
+use crate::wire;
+
+use super::{Instance, Partition};
+
+/// A turn that a worker has.
+#[derive(Debug)]
+pub(crate) struct TurnOut {
+    pub(crate) token: Token,
+    /// How many messages of the inbox it holds.
+    pub(crate) messages: usize,
+    /// Its events, as a run of [`wire::NEW_EVENTS`]: `orchestratorStarted` and the messages.
+    pub(crate) events: Bytes,
+    pub(crate) began: Mono,
+}
+
+/// What is to be done with an item that was just assigned.
+#[derive(Debug, PartialEq)]
+pub enum Begun {
+    /// Send these bytes: an encoded `WorkItem`.
+    Send(Bytes),
+    /// Read the history first; then [`Partition::history_read`].
+    ReadHistory(HistoryRead),
+    /// It is void: nothing is to be done for this item any more.
+    Void,
+}
+
+/// To whom a turn goes.
+#[derive(Debug, Clone, Copy)]
+pub struct TurnStart<'a> {
+    /// The stream.
+    pub stream: StreamId,
+    /// What its worker said of itself.
+    pub spec: &'a StreamSpec,
+}
+
+impl Partition {
+    /// A worker takes an instance's turn: what is in the inbox now is what it gets.
+    pub fn begin_turn(&mut self, now: Now, iid: Iid, to: TurnStart<'_>) -> Begun {
+        let (partition, epoch) = (self.id, self.epoch);
+        let Some(instance) = self.instances.get_mut(&iid) else { return Begun::Void };
+        instance.offered = false;
+        if instance.out.is_some() || instance.inbox.is_empty() || instance.is_terminal() || instance.body.poisoned {
+            return Begun::Void;
+        }
+        let presumed = to.spec.keeps_state && instance.sticky == Some(to.stream) && instance.body.events > 0;
+        instance.sticky = None;
+        instance.delivery += 1;
+        let token = Token::Turn {
+            partition,
+            iid,
+            epoch,
+            turn: instance.turn(),
+            delivery: instance.delivery,
+            events: instance.body.events,
+            presumed,
+        };
+        let (messages, events) = instance.new_events(now);
+        instance.out = Some(TurnOut { token, messages, events, began: now.mono });
+        instance.item()
+    }
+
+    /// A worker takes an activity.
+    pub fn begin_activity(&mut self, iid: Iid, seq: Seq) -> Begun {
+        let Some(instance) = self.instances.get(&iid) else { return Begun::Void };
+        let Some(activity) = instance.activities.get(&seq) else { return Begun::Void };
+        if activity.pending.poisoned {
+            return Begun::Void;
+        }
+        let token = Token::Activity { partition: self.id, iid, seq, execution: instance.execution_digest() };
+        let pending = &activity.pending;
+        let request = ActivityRequest {
+            name: pending.name.clone(),
+            version: pending.version.clone(),
+            input: pending.input.clone(),
+            orchestration_instance: Some(instance.orchestration_instance()),
+            task_id: pending.task_id,
+            parent_trace_context: pending.trace.clone(),
+            tags: pending.tags.clone(),
+        };
+        Begun::Send(wire::activity_item(&request, &token.to_string()))
+    }
+
+    /// The history that a turn waited for. Nothing if the turn is no longer out.
+    pub fn history_read(&mut self, token: Token, iid: Iid, runs: &[Bytes]) -> Begun {
+        let Some(instance) = self.instances.get_mut(&iid) else { return Begun::Void };
+        if instance.out.as_ref().is_none_or(|out| out.token != token) {
+            return Begun::Void;
+        }
+        Begun::Send(instance.turn_item(runs))
+    }
+
+    /// A turn is out no longer: its messages are as if they had not been taken, and the old token is dead.
+    /// Tells the specification under which it is to be queued again, if there still is anything to do.
+    pub fn take_back(&mut self, iid: Iid) -> Option<ItemSpec> {
+        let instance = self.instances.get_mut(&iid)?;
+        instance.out.take()?;
+        instance.sticky = None;
+        let mut outcome = Outcome::default();
+        instance.offer(self.id, &mut outcome);
+        outcome.ready.pop()
+    }
+
+    /// The worker lacks the state that it was presumed to have: the same turn with its history.
+    pub(crate) fn resend(&mut self, iid: Iid) -> Begun {
+        let Some(instance) = self.instances.get_mut(&iid) else { return Begun::Void };
+        let Some(out) = &mut instance.out else { return Begun::Void };
+        if let Token::Turn { presumed, .. } = &mut out.token {
+            *presumed = false;
+        }
+        instance.item()
+    }
+}
+
+impl Instance {
+    /// The events of the turn that begins now, and how many messages they hold.
+    fn new_events(&mut self, now: Now) -> (usize, Bytes) {
+        let at = self.record_time(now);
+        let mut run = BytesMut::new();
+        let started = EventType::OrchestratorStarted(OrchestratorStartedEvent {});
+        wire::push_event(&mut run, wire::NEW_EVENTS, &wire::event(-1, at, started));
+        let mut messages = 0;
+        for entry in self.inbox.iter().take(limits::TURN_MESSAGES_MAX) {
+            let event = &entry.message.event;
+            if messages > 0 && run.len() + event.len() > limits::TURN_BYTES_MAX {
+                break;
+            }
+            wire::push_event(&mut run, wire::NEW_EVENTS, event);
+            messages += 1;
+        }
+        (messages, run.freeze())
+    }
+
+    /// The item of the turn that is out, or what is needed to make it.
+    fn item(&self) -> Begun {
+        let out = self.out.as_ref().expect("a turn is out");
+        let Token::Turn { presumed, .. } = out.token else { unreachable!("a turn has a turn's token") };
+        match &self.history {
+            _ if presumed || self.body.events == 0 => Begun::Send(self.turn_item(&[])),
+            Some(runs) => Begun::Send(self.turn_item(runs)),
+            None => {
+                let from = crate::ids::Turn(self.body.turn_first);
+                Begun::ReadHistory(HistoryRead { token: out.token, iid: self.iid, from })
+            }
+        }
+    }
+
+    fn turn_item(&self, past: &[Bytes]) -> Bytes {
+        let out = self.out.as_ref().expect("a turn is out");
+        let head = OrchestratorRequest {
+            instance_id: self.key.id.as_str().to_owned(),
+            execution_id: Some(self.body.execution_id.clone()),
+            entity_parameters: Some(OrchestratorEntityParameters {
+                // Events are delivered in order: there is nothing to reorder.
+                entity_message_reorder_window: Some(prost_types::Duration::default()),
+            }),
+            orchestration_trace_context: self.body.turn_trace.clone(),
+            ..OrchestratorRequest::default()
+        };
+        wire::turn_item(&head, past, &out.events, &out.token.to_string())
+    }
+
+    pub(crate) fn orchestration_instance(&self) -> OrchestrationInstance {
+        OrchestrationInstance {
+            instance_id: self.key.id.as_str().to_owned(),
+            execution_id: Some(self.body.execution_id.clone()),
+        }
+    }
+
+    /// Whether a termination is among the messages that no worker has.
+    pub(crate) fn is_terminating(&self) -> bool {
+        self.inbox.iter().any(|entry| entry.message.kind() == MessageKind::Terminated)
+    }
+}

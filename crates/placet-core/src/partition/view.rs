@@ -1,0 +1,66 @@
+//! An instance as its caller is told of it.
+
+use crate::command::InstanceView;
+use placet_proto::durabletask::{OrchestrationState, OrchestrationStatus};
+
+use super::instance::Known;
+use super::Instance;
+use crate::body::InstanceBody;
+use crate::rows::InstanceRow;
+
+impl Instance {
+    pub(crate) fn view(&self) -> Box<InstanceView> {
+        let mut state = state_of(&self.body, self.status);
+        state.instance_id = self.key.id.as_str().to_owned();
+        state.name = (*self.name).to_owned();
+        state.created_timestamp = Some(self.created_at.to_proto());
+        state.last_updated_timestamp = Some(self.updated_at.to_proto());
+        state.completed_timestamp = self.completed_at.map(|at| at.to_proto());
+        if let Known::Is(input) = &self.input {
+            state.input = input.clone();
+        }
+        if let Known::Is(ended) = &self.output {
+            state.output = ended.output.clone();
+            state.failure_details = ended.failure.clone();
+        }
+        Box::new(InstanceView {
+            iid: self.iid,
+            state,
+            input_known: matches!(self.input, Known::Is(_)),
+            output_known: !self.is_terminal() || matches!(self.output, Known::Is(_)),
+        })
+    }
+}
+
+/// An instance as it stands in the store; its input and output are in its history.
+///
+/// # Errors
+/// If the row's body is damaged.
+pub fn view_of_row(row: &InstanceRow) -> Result<Box<InstanceView>, prost::DecodeError> {
+    let body: InstanceBody = prost::Message::decode(row.body.clone())?;
+    let mut state = state_of(&body, row.status);
+    state.instance_id = row.id.as_str().to_owned();
+    state.name = (*row.name).to_owned();
+    state.created_timestamp = Some(row.created_at.to_proto());
+    state.last_updated_timestamp = Some(row.updated_at.to_proto());
+    state.completed_timestamp = row.completed_at.map(|at| at.to_proto());
+    let output_known = !crate::command::is_terminal(row.status);
+    Ok(Box::new(InstanceView { iid: row.iid, state, input_known: false, output_known }))
+}
+
+fn state_of(body: &InstanceBody, status: OrchestrationStatus) -> OrchestrationState {
+    OrchestrationState {
+        orchestration_status: status.into(),
+        version: body.version.clone(),
+        execution_id: Some(body.execution_id.clone()),
+        custom_status: body.custom_status.clone(),
+        tags: body.tags.clone(),
+        scheduled_start_timestamp: body.scheduled_start,
+        parent_instance_id: body
+            .parent
+            .as_ref()
+            .and_then(|parent| parent.orchestration_instance.as_ref())
+            .map(|instance| instance.instance_id.clone()),
+        ..OrchestrationState::default()
+    }
+}

@@ -1,0 +1,208 @@
+//! What is stored: the rows, and the batch in which they are committed. Data only; the store decides nothing.
+//!
+//! Payloads (`body`, `data`, `events`) are protobuf bytes that a store keeps and gives back unread.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use placet_proto::durabletask::OrchestrationStatus;
+
+use crate::ids::{BatchId, Epoch, Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
+use crate::time::Timestamp;
+
+/// One life of an instance. What queries look at are columns, the rest is in `body`. The input stands in the
+/// first event of its history (or, before the first turn, in its inbox), the output in the last one: neither
+/// is stored twice.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InstanceRow {
+    /// The key of this row.
+    pub iid: Iid,
+    /// The hub; unique together with `id`.
+    pub hub: Hub,
+    /// The instance id.
+    pub id: InstanceId,
+    /// The orchestration's name.
+    pub name: Arc<str>,
+    /// The protocol's status.
+    pub status: OrchestrationStatus,
+    /// Whether there is work to be found by recovery: a message not yet consumed, or an unfinished activity.
+    pub active: bool,
+    /// When the start was accepted.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// An encoded [`crate::body::InstanceBody`].
+    pub body: Bytes,
+}
+
+impl InstanceRow {
+    /// How clients name it.
+    pub fn key(&self) -> InstanceKey {
+        InstanceKey::new(self.hub.clone(), self.id.clone())
+    }
+}
+
+/// The events of one turn, each written as field 3 of `OrchestratorRequest` (`pastEvents`), so that a turn's
+/// history is sent to a worker by copying bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryRow {
+    /// Whose.
+    pub iid: Iid,
+    /// Which turn.
+    pub turn: Turn,
+    /// How many events `events` holds.
+    pub count: u32,
+    /// The events.
+    pub events: Bytes,
+}
+
+/// A message that no committed turn has consumed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InboxRow {
+    /// Whose.
+    pub iid: Iid,
+    /// Arrival order.
+    pub seq: Seq,
+    /// An encoded [`crate::body::InboxMessage`].
+    pub data: Bytes,
+}
+
+/// An activity that was scheduled and has no recorded result.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ActivityRow {
+    /// Whose.
+    pub iid: Iid,
+    /// Which scheduling.
+    pub seq: Seq,
+    /// An encoded [`crate::body::PendingActivity`].
+    pub data: Bytes,
+}
+
+/// A timer that has not fired. Which of the instance's timers it is stands in the instance's body.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TimerRow {
+    /// When it is due.
+    pub fire_at: Timestamp,
+    /// Whose.
+    pub iid: Iid,
+    /// Which of the instance's timers.
+    pub seq: Seq,
+    /// Where the instance lives.
+    pub partition: PartitionId,
+}
+
+/// What became of an ask, for whoever asks again with the same id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReplyRow {
+    /// Who was asked.
+    pub iid: Iid,
+    /// The ask's id.
+    pub ask_id: Arc<str>,
+    /// The orchestration's answer; absent if it consumed the question without one.
+    pub answer: Option<Arc<str>>,
+}
+
+/// A row of a projection that an orchestration published with its turn.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PublishedRow {
+    /// The hub.
+    pub hub: Hub,
+    /// The projection.
+    pub kind: Arc<str>,
+    /// The row's key in it.
+    pub key: Arc<str>,
+    /// Its content; absent deletes the row.
+    pub body: Option<Bytes>,
+}
+
+/// An instance as the store gives it back: without history, with all else that a decision needs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LoadedInstance {
+    /// The instance itself.
+    pub row: InstanceRow,
+    /// Its unconsumed messages, by [`InboxRow::seq`].
+    pub inbox: Vec<InboxRow>,
+    /// Its unfinished activities, by [`ActivityRow::seq`].
+    pub activities: Vec<ActivityRow>,
+    /// What became of its asks.
+    pub replies: Vec<ReplyRow>,
+}
+
+/// Which instance to load.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Lookup {
+    /// The one that clients call so.
+    Key(InstanceKey),
+    /// The one stored so.
+    Iid(Iid),
+}
+
+/// One write of the core, in the order in which it was decided.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Write {
+    /// A new instance. An older life of the same id was deleted before.
+    InsertInstance(InstanceRow),
+    /// A changed instance; the flag says whether a column that an index covers (status or active) changed.
+    UpdateInstance(InstanceRow, bool),
+    /// The instance with its history, inbox, activities and replies. Its timers are deleted one by one.
+    DeleteInstance(Iid),
+    /// A turn's events.
+    AppendHistory(HistoryRow),
+    /// The history before this turn: continue-as-new.
+    DropHistory(Iid, Turn),
+    /// A message that waits for its turn.
+    PutInbox(InboxRow),
+    /// A message that a turn consumed.
+    DeleteInbox(Iid, Seq),
+    /// A scheduled activity.
+    PutActivity(ActivityRow),
+    /// A scheduled activity whose poisoning changed.
+    UpdateActivity(ActivityRow),
+    /// An activity that has its result, or that nobody waits for.
+    DeleteActivity(Iid, Seq),
+    /// A timer to come.
+    PutTimer(TimerRow),
+    /// A timer that fired or that nobody waits for.
+    DeleteTimer(TimerRow),
+    /// What became of an ask.
+    PutReply(ReplyRow),
+    /// A published row, or its deletion.
+    Publish(PublishedRow),
+    /// A task hub that exists though it holds nothing.
+    CreateHub(Hub),
+    /// A task hub with all that is in it.
+    DeleteHub(Hub),
+}
+
+/// One transaction: merged from the writes of many commands, rows that were born and died within it left
+/// out. A store applies hub deletions first, then deletions, then insertions, then updates, all or nothing, synced.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[expect(missing_docs, reason = "each list is named for its rows and what happens to them")]
+pub struct Batch {
+    pub id: Option<BatchId>,
+    /// The partitions that it writes, with the epoch that each was written in.
+    pub fences: Vec<(PartitionId, Epoch)>,
+    /// The newest time among its rows.
+    pub newest: Timestamp,
+    pub hubs_deleted: Vec<Hub>,
+    pub hubs_created: Vec<Hub>,
+    pub instances_deleted: Vec<Iid>,
+    pub instances_inserted: Vec<InstanceRow>,
+    /// The flag says whether a column that an index covers (status or active) changed.
+    pub instances_updated: Vec<(InstanceRow, bool)>,
+    /// Before this turn.
+    pub history_dropped: Vec<(Iid, Turn)>,
+    pub history_appended: Vec<HistoryRow>,
+    pub inbox_deleted: Vec<(Iid, Seq)>,
+    pub inbox_put: Vec<InboxRow>,
+    pub activities_deleted: Vec<(Iid, Seq)>,
+    /// Inserted, or replaced if the key is there.
+    pub activities_put: Vec<ActivityRow>,
+    pub timers_deleted: Vec<TimerRow>,
+    pub timers_put: Vec<TimerRow>,
+    pub replies_put: Vec<ReplyRow>,
+    /// Inserted, replaced or (without a body) deleted.
+    pub published: Vec<PublishedRow>,
+}

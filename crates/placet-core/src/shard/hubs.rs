@@ -1,0 +1,56 @@
+//! Making and deleting task hubs. What belongs to no instance is written by the partition of its key's hash: a
+//! hub by that of its name.
+
+use crate::command::Reply;
+use crate::ids::{CallId, Hub, InstanceId, InstanceKey, PartitionId};
+use crate::outcome::Effect;
+use crate::rows::Write;
+use crate::time::Now;
+
+use super::{Output, Shard};
+
+impl Shard {
+    pub(super) fn create_hub(&mut self, now: Now, call: CallId, hub: &Hub, again: bool, outputs: &mut Vec<Output>) {
+        if again {
+            self.drop_hub(now, hub, outputs);
+        }
+        self.outcome.writes.push(Write::CreateHub(hub.clone()));
+        self.outcome.reply(Some(call), Ok(Reply::Done));
+        self.follow(now, home(hub), outputs);
+    }
+
+    pub(super) fn delete_hub(&mut self, now: Now, call: CallId, hub: &Hub, outputs: &mut Vec<Output>) {
+        self.drop_hub(now, hub, outputs);
+        self.outcome.reply(Some(call), Ok(Reply::Done));
+        self.follow(now, home(hub), outputs);
+    }
+
+    /// Every partition forgets the hub's instances; the store then deletes the hub with all that is in it.
+    /// Until that is durable nothing of the hub is read again: it would bring back what was deleted.
+    fn drop_hub(&mut self, now: Now, hub: &Hub, outputs: &mut Vec<Output>) {
+        for id in PartitionId::all() {
+            let mut outcome = std::mem::take(&mut self.outcome);
+            self.partitions[id.index()].drop_hub(hub, &mut outcome);
+            self.outcome = outcome;
+            self.follow(now, id, outputs);
+        }
+        self.closing.push(hub.clone());
+        self.outcome.writes.push(Write::DeleteHub(hub.clone()));
+        self.outcome.effects.push(Effect::HubDeleted(hub.clone()));
+        self.follow(now, home(hub), outputs);
+    }
+
+    /// The deletion is durable: what waited for it goes on.
+    pub(super) fn hub_deleted(&mut self, now: Now, hub: &Hub, outputs: &mut Vec<Output>) {
+        if let Some(at) = self.closing.iter().position(|closing| closing == hub) {
+            self.closing.swap_remove(at);
+        }
+        for (call, command) in std::mem::take(&mut self.deferred) {
+            self.call(now, call, command, outputs);
+        }
+    }
+}
+
+fn home(hub: &Hub) -> PartitionId {
+    InstanceKey::new(hub.clone(), InstanceId::new("")).partition()
+}

@@ -1,0 +1,87 @@
+//! What may leave memory, and when (P5, P7): a parked instance is kept for a short while, so that its next
+//! event finds it; an active one stays unless there are too many.
+
+use std::collections::VecDeque;
+
+use crate::ids::{Iid, PartitionId};
+use crate::limits;
+use crate::partition::Partition;
+use crate::rows::Lookup;
+use crate::time::{Mono, Now};
+
+use super::Shard;
+
+/// The instances that may leave memory.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Parked, in the order in which they parked. An instance may stand here more than once, or be gone.
+    parked: VecDeque<(Mono, PartitionId, Iid)>,
+    /// Active and durable, offered for spilling if there are too many.
+    active: VecDeque<(PartitionId, Iid)>,
+}
+
+impl Memory {
+    pub(super) fn parked(&mut self, now: Mono, partition: PartitionId, iid: Iid) {
+        self.parked.push_back((now, partition, iid));
+    }
+
+    pub(super) fn active(&mut self, partition: PartitionId, iid: Iid) {
+        if self.active.len() < limits::ACTIVE_MAX {
+            self.active.push_back((partition, iid));
+        }
+    }
+
+    /// An instance that was loaded for a command that did not change it leaves again like a parked one.
+    pub(super) fn loaded(&mut self, now: Mono, id: PartitionId, lookup: &Lookup, partition: &Partition) {
+        if let Some(iid) = partition.hot_iid(lookup) {
+            self.parked(now, id, iid);
+        }
+    }
+
+    pub(super) fn reset(&mut self, partition: PartitionId) {
+        self.parked.retain(|(_, id, _)| *id != partition);
+        self.active.retain(|(id, _)| *id != partition);
+    }
+
+    pub(super) fn next_due(&self) -> Option<Mono> {
+        self.parked.front().map(|(since, _, _)| since.after(limits::PARKED_IDLE))
+    }
+}
+
+impl Shard {
+    /// Lets go of what need not be in memory.
+    pub(super) fn shed(&mut self, now: Now) {
+        while let Some((since, partition, iid)) = self.memory.parked.front().copied()
+            && (self.memory.parked.len() > limits::PARKED_MAX || since.after(limits::PARKED_IDLE) <= now.mono)
+        {
+            self.memory.parked.pop_front();
+            self.partitions[partition.index()].evict(iid, false);
+        }
+        if self.memory.active.len() >= limits::ACTIVE_MAX {
+            self.spill();
+        }
+    }
+
+    /// Too many active instances: the youngest half of them leaves, and is read back when there is room.
+    fn spill(&mut self) {
+        let keep = limits::ACTIVE_MAX / 2;
+        let mut kept = VecDeque::with_capacity(keep);
+        let active = std::mem::take(&mut self.memory.active);
+        let mut gone = Vec::new();
+        for (partition, iid) in active {
+            let here = &mut self.partitions[partition.index()];
+            if !here.is_active(iid) {
+                continue; // ended, parked or gone: it is not counted any more
+            }
+            if kept.len() < keep {
+                kept.push_back((partition, iid));
+            } else if here.evict(iid, true) {
+                self.recovery.spilled(iid);
+                gone.push((partition, iid));
+            }
+        }
+        self.memory.active = kept;
+        gone.sort_unstable();
+        self.dispatch.unqueue(&gone);
+    }
+}

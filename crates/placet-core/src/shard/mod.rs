@@ -1,0 +1,511 @@
+//! A shard: partitions, one group commit and one dispatch, wired together. Still pure: it is told what
+//! arrived and what time it is, and says what is to be done.
+//!
+//! The scheduler gives it sockets, threads and clocks; the simulator gives it chance. Both drive exactly this,
+//! so that what is most dangerous, the order of commits and effects, is inside the simulator.
+
+mod hubs;
+mod memory;
+mod recovery;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock::{ClockGuard, Doubt};
+use crate::command::{Command, CommandKind, CompleteTurn, Refusal, Reply};
+use crate::commands::check_start;
+use crate::commit::{Commit, Voided};
+use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, StreamSpec};
+use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, PARTITIONS, PartitionId, StreamId};
+use crate::limits;
+use crate::outcome::{Effect, HistoryRead, Outcome};
+use crate::partition::{Begun, Partition, TurnStart};
+use crate::rows::{Batch, LoadedInstance, Lookup, TimerRow};
+use crate::time::{Mono, Now, Timestamp};
+use crate::timers::{DueRead, Timers};
+use crate::token::Token;
+use memory::Memory;
+use recovery::Recovery;
+pub use recovery::RecoverRead;
+
+/// What arrives at a shard.
+#[derive(Debug)]
+pub enum Input {
+    /// The process started: recovery begins.
+    Started,
+    /// A client's command; its reply is an [`Output::Reply`].
+    Call(CallId, Command),
+    /// The caller does not wait any more.
+    Cancelled(CallId),
+    /// A task hub is to be made, or emptied and made again.
+    CreateHub(CallId, Hub, bool),
+    /// A task hub is to be deleted with all that is in it.
+    DeleteHub(CallId, Hub),
+    /// A worker's stream opened.
+    StreamOpened(StreamId, StreamSpec),
+    /// It closed; the flag says that it was in good order.
+    StreamClosed(StreamId, bool),
+    /// A worker finished a turn.
+    TurnCompleted(CallId, Box<CompleteTurn>),
+    /// A worker finished an activity.
+    ActivityCompleted(CallId, Token, Box<placet_proto::durabletask::ActivityResponse>),
+    /// A worker gives an item back.
+    Abandoned(CallId, Token),
+    /// The batch is durable; how long that took.
+    Committed(BatchId, Duration),
+    /// It is not, or nobody knows.
+    CommitFailed(BatchId, CommitFailure),
+    /// The store's answer to [`Output::Load`].
+    Loaded(LoadRead, Result<Vec<Option<LoadedInstance>>, String>),
+    /// The store's answer to [`Output::ReadHistory`].
+    HistoryRead(HistoryRead, Result<Vec<Bytes>, String>),
+    /// The store's answer to [`Output::ReadTimers`].
+    TimersRead(DueRead, Result<Vec<TimerRow>, String>),
+    /// The store's answer to [`Output::Recover`].
+    Recovered(RecoverRead, Result<(Vec<LoadedInstance>, Option<Iid>), String>),
+    /// The operator says that the wall clock is right.
+    AcceptTime(CallId),
+    /// Time has passed.
+    Tick,
+}
+
+/// Why a commit failed, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitFailure {
+    /// Nothing was written: there is no room.
+    Full,
+    /// It may have been written.
+    Unknown,
+}
+
+/// What a shard wants done. Order matters between outputs of the same kind only.
+#[derive(Debug)]
+pub enum Output {
+    /// Commit this; the answer is [`Input::Committed`] or [`Input::CommitFailed`].
+    Commit(Box<Batch>),
+    /// Load these instances; the answer is [`Input::Loaded`].
+    Load(LoadRead),
+    /// Read this instance's history; the answer is [`Input::HistoryRead`].
+    ReadHistory(HistoryRead),
+    /// Read the due timers; the answer is [`Input::TimersRead`].
+    ReadTimers(DueRead),
+    /// Read a page of active instances; the answer is [`Input::Recovered`].
+    Recover(RecoverRead),
+    /// Answer a call.
+    Reply(CallId, Result<Reply, Refusal>),
+    /// Send an encoded `WorkItem` on a stream.
+    Send(StreamId, Hub, Bytes),
+    /// Send a health ping on a stream.
+    Ping(StreamId),
+}
+
+/// A load: of one partition, in one of its epochs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadRead {
+    /// Where.
+    pub partition: PartitionId,
+    /// An answer from an earlier epoch is void.
+    pub epoch: Epoch,
+    /// What.
+    pub lookups: Vec<Lookup>,
+}
+
+/// What an operator wants to know of a shard.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[expect(missing_docs, reason = "named for what they count")]
+pub struct ShardStatus {
+    pub clock_doubt: Option<Doubt>,
+    pub recovering: bool,
+    pub refusing: bool,
+    pub hot_instances: usize,
+    pub near_timers: usize,
+    pub ready_items: usize,
+    pub held_items: usize,
+    pub streams: usize,
+    pub uncommitted_bytes: usize,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Shard {
+    partitions: Vec<Partition>,
+    commit: Commit,
+    dispatch: Dispatch,
+    timers: Timers,
+    clock: ClockGuard,
+    recovery: Recovery,
+    memory: Memory,
+    outcome: Outcome,
+    incarnation: u32,
+    resets: u32,
+    ask_deadlines: BTreeMap<(Mono, CallId), (PartitionId, Iid)>,
+    refuse_until: Option<Mono>,
+    /// Instances told to terminate whose turn nobody can take: the server ends them.
+    unserved: Vec<(PartitionId, Iid)>,
+    /// Hubs whose deletion is not durable yet, and the commands that wait for it.
+    closing: Vec<Hub>,
+    deferred: Vec<(CallId, Command)>,
+}
+
+impl Shard {
+    /// A shard of all partitions over a store that was claimed for the `incarnation`th time, whose highest
+    /// instance key and newest time are these. `resets` counts the shards before it in this process: after a
+    /// broken invariant nothing in memory is trusted, and a new shard begins where the old one stopped.
+    pub fn new(incarnation: u32, resets: u32, iid_max: Iid, newest: Timestamp) -> Shard {
+        let epoch = Epoch { incarnation, resets };
+        Shard {
+            partitions: PartitionId::all().map(|id| Partition::new(id, epoch)).collect(),
+            commit: Commit::default(),
+            dispatch: Dispatch::default(),
+            timers: Timers::default(),
+            clock: ClockGuard::new(newest),
+            recovery: Recovery::default(),
+            memory: Memory::default(),
+            outcome: Outcome { iid_last: iid_max, ..Outcome::default() },
+            incarnation,
+            resets,
+            ask_deadlines: BTreeMap::new(),
+            refuse_until: None,
+            unserved: Vec::new(),
+            closing: Vec::new(),
+            deferred: Vec::new(),
+        }
+    }
+
+    /// The epoch that newly loaded partitions write in, and the highest key given to an instance: what the
+    /// next shard of this process must go beyond.
+    pub fn watermark(&self) -> (u32, Iid) {
+        (self.resets, self.outcome.iid_last)
+    }
+
+    /// Takes what arrived; appends what is to be done.
+    pub fn handle(&mut self, now: Now, input: Input, outputs: &mut Vec<Output>) {
+        match input {
+            Input::Started | Input::Tick => {}
+            Input::Call(call, command) => self.call(now, call, command, outputs),
+            Input::Cancelled(call) => self.partitions.iter_mut().for_each(|partition| partition.cancel(call)),
+            Input::CreateHub(call, hub, again) => self.create_hub(now, call, &hub, again, outputs),
+            Input::DeleteHub(call, hub) => self.delete_hub(now, call, &hub, outputs),
+            Input::StreamOpened(stream, spec) => self.stream_opened(now, stream, spec, outputs),
+            Input::StreamClosed(stream, drained) => self.stream_closed(now, stream, drained, outputs),
+            Input::TurnCompleted(call, completion) => self.turn_completed(now, call, completion, outputs),
+            Input::ActivityCompleted(call, token, response) => {
+                self.activity_completed(now, call, token, response, outputs);
+            }
+            Input::Abandoned(call, token) => self.abandoned(now, call, token, outputs),
+            Input::Committed(batch, took) => self.committed(now, batch, took, outputs),
+            Input::CommitFailed(batch, failure) => self.commit_failed(now, batch, failure, outputs),
+            Input::Loaded(read, found) => self.loaded(now, read, found, outputs),
+            Input::HistoryRead(read, runs) => self.history_read(now, read, runs, outputs),
+            Input::TimersRead(read, rows) => match rows {
+                Ok(rows) => self.timers.arrived(read, &rows),
+                Err(_) => self.timers.failed(read),
+            },
+            Input::Recovered(read, page) => self.recovered(now, read, page, outputs),
+            Input::AcceptTime(call) => {
+                self.clock.accept(now);
+                outputs.push(Output::Reply(call, Ok(Reply::Done)));
+            }
+        }
+        self.pass_time(now, outputs);
+        self.end_unserved(now, outputs);
+        self.seal(now, outputs);
+    }
+
+    /// How long the driver may sleep if nothing arrives.
+    pub fn wake_in(&self, now: Now) -> Option<Duration> {
+        let mono = [
+            self.commit.next_due(),
+            self.dispatch.next_due(),
+            self.memory.next_due(),
+            self.recovery.next_due(),
+            self.ask_deadlines.first_key_value().map(|((due, _), _)| *due),
+        ];
+        let mono = mono.into_iter().flatten().min().map(|due| due.since(now.mono));
+        let wall = if self.clock.doubt().is_some() {
+            Some(CLOCK_LOOK) // held until it agrees again: look from time to time
+        } else {
+            self.timers.next_due().map(|due| due.since(now.wall))
+        };
+        // A clock that is set while we sleep is to be noticed.
+        [mono, wall, Some(CLOCK_LOOK)].into_iter().flatten().min()
+    }
+
+    /// What an operator wants to know.
+    pub fn status(&self) -> ShardStatus {
+        ShardStatus {
+            clock_doubt: self.clock.doubt(),
+            recovering: self.recovery.is_running(),
+            refusing: self.refuse_until.is_some(),
+            hot_instances: self.partitions.iter().map(Partition::hot_count).sum(),
+            near_timers: self.timers.near_count(),
+            ready_items: self.dispatch.backlog(),
+            held_items: self.dispatch.held_count(),
+            streams: self.dispatch.stream_count(),
+            uncommitted_bytes: self.commit.uncommitted_bytes(),
+        }
+    }
+
+    fn call(&mut self, now: Now, call: CallId, command: Command, outputs: &mut Vec<Output>) {
+        if let Err(refusal) = self.admit(now, &command) {
+            outputs.push(Output::Reply(call, Err(refusal)));
+            return;
+        }
+        let Lookup::Key(key) = &command.target else { unreachable!("calls name instances by their key") };
+        if self.closing.contains(&key.hub) {
+            self.deferred.push((call, command));
+            return;
+        }
+        let partition = key.partition();
+        self.handle_command(now, partition, command, outputs);
+    }
+
+    /// Whether there is room for a client's command, and nothing is wrong with it in itself.
+    fn admit(&mut self, now: Now, command: &Command) -> Result<(), Refusal> {
+        if matches!(command.kind, CommandKind::Wait(_)) {
+            return Ok(());
+        }
+        if let Some(until) = self.refuse_until {
+            if now.mono < until {
+                return Err(Refusal::Exhausted { what: "the disk is full", retry_after: until.since(now.mono) });
+            }
+            self.refuse_until = None;
+        }
+        if self.commit.uncommitted_bytes() > limits::UNCOMMITTED_BYTES_MAX {
+            let retry_after = limits::REFUSE_AFTER_FAILURE;
+            return Err(Refusal::Exhausted { what: "too much waits to be written", retry_after });
+        }
+        match (&command.kind, &command.target) {
+            (CommandKind::Start(start), Lookup::Key(key)) => check_start(key, start),
+            _ => Ok(()),
+        }
+    }
+
+    fn handle_command(&mut self, now: Now, partition: PartitionId, command: Command, outputs: &mut Vec<Output>) {
+        let mut outcome = std::mem::take(&mut self.outcome);
+        self.partitions[partition.index()].handle(now, command, &mut outcome);
+        self.outcome = outcome;
+        self.follow(now, partition, outputs);
+    }
+
+    /// Does what a command caused, and hands its writes to the commit.
+    fn follow(&mut self, now: Now, partition: PartitionId, outputs: &mut Vec<Output>) {
+        let mut outcome = std::mem::take(&mut self.outcome);
+        let epoch = self.partitions[partition.index()].epoch();
+        if !outcome.loads.is_empty() {
+            let lookups = std::mem::take(&mut outcome.loads);
+            outputs.push(Output::Load(LoadRead { partition, epoch, lookups }));
+        }
+        for timer in outcome.timers.drain(..) {
+            self.timers.add(timer);
+        }
+        for (due, call, iid) in outcome.ask_deadlines.drain(..) {
+            self.ask_deadlines.insert((due, call), (partition, iid));
+        }
+        let done = std::mem::take(&mut outcome.done);
+        let ready = std::mem::take(&mut outcome.ready);
+        let resend = outcome.resend.take();
+        let given_back = outcome.given_back.take();
+        let (assigned, quick) = self.place(now, ready);
+        let released = self.commit.add(now.mono, (partition, epoch), &mut outcome, quick && done.is_empty());
+        self.outcome = outcome;
+        for effect in released {
+            self.release(now, effect, outputs);
+        }
+        // Only now: a turn that needs the history must find in it what was just decided.
+        for assignment in assigned {
+            self.begin(now, assignment, outputs);
+        }
+        self.finish_items(now, &done, outputs);
+        if let Some(iid) = resend {
+            self.send_again(now, partition, iid, outputs);
+        }
+        if let Some(item) = given_back {
+            self.give_back(now, item, outputs);
+        }
+    }
+
+    /// Finds workers for ready items. Tells, too, whether every item is a turn that has one, and whose worker
+    /// answers quickly: then what caused it may share its commit.
+    fn place(&mut self, now: Now, ready: Vec<ItemSpec>) -> (Vec<Assignment>, bool) {
+        let patience = self.commit.patience();
+        let mut quick = !ready.is_empty();
+        let mut assigned = Vec::new();
+        for spec in ready {
+            let id = spec.id;
+            let assignment = self.assign(now, spec);
+            quick &= assignment.is_some()
+                && matches!(id, ItemId::Turn(partition, iid)
+                    if self.partitions[partition.index()].turn_is_quick(iid, patience));
+            assigned.extend(assignment);
+        }
+        (assigned, quick)
+    }
+
+    /// Lets an effect happen: all that it tells of is durable.
+    fn release(&mut self, now: Now, effect: Effect, outputs: &mut Vec<Output>) {
+        match effect {
+            Effect::Reply(call, reply) => outputs.push(Output::Reply(call, reply)),
+            Effect::Activity(spec) => {
+                self.offer(now, spec, outputs);
+            }
+            Effect::Settled(partition, iid) => {
+                if self.partitions[partition.index()].settled(iid) {
+                    self.memory.parked(now.mono, partition, iid);
+                } else {
+                    self.memory.active(partition, iid);
+                }
+            }
+            Effect::ReadHistory(read) => outputs.push(Output::ReadHistory(read)),
+            Effect::HubDeleted(hub) => self.hub_deleted(now, &hub, outputs),
+            Effect::ReadTimers => {
+                if let Some(read) = self.timers.read() {
+                    outputs.push(Output::ReadTimers(read));
+                }
+            }
+        }
+    }
+
+    fn committed(&mut self, now: Now, batch: BatchId, took: Duration, outputs: &mut Vec<Output>) {
+        for effect in self.commit.committed(batch, took) {
+            self.release(now, effect, outputs);
+        }
+    }
+
+    fn commit_failed(&mut self, now: Now, batch: BatchId, failure: CommitFailure, outputs: &mut Vec<Output>) {
+        if failure == CommitFailure::Full {
+            self.refuse_until = Some(now.mono.after(limits::REFUSE_AFTER_FAILURE));
+        }
+        let voided = self.commit.failed(batch);
+        self.void(now, voided, outputs);
+    }
+
+    /// What was decided is void: the partitions forget what they held and load what is true; those who wait
+    /// for a reply are told that nobody knows.
+    fn void(&mut self, now: Now, voided: Voided, outputs: &mut Vec<Output>) {
+        self.resets += 1;
+        let epoch = Epoch { incarnation: self.incarnation, resets: self.resets };
+        for effect in voided.effects {
+            if let Effect::Reply(call, _) = effect {
+                outputs.push(Output::Reply(call, Err(Refusal::Unknown)));
+            }
+        }
+        self.timers.reset();
+        if self.recovery.is_reading() {
+            self.partitions.iter_mut().for_each(Partition::recovery_ends);
+        }
+        let mut interrupted = Vec::new();
+        for id in voided.partitions {
+            self.dispatch.reset(id);
+            self.memory.reset(id);
+            self.ask_deadlines.retain(|_, (partition, _)| *partition != id);
+            let commands = self.partitions[id.index()].reset(epoch).commands;
+            interrupted.extend(commands.into_iter().map(|command| (id, command)));
+        }
+        self.recovery.restart();
+        for (partition, command) in interrupted {
+            self.handle_command(now, partition, command, outputs);
+        }
+    }
+
+    fn loaded(
+        &mut self,
+        now: Now,
+        read: LoadRead,
+        found: Result<Vec<Option<LoadedInstance>>, String>,
+        outputs: &mut Vec<Output>,
+    ) {
+        let id = read.partition;
+        if self.partitions[id.index()].epoch() != read.epoch {
+            return; // asked before the partition forgot everything
+        }
+        let mut found = match found {
+            Ok(found) => found.into_iter().map(Ok).collect(),
+            Err(why) => vec![Err(why); read.lookups.len()],
+        };
+        for (lookup, found) in read.lookups.iter().zip(found.drain(..)) {
+            let mut outcome = std::mem::take(&mut self.outcome);
+            let partition = &mut self.partitions[id.index()];
+            let waiting = match found {
+                Ok(found) => partition.loaded(lookup, found, &mut outcome),
+                Err(why) => {
+                    partition.load_failed(lookup, &why, &mut outcome);
+                    Vec::new()
+                }
+            };
+            self.outcome = outcome;
+            self.follow(now, id, outputs);
+            for (command, exists) in waiting {
+                let mut outcome = std::mem::take(&mut self.outcome);
+                self.partitions[id.index()].resume(now, command, exists, &mut outcome);
+                self.outcome = outcome;
+                self.follow(now, id, outputs);
+            }
+            self.memory.loaded(now.mono, id, lookup, &self.partitions[id.index()]);
+        }
+    }
+
+    /// Does what is due by either clock.
+    fn pass_time(&mut self, now: Now, outputs: &mut Vec<Output>) {
+        self.fire_timers(now, outputs);
+        self.dispatch_tick(now, outputs);
+        self.expire_asks(now, outputs);
+        self.shed(now);
+        self.recover(now, outputs);
+    }
+
+    fn fire_timers(&mut self, now: Now, outputs: &mut Vec<Output>) {
+        if self.clock.look(now).is_some() {
+            return;
+        }
+        for _ in 0..limits::TIMERS_PER_STEP {
+            let Some(timer) = self.timers.pop_due(now.wall) else { break };
+            let command =
+                Command { target: Lookup::Iid(timer.iid), kind: CommandKind::FireTimer(timer), call: None };
+            self.handle_command(now, timer.partition, command, outputs);
+        }
+        if self.timers.advance(now.wall) {
+            let mut outcome = Outcome { effects: vec![Effect::ReadTimers], ..Outcome::default() };
+            for effect in self.commit.hold(&mut outcome) {
+                self.release(now, effect, outputs);
+            }
+        }
+    }
+
+    fn expire_asks(&mut self, now: Now, outputs: &mut Vec<Output>) {
+        while let Some(entry) = self.ask_deadlines.first_entry()
+            && entry.key().0 <= now.mono
+        {
+            let ((_, call), (partition, iid)) = entry.remove_entry();
+            let mut outcome = std::mem::take(&mut self.outcome);
+            self.partitions[partition.index()].ask_expired(iid, call, &mut outcome);
+            self.outcome = outcome;
+            self.follow(now, partition, outputs);
+        }
+    }
+
+    fn seal(&mut self, now: Now, outputs: &mut Vec<Output>) {
+        if let Some(batch) = self.commit.seal(now.mono) {
+            outputs.push(Output::Commit(Box::new(batch)));
+        }
+    }
+
+    fn end_unserved(&mut self, now: Now, outputs: &mut Vec<Output>) {
+        while let Some((partition, iid)) = self.unserved.pop() {
+            let mut outcome = std::mem::take(&mut self.outcome);
+            self.partitions[partition.index()].terminate_unserved(now, iid, &mut outcome);
+            self.outcome = outcome;
+            self.follow(now, partition, outputs);
+        }
+    }
+}
+
+/// How often the clocks are compared though nothing happens.
+const CLOCK_LOOK: Duration = Duration::from_secs(5);
+
+const _: () = assert!(PARTITIONS == 256, "a partition's id is one byte");

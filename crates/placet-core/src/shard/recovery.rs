@@ -1,0 +1,130 @@
+//! Finding the work again: after a start, after a failed commit, and when what did not fit into memory is to
+//! come back. All three read the active instances from the store, page by page, as there is room for them.
+
+use crate::ids::Iid;
+use crate::limits;
+use crate::rows::LoadedInstance;
+use crate::time::{Mono, Now};
+
+use super::{Output, Shard};
+
+/// A page of active instances to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecoverRead {
+    /// Which reading this is: an answer to an older one is void.
+    pub generation: u64,
+    /// Those after this key.
+    pub after: Option<Iid>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// Where the reading stands.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    /// Where to read on; absent: there is nothing to be found.
+    from: Option<Option<Iid>>,
+    reading: Option<RecoverRead>,
+    generation: u64,
+    /// The lowest key that left memory with work to do.
+    spilled: Option<Iid>,
+    /// The store could not be read: not again before then.
+    retry_at: Option<Mono>,
+}
+
+impl Default for Recovery {
+    fn default() -> Recovery {
+        // A process begins by looking for work.
+        Recovery { from: Some(None), reading: None, generation: 0, spilled: None, retry_at: None }
+    }
+}
+
+impl Recovery {
+    pub(super) fn is_reading(&self) -> bool {
+        self.reading.is_some()
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.from.is_some()
+    }
+
+    /// Looks at everything again.
+    pub(super) fn restart(&mut self) {
+        *self = Recovery { generation: self.generation + 1, ..Recovery::default() };
+    }
+
+    /// An instance with work left memory.
+    pub(super) fn spilled(&mut self, iid: Iid) {
+        self.spilled = Some(self.spilled.map_or(iid, |spilled| spilled.min(iid)));
+    }
+
+    pub(super) fn next_due(&self) -> Option<Mono> {
+        self.retry_at
+    }
+}
+
+impl Shard {
+    /// Asks for the next page, if there is work in the store and room for it.
+    pub(super) fn recover(&mut self, now: Now, outputs: &mut Vec<Output>) {
+        let recovery = &self.recovery;
+        let wanted = recovery.from.is_some() || recovery.spilled.is_some();
+        if !wanted || recovery.reading.is_some() || recovery.retry_at.is_some_and(|at| now.mono < at) {
+            return;
+        }
+        if self.memory_is_full() {
+            return;
+        }
+        let recovery = &mut self.recovery;
+        recovery.retry_at = None;
+        if recovery.from.is_none()
+            && let Some(iid) = recovery.spilled.take()
+        {
+            recovery.from = Some(Some(Iid(iid.0 - 1)));
+        }
+        let Some(after) = recovery.from else { return };
+        let read = RecoverRead { generation: recovery.generation, after, limit: limits::RECOVER_PAGE };
+        recovery.reading = Some(read);
+        self.partitions.iter_mut().for_each(crate::partition::Partition::recovery_begins);
+        outputs.push(Output::Recover(read));
+    }
+
+    pub(super) fn recovered(
+        &mut self,
+        now: Now,
+        read: RecoverRead,
+        page: Result<(Vec<LoadedInstance>, Option<Iid>), String>,
+        outputs: &mut Vec<Output>,
+    ) {
+        if self.recovery.reading != Some(read) {
+            return;
+        }
+        self.recovery.reading = None;
+        match page {
+            Ok((instances, next)) => {
+                for found in instances {
+                    self.recovered_one(now, found, outputs);
+                }
+                self.recovery.from = next.map(Some);
+            }
+            Err(_) => self.recovery.retry_at = Some(now.mono.after(limits::REFUSE_AFTER_FAILURE)),
+        }
+        self.partitions.iter_mut().for_each(crate::partition::Partition::recovery_ends);
+    }
+
+    fn recovered_one(&mut self, now: Now, found: LoadedInstance, outputs: &mut Vec<Output>) {
+        let (iid, id) = (found.row.iid, found.row.key().partition());
+        let mut outcome = std::mem::take(&mut self.outcome);
+        // A damaged instance waits, visible in the store; the others go on.
+        let installed = self.partitions[id.index()].recovered(found, &mut outcome);
+        self.outcome = outcome;
+        if installed.is_ok() {
+            self.memory.active(id, iid);
+        }
+        self.follow(now, id, outputs);
+    }
+
+    fn memory_is_full(&self) -> bool {
+        let hot: usize = self.partitions.iter().map(crate::partition::Partition::hot_count).sum();
+        hot > limits::ACTIVE_MAX / 2 + limits::PARKED_MAX
+    }
+}

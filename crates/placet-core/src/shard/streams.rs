@@ -1,0 +1,222 @@
+//! Workers: their streams, the items that they take, finish and give back.
+
+use crate::command::CompleteActivity;
+
+use super::{
+    Assignment, Begun, Bytes, CallId, Command, CommandKind, CompleteTurn, Effect, HistoryRead, Hub, Iid, ItemId,
+    ItemSpec, Lookup, Now, Outcome, Output, PartitionId, Reply, Shard, StreamId, StreamSpec, Token, TurnStart,
+};
+
+impl Shard {
+    pub(super) fn stream_opened(&mut self, now: Now, id: StreamId, spec: StreamSpec, outputs: &mut Vec<Output>) {
+        self.dispatch.open(now.mono, id, spec);
+        self.fill(now, id, outputs);
+    }
+
+    pub(super) fn stream_closed(&mut self, now: Now, id: StreamId, drained: bool, outputs: &mut Vec<Output>) {
+        let returned = self.dispatch.close(now.mono, id, drained);
+        self.take_back(now, returned, outputs);
+    }
+
+    pub(super) fn turn_completed(
+        &mut self,
+        now: Now,
+        call: CallId,
+        completion: Box<CompleteTurn>,
+        outputs: &mut Vec<Output>,
+    ) {
+        let Token::Turn { partition, iid, epoch, .. } = completion.token else {
+            outputs.push(Output::Reply(call, Ok(Reply::Stale)));
+            return;
+        };
+        let hot = self.partitions[partition.index()].is_hot(iid);
+        if !hot || self.partitions[partition.index()].epoch() != epoch {
+            // A turn that is out keeps its instance in memory: this one is out no longer.
+            outputs.push(Output::Reply(call, Ok(Reply::Stale)));
+            return;
+        }
+        let kind = CommandKind::CompleteTurn(completion);
+        self.handle_command(now, partition, Command { target: Lookup::Iid(iid), kind, call: Some(call) }, outputs);
+    }
+
+    pub(super) fn activity_completed(
+        &mut self,
+        now: Now,
+        call: CallId,
+        token: Token,
+        response: Box<placet_proto::durabletask::ActivityResponse>,
+        outputs: &mut Vec<Output>,
+    ) {
+        let Token::Activity { partition, iid, seq, execution } = token else {
+            outputs.push(Output::Reply(call, Ok(Reply::Stale)));
+            return;
+        };
+        let completion = CompleteActivity { seq, execution, response: *response };
+        let kind = CommandKind::CompleteActivity(Box::new(completion));
+        self.handle_command(now, partition, Command { target: Lookup::Iid(iid), kind, call: Some(call) }, outputs);
+    }
+
+    pub(super) fn abandoned(&mut self, now: Now, call: CallId, token: Token, outputs: &mut Vec<Output>) {
+        let item = match token {
+            Token::Turn { partition, iid, .. } => {
+                let current = self.partitions[partition.index()].holds(iid, token);
+                current.then_some(ItemId::Turn(partition, iid))
+            }
+            Token::Activity { partition, iid, seq, .. } => Some(ItemId::Activity(partition, iid, seq)),
+        };
+        if let Some(item) = item {
+            self.give_back(now, item, outputs);
+        }
+        outputs.push(Output::Reply(call, Ok(Reply::Done)));
+    }
+
+    /// An item goes back, and comes again after a delay.
+    pub(super) fn give_back(&mut self, now: Now, item: ItemId, outputs: &mut Vec<Output>) {
+        let Some((stream, _)) = self.dispatch.abandoned(now.mono, item) else { return };
+        if let ItemId::Turn(partition, iid) = item
+            && let Some(spec) = self.partitions[partition.index()].take_back(iid)
+        {
+            self.dispatch.delay(now.mono, spec);
+        }
+        self.fill(now, stream, outputs);
+    }
+
+    /// Items are done with: their streams have room for others.
+    pub(super) fn finish_items(&mut self, now: Now, done: &[ItemId], outputs: &mut Vec<Output>) {
+        for item in done {
+            if let Some(stream) = self.dispatch.finished(*item) {
+                self.fill(now, stream, outputs);
+            }
+        }
+    }
+
+    /// Offers an item to the workers.
+    pub(super) fn offer(&mut self, now: Now, spec: ItemSpec, outputs: &mut Vec<Output>) {
+        if let Some(assignment) = self.assign(now, spec) {
+            self.begin(now, assignment, outputs);
+        }
+    }
+
+    /// Finds a worker for an item; without one it waits, or, if it is to end an instance, the server ends it.
+    pub(super) fn assign(&mut self, now: Now, spec: ItemSpec) -> Option<Assignment> {
+        if spec.terminating && !self.dispatch.has_taker(&spec) {
+            self.unserved.push((spec.id.partition(), spec.id.iid()));
+            return None;
+        }
+        self.dispatch.enqueue(now.mono, spec)
+    }
+
+    pub(super) fn fill(&mut self, now: Now, stream: StreamId, outputs: &mut Vec<Output>) {
+        loop {
+            let assigned = self.dispatch.pull(now.mono, stream);
+            let mut void = false;
+            for assignment in assigned {
+                void |= !self.begin(now, assignment, outputs);
+            }
+            if !void {
+                break; // a void item leaves room for another
+            }
+        }
+    }
+
+    /// Makes an assigned item and sends it. Tells whether it still was one.
+    pub(super) fn begin(&mut self, now: Now, assignment: Assignment, outputs: &mut Vec<Output>) -> bool {
+        let Assignment { item, stream } = assignment;
+        let Some(spec) = self.dispatch.stream(stream) else { return false };
+        let partition = &mut self.partitions[item.partition().index()];
+        let begun = match item {
+            ItemId::Turn(_, iid) => partition.begin_turn(now, iid, TurnStart { stream, spec }),
+            ItemId::Activity(_, iid, seq) => partition.begin_activity(iid, seq),
+        };
+        self.send(now, stream, item, begun, outputs)
+    }
+
+    pub(super) fn send_again(&mut self, now: Now, partition: PartitionId, iid: Iid, outputs: &mut Vec<Output>) {
+        let item = ItemId::Turn(partition, iid);
+        let begun = self.partitions[partition.index()].resend(iid);
+        if let Some(stream) = self.dispatch.holder(item) {
+            self.send(now, stream, item, begun, outputs);
+        }
+    }
+
+    fn send(&mut self, now: Now, stream: StreamId, item: ItemId, begun: Begun, outputs: &mut Vec<Output>) -> bool {
+        match begun {
+            Begun::Send(bytes) => {
+                let hub = self.hub_of(item);
+                outputs.push(Output::Send(stream, hub, bytes));
+                true
+            }
+            Begun::ReadHistory(read) => {
+                let mut outcome = Outcome { effects: vec![Effect::ReadHistory(read)], ..Outcome::default() };
+                for effect in self.commit.hold(&mut outcome) {
+                    self.release(now, effect, outputs);
+                }
+                true
+            }
+            Begun::Void => {
+                self.dispatch.finished(item);
+                false
+            }
+        }
+    }
+
+    fn hub_of(&self, item: ItemId) -> Hub {
+        let partition = &self.partitions[item.partition().index()];
+        partition.hub_of(item.iid()).expect("what begins is in memory")
+    }
+
+    pub(super) fn history_read(
+        &mut self,
+        now: Now,
+        read: HistoryRead,
+        runs: Result<Vec<Bytes>, String>,
+        outputs: &mut Vec<Output>,
+    ) {
+        let item = ItemId::Turn(read.token.partition(), read.iid);
+        match runs {
+            Ok(runs) => {
+                let partition = &mut self.partitions[item.partition().index()];
+                let begun = partition.history_read(read.token, read.iid, &runs);
+                // Void: the turn was taken back meanwhile, and somebody else may hold the item by now.
+                if begun != Begun::Void
+                    && let Some(stream) = self.dispatch.holder(item)
+                {
+                    self.send(now, stream, item, begun, outputs);
+                }
+            }
+            Err(_) if self.partitions[item.partition().index()].holds(read.iid, read.token) => {
+                self.give_back(now, item, outputs);
+            }
+            Err(_) => {}
+        }
+    }
+
+    pub(super) fn dispatch_tick(&mut self, now: Now, outputs: &mut Vec<Output>) {
+        if self.dispatch.next_due().is_none_or(|due| now.mono < due) {
+            return;
+        }
+        let (returned, assigned) = self.dispatch.tick(now.mono);
+        self.take_back(now, returned, outputs);
+        for assignment in assigned {
+            self.begin(now, assignment, outputs);
+        }
+        outputs.extend(self.dispatch.pings(now.mono).into_iter().map(Output::Ping));
+    }
+
+    fn take_back(&mut self, now: Now, returned: crate::dispatch::Returned, outputs: &mut Vec<Output>) {
+        for item in returned.turns {
+            if let Some(spec) = self.partitions[item.partition().index()].take_back(item.iid()) {
+                self.offer(now, spec, outputs);
+            }
+        }
+        for item in returned.poisoned {
+            let seq = match item {
+                ItemId::Turn(..) => None,
+                ItemId::Activity(_, _, seq) => Some(seq),
+            };
+            let kind = CommandKind::SetAside(seq);
+            let command = Command { target: Lookup::Iid(item.iid()), kind, call: None };
+            self.handle_command(now, item.partition(), command, outputs);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Timers near enough to be held in memory; the store holds the rest (P5).
+//!
+//! The window reaches from now to `end`. A timer made with a due time inside it goes in at once; older ones
+//! come from the store when the window moves. The store is read only once every timer made while the window
+//! ended earlier is durable: else one could fall between the two.
+
+use std::collections::BTreeSet;
+
+use crate::limits;
+use crate::rows::TimerRow;
+use crate::time::Timestamp;
+
+/// What is to be read from the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueRead {
+    /// Which reading of the window this is: an answer to an older one is void.
+    pub generation: u64,
+    /// Only those after it.
+    pub after: Option<TimerRow>,
+    /// Only those due by then.
+    pub until: Timestamp,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// The window.
+#[derive(Debug, Default)]
+pub struct Timers {
+    near: BTreeSet<TimerRow>,
+    /// Timers due by then are in memory, or on their way from the store.
+    end: Timestamp,
+    generation: u64,
+    reading: Option<DueRead>,
+    /// More are due within the window than were read at once: read on from here.
+    rest: Option<TimerRow>,
+}
+
+impl Timers {
+    /// A timer was made.
+    pub fn add(&mut self, row: TimerRow) {
+        if row.fire_at <= self.end {
+            self.near.insert(row);
+        }
+    }
+
+    /// The next one that is due.
+    pub fn pop_due(&mut self, wall: Timestamp) -> Option<TimerRow> {
+        let first = self.near.first().copied()?;
+        (first.fire_at <= wall).then(|| self.near.pop_first()).flatten()
+    }
+
+    /// Moves the window on if it is time to: what is to be read for it, once all that was decided is durable.
+    pub fn advance(&mut self, wall: Timestamp) -> bool {
+        if self.reading.is_some() {
+            return false;
+        }
+        let (after, until) = match self.rest.take() {
+            Some(rest) if self.near.len() >= limits::TIMER_PAGE => {
+                self.rest = Some(rest);
+                return false;
+            }
+            Some(rest) => (Some(rest), self.end),
+            None if self.end < wall.after(limits::TIMER_WINDOW / 2) => (None, wall.after(limits::TIMER_WINDOW)),
+            None => return false,
+        };
+        self.end = until;
+        self.reading = Some(DueRead { generation: self.generation, after, until, limit: limits::TIMER_PAGE });
+        true
+    }
+
+    /// What [`Timers::advance`] wants read.
+    pub fn read(&self) -> Option<DueRead> {
+        self.reading
+    }
+
+    /// The store's answer.
+    pub fn arrived(&mut self, read: DueRead, rows: &[TimerRow]) {
+        if self.reading != Some(read) {
+            return;
+        }
+        self.reading = None;
+        self.near.extend(rows);
+        self.rest = (rows.len() >= read.limit).then(|| rows.last().copied()).flatten();
+    }
+
+    /// The store did not answer: it is asked again.
+    pub fn failed(&mut self, read: DueRead) {
+        if self.reading == Some(read) {
+            self.reset();
+        }
+    }
+
+    /// What was fired may not have been: everything is read again.
+    pub fn reset(&mut self) {
+        *self = Timers { generation: self.generation + 1, ..Timers::default() };
+    }
+
+    /// When the next timer is due, or the window is to be moved.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let near = self.near.first().map(|row| row.fire_at);
+        let advance = self.reading.is_none().then(|| Timestamp(self.end.0.saturating_sub(HALF_WINDOW_MICROS)));
+        [near, advance].into_iter().flatten().min()
+    }
+
+    /// How many are in memory.
+    pub fn near_count(&self) -> usize {
+        self.near.len()
+    }
+}
+
+const HALF_WINDOW_MICROS: i64 = 30_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Iid, PartitionId, Seq};
+
+    fn timer(seconds: i64, seq: u64) -> TimerRow {
+        TimerRow { fire_at: Timestamp(seconds * 1_000_000), iid: Iid(1), seq: Seq(seq), partition: PartitionId(0) }
+    }
+
+    #[test]
+    fn a_timer_beyond_the_window_is_left_to_the_store_and_comes_when_the_window_moves() {
+        let mut timers = Timers::default();
+        assert!(timers.advance(Timestamp(0)));
+        let read = timers.read().unwrap();
+        timers.arrived(read, &[]);
+        timers.add(timer(10, 1));
+        timers.add(timer(100, 2));
+        assert_eq!(timers.near_count(), 1);
+        assert_eq!(timers.pop_due(Timestamp(9_999_999)), None);
+        assert_eq!(timers.pop_due(Timestamp(10_000_000)), Some(timer(10, 1)));
+        assert!(timers.advance(Timestamp(50_000_000)));
+        let read = timers.read().unwrap();
+        assert!(read.until >= timer(100, 2).fire_at);
+        timers.arrived(read, &[timer(100, 2)]);
+        assert_eq!(timers.pop_due(Timestamp(100_000_000)), Some(timer(100, 2)));
+    }
+
+    #[test]
+    fn the_window_is_a_constant_of_the_limits() {
+        assert_eq!(i64::try_from((limits::TIMER_WINDOW / 2).as_micros()), Ok(HALF_WINDOW_MICROS));
+    }
+
+    #[test]
+    fn an_answer_to_a_reading_from_before_a_reset_is_void() {
+        let mut timers = Timers::default();
+        timers.advance(Timestamp(0));
+        let read = timers.read().unwrap();
+        timers.reset();
+        timers.arrived(read, &[timer(1, 1)]);
+        assert_eq!(timers.near_count(), 0);
+        assert!(timers.advance(Timestamp(0)));
+    }
+}

@@ -1,0 +1,144 @@
+//! Bytes that are passed on without being decoded: history events are encoded once, when they are recorded,
+//! and from then on copied.
+//!
+//! A *run* of events is a sequence of length-delimited `HistoryEvent` fields, each with the tag of the field
+//! that it stands in. Stored runs are `OrchestratorRequest.pastEvents`.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use placet_proto::durabletask::{HistoryEvent, OrchestratorRequest, history_event::EventType};
+use prost::Message;
+use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
+
+use crate::time::Timestamp;
+
+/// The key byte of field `n`, length-delimited. All fields used here are below 16: one byte.
+const fn key(field: u8) -> u8 {
+    field << 3 | 2
+}
+
+/// `OrchestratorRequest.pastEvents`, and so of every stored run.
+pub const PAST_EVENTS: u8 = key(3);
+/// `OrchestratorRequest.newEvents`.
+pub const NEW_EVENTS: u8 = key(4);
+/// `HistoryChunk.events`.
+pub const CHUNK_EVENTS: u8 = key(1);
+/// `WorkItem.orchestratorRequest`.
+const ITEM_TURN: u8 = key(1);
+/// `WorkItem.activityRequest`.
+const ITEM_ACTIVITY: u8 = key(2);
+/// `WorkItem.completionToken`.
+const ITEM_TOKEN: u8 = key(10);
+
+/// An event as it is stored: `id` is the action's for confirmations, -1 for all else (PROTOCOL.md §6.2).
+pub fn event(id: i32, at: Timestamp, event_type: EventType) -> Bytes {
+    let event = HistoryEvent { event_id: id, timestamp: Some(at.to_proto()), event_type: Some(event_type) };
+    event.encode_to_vec().into()
+}
+
+/// Appends one encoded event to a run.
+pub fn push_event(run: &mut BytesMut, key: u8, event: &[u8]) {
+    run.put_u8(key);
+    encode_varint(event.len() as u64, run);
+    run.put_slice(event);
+}
+
+/// Copies a run, giving its events the tag of another field.
+///
+/// # Panics
+/// If the run is not one: runs are written here and checked when they are read from the store.
+pub fn push_run(target: &mut BytesMut, key: u8, run: &[u8]) {
+    target.reserve(run.len());
+    for event in Events(run) {
+        push_event(target, key, event);
+    }
+}
+
+/// The events of a run, each as encoded.
+#[derive(Debug, Clone)]
+pub struct Events<'a>(pub &'a [u8]);
+
+impl<'a> Iterator for Events<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut rest = &self.0[1..];
+        let length = decode_varint(&mut rest).expect("a run is made of length-delimited events");
+        let length = usize::try_from(length).expect("a run is in memory");
+        let (event, rest) = rest.split_at(length);
+        self.0 = rest;
+        Some(event)
+    }
+}
+
+/// An encoded `WorkItem` that holds an orchestrator turn: `head` is the request without its events.
+pub fn turn_item(head: &OrchestratorRequest, past: &[Bytes], new: &[u8], token: &str) -> Bytes {
+    let past_len: usize = past.iter().map(Bytes::len).sum();
+    let head_len = head.encoded_len();
+    let length = head_len + past_len + new.len();
+    let mut item = BytesMut::with_capacity(length + token.len() + 16);
+    item.put_u8(ITEM_TURN);
+    encode_varint(length as u64, &mut item);
+    head.encode_raw(&mut item);
+    for run in past {
+        item.put_slice(run);
+    }
+    item.put_slice(new);
+    push_token(&mut item, token);
+    item.freeze()
+}
+
+/// An encoded `WorkItem` that holds an activity.
+pub fn activity_item(request: &placet_proto::durabletask::ActivityRequest, token: &str) -> Bytes {
+    let length = request.encoded_len();
+    let mut item = BytesMut::with_capacity(length + token.len() + 8 + encoded_len_varint(length as u64));
+    item.put_u8(ITEM_ACTIVITY);
+    encode_varint(length as u64, &mut item);
+    request.encode_raw(&mut item);
+    push_token(&mut item, token);
+    item.freeze()
+}
+
+/// An encoded `WorkItem` that holds a health ping.
+pub fn ping_item() -> Bytes {
+    const PING: [u8; 2] = [key(4), 0]; // WorkItem.healthPing, an empty message
+    Bytes::from_static(&PING)
+}
+
+fn push_token(item: &mut BytesMut, token: &str) {
+    item.put_u8(ITEM_TOKEN);
+    encode_varint(token.len() as u64, item);
+    item.put_slice(token.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use placet_proto::durabletask::work_item::Request;
+    use placet_proto::durabletask::{EventRaisedEvent, WorkItem};
+
+    use super::*;
+
+    fn raised(name: &str) -> Bytes {
+        event(-1, Timestamp(5), EventType::EventRaised(EventRaisedEvent { name: name.into(), ..Default::default() }))
+    }
+
+    #[test]
+    fn an_item_put_together_from_bytes_decodes_as_the_message_it_is() {
+        let mut past = BytesMut::new();
+        push_event(&mut past, PAST_EVENTS, &raised("one"));
+        push_event(&mut past, PAST_EVENTS, &raised("two"));
+        let mut new = BytesMut::new();
+        push_run(&mut new, NEW_EVENTS, &past);
+        let head = OrchestratorRequest { instance_id: "x".into(), ..Default::default() };
+        let item = turn_item(&head, &[past.freeze()], &new, "token");
+        let decoded = WorkItem::decode(item).unwrap();
+        assert_eq!(decoded.completion_token, "token");
+        let Some(Request::OrchestratorRequest(request)) = decoded.request else { panic!("{decoded:?}") };
+        assert_eq!(request.instance_id, "x");
+        assert_eq!(request.past_events.len(), 2);
+        assert_eq!(request.new_events, request.past_events);
+        assert_eq!(WorkItem::decode(ping_item()).unwrap().request, Some(Request::HealthPing(Default::default())));
+    }
+}

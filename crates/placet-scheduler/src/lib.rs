@@ -1,0 +1,1 @@
+//! Drives the core: sockets, threads, one loop per shard, the gRPC service.

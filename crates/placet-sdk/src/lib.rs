@@ -1,0 +1,1 @@
+//! Write orchestrations as plain async functions, start them, and wait for people.

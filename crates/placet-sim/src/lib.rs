@@ -1,0 +1,1 @@
+//! Simulated time, network, disk and workers; the checkers of the promises.

@@ -1,0 +1,91 @@
+//! The store: a small trait that commits *data* and decides nothing. Six calls and no more without a reason;
+//! a list that grows means that decisions leak out of the core.
+//!
+//! The rows are the core's ([`placet_core::rows`]); what a list may ask is a typed [`Query`]; what every
+//! implementation must keep is the conformance suite ([`conformance`]), adopted in one call.
+
+pub mod conformance;
+mod error;
+pub mod model;
+mod query;
+pub mod rows;
+
+pub use error::{CommitError, OpenError, ReadError, Remedy};
+use placet_core::ids::{Iid, PartitionId, Turn};
+use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
+use placet_core::time::Timestamp;
+pub use query::{Answer, Query};
+
+/// What a process learns when it takes the store into use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Claim {
+    /// How often the store was claimed, this time included: no two processes ever share one.
+    pub incarnation: u32,
+    /// The highest key ever given to an instance that is still there, or zero. New ones go above it.
+    pub iid_max: Iid,
+    /// The newest committed time that the store knows of (written at most once a second).
+    pub newest: Timestamp,
+}
+
+/// A page of the instances that have work, in the order of their keys.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ActivePage {
+    /// The instances.
+    pub instances: Vec<LoadedInstance>,
+    /// Where the next page begins (after this key); absent at the end.
+    pub next: Option<Iid>,
+}
+
+/// A durable store of instances. Calls block; each may come from any thread, `commit` from one at a time.
+///
+/// What a read returns includes every batch whose `commit` returned before the read began.
+pub trait Store: Send + Sync + 'static {
+    /// Takes the store into use for this process: counts the incarnation, durably.
+    ///
+    /// # Errors
+    /// If the count could not be written.
+    fn claim(&self) -> Result<Claim, CommitError>;
+
+    /// Writes the whole batch, synced, or nothing of it.
+    ///
+    /// # Errors
+    /// See [`CommitError`]; each variant says whether the batch may have been written.
+    fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
+
+    /// The next page of instances with `active` set, of these partitions, after this key: at most `limit` of
+    /// them. Rows that no decision needs (history) are left out.
+    ///
+    /// # Errors
+    /// If the store cannot be read or a row is damaged.
+    fn recover(&self, partitions: &dyn Fn(PartitionId) -> bool, after: Option<Iid>, limit: usize) -> Result<ActivePage, ReadError>;
+
+    /// The instances asked for, in the order of the question; absent ones are `None`.
+    ///
+    /// # Errors
+    /// If the store cannot be read or a row is damaged.
+    fn load(&self, lookups: &[Lookup]) -> Result<Vec<Option<LoadedInstance>>, ReadError>;
+
+    /// The turns of an instance from this one on, as many as fit in `bytes_max` (at least one).
+    ///
+    /// # Errors
+    /// If the store cannot be read or a row is damaged.
+    fn history(&self, iid: Iid, from: Turn, bytes_max: usize) -> Result<Vec<HistoryRow>, ReadError>;
+
+    /// The timers due until this time (included), of these partitions, after this one: the earliest `limit`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn due(
+        &self,
+        partitions: &dyn Fn(PartitionId) -> bool,
+        after: Option<TimerRow>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<TimerRow>, ReadError>;
+
+    /// Answers a typed query.
+    ///
+    /// # Errors
+    /// If the store cannot be read or a row is damaged.
+    fn query(&self, query: &Query) -> Result<Answer, ReadError>;
+}

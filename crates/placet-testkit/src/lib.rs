@@ -1,0 +1,1 @@
+//! For tests only: a real server on a free port.

@@ -1,0 +1,130 @@
+"""The server under test and a fresh task hub for each test.
+
+PLACET_GRPC, PLACET_HTTP  addresses of a running server
+PLACET_BIN                the binary, for tests that start (and kill) servers of their own
+"""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from approvals_http import ApprovalsApi
+from placet_server import PlacetServer
+from processes import EXAMPLE, Process, free_port, python
+from task_hub import TaskHub
+from waiting import eventually
+
+
+@pytest.fixture(scope="session")
+def grpc_url() -> str:
+    return _address("PLACET_GRPC")
+
+
+@pytest.fixture(scope="session")
+def http_url() -> str:
+    return _address("PLACET_HTTP")
+
+
+def _address(variable: str) -> str:
+    if variable not in os.environ:
+        pytest.fail(f"{variable} must be the address of a running server; `cargo xtask test --only python` starts one")
+    return os.environ[variable]
+
+
+@pytest.fixture
+def hub(grpc_url: str) -> Iterator[TaskHub]:
+    hub = TaskHub(grpc_url, _fresh_hub_name())
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def other_hub(grpc_url: str) -> Iterator[TaskHub]:
+    hub = TaskHub(grpc_url, _fresh_hub_name())
+    yield hub
+    hub.close()
+
+
+def _fresh_hub_name() -> str:
+    return f"t-{uuid.uuid4().hex[:16]}"
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[PlacetServer]:
+    """A server that the test may kill. It has started."""
+    server = PlacetServer(tmp_path).start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def own_hub(own_server: PlacetServer) -> Iterator[TaskHub]:
+    """A hub of the server that the test may kill."""
+    hub = TaskHub(own_server.grpc, _fresh_hub_name())
+    yield hub
+    hub.close()
+
+
+class Mission:
+    """The example's two programs, as the README starts them."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._port = free_port()
+        self._processes: list[Process] = []
+        self.api = ApprovalsApi(f"http://127.0.0.1:{self._port}")
+
+    def start(self, endpoint: str, taskhub: str, **env: str) -> "Mission":
+        self.start_worker(endpoint, taskhub, **env)
+        self.start_client(endpoint, taskhub, **env)
+        return self
+
+    def start_worker(self, endpoint: str, taskhub: str, **env: str) -> Process:
+        env = {"ENDPOINT": endpoint, "TASKHUB": taskhub, "API_URL": self.api.url, **env}
+        self.worker = self._start("worker.py", env)
+        return self.worker
+
+    def start_client(self, endpoint: str, taskhub: str, **env: str) -> Process:
+        env = {"ENDPOINT": endpoint, "TASKHUB": taskhub, "PORT": str(self._port), **env}
+        self.client = self._start("client.py", env)
+        eventually(lambda: "running on http://" in self.client.log or not self.client.is_running, "client.py listens")
+        assert self.client.is_running, self.client.log
+        return self.client
+
+    def _start(self, script: str, env: dict[str, str]) -> Process:
+        process = python(EXAMPLE / script, self._folder / f"{script}.log", env)
+        self._processes.append(process)
+        return process
+
+    def close(self) -> None:
+        for process in self._processes:
+            if process.is_running:
+                process.kill()
+
+
+@pytest.fixture
+def mission(tmp_path: Path) -> Iterator[Mission]:
+    mission = Mission(tmp_path)
+    yield mission
+    mission.close()
+
+
+@pytest.fixture
+def worker_process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts `doomed_worker.py` for a hub: a worker that can be killed in the middle of its work."""
+    started: list[Process] = []
+
+    def start(hub: TaskHub) -> Process:
+        env = {"ENDPOINT": hub.grpc_url, "TASKHUB": hub.name, "MARKS": str(tmp_path)}
+        script = Path(__file__).with_name("doomed_worker.py")
+        process = python(script, tmp_path / f"worker-{len(started)}.log", env)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.is_running:
+            process.kill()
