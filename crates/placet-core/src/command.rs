@@ -8,7 +8,7 @@ use placet_proto::durabletask::{
 };
 use placet_proto::placet::v1::{AskReply, PublishedRow};
 
-use crate::ids::{CallId, Iid, InstanceId, InstanceKey, Seq, StreamId};
+use crate::ids::{CallId, Iid, InstanceId, InstanceKey, Seq, StreamId, Turn};
 use crate::rows::{Lookup, TimerRow};
 use crate::token::Token;
 
@@ -145,6 +145,8 @@ pub struct CompleteActivity {
 pub struct InstanceView {
     /// The store's key, for reading what is not filled in.
     pub iid: Iid,
+    /// The number of its next turn: one that ended has its end in the turn before.
+    pub turn: Turn,
     /// The protocol's state. `input` is filled in only if `input_known`, `output` and `failure_details` only
     /// if `output_known`: otherwise they stand in the history.
     pub state: OrchestrationState,

@@ -207,5 +207,5 @@ mod tests {
     }
 
     /// Frozen: changing the hash would strand every stored instance in the wrong partition.
-    const VECTOR: [u8; 5] = [0, 0, 0, 0, 0];
+    const VECTOR: [u8; 5] = [178, 178, 87, 113, 166];
 }

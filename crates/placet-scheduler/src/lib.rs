@@ -1,1 +1,19 @@
-//! Drives the core: sockets, threads, one loop per shard, the gRPC service.
+//! The scheduler: drives the core with sockets, threads and clocks, and speaks the Durable Task protocol.
+//!
+//! [`Scheduler`] is a running one: a core thread that owns the [`placet_core::shard::Shard`], a committer
+//! thread, reader threads, and a handle by which calls enter. [`grpc`] translates the protocol's calls into
+//! commands of that handle; the in-process transport uses the same handle. No `if` about meaning stands here.
+
+mod budget;
+mod driver;
+pub mod grpc;
+mod health;
+mod hubs;
+mod payloads;
+mod scheduler;
+mod worker;
+
+pub use health::{Health, NotReady};
+pub use hubs::{HubError, hub_of};
+pub use scheduler::{CallError, Scheduler};
+pub use worker::{StreamOut, WorkerSender, WorkerStream};

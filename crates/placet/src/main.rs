@@ -1,1 +1,30 @@
-fn main() {}
+//! `placet`: a durable server for programs that must wait for people.
+//!
+//! One binary, three roles. `placet` alone (or `placet serve`) runs all of them: the scheduler, the built-in
+//! worker and the HTTP API; each also runs apart. This is the one place that joins the SDK and the scheduler
+//! without a socket between them.
+
+mod announce;
+mod commands;
+mod exit;
+mod flags;
+mod http;
+mod in_process;
+mod listen;
+mod os;
+mod store;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let flags = match flags::Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(error) => return exit::usage(&error),
+    };
+    match commands::run(flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::tell(&error),
+    }
+}

@@ -133,9 +133,9 @@ impl Commit {
         if self.in_flight.is_some() || self.filling.commands == 0 { None } else { self.holds_until() }
     }
 
-    /// Whether a batch is with the store.
-    pub fn is_committing(&self) -> bool {
-        self.in_flight.is_some()
+    /// Whether nothing waits to be durable.
+    pub fn is_idle(&self) -> bool {
+        self.in_flight.is_none() && self.filling.commands == 0
     }
 
     /// How many bytes wait to be durable.
@@ -143,7 +143,7 @@ impl Commit {
         self.filling.merge.bytes() + self.in_flight.as_ref().map_or(0, |in_flight| in_flight.bytes)
     }
 
-    /// The longest that an acknowledgement is held for a turn to share its commit.
+    /// Holds effects until all that was decided so far is durable; those that wait for nothing are returned.
     pub fn hold(&mut self, outcome: &mut Outcome) -> Vec<Effect> {
         if self.filling.commands > 0 {
             self.filling.effects.append(&mut outcome.effects);

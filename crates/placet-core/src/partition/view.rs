@@ -6,6 +6,7 @@ use placet_proto::durabletask::{OrchestrationState, OrchestrationStatus};
 use super::instance::Known;
 use super::Instance;
 use crate::body::InstanceBody;
+use crate::ids::Turn;
 use crate::rows::InstanceRow;
 
 impl Instance {
@@ -25,6 +26,7 @@ impl Instance {
         }
         Box::new(InstanceView {
             iid: self.iid,
+            turn: self.turn(),
             state,
             input_known: matches!(self.input, Known::Is(_)),
             output_known: !self.is_terminal() || matches!(self.output, Known::Is(_)),
@@ -45,7 +47,7 @@ pub fn view_of_row(row: &InstanceRow) -> Result<Box<InstanceView>, prost::Decode
     state.last_updated_timestamp = Some(row.updated_at.to_proto());
     state.completed_timestamp = row.completed_at.map(|at| at.to_proto());
     let output_known = !crate::command::is_terminal(row.status);
-    Ok(Box::new(InstanceView { iid: row.iid, state, input_known: false, output_known }))
+    Ok(Box::new(InstanceView { iid: row.iid, turn: Turn(body.turn), state, input_known: false, output_known }))
 }
 
 fn state_of(body: &InstanceBody, status: OrchestrationStatus) -> OrchestrationState {

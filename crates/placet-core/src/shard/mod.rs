@@ -183,8 +183,14 @@ impl Shard {
         (self.resets, self.outcome.iid_last)
     }
 
-    /// Takes what arrived; appends what is to be done.
+    /// Takes one thing that arrived and brings it to an end; appends what is to be done.
     pub fn handle(&mut self, now: Now, input: Input, outputs: &mut Vec<Output>) {
+        self.take(now, input, outputs);
+        self.finish(now, outputs);
+    }
+
+    /// Takes one of several things that arrived together. After the last of them, [`Shard::finish`].
+    pub fn take(&mut self, now: Now, input: Input, outputs: &mut Vec<Output>) {
         match input {
             Input::Started | Input::Tick => {}
             Input::Call(call, command) => self.call(now, call, command, outputs),
@@ -212,9 +218,18 @@ impl Shard {
                 outputs.push(Output::Reply(call, Ok(Reply::Done)));
             }
         }
+    }
+
+    /// Does what time asks for, and commits what was decided if the committer is free.
+    pub fn finish(&mut self, now: Now, outputs: &mut Vec<Output>) {
         self.pass_time(now, outputs);
         self.end_unserved(now, outputs);
         self.seal(now, outputs);
+    }
+
+    /// Whether all that was decided is durable.
+    pub fn is_settled(&self) -> bool {
+        self.commit.is_idle()
     }
 
     /// How long the driver may sleep if nothing arrives.
@@ -311,6 +326,8 @@ impl Shard {
         let ready = std::mem::take(&mut outcome.ready);
         let resend = outcome.resend.take();
         let given_back = outcome.given_back.take();
+        // First: the next turn of an instance is the same item as the one that was just finished.
+        let freed: Vec<StreamId> = done.iter().filter_map(|item| self.dispatch.finished(*item)).collect();
         let (assigned, quick) = self.place(now, ready);
         let released = self.commit.add(now.mono, (partition, epoch), &mut outcome, quick && done.is_empty());
         self.outcome = outcome;
@@ -321,7 +338,9 @@ impl Shard {
         for assignment in assigned {
             self.begin(now, assignment, outputs);
         }
-        self.finish_items(now, &done, outputs);
+        for stream in freed {
+            self.fill(now, stream, outputs);
+        }
         if let Some(iid) = resend {
             self.send_again(now, partition, iid, outputs);
         }

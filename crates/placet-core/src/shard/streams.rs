@@ -81,15 +81,6 @@ impl Shard {
         self.fill(now, stream, outputs);
     }
 
-    /// Items are done with: their streams have room for others.
-    pub(super) fn finish_items(&mut self, now: Now, done: &[ItemId], outputs: &mut Vec<Output>) {
-        for item in done {
-            if let Some(stream) = self.dispatch.finished(*item) {
-                self.fill(now, stream, outputs);
-            }
-        }
-    }
-
     /// Offers an item to the workers.
     pub(super) fn offer(&mut self, now: Now, spec: ItemSpec, outputs: &mut Vec<Output>) {
         if let Some(assignment) = self.assign(now, spec) {

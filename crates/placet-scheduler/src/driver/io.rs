@@ -1,0 +1,144 @@
+//! The threads that wait for the store, so that the core never does: one that commits, some that read.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use placet_core::outcome::HistoryRead;
+use placet_core::rows::Batch;
+use placet_core::shard::{CommitFailure, Input, LoadRead, RecoverRead};
+use placet_core::timers::DueRead;
+use placet_store::{CommitError, ReadError, Remedy, Store};
+
+use super::Message;
+use crate::health::Health;
+
+/// Threads that read for the core: one may be held up by a long history while another loads.
+const READERS: usize = 2;
+
+/// The most history that is read for one turn: beyond it no worker could take the item (PROTOCOL.md §2.4).
+const HISTORY_BYTES_MAX: usize = 256 << 20;
+
+/// Something to be read.
+#[derive(Debug)]
+pub(super) enum Read {
+    Load(LoadRead),
+    History(HistoryRead),
+    Timers(DueRead),
+    Active(RecoverRead),
+}
+
+#[derive(Debug)]
+pub(super) struct Io {
+    batches: Option<Sender<Box<Batch>>>,
+    reads: Option<Sender<Read>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Io {
+    pub(super) fn start(store: Arc<dyn Store>, core: Sender<Message>, health: Arc<Health>) -> std::io::Result<Io> {
+        let (batches, to_commit) = channel();
+        let (reads, to_read) = channel();
+        let to_read = Arc::new(Mutex::new(to_read));
+        let mut threads = Vec::new();
+        {
+            let (store, core) = (store.clone(), core.clone());
+            let run = move || commit_all(&*store, &to_commit, &core, &health);
+            threads.push(std::thread::Builder::new().name("placet-commit".into()).spawn(run)?);
+        }
+        for _ in 0..READERS {
+            let (store, core, to_read) = (store.clone(), core.clone(), to_read.clone());
+            let run = move || read_all(&*store, &to_read, &core);
+            threads.push(std::thread::Builder::new().name("placet-read".into()).spawn(run)?);
+        }
+        Ok(Io { batches: Some(batches), reads: Some(reads), threads })
+    }
+
+    pub(super) fn commit(&self, batch: Box<Batch>) {
+        if let Some(batches) = &self.batches {
+            batches.send(batch).expect("the committer ends after the core");
+        }
+    }
+
+    pub(super) fn read(&self, read: Read) {
+        if let Some(reads) = &self.reads {
+            reads.send(read).expect("the readers end after the core");
+        }
+    }
+
+    /// Waits for the threads to end.
+    pub(super) fn stop(&mut self) {
+        self.batches = None;
+        self.reads = None;
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has told of it; nothing it had was promised.
+            drop(thread.join());
+        }
+    }
+}
+
+fn commit_all(store: &dyn Store, batches: &Receiver<Box<Batch>>, core: &Sender<Message>, health: &Health) {
+    while let Ok(batch) = batches.recv() {
+        let id = batch.id.expect("the core numbers its batches");
+        health.commit_begins();
+        let begin = Instant::now();
+        let answer = match store.commit(&batch) {
+            Ok(()) => {
+                health.commit_succeeded();
+                Input::Committed(id, begin.elapsed())
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
+                Input::CommitFailed(id, failure(&error))
+            }
+        };
+        if core.send(Message::Input(answer)).is_err() {
+            return;
+        }
+    }
+}
+
+fn failure(error: &CommitError) -> CommitFailure {
+    match error.remedy() {
+        Remedy::RefuseNewWork => CommitFailure::Full,
+        Remedy::GiveUpPartition | Remedy::Reload => CommitFailure::Unknown,
+    }
+}
+
+fn read_all(store: &dyn Store, reads: &Mutex<Receiver<Read>>, core: &Sender<Message>) {
+    loop {
+        let next = reads.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(read) = next else { return };
+        if core.send(Message::Input(answer(store, read))).is_err() {
+            return;
+        }
+    }
+}
+
+fn answer(store: &dyn Store, read: Read) -> Input {
+    match read {
+        Read::Load(read) => {
+            let found = store.load(&read.lookups).map_err(told);
+            Input::Loaded(read, found)
+        }
+        Read::History(read) => {
+            let rows = store.history(read.iid, read.from, HISTORY_BYTES_MAX).map_err(told);
+            Input::HistoryRead(read, rows.map(|rows| rows.into_iter().map(|row| row.events).collect()))
+        }
+        Read::Timers(read) => {
+            let rows = store.due(&|_| true, read.after, read.until, read.limit).map_err(told);
+            Input::TimersRead(read, rows)
+        }
+        Read::Active(read) => {
+            let page = store.recover(&|_| true, read.after, read.limit).map_err(told);
+            Input::Recovered(read, page.map(|page| (page.instances, page.next)))
+        }
+    }
+}
+
+/// Writes a failed read down, and passes it on in one line.
+fn told(error: ReadError) -> String {
+    tracing::error!(error = &error as &dyn std::error::Error, "a read failed");
+    error.to_string()
+}

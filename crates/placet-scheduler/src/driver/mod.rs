@@ -1,0 +1,258 @@
+//! The core thread: takes what waits, lets the shard decide, carries out what it says. Nothing else.
+//!
+//! A broken invariant is contained here: the unwind is caught, all memory is dropped, whoever waits is told
+//! that nobody knows, and a new shard in a new epoch loads what is true. Nothing had been promised.
+
+mod io;
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use placet_core::command::{Refusal, Reply};
+use placet_core::ids::{CallId, Iid, StreamId};
+use placet_core::shard::{Input, Output, Shard};
+use placet_core::time::{Mono, Now, Timestamp};
+use placet_store::{Claim, Store};
+
+use crate::health::Health;
+use crate::worker::{Outbox, StreamOut};
+use io::Io;
+
+/// Messages taken at once before the outputs are carried out.
+const STEP_MAX: usize = 512;
+
+/// Who is told what became of a call.
+#[derive(Debug)]
+pub(crate) enum ReplyTo {
+    /// A call that awaits it.
+    Caller(tokio::sync::oneshot::Sender<Result<Reply, Refusal>>),
+    /// A worker's stream: an acknowledgement of this completion token.
+    Stream(Outbox, String),
+}
+
+/// What the core thread is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Something for the shard.
+    Input(Input),
+    /// A call: something for the shard that will be answered.
+    Call(CallId, ReplyTo, Input),
+    /// A worker's stream opened; its items go here.
+    StreamOpened(StreamId, Outbox, placet_core::dispatch::StreamSpec),
+    /// Finish what was decided, then end.
+    Stop,
+}
+
+/// The thread's owner.
+#[derive(Debug)]
+pub(crate) struct CoreThread {
+    pub(crate) messages: Sender<Message>,
+    pub(crate) thread: JoinHandle<()>,
+}
+
+/// Starts the core thread, and with it the committer and the readers.
+///
+/// # Errors
+/// If the system gives no threads.
+pub(crate) fn start(store: Arc<dyn Store>, claim: Claim, health: Arc<Health>) -> std::io::Result<CoreThread> {
+    let (messages, inbox) = channel();
+    let io = Io::start(store, messages.clone(), health.clone())?;
+    let thread = std::thread::Builder::new().name("placet-core".into()).spawn(move || {
+        let shard = Shard::new(claim.incarnation, 0, claim.iid_max, claim.newest);
+        Driver::new(shard, claim, inbox, io, health).run();
+    })?;
+    Ok(CoreThread { messages, thread })
+}
+
+struct Driver {
+    shard: Shard,
+    claim: Claim,
+    inbox: Receiver<Message>,
+    io: Io,
+    health: Arc<Health>,
+    calls: HashMap<CallId, ReplyTo>,
+    streams: HashMap<StreamId, Outbox>,
+    outputs: Vec<Output>,
+    started: Instant,
+    /// Where the shard stood after its last sound step.
+    watermark: (u32, Iid),
+    committing: bool,
+    stopping: bool,
+}
+
+impl Driver {
+    fn new(shard: Shard, claim: Claim, inbox: Receiver<Message>, io: Io, health: Arc<Health>) -> Driver {
+        let watermark = shard.watermark();
+        Driver {
+            shard,
+            claim,
+            inbox,
+            io,
+            health,
+            calls: HashMap::new(),
+            streams: HashMap::new(),
+            outputs: Vec::new(),
+            started: Instant::now(),
+            watermark,
+            committing: false,
+            stopping: false,
+        }
+    }
+
+    fn run(mut self) {
+        self.step(Some(Message::Input(Input::Started)));
+        loop {
+            if self.stopping && self.shard.is_settled() {
+                break;
+            }
+            let patience = self.shard.wake_in(self.now()).unwrap_or(Duration::from_secs(60));
+            match self.inbox.recv_timeout(patience) {
+                Ok(message) => self.step(Some(message)),
+                Err(RecvTimeoutError::Timeout) => self.step(None),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.io.stop();
+    }
+
+    /// Takes what waits, and carries out what the shard makes of it.
+    fn step(&mut self, first: Option<Message>) {
+        let step = catch_unwind(AssertUnwindSafe(|| self.decide(first)));
+        if let Err(panic) = step {
+            self.contain(&panic);
+        }
+        self.carry_out();
+        self.health.core_says(self.shard.status());
+    }
+
+    fn decide(&mut self, first: Option<Message>) {
+        let mut taken = 0;
+        let mut next = first;
+        while let Some(message) = next {
+            self.take(message);
+            taken += 1;
+            next = if taken < STEP_MAX { self.inbox.try_recv().ok() } else { None };
+        }
+        let now = self.now();
+        self.shard.finish(now, &mut self.outputs);
+        self.watermark = self.shard.watermark();
+    }
+
+    fn take(&mut self, message: Message) {
+        let input = match message {
+            Message::Input(input) => input,
+            Message::Call(call, reply_to, input) => {
+                self.calls.insert(call, reply_to);
+                input
+            }
+            Message::StreamOpened(stream, outbox, spec) => {
+                self.streams.insert(stream, outbox);
+                Input::StreamOpened(stream, spec)
+            }
+            Message::Stop => {
+                self.begin_to_stop();
+                return;
+            }
+        };
+        match &input {
+            Input::StreamClosed(stream, _) => drop(self.streams.remove(stream)),
+            Input::Cancelled(call) => drop(self.calls.remove(call)),
+            Input::Committed(..) | Input::CommitFailed(..) => self.committing = false,
+            _ => {}
+        }
+        let now = self.now();
+        self.shard.take(now, input, &mut self.outputs);
+    }
+
+    fn carry_out(&mut self) {
+        for output in std::mem::take(&mut self.outputs) {
+            match output {
+                Output::Commit(batch) => {
+                    self.committing = true;
+                    self.io.commit(batch);
+                }
+                Output::Load(read) => self.io.read(io::Read::Load(read)),
+                Output::ReadHistory(read) => self.io.read(io::Read::History(read)),
+                Output::ReadTimers(read) => self.io.read(io::Read::Timers(read)),
+                Output::Recover(read) => self.io.read(io::Read::Active(read)),
+                Output::Reply(call, reply) => self.reply(call, reply),
+                Output::Send(stream, hub, item) => self.send(stream, StreamOut::Item { hub, item }),
+                Output::Ping(stream) => self.send(stream, StreamOut::Ping),
+            }
+        }
+    }
+
+    fn reply(&mut self, call: CallId, reply: Result<Reply, Refusal>) {
+        match self.calls.remove(&call) {
+            // Whoever does not wait any more has gone.
+            Some(ReplyTo::Caller(caller)) => drop(caller.send(reply)),
+            Some(ReplyTo::Stream(outbox, token)) => outbox.acknowledge(token, reply),
+            None => {}
+        }
+    }
+
+    fn send(&self, stream: StreamId, out: StreamOut) {
+        if let Some(outbox) = self.streams.get(&stream) {
+            outbox.send(out);
+        }
+    }
+
+    /// Streams end, so that workers turn elsewhere; what was decided is finished.
+    fn begin_to_stop(&mut self) {
+        self.stopping = true;
+        let now = self.now();
+        for (stream, outbox) in self.streams.drain() {
+            outbox.send(StreamOut::Closed);
+            self.shard.take(now, Input::StreamClosed(stream, true), &mut self.outputs);
+        }
+    }
+
+    /// A new shard, once the store has answered the batch that the old one left with it.
+    fn contain(&mut self, panic: &(dyn std::any::Any + Send)) {
+        let what = panic.downcast_ref::<String>().map(String::as_str);
+        let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+        tracing::error!(what, "an invariant is broken: memory is dropped and loaded again");
+        self.outputs.retain(|output| matches!(output, Output::Commit(_) | Output::Reply(..)));
+        self.carry_out();
+        self.await_commit();
+        for (_, reply_to) in self.calls.drain() {
+            match reply_to {
+                ReplyTo::Caller(caller) => drop(caller.send(Err(Refusal::Unknown))),
+                ReplyTo::Stream(outbox, token) => outbox.acknowledge(token, Err(Refusal::Unknown)),
+            }
+        }
+        for (_, outbox) in self.streams.drain() {
+            outbox.send(StreamOut::Closed);
+        }
+        let (resets, iid_max) = self.watermark;
+        self.shard = Shard::new(self.claim.incarnation, resets + 1, iid_max, self.claim.newest);
+        let now = self.now();
+        self.shard.handle(now, Input::Started, &mut self.outputs);
+    }
+
+    /// Waits for the committer; what else arrives meanwhile was asked of the old shard, and is refused with it.
+    fn await_commit(&mut self) {
+        while self.committing {
+            match self.inbox.recv() {
+                Ok(Message::Input(Input::Committed(..) | Input::CommitFailed(..))) => self.committing = false,
+                Ok(Message::Call(call, reply_to, _)) => drop(self.calls.insert(call, reply_to)),
+                Ok(Message::StreamOpened(_, outbox, _)) => outbox.send(StreamOut::Closed),
+                Ok(Message::Input(_)) => {}
+                Ok(Message::Stop) => self.stopping = true,
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now {
+            wall: Timestamp(i64::try_from(wall.as_micros()).unwrap_or(i64::MAX)),
+            mono: Mono::default().after(self.started.elapsed()),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! StreamInstanceHistory: the committed history, in chunks of copied bytes.
+
+use std::collections::VecDeque;
+
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use placet_core::body::InstanceBody;
+use placet_core::ids::{Iid, Turn};
+use placet_core::wire::Events;
+use placet_proto::durabletask::StreamInstanceHistoryRequest;
+use prost::Message as _;
+use tonic::{Request, Response, Status};
+
+use super::frame::HistoryChunkFrame;
+use super::instances::key;
+use super::status::status_of;
+use crate::scheduler::Scheduler;
+
+/// A chunk is closed at this size: well under what every client accepts (PROTOCOL.md §2.4).
+const CHUNK_BYTES: usize = 256 << 10;
+
+pub(super) type Chunks = BoxStream<'static, Result<HistoryChunkFrame, Status>>;
+
+struct Cursor {
+    scheduler: Scheduler,
+    iid: Iid,
+    /// Where to read on; absent at the end.
+    next: Option<Turn>,
+    chunks: VecDeque<HistoryChunkFrame>,
+}
+
+/// An unknown instance, and an execution that is not the current one, have an empty history and no error.
+pub(super) async fn stream(
+    scheduler: &Scheduler,
+    request: Request<StreamInstanceHistoryRequest>,
+) -> Result<Response<Chunks>, Status> {
+    let key = key(&request, |request| &request.instance_id)?;
+    let wanted = request.into_inner().execution_id.filter(|id| !id.is_empty());
+    let row = scheduler.row(key).await.map_err(|e| status_of(&e))?;
+    let Some(row) = row else { return Ok(Response::new(stream::empty().boxed())) };
+    let body = InstanceBody::decode(row.body).map_err(|error| Status::internal(error.to_string()))?;
+    if wanted.is_some_and(|wanted| wanted != body.execution_id) {
+        return Ok(Response::new(stream::empty().boxed()));
+    }
+    let cursor =
+        Cursor { scheduler: scheduler.clone(), iid: row.iid, next: Some(Turn(body.turn_first)), chunks: VecDeque::new() };
+    Ok(Response::new(stream::unfold(cursor, |mut cursor| async move { Some((cursor.next().await?, cursor)) }).boxed()))
+}
+
+impl Cursor {
+    async fn next(&mut self) -> Option<Result<HistoryChunkFrame, Status>> {
+        if self.chunks.is_empty()
+            && let Some(from) = self.next.take()
+            && let Err(status) = self.read(from).await
+        {
+            return Some(Err(status));
+        }
+        self.chunks.pop_front().map(Ok)
+    }
+
+    async fn read(&mut self, from: Turn) -> Result<(), Status> {
+        let rows = self.scheduler.history(self.iid, from).await.map_err(|e| status_of(&e))?;
+        self.next = rows.last().map(|row| row.turn.next());
+        let (mut chunk, mut bytes) = (Vec::new(), 0);
+        for event in rows.iter().flat_map(|row| Events(&row.events)) {
+            if bytes > 0 && bytes + event.len() > CHUNK_BYTES {
+                self.chunks.push_back(HistoryChunkFrame::of_events(chunk.drain(..)));
+                bytes = 0;
+            }
+            bytes += event.len();
+            chunk.push(event);
+        }
+        if !chunk.is_empty() {
+            self.chunks.push_back(HistoryChunkFrame::of_events(chunk.into_iter()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,34 @@
+//! The gRPC services: each method checks, translates, and gives one command to the scheduler.
+//!
+//! `TaskHubSidecarService` is Microsoft's (PROTOCOL.md); `placet.v1` is ours. What is not there yet answers
+//! UNIMPLEMENTED and says so.
+
+mod admin;
+mod ask;
+pub mod frame;
+mod history;
+mod instances;
+mod metadata;
+mod serve;
+mod sidecar;
+mod status;
+mod work;
+mod work_stream;
+
+/// The generated stubs.
+#[rustfmt::skip]
+#[allow(
+    clippy::all, clippy::allow_attributes, missing_docs, unreachable_pub, unused_qualifications, dead_code,
+    reason = "generated"
+)]
+mod generated {
+    pub(crate) mod durabletask {
+        include!("generated/durabletask.rs");
+    }
+    pub(crate) mod placet {
+        include!("generated/placet.rs");
+    }
+}
+
+pub use serve::{ServeError, serve};
+pub use status::status_of;

@@ -1,0 +1,97 @@
+//! Serves the gRPC services on listeners that are open already.
+
+use std::time::Duration;
+
+use futures_util::stream::{StreamExt as _, select_all};
+use placet_proto::DESCRIPTOR_SET;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+
+use super::admin::AdminService;
+use super::ask::ClientService;
+use super::generated::durabletask::task_hub_sidecar_service_server::TaskHubSidecarServiceServer;
+use super::generated::placet::admin_server::AdminServer;
+use super::generated::placet::client_server::ClientServer;
+use super::generated::placet::worker_server::{Worker, WorkerServer};
+use super::sidecar::Sidecar;
+use super::work_stream::{self, Frames};
+use crate::scheduler::Scheduler;
+
+/// What one message may hold: Python puts every action of a turn into one (PROTOCOL.md §2.4).
+const MESSAGE_BYTES_MAX: usize = 65 << 20;
+
+/// Why serving ended otherwise than by request.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The transport failed.
+    #[error("the gRPC server failed")]
+    Transport(#[from] tonic::transport::Error),
+    /// Reflection could not be built from the descriptors.
+    #[error("the descriptors cannot be served")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Serves until `shutdown` is ready and the calls under way have ended.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn serve(
+    scheduler: Scheduler,
+    listeners: Vec<TcpListener>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let (_, health) = tonic_health::server::health_reporter();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let sidecar = TaskHubSidecarServiceServer::new(Sidecar(scheduler.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX);
+    let client = ClientServer::new(ClientService(scheduler.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX);
+    let worker = WorkerServer::new(WorkerService(scheduler.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX);
+    let incoming = select_all(listeners.into_iter().map(|listener| {
+        TcpListenerStream::new(listener).inspect(|connection| {
+            if let Ok(connection) = connection {
+                // Small messages, each awaited: what they wait for is the answer, not more of them.
+                drop(connection.set_nodelay(true));
+            }
+        })
+    }));
+    Server::builder()
+        .initial_connection_window_size(8 << 20)
+        .initial_stream_window_size(2 << 20)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(sidecar)
+        .add_service(client)
+        .add_service(worker)
+        .add_service(AdminServer::new(AdminService(scheduler)))
+        .serve_with_incoming_shutdown(incoming, shutdown)
+        .await?;
+    Ok(())
+}
+
+/// `placet.v1.Worker`.
+#[derive(Debug)]
+struct WorkerService(Scheduler);
+
+#[tonic::async_trait]
+impl Worker for WorkerService {
+    type WorkStream = Frames;
+
+    async fn work(
+        &self,
+        request: tonic::Request<tonic::Streaming<placet_proto::placet::v1::WorkerFrame>>,
+    ) -> Result<tonic::Response<Frames>, tonic::Status> {
+        work_stream::work(&self.0, request).await
+    }
+}

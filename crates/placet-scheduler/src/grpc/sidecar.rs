@@ -1,0 +1,145 @@
+//! `TaskHubSidecarService`, method by method.
+
+use placet_core::command::WaitFor;
+use placet_proto::durabletask as pb;
+use tonic::{Request, Response, Status};
+
+use super::generated::durabletask::task_hub_sidecar_service_server::TaskHubSidecarService;
+use super::status::status_of;
+use super::{history, instances, metadata, work};
+use crate::scheduler::Scheduler;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Sidecar(pub(super) Scheduler);
+
+/// Methods that answer UNIMPLEMENTED: what they are for, and what they would take and give.
+macro_rules! not_implemented {
+    ($($method:ident($request:ty) -> $response:ty, $what:literal;)*) => {
+        $(fn $method<'life0, 'async_trait>(
+            &'life0 self,
+            _request: Request<$request>,
+        ) -> std::pin::Pin<Box<dyn Future<Output = Answer<$response>> + Send + 'async_trait>>
+        where
+            'life0: 'async_trait,
+            Self: 'async_trait,
+        {
+            Box::pin(async { Err(Status::unimplemented(concat!($what, " not implemented by this server yet"))) })
+        })*
+    };
+}
+
+#[tonic::async_trait]
+impl TaskHubSidecarService for Sidecar {
+    async fn hello(&self, _request: Request<()>) -> Answer<()> {
+        Ok(Response::new(()))
+    }
+
+    async fn start_instance(&self, request: Request<pb::CreateInstanceRequest>) -> Answer<pb::CreateInstanceResponse> {
+        instances::start(&self.0, request).await
+    }
+
+    async fn get_instance(&self, request: Request<pb::GetInstanceRequest>) -> Answer<pb::GetInstanceResponse> {
+        instances::get(&self.0, request).await
+    }
+
+    async fn wait_for_instance_start(
+        &self,
+        request: Request<pb::GetInstanceRequest>,
+    ) -> Answer<pb::GetInstanceResponse> {
+        instances::wait(&self.0, request, WaitFor::Start).await
+    }
+
+    async fn wait_for_instance_completion(
+        &self,
+        request: Request<pb::GetInstanceRequest>,
+    ) -> Answer<pb::GetInstanceResponse> {
+        instances::wait(&self.0, request, WaitFor::Completion).await
+    }
+
+    async fn raise_event(&self, request: Request<pb::RaiseEventRequest>) -> Answer<pb::RaiseEventResponse> {
+        instances::raise_event(&self.0, request).await
+    }
+
+    async fn terminate_instance(&self, request: Request<pb::TerminateRequest>) -> Answer<pb::TerminateResponse> {
+        instances::terminate(&self.0, request).await
+    }
+
+    type GetWorkItemsStream = work::Items;
+
+    async fn get_work_items(&self, request: Request<pb::GetWorkItemsRequest>) -> Answer<work::Items> {
+        work::items(&self.0, &request)
+    }
+
+    async fn complete_activity_task(
+        &self,
+        request: Request<pb::ActivityResponse>,
+    ) -> Answer<pb::CompleteTaskResponse> {
+        work::complete_activity(&self.0, request.into_inner()).await
+    }
+
+    async fn complete_orchestrator_task(
+        &self,
+        request: Request<pb::OrchestratorResponse>,
+    ) -> Answer<pb::CompleteTaskResponse> {
+        work::complete_turn(&self.0, request.into_inner()).await
+    }
+
+    async fn abandon_task_activity_work_item(
+        &self,
+        request: Request<pb::AbandonActivityTaskRequest>,
+    ) -> Answer<pb::AbandonActivityTaskResponse> {
+        work::abandon(&self.0, &request.get_ref().completion_token).await?;
+        Ok(Response::new(pb::AbandonActivityTaskResponse {}))
+    }
+
+    async fn abandon_task_orchestrator_work_item(
+        &self,
+        request: Request<pb::AbandonOrchestrationTaskRequest>,
+    ) -> Answer<pb::AbandonOrchestrationTaskResponse> {
+        work::abandon(&self.0, &request.get_ref().completion_token).await?;
+        Ok(Response::new(pb::AbandonOrchestrationTaskResponse {}))
+    }
+
+    type StreamInstanceHistoryStream = history::Chunks;
+
+    async fn stream_instance_history(
+        &self,
+        request: Request<pb::StreamInstanceHistoryRequest>,
+    ) -> Answer<history::Chunks> {
+        history::stream(&self.0, request).await
+    }
+
+    async fn create_task_hub(&self, request: Request<pb::CreateTaskHubRequest>) -> Answer<pb::CreateTaskHubResponse> {
+        let hub = metadata::hub(&request)?;
+        let again = request.get_ref().recreate_if_exists;
+        self.0.create_hub(hub, again).await.map_err(|e| status_of(&e))?;
+        Ok(Response::new(pb::CreateTaskHubResponse {}))
+    }
+
+    async fn delete_task_hub(&self, request: Request<pb::DeleteTaskHubRequest>) -> Answer<pb::DeleteTaskHubResponse> {
+        let hub = metadata::hub(&request)?;
+        self.0.delete_hub(hub).await.map_err(|e| status_of(&e))?;
+        Ok(Response::new(pb::DeleteTaskHubResponse {}))
+    }
+
+    not_implemented! {
+        suspend_instance(pb::SuspendRequest) -> pb::SuspendResponse, "suspending is";
+        resume_instance(pb::ResumeRequest) -> pb::ResumeResponse, "resuming is";
+        rewind_instance(pb::RewindInstanceRequest) -> pb::RewindInstanceResponse, "rewind is";
+        restart_instance(pb::RestartInstanceRequest) -> pb::RestartInstanceResponse, "restart is";
+        query_instances(pb::QueryInstancesRequest) -> pb::QueryInstancesResponse, "querying instances is";
+        list_instance_ids(pb::ListInstanceIdsRequest) -> pb::ListInstanceIdsResponse, "listing instance ids is";
+        purge_instances(pb::PurgeInstancesRequest) -> pb::PurgeInstancesResponse, "purging is";
+        complete_entity_task(pb::EntityBatchResult) -> pb::CompleteTaskResponse, "entities are";
+        signal_entity(pb::SignalEntityRequest) -> pb::SignalEntityResponse, "entities are";
+        get_entity(pb::GetEntityRequest) -> pb::GetEntityResponse, "entities are";
+        query_entities(pb::QueryEntitiesRequest) -> pb::QueryEntitiesResponse, "entities are";
+        clean_entity_storage(pb::CleanEntityStorageRequest) -> pb::CleanEntityStorageResponse, "entities are";
+        abandon_task_entity_work_item(pb::AbandonEntityTaskRequest) -> pb::AbandonEntityTaskResponse, "entities are";
+        skip_graceful_orchestration_terminations(pb::SkipGracefulOrchestrationTerminationsRequest)
+            -> pb::SkipGracefulOrchestrationTerminationsResponse, "termination without a worker is";
+    }
+}

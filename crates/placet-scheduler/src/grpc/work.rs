@@ -1,0 +1,111 @@
+//! Work items by Microsoft's protocol: a stream of items, and a call for each completion (PROTOCOL.md §7).
+
+use std::collections::VecDeque;
+
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use placet_core::command::CompleteTurn;
+use placet_core::dispatch::{Filter, Filters, HubSet, StreamSpec};
+use placet_core::token::Token;
+use placet_core::wire;
+use placet_proto::durabletask::{
+    ActivityResponse, CompleteTaskResponse, GetWorkItemsRequest, OrchestratorResponse, WorkItemFilters,
+};
+use prost::Message as _;
+use tonic::{Request, Response, Status};
+
+use super::frame::WorkItemFrame;
+use super::metadata;
+use super::status::status_of;
+use crate::scheduler::Scheduler;
+use crate::worker::{StreamOut, WorkerStream};
+
+/// Items taken from the stream's outbox at once.
+const ITEMS_AT_ONCE: usize = 64;
+
+pub(super) type Items = BoxStream<'static, Result<WorkItemFrame, Status>>;
+
+pub(super) fn items(scheduler: &Scheduler, request: &Request<GetWorkItemsRequest>) -> Result<Response<Items>, Status> {
+    let hub = metadata::hub(request)?;
+    let request = request.get_ref();
+    let spec = StreamSpec {
+        hubs: HubSet::Of(vec![hub]),
+        built_in: false,
+        turns_max: limit(request.max_concurrent_orchestration_work_items),
+        activities_max: limit(request.max_concurrent_activity_work_items),
+        filters: request.work_item_filters.as_ref().and_then(filters),
+        keeps_state: false,
+    };
+    let worker = scheduler.open_stream(spec).map_err(|error| status_of(&error.into()))?;
+    let state = (worker, VecDeque::new());
+    Ok(Response::new(stream::unfold(state, |(mut worker, mut waiting)| async move {
+        let item = next(&mut worker, &mut waiting).await?;
+        Some((Ok(WorkItemFrame(item)), (worker, waiting)))
+    })
+    .boxed()))
+}
+
+async fn next(worker: &mut WorkerStream, waiting: &mut VecDeque<StreamOut>) -> Option<bytes::Bytes> {
+    loop {
+        if waiting.is_empty() {
+            let mut buffer = Vec::new();
+            if worker.recv_many(&mut buffer, ITEMS_AT_ONCE).await == 0 {
+                return None;
+            }
+            waiting.extend(buffer);
+        }
+        match waiting.pop_front()? {
+            StreamOut::Item { item, .. } => return Some(item),
+            StreamOut::Ping => return Some(wire::ping_item()),
+            StreamOut::Ack(_) => {}
+            StreamOut::Closed => return None,
+        }
+    }
+}
+
+pub(super) async fn complete_turn(
+    scheduler: &Scheduler,
+    response: OrchestratorResponse,
+) -> Result<Response<CompleteTaskResponse>, Status> {
+    // An unknown token is acknowledged and ignored: an error would only be retried (PROTOCOL.md §7.5).
+    if let Ok(token) = response.completion_token.parse::<Token>() {
+        let bytes = response.encoded_len();
+        let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies: None };
+        scheduler.complete_turn(completion, bytes).await.map_err(|e| status_of(&e))?;
+    }
+    Ok(Response::new(CompleteTaskResponse {}))
+}
+
+pub(super) async fn complete_activity(
+    scheduler: &Scheduler,
+    response: ActivityResponse,
+) -> Result<Response<CompleteTaskResponse>, Status> {
+    if let Ok(token) = response.completion_token.parse::<Token>() {
+        let bytes = response.encoded_len();
+        scheduler.complete_activity(token, response, bytes).await.map_err(|e| status_of(&e))?;
+    }
+    Ok(Response::new(CompleteTaskResponse {}))
+}
+
+pub(super) async fn abandon(scheduler: &Scheduler, token: &str) -> Result<(), Status> {
+    match token.parse::<Token>() {
+        Ok(token) => scheduler.abandon(token).await.map_err(|e| status_of(&e)),
+        Err(_) => Ok(()),
+    }
+}
+
+/// A stated limit; 0, and what makes no sense, is none (rule 3).
+pub(super) fn limit(stated: i32) -> usize {
+    usize::try_from(stated).unwrap_or(0)
+}
+
+/// The filters, unless they are empty: .NET attaches an empty message when none are wanted (PROTOCOL.md §7.4).
+pub(super) fn filters(filters: &WorkItemFilters) -> Option<Filters> {
+    if filters.orchestrations.is_empty() && filters.activities.is_empty() && filters.entities.is_empty() {
+        return None;
+    }
+    let filter = |name: &String, versions: &Vec<String>| Filter { name: name.clone(), versions: versions.clone() };
+    Some(Filters {
+        orchestrations: filters.orchestrations.iter().map(|f| filter(&f.name, &f.versions)).collect(),
+        activities: filters.activities.iter().map(|f| filter(&f.name, &f.versions)).collect(),
+    })
+}

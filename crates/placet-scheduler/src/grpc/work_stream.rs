@@ -1,0 +1,113 @@
+//! Work items by our own protocol: one stream both ways, items and acknowledgements out, batches of
+//! completions in (`placet.v1.Worker`).
+
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use placet_core::dispatch::{HubSet, StreamSpec};
+use placet_core::ids::Hub;
+use placet_proto::placet::v1::{Completions, Open, WorkerFrame, worker_frame::Frame};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::frame::SchedulerFrameOut;
+use super::metadata;
+use super::status::status_of;
+use super::work::{filters, limit};
+use crate::hubs::hub_of;
+use crate::scheduler::{CallError, Scheduler};
+use crate::worker::{StreamOut, WorkerSender, WorkerStream};
+
+/// Items and acknowledgements put into one frame, at most.
+const FRAME_ITEMS_MAX: usize = 256;
+
+/// A frame is closed at this size.
+const FRAME_BYTES_MAX: usize = 1 << 20;
+
+pub(super) type Frames = BoxStream<'static, Result<SchedulerFrameOut, Status>>;
+
+pub(super) async fn work(
+    scheduler: &Scheduler,
+    request: Request<Streaming<WorkerFrame>>,
+) -> Result<Response<Frames>, Status> {
+    let hub = metadata::hub(&request)?;
+    let mut frames = request.into_inner();
+    let first = frames.message().await?.and_then(|frame| frame.frame);
+    let Some(Frame::Open(open)) = first else {
+        return Err(Status::invalid_argument("frame: the first one must be `open`"));
+    };
+    let spec = stream_spec(hub, &open).map_err(|error| status_of(&error))?;
+    let worker = scheduler.open_stream(spec).map_err(|error| status_of(&error.into()))?;
+    let sender = worker.sender();
+    // Completions are read by a task of their own, which ends with the worker's half of the stream.
+    tokio::spawn(async move {
+        while let Ok(Some(frame)) = frames.message().await {
+            if let Some(Frame::Completions(completions)) = frame.frame {
+                complete(&sender, completions);
+            }
+        }
+    });
+    let state = (worker, Vec::new());
+    Ok(Response::new(stream::unfold(state, |(mut worker, mut left)| async move {
+        let frame = next_frame(&mut worker, &mut left).await?;
+        Some((Ok(frame), (worker, left)))
+    })
+    .boxed()))
+}
+
+/// What a worker says of itself when it opens its stream. A worker that names no hub serves that of its call.
+///
+/// # Errors
+/// If one of the hubs is refused.
+pub(crate) fn stream_spec(hub: Hub, open: &Open) -> Result<StreamSpec, CallError> {
+    let hubs = if open.hubs.is_empty() {
+        HubSet::Of(vec![hub])
+    } else if open.hubs.iter().any(|name| name == "*") {
+        HubSet::All
+    } else {
+        HubSet::Of(open.hubs.iter().map(|name| hub_of(name)).collect::<Result<_, _>>()?)
+    };
+    Ok(StreamSpec {
+        hubs,
+        built_in: open.built_in,
+        turns_max: limit(open.orchestrations_max),
+        activities_max: limit(open.activities_max),
+        filters: open.filters.as_ref().and_then(filters),
+        keeps_state: open.keeps_state,
+    })
+}
+
+fn complete(sender: &WorkerSender, completions: Completions) {
+    completions.turns.into_iter().for_each(|turn| sender.complete_turn(turn));
+    completions.activities.into_iter().for_each(|activity| sender.complete_activity(activity));
+    completions.abandoned.into_iter().for_each(|token| sender.abandon(token));
+}
+
+/// The next frame: all that is there, within bounds. `left` is what did not fit into the last one, in reverse.
+async fn next_frame(worker: &mut WorkerStream, left: &mut Vec<StreamOut>) -> Option<SchedulerFrameOut> {
+    if left.is_empty() {
+        if worker.recv_many(left, FRAME_ITEMS_MAX).await == 0 {
+            return None;
+        }
+        left.reverse();
+    }
+    let mut frame = SchedulerFrameOut::default();
+    let mut bytes = 0;
+    while let Some(out) = left.pop() {
+        match out {
+            StreamOut::Item { hub, item } => {
+                bytes += item.len();
+                frame.work.push((hub, item));
+            }
+            StreamOut::Ack(ack) => frame.acks.push(ack),
+            StreamOut::Ping => {} // an empty frame is a sign of life
+            StreamOut::Closed if frame.work.is_empty() && frame.acks.is_empty() => return None,
+            StreamOut::Closed => {
+                left.clear();
+                left.push(StreamOut::Closed);
+                break;
+            }
+        }
+        if bytes >= FRAME_BYTES_MAX {
+            break;
+        }
+    }
+    Some(frame)
+}

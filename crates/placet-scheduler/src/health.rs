@@ -1,0 +1,94 @@
+//! Whether the scheduler can be relied upon right now, and if not, why.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use placet_core::clock::Doubt;
+use placet_core::shard::ShardStatus;
+
+/// Commits that do not succeed for this long make the server not ready.
+const COMMIT_OVERDUE: Duration = Duration::from_secs(10);
+
+/// Why the server is not ready.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotReady {
+    /// Nothing has become durable for too long.
+    #[error("no commit has succeeded for {} s", for_.as_secs())]
+    CommitsFail {
+        /// Since when.
+        for_: Duration,
+    },
+    /// Timers are held.
+    #[error("the clock is not believed, timers are held: {0}")]
+    Clock(String),
+    /// It is on its way out.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// What the driver's threads know of their own state.
+#[derive(Debug, Default)]
+pub struct Health(Mutex<Facts>);
+
+#[derive(Debug, Default)]
+struct Facts {
+    /// Since when a commit has been under way, or failing, without a success.
+    commit_owed_since: Option<Instant>,
+    status: ShardStatus,
+    stopping: bool,
+}
+
+impl Health {
+    /// Why the server is not ready; empty if it is.
+    pub fn reasons(&self) -> Vec<NotReady> {
+        let facts = self.lock();
+        let mut reasons = Vec::new();
+        if let Some(for_) = facts.commit_owed_since.map(|since| since.elapsed())
+            && for_ >= COMMIT_OVERDUE
+        {
+            reasons.push(NotReady::CommitsFail { for_ });
+        }
+        if let Some(doubt) = facts.status.clock_doubt {
+            reasons.push(NotReady::Clock(describe(doubt)));
+        }
+        if facts.stopping {
+            reasons.push(NotReady::Stopping);
+        }
+        reasons
+    }
+
+    /// What the core last said of itself.
+    pub fn status(&self) -> ShardStatus {
+        self.lock().status.clone()
+    }
+
+    pub(crate) fn commit_begins(&self) {
+        self.lock().commit_owed_since.get_or_insert_with(Instant::now);
+    }
+
+    pub(crate) fn commit_succeeded(&self) {
+        self.lock().commit_owed_since = None;
+    }
+
+    pub(crate) fn core_says(&self, status: ShardStatus) {
+        self.lock().status = status;
+    }
+
+    pub(crate) fn stopping(&self) {
+        self.lock().stopping = true;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Facts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn describe(doubt: Doubt) -> String {
+    let hint = "set the clock, or run `placet time accept` if it is right";
+    match doubt {
+        Doubt::Behind(by) => format!("it is {} s behind the newest committed time; {hint}", by.as_secs()),
+        Doubt::JumpedAhead(by) => format!("it jumped {} s ahead; {hint}", by.as_secs()),
+        Doubt::JumpedBack(by) => format!("it jumped {} s back; {hint}", by.as_secs()),
+    }
+}

@@ -1,0 +1,92 @@
+//! An instance's input and output stand in its history, and nowhere else: they are read from there when
+//! somebody wants them.
+
+use placet_core::command::InstanceView;
+use placet_core::ids::Turn;
+use placet_core::partition::view_of_row;
+use placet_core::rows::{InboxRow, LoadedInstance};
+use placet_core::wire::Events;
+use placet_proto::durabletask::{HistoryEvent, OrchestrationState, OrchestrationStatus, history_event::EventType};
+use placet_store::{ReadError, Store};
+use prost::Message as _;
+
+/// Whether nothing has to be read to answer with this view.
+pub(crate) fn is_complete(view: &InstanceView, payloads: bool) -> bool {
+    (view.input_known || !payloads) && (view.output_known || !needs_end(&view.state, payloads))
+}
+
+/// The state without payloads, if they are not wanted. The failure and the custom status always are.
+pub(crate) fn trimmed(mut state: OrchestrationState, payloads: bool) -> OrchestrationState {
+    if !payloads {
+        state.input = None;
+        state.output = None;
+    }
+    state
+}
+
+/// An instance as the store has it.
+pub(crate) fn state_of_loaded(
+    store: &dyn Store,
+    found: &LoadedInstance,
+    payloads: bool,
+) -> Result<OrchestrationState, ReadError> {
+    let view = view_of_row(&found.row)
+        .map_err(|error| ReadError::Damaged { table: "instance", what: error.to_string() })?;
+    complete(store, *view, Some(&found.inbox), payloads)
+}
+
+/// Reads what a view lacks.
+pub(crate) fn complete(
+    store: &dyn Store,
+    mut view: InstanceView,
+    inbox: Option<&[InboxRow]>,
+    payloads: bool,
+) -> Result<OrchestrationState, ReadError> {
+    if payloads && !view.input_known {
+        view.state.input = match first_input(store, &view)? {
+            Some(input) => input,
+            None => inbox.into_iter().flatten().find_map(input_of_message).flatten(),
+        };
+    }
+    if !view.output_known && needs_end(&view.state, payloads) {
+        let last = store.history(view.iid, Turn(view.turn.0.saturating_sub(1)), 1)?;
+        for event in last.iter().flat_map(|row| Events(&row.events)) {
+            if let EventType::ExecutionCompleted(completed) = decode(event)? {
+                view.state.output = completed.result;
+                view.state.failure_details = completed.failure_details;
+            }
+        }
+    }
+    Ok(trimmed(view.state, payloads))
+}
+
+/// Whether the instance's last event tells something that is wanted.
+fn needs_end(state: &OrchestrationState, payloads: bool) -> bool {
+    payloads || state.orchestration_status() == OrchestrationStatus::Failed
+}
+
+/// The input in the first turn of the history, if there is a turn.
+fn first_input(store: &dyn Store, view: &InstanceView) -> Result<Option<Option<String>>, ReadError> {
+    let first = store.history(view.iid, Turn(0), 1)?;
+    for event in first.iter().take(1).flat_map(|row| Events(&row.events)) {
+        if let EventType::ExecutionStarted(started) = decode(event)? {
+            return Ok(Some(started.input));
+        }
+    }
+    Ok(None)
+}
+
+/// The input of an instance that has not had its first turn.
+fn input_of_message(row: &InboxRow) -> Option<Option<String>> {
+    let message = placet_core::body::InboxMessage::decode(row.data.clone()).ok()?;
+    match decode(&message.event).ok()? {
+        EventType::ExecutionStarted(started) => Some(started.input),
+        _ => None,
+    }
+}
+
+fn decode(event: &[u8]) -> Result<EventType, ReadError> {
+    let damaged = |what: String| ReadError::Damaged { table: "history", what };
+    let event = HistoryEvent::decode(event).map_err(|error| damaged(error.to_string()))?;
+    event.event_type.ok_or_else(|| damaged("an event without a type".into()))
+}

@@ -1,0 +1,145 @@
+//! Saying where to go: ten lines for a person, one object for a program.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::exit::Failure;
+use crate::flags::Common;
+use crate::listen::{Listening, Moved};
+
+/// What a running server says of itself.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Announcement {
+    pub(crate) version: &'static str,
+    pub(crate) pid: u32,
+    /// The scheduler's endpoint: its own if it runs here, else the one that it was given.
+    pub(crate) grpc: String,
+    /// The API's address, if it runs here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) taskhub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) ephemeral: bool,
+    /// Whether what was acknowledged is synced to disk: always.
+    pub(crate) synced: bool,
+    #[serde(skip)]
+    pub(crate) notes: Vec<String>,
+    #[serde(skip)]
+    pub(crate) open: bool,
+}
+
+impl Announcement {
+    pub(crate) fn new(grpc: String) -> Announcement {
+        Announcement {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            grpc,
+            http: None,
+            taskhub: None,
+            data_dir: None,
+            ephemeral: false,
+            synced: true,
+            notes: Vec::new(),
+            open: false,
+        }
+    }
+
+    /// Adds what is worth knowing of where it listens.
+    pub(crate) fn listening(&mut self, what: &str, listening: &Listening) {
+        self.open |= !listening.addr.ip().is_loopback();
+        if let Some(Moved { from, holder }) = &listening.moved {
+            let holder = holder.as_deref().unwrap_or("another program");
+            self.notes.push(format!("{what}: port {from} is in use by {holder}"));
+        }
+    }
+
+    /// Says it, in the ways that were asked for.
+    ///
+    /// # Errors
+    /// If the ready file cannot be written.
+    pub(crate) fn make(&self, common: &Common) -> Result<(), Failure> {
+        let json = serde_json::to_string(self).map_err(|e| Failure::system("the announcement", e))?;
+        if let Some(path) = &common.ready_file {
+            write_whole(path, &json)
+                .map_err(|source| Failure::system(format!("--ready-file: {} cannot be written", path.display()), source))?;
+        }
+        // Whoever closed our output does not want to hear it.
+        if common.json {
+            drop(writeln!(std::io::stdout(), "{json}"));
+        } else if !common.quiet {
+            let stderr = std::io::stderr();
+            drop(stderr.lock().write_all(self.banner(stderr.is_terminal()).as_bytes()));
+        }
+        Ok(())
+    }
+
+    fn banner(&self, colour: bool) -> String {
+        let mut lines: Vec<(&str, String)> = Vec::new();
+        if let Some(http) = &self.http {
+            lines.push(("Approvals", format!("{http}/")));
+        }
+        lines.push(("Scheduler", format!("{}  (Durable Task gRPC)", self.grpc)));
+        if let Some(taskhub) = &self.taskhub {
+            lines.push(("Task hub", taskhub.clone()));
+        }
+        if let Some(dir) = &self.data_dir {
+            let kept = if self.ephemeral { "temporary, removed at the end" } else { "kept" };
+            lines.push(("Data", format!("{}  ({kept}, synced to disk)", dir.display())));
+        }
+        let who = if self.open { "ANYBODY who reaches it: there is no sign-in yet" } else { "this computer only" };
+        lines.push(("Open to", who.to_owned()));
+        lines.extend(self.notes.iter().take(2).map(|note| ("Note", note.clone())));
+        if let Some(http) = &self.http {
+            lines.push(("Try it", format!("curl -X POST {http}/api/requests -H 'Content-Type: application/json' \\")));
+            lines.push(("", r#"  -d '{"requester": "Alice", "item": "Vacation Request", "timeout_hours": 1}'"#.to_owned()));
+        }
+        let (bold, plain) = if colour { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
+        let mut text = format!("{bold}Placet {}{plain}\n", self.version);
+        for (label, value) in lines {
+            text.push_str(&format!("  {bold}{label:<10}{plain} {value}\n"));
+        }
+        text
+    }
+}
+
+/// The URL by which a program reaches an address from this computer.
+pub(crate) fn url(addr: SocketAddr) -> String {
+    let host = match addr {
+        _ if addr.ip().is_unspecified() => "localhost".to_owned(),
+        SocketAddr::V4(v4) => v4.ip().to_string(),
+        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+    };
+    format!("http://{host}:{}", addr.port())
+}
+
+/// Writes a file so that nobody ever sees half of it.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    writeln!(file, "{text}")?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_banner_has_at_most_ten_lines() {
+        let mut announcement = Announcement::new("http://127.0.0.1:8080".into());
+        announcement.http = Some("http://127.0.0.1:8000".into());
+        announcement.taskhub = Some("default".into());
+        announcement.data_dir = Some("/srv/placet-data".into());
+        announcement.notes = vec!["one".into(), "two".into(), "three".into()];
+        let banner = announcement.banner(false);
+        assert!(banner.lines().count() <= 10, "{banner}");
+        assert!(!banner.contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,158 @@
+//! The command line: every flag with its environment variable and its help, in one catalogue.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A durable server for programs that must wait for people.
+///
+/// Without a command it serves all three roles: the scheduler that Durable Task SDKs connect to, the built-in
+/// worker, and the HTTP API of approvals.
+#[derive(Debug, Parser)]
+#[command(name = "placet", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Flags {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run all three roles in one process (the default).
+    Serve(Serve),
+    /// Run the scheduler alone: the gRPC service and the store.
+    Scheduler(Scheduler),
+    /// Run the built-in worker alone, against a scheduler at ENDPOINT.
+    Worker(Worker),
+    /// Run the HTTP API alone, against a scheduler at ENDPOINT.
+    Api(Api),
+    /// Ask a running server whether it is ready: exit 0 if so. For images without a shell.
+    Health(Health),
+}
+
+/// `placet serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) grpc: GrpcAddr,
+    #[command(flatten)]
+    pub(crate) http: HttpAddr,
+    #[command(flatten)]
+    pub(crate) hub: TaskHub,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `placet scheduler`.
+#[derive(Debug, Args)]
+pub(crate) struct Scheduler {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) grpc: GrpcAddr,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `placet worker`.
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+    /// The task hubs it serves, separated by commas; "*" is every hub.
+    #[arg(long, env = "TASKHUB", default_value = "*", value_name = "NAMES")]
+    pub(crate) taskhub: String,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `placet api`.
+#[derive(Debug, Args)]
+pub(crate) struct Api {
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+    #[command(flatten)]
+    pub(crate) http: HttpAddr,
+    #[command(flatten)]
+    pub(crate) hub: TaskHub,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// `placet health`.
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    /// The server's HTTP address.
+    #[arg(long, env = "PLACET_HTTP_ADDR", default_value = "127.0.0.1:8000", value_name = "ADDR")]
+    pub(crate) http_addr: String,
+    /// Ask a scheduler that runs apart instead: its gRPC endpoint.
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+}
+
+/// Where the data is.
+#[derive(Debug, Args)]
+pub(crate) struct Data {
+    /// The folder that holds the data.
+    #[arg(long, env = "PLACET_DATA_DIR", default_value = "./placet-data", value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Keep the data in a temporary folder that is removed at the end.
+    #[arg(long, conflicts_with = "data_dir")]
+    pub(crate) ephemeral: bool,
+}
+
+/// Where the scheduler listens.
+#[derive(Debug, Args)]
+pub(crate) struct GrpcAddr {
+    /// Where the gRPC service listens; port 0 picks a free one [default: 127.0.0.1:8080 and [::1]:8080].
+    #[arg(long, env = "PLACET_GRPC_ADDR", value_name = "ADDR")]
+    pub(crate) grpc_addr: Option<String>,
+}
+
+/// Where the API listens.
+#[derive(Debug, Args)]
+pub(crate) struct HttpAddr {
+    /// Where the HTTP API listens; port 0 picks a free one [default: 127.0.0.1:8000 and [::1]:8000].
+    #[arg(long, env = "PLACET_HTTP_ADDR", value_name = "ADDR")]
+    pub(crate) http_addr: Option<String>,
+}
+
+/// Which hub the API works in.
+#[derive(Debug, Args)]
+pub(crate) struct TaskHub {
+    /// The task hub of the requests made over HTTP.
+    #[arg(long, env = "TASKHUB", default_value = "default", value_name = "NAME")]
+    pub(crate) taskhub: String,
+}
+
+/// Where the scheduler is.
+#[derive(Debug, Args)]
+pub(crate) struct Endpoint {
+    /// The scheduler's endpoint.
+    #[arg(long, env = "ENDPOINT", default_value = "http://localhost:8080", value_name = "URL")]
+    pub(crate) endpoint: String,
+}
+
+/// What every role has.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Listen on an address that others can reach, though anybody who reaches it may do anything.
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// What to log on stderr: a level, or filters such as `placet=debug`.
+    #[arg(long, env = "PLACET_LOG", default_value = "warn", value_name = "FILTER")]
+    pub(crate) log: String,
+    /// Say where to go as one JSON object on stdout.
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) json: bool,
+    /// Write the same object to this file, whole, once the server is ready.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// Say nothing.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}

@@ -1,0 +1,51 @@
+//! The Unix twin.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Ready once somebody asks the process to stop: SIGTERM, or Ctrl-C.
+///
+/// # Errors
+/// If the system gives no signals.
+pub(crate) fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Who listens on this address: "name (pid 7)", if the system tells (Linux does, by /proc).
+pub(crate) fn port_holder(addr: SocketAddr) -> Option<String> {
+    let inode = listening_inode(addr.port())?;
+    let socket = format!("socket:[{inode}]");
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let pid = processes
+        .filter_map(|entry| entry.file_name().into_string().ok()?.parse::<u32>().ok())
+        .find(|pid| holds(*pid, &socket))?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(format!("{} (pid {pid})", name.trim()))
+}
+
+/// The inode of the socket that listens on this port, from the kernel's tables: the local address is in the
+/// second column, the state (0A: listening) in the fourth, the inode in the tenth.
+fn listening_inode(port: u16) -> Option<String> {
+    let suffix = format!(":{port:04X}");
+    ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
+        fs::read_to_string(table).ok()?.lines().skip(1).find_map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let listens = columns.get(3) == Some(&"0A") && columns.get(1)?.ends_with(&suffix);
+            listens.then(|| columns.get(9).map(|inode| (*inode).to_owned())).flatten()
+        })
+    })
+}
+
+fn holds(pid: u32, socket: &str) -> bool {
+    let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == socket))
+}
