@@ -1,0 +1,417 @@
+//! The one door of these tests: a script goes in, a trace comes out.
+//!
+//! Each line is a time and a step. Between steps everything that can happen happens: commits succeed, the
+//! store answers, items are delivered. The trace tells what the world saw: replies, items, events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
+use placet_proto::durabletask::{
+    ActivityResponse, CompleteOrchestrationAction, CreateTimerAction, HistoryEvent, OrchestrationStatus,
+    OrchestratorAction, OrchestratorResponse, ScheduleTaskAction, WorkItem, history_event::EventType,
+    work_item::Request,
+};
+use placet_proto::placet::v1::AskReply;
+use prost::Message as _;
+
+use super::store::MiniStore;
+use crate::command::{
+    Ask, Asked, Caller, Command, CommandKind, CompleteTurn, RaiseEvent, Refusal, Reply, StartInstance, Terminate,
+    WaitFor, status_name,
+};
+use crate::dispatch::{HubSet, StreamSpec};
+use crate::ids::{BatchId, CallId, Hub, Iid, InstanceId, InstanceKey, StreamId};
+use crate::rows::{Batch, Lookup};
+use crate::shard::{CommitFailure, Input, Output, Shard};
+use crate::time::{Mono, Now, Timestamp};
+
+/// Runs a script and gives its trace.
+pub(super) fn trace(script: &str) -> String {
+    let mut world = World::new();
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (time, step) = line.split_once(' ').unwrap_or_else(|| panic!("no time in {line:?}"));
+        world.until(seconds(time));
+        world.step(step.trim());
+    }
+    world.trace
+}
+
+/// Where an item that a worker holds came from.
+struct Item {
+    stream: StreamId,
+    token: String,
+    sticky: bool,
+}
+
+struct World {
+    shard: Shard,
+    store: MiniStore,
+    now: Now,
+    /// Commits are held, as long as this says so.
+    holding: bool,
+    held: Option<Box<Batch>>,
+    calls: BTreeMap<CallId, String>,
+    next_call: u64,
+    streams: BTreeSet<StreamId>,
+    next_stream: u64,
+    sticky: BTreeSet<StreamId>,
+    /// Turns and activities that workers hold, by the name of their instance (and task).
+    items: BTreeMap<String, Item>,
+    incarnation: u32,
+    trace: String,
+}
+
+impl World {
+    fn new() -> World {
+        let mut world = World {
+            shard: Shard::new(1, 0, Iid(0), Timestamp(0)),
+            store: MiniStore::default(),
+            now: Now::default(),
+            holding: false,
+            held: None,
+            calls: BTreeMap::new(),
+            next_call: 0,
+            streams: BTreeSet::new(),
+            next_stream: 0,
+            sticky: BTreeSet::new(),
+            items: BTreeMap::new(),
+            incarnation: 1,
+            trace: String::new(),
+        };
+        world.input(Input::Started);
+        world
+    }
+
+    fn until(&mut self, at: Duration) {
+        let end = Timestamp(i64::try_from(at.as_micros()).unwrap());
+        while let Some(wait) = self.shard.wake_in(self.now)
+            && self.now.wall.after(wait) <= end
+        {
+            self.advance(wait.max(Duration::from_micros(1)));
+            self.input(Input::Tick);
+        }
+        self.advance(end.since(self.now.wall));
+    }
+
+    fn advance(&mut self, by: Duration) {
+        self.now = Now { wall: self.now.wall.after(by), mono: self.now.mono.after(by) };
+    }
+
+    fn step(&mut self, step: &str) {
+        let (verb, rest) = step.split_once(' ').unwrap_or((step, ""));
+        match verb {
+            "worker" | "sticky-worker" | "built-in-worker" => self.open(verb),
+            "disconnect" => self.disconnect(),
+            "start" => self.start(rest),
+            "raise" => self.raise(rest),
+            "ask" => self.ask(rest),
+            "terminate" => self.terminate(rest),
+            "wait" => self.command(rest, CommandKind::Wait(WaitFor::Completion), &format!("wait {rest}")),
+            "turn" => self.turn(rest),
+            "done" => self.done(rest),
+            "hold" => self.holding = true,
+            "commit" => self.answer(Ok(())),
+            "fail" => self.answer(Err(CommitFailure::Unknown)),
+            "crash" => self.crash(),
+            "tick" => self.input(Input::Tick),
+            "rows" => writeln!(self.trace, "{}", self.store.count()).unwrap(),
+            other => panic!("no such step: {other}"),
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        let seconds = self.now.mono.since(Mono(0)).as_secs_f64();
+        writeln!(self.trace, "{seconds}s {line}").unwrap();
+    }
+
+    fn open(&mut self, verb: &str) {
+        self.next_stream += 1;
+        let stream = StreamId(self.next_stream);
+        self.streams.insert(stream);
+        let keeps_state = verb != "worker";
+        if keeps_state {
+            self.sticky.insert(stream);
+        }
+        let spec = StreamSpec {
+            hubs: HubSet::All,
+            built_in: verb == "built-in-worker",
+            turns_max: 0,
+            activities_max: 0,
+            filters: None,
+            keeps_state,
+        };
+        self.input(Input::StreamOpened(stream, spec));
+    }
+
+    fn disconnect(&mut self) {
+        for stream in std::mem::take(&mut self.streams) {
+            self.input(Input::StreamClosed(stream, false));
+        }
+    }
+
+    /// `start name-1 [at TIME]`: the orchestration's name is what stands before the dash.
+    fn start(&mut self, rest: &str) {
+        let (id, at) = rest.split_once(" at ").map_or((rest, None), |(id, at)| (id, Some(at)));
+        let scheduled = at.map(|at| Timestamp(i64::try_from(seconds(at).as_micros()).unwrap()).to_proto());
+        let start = StartInstance {
+            name: id.split('-').next().unwrap_or(id).to_owned(),
+            execution_id: "e".repeat(32),
+            scheduled_start: scheduled,
+            ..StartInstance::default()
+        };
+        self.command(id, CommandKind::Start(Box::new(start)), &format!("start {id}"));
+    }
+
+    fn raise(&mut self, rest: &str) {
+        let (id, name) = rest.split_once(' ').unwrap();
+        let event = RaiseEvent { name: name.to_owned(), input: None, stamp: Caller::default() };
+        self.command(id, CommandKind::RaiseEvent(event), &format!("raise {rest}"));
+    }
+
+    /// `ask id name#ask-id`
+    fn ask(&mut self, rest: &str) {
+        let (id, ask) = rest.split_once(' ').unwrap();
+        let (name, ask_id) = ask.split_once('#').unwrap();
+        let ask = Ask {
+            ask_id: ask_id.into(),
+            event_name: name.to_owned(),
+            payload: None,
+            wait: Duration::from_secs(10),
+            stamp: Caller::default(),
+        };
+        self.command(id, CommandKind::Ask(ask.into()), &format!("ask {rest}"));
+    }
+
+    fn terminate(&mut self, rest: &str) {
+        let terminate = Terminate { output: Some("stopped".into()), recurse: false };
+        self.command(rest, CommandKind::Terminate(terminate), &format!("terminate {rest}"));
+    }
+
+    /// `turn id: action | action`: completes the turn that is out. Actions: `activity NAME`, `timer TIME`,
+    /// `complete`, `new`, `reply ASK=ANSWER`, `wait`.
+    fn turn(&mut self, rest: &str) {
+        let (id, actions) = rest.split_once(':').unwrap();
+        let item = self.items.remove(id).unwrap_or_else(|| panic!("no worker holds a turn of {id}"));
+        let mut response = OrchestratorResponse { completion_token: item.token.clone(), ..Default::default() };
+        let mut replies = Vec::new();
+        for (number, action) in actions.split('|').map(str::trim).enumerate() {
+            let (verb, rest) = action.split_once(' ').unwrap_or((action, ""));
+            let action = match verb {
+                "wait" => continue,
+                "reply" => {
+                    let (ask, answer) = rest.split_once('=').unwrap();
+                    replies.push(AskReply { ask_id: ask.to_owned(), answer: Some(answer.to_owned()) });
+                    continue;
+                }
+                "activity" => Action::ScheduleTask(ScheduleTaskAction { name: rest.to_owned(), ..Default::default() }),
+                "timer" => {
+                    let at = Timestamp(i64::try_from(seconds(rest).as_micros()).unwrap());
+                    Action::CreateTimer(CreateTimerAction { fire_at: Some(at.to_proto()) })
+                }
+                "complete" => completion(OrchestrationStatus::Completed),
+                "new" => completion(OrchestrationStatus::ContinuedAsNew),
+                "terminated" => completion(OrchestrationStatus::Terminated),
+                other => panic!("no such action: {other}"),
+            };
+            let id = i32::try_from(number).unwrap() + 1;
+            response.actions.push(OrchestratorAction { id, orchestrator_action_type: Some(action) });
+        }
+        let completion = CompleteTurn {
+            token: item.token.parse().unwrap(),
+            sticky: item.sticky.then_some(item.stream),
+            response,
+            publish: Vec::new(),
+            replies: item.sticky.then_some(replies),
+        };
+        let call = self.call(format!("turn {id}"));
+        self.input(Input::TurnCompleted(call, Box::new(completion)));
+    }
+
+    /// `done id/activity`: completes an activity.
+    fn done(&mut self, name: &str) {
+        let token = self.items.remove(name).unwrap_or_else(|| panic!("no worker holds {name}")).token;
+        let call = self.call(format!("done {name}"));
+        let response = ActivityResponse { completion_token: token.clone(), ..Default::default() };
+        self.input(Input::ActivityCompleted(call, token.parse().unwrap(), Box::new(response)));
+    }
+
+    /// The process dies and starts again: what was with the store is lost.
+    fn crash(&mut self) {
+        self.held = None;
+        self.holding = false;
+        self.calls.clear();
+        self.streams.clear();
+        self.incarnation += 1;
+        self.shard = Shard::new(self.incarnation, 0, self.store.iid_max(), Timestamp(0));
+        self.say("crashed and restarted");
+        self.input(Input::Started);
+    }
+
+    fn command(&mut self, id: &str, kind: CommandKind, label: &str) {
+        let key = InstanceKey::new(Hub::new("default"), InstanceId::new(id));
+        let call = self.call(label.to_owned());
+        let command = Command { target: Lookup::Key(key), kind, call: Some(call) };
+        self.input(Input::Call(call, command));
+    }
+
+    fn call(&mut self, label: String) -> CallId {
+        self.next_call += 1;
+        self.calls.insert(CallId(self.next_call), label);
+        CallId(self.next_call)
+    }
+
+    fn answer(&mut self, result: Result<(), CommitFailure>) {
+        self.holding = false;
+        let batch = self.held.take().expect("a commit is held");
+        let answer = self.outcome(&batch, result);
+        self.input(answer);
+    }
+
+    fn outcome(&mut self, batch: &Batch, result: Result<(), CommitFailure>) -> Input {
+        let id: BatchId = batch.id.unwrap();
+        match result {
+            Ok(()) => {
+                self.store.apply(batch);
+                Input::Committed(id, Duration::from_micros(100))
+            }
+            Err(failure) => Input::CommitFailed(id, failure),
+        }
+    }
+
+    /// Gives the shard an input, and carries out all that follows from it.
+    fn input(&mut self, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let mut outputs = Vec::new();
+            self.shard.handle(self.now, input, &mut outputs);
+            let mut answers: Vec<Input> = outputs.into_iter().filter_map(|output| self.carry_out(output)).collect();
+            answers.reverse();
+            inputs.extend(answers);
+            if inputs.is_empty()
+                && !self.holding
+                && let Some(batch) = self.held.take()
+            {
+                inputs.push(self.outcome(&batch, Ok(())));
+            }
+            // A commit that waits for a turn is let go after a while.
+            if inputs.is_empty() && self.held.is_none() && !self.shard.is_settled() {
+                self.advance(Duration::from_micros(1_100));
+                inputs.push(Input::Tick);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) -> Option<Input> {
+        match output {
+            Output::Commit(batch) => {
+                assert!(self.held.is_none(), "one batch at a time");
+                self.held = Some(batch);
+                None
+            }
+            Output::Load(read) => {
+                let found = read.lookups.iter().map(|lookup| self.store.load(lookup)).collect();
+                Some(Input::Loaded(read, Ok(found)))
+            }
+            Output::ReadHistory(read) => {
+                let runs = self.store.history(read.iid, read.from);
+                Some(Input::HistoryRead(read, Ok(runs)))
+            }
+            Output::ReadTimers(read) => {
+                let rows = self.store.due(read.after, read.until, read.limit);
+                Some(Input::TimersRead(read, Ok(rows)))
+            }
+            Output::Recover(read) => {
+                let page = self.store.active(read.after);
+                Some(Input::Recovered(read, Ok((page, None))))
+            }
+            Output::Reply(call, reply) => {
+                if let Some(label) = self.calls.remove(&call) {
+                    let reply = describe(&reply);
+                    self.say(&format!("reply to {label}: {reply}"));
+                }
+                None
+            }
+            Output::Send(stream, _, item) => {
+                self.deliver(stream, item);
+                None
+            }
+            Output::Ping(_) => None,
+        }
+    }
+
+    fn deliver(&mut self, stream: StreamId, item: Bytes) {
+        let item = WorkItem::decode(item).unwrap();
+        let token = item.completion_token;
+        let sticky = self.sticky.contains(&stream);
+        let worker = stream.0;
+        match item.request.unwrap() {
+            Request::OrchestratorRequest(turn) => {
+                let past = turn.past_events.len();
+                let names: Vec<String> = turn.new_events.iter().map(name_of).collect();
+                self.say(&format!("worker {worker} gets turn {} past {past} new {}", turn.instance_id, names.join(" ")));
+                self.items.insert(turn.instance_id, Item { stream, token, sticky });
+            }
+            Request::ActivityRequest(activity) => {
+                let id = activity.orchestration_instance.unwrap().instance_id;
+                self.say(&format!("worker {worker} gets activity {id}/{}", activity.name));
+                self.items.insert(format!("{id}/{}", activity.name), Item { stream, token, sticky });
+            }
+            other => panic!("not sent by a shard: {other:?}"),
+        }
+    }
+}
+
+fn completion(status: OrchestrationStatus) -> Action {
+    Action::CompleteOrchestration(CompleteOrchestrationAction {
+        orchestration_status: status.into(),
+        ..CompleteOrchestrationAction::default()
+    })
+}
+
+fn describe(reply: &Result<Reply, Refusal>) -> String {
+    match reply {
+        Ok(Reply::Done) => "done".into(),
+        Ok(Reply::Started(_)) => "started".into(),
+        Ok(Reply::Instance(None)) => "no instance".into(),
+        Ok(Reply::Instance(Some(view))) => status_name(view.state.orchestration_status()).to_lowercase(),
+        Ok(Reply::Asked(Asked::Reply(answer))) => format!("answer {answer}"),
+        Ok(Reply::Asked(Asked::State(view))) => {
+            format!("state {}", status_name(view.state.orchestration_status()).to_lowercase())
+        }
+        Ok(Reply::Asked(Asked::Ended(view))) => {
+            format!("ended {}", status_name(view.state.orchestration_status()).to_lowercase())
+        }
+        Ok(Reply::Asked(Asked::Recorded)) => "recorded".into(),
+        Ok(Reply::Stale) => "stale".into(),
+        Ok(Reply::Retried(count)) => format!("retried {count}"),
+        Err(refusal) => format!("refused: {refusal}"),
+    }
+}
+
+/// An event's name, and for external events the one that it was raised under.
+fn name_of(event: &HistoryEvent) -> String {
+    match event.event_type.as_ref().unwrap() {
+        EventType::EventRaised(raised) => format!("eventRaised:{}", raised.name),
+        other => {
+            let text = format!("{other:?}");
+            let name = text.split('(').next().unwrap();
+            name[..1].to_lowercase() + &name[1..]
+        }
+    }
+}
+
+fn seconds(text: &str) -> Duration {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_alphabetic()).unwrap());
+    let number: f64 = number.parse().unwrap();
+    let unit = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        other => panic!("no such unit: {other}"),
+    };
+    Duration::from_secs_f64(number * unit)
+}

@@ -1,0 +1,105 @@
+//! The least that a store is: rows in maps. The real ones have their conformance suite.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use crate::ids::{Iid, Seq, Turn};
+use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, ReplyRow, TimerRow};
+use crate::time::Timestamp;
+
+#[derive(Debug, Default)]
+pub(super) struct MiniStore {
+    instances: BTreeMap<Iid, InstanceRow>,
+    history: BTreeMap<(Iid, Turn), HistoryRow>,
+    inbox: BTreeMap<(Iid, Seq), InboxRow>,
+    activities: BTreeMap<(Iid, Seq), ActivityRow>,
+    replies: BTreeMap<(Iid, String), ReplyRow>,
+    timers: BTreeSet<TimerRow>,
+}
+
+impl MiniStore {
+    pub(super) fn apply(&mut self, batch: &Batch) {
+        for iid in &batch.instances_deleted {
+            self.instances.remove(iid).expect("what is deleted is there");
+            self.history.retain(|(owner, _), _| owner != iid);
+            self.inbox.retain(|(owner, _), _| owner != iid);
+            self.activities.retain(|(owner, _), _| owner != iid);
+            self.replies.retain(|(owner, _), _| owner != iid);
+        }
+        for (iid, before) in &batch.history_dropped {
+            self.history.retain(|(owner, turn), _| owner != iid || turn >= before);
+        }
+        for key in &batch.inbox_deleted {
+            self.inbox.remove(key).expect("what is deleted is there");
+        }
+        for key in &batch.activities_deleted {
+            self.activities.remove(key).expect("what is deleted is there");
+        }
+        for row in &batch.timers_deleted {
+            assert!(self.timers.remove(row), "what is deleted is there");
+        }
+        for row in &batch.instances_inserted {
+            let same = self.instances.values().any(|other| other.key() == row.key());
+            assert!(!same, "an id is there once");
+            self.instances.insert(row.iid, row.clone());
+        }
+        for (row, _) in &batch.instances_updated {
+            self.instances.insert(row.iid, row.clone()).expect("what is updated is there");
+        }
+        self.history.extend(batch.history_appended.iter().map(|row| ((row.iid, row.turn), row.clone())));
+        self.inbox.extend(batch.inbox_put.iter().map(|row| ((row.iid, row.seq), row.clone())));
+        self.activities.extend(batch.activities_put.iter().map(|row| ((row.iid, row.seq), row.clone())));
+        self.timers.extend(batch.timers_put.iter().copied());
+        let replies = batch.replies_put.iter().map(|row| ((row.iid, row.ask_id.to_string()), row.clone()));
+        self.replies.extend(replies);
+    }
+
+    pub(super) fn load(&self, lookup: &Lookup) -> Option<LoadedInstance> {
+        let row = match lookup {
+            Lookup::Key(key) => self.instances.values().find(|row| row.key() == *key)?,
+            Lookup::Iid(iid) => self.instances.get(iid)?,
+        };
+        Some(self.whole(row))
+    }
+
+    pub(super) fn active(&self, after: Option<Iid>) -> Vec<LoadedInstance> {
+        let active = self.instances.values().filter(|row| row.active && Some(row.iid) > after);
+        active.map(|row| self.whole(row)).collect()
+    }
+
+    pub(super) fn history(&self, iid: Iid, from: Turn) -> Vec<Bytes> {
+        self.history.range((iid, from)..=(iid, Turn(u32::MAX))).map(|(_, row)| row.events.clone()).collect()
+    }
+
+    pub(super) fn due(&self, after: Option<TimerRow>, until: Timestamp, limit: usize) -> Vec<TimerRow> {
+        self.timers.iter().filter(|row| row.fire_at <= until && Some(**row) > after).take(limit).copied().collect()
+    }
+
+    pub(super) fn iid_max(&self) -> Iid {
+        self.instances.keys().next_back().copied().unwrap_or_default()
+    }
+
+    /// How many rows there are of each kind.
+    pub(super) fn count(&self) -> String {
+        format!(
+            "rows: {} instances, {} turns, {} messages, {} activities, {} timers, {} replies",
+            self.instances.len(),
+            self.history.len(),
+            self.inbox.len(),
+            self.activities.len(),
+            self.timers.len(),
+            self.replies.len()
+        )
+    }
+
+    fn whole(&self, row: &InstanceRow) -> LoadedInstance {
+        let of = |iid| (iid, Seq(0))..=(iid, Seq(u64::MAX));
+        LoadedInstance {
+            row: row.clone(),
+            inbox: self.inbox.range(of(row.iid)).map(|(_, row)| row.clone()).collect(),
+            activities: self.activities.range(of(row.iid)).map(|(_, row)| row.clone()).collect(),
+            replies: self.replies.values().filter(|reply| reply.iid == row.iid).cloned().collect(),
+        }
+    }
+}
