@@ -1,1 +1,76 @@
 //! Write orchestrations as plain async functions, start them, and wait for people.
+//!
+//! An *orchestration* is an `async fn` that survives restarts: its code is replayed from its history, so it
+//! must do the same each time and leave everything else to *activities*, which are ordinary async functions.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use placet_sdk::{Client, OrchestrationContext, Result, Worker};
+//!
+//! async fn expense(ctx: OrchestrationContext, amount: u32) -> Result<String> {
+//!     ctx.activity::<()>("notify", &amount).await?;
+//!     let answer = ctx.external_event::<bool>("approval_response");
+//!     match ctx.first(answer, ctx.timer(Duration::from_secs(24 * 3600))).await {
+//!         placet_sdk::Either::Left(approved) => Ok(if approved? { "approved" } else { "rejected" }.into()),
+//!         placet_sdk::Either::Right(()) => Ok("timeout".into()),
+//!     }
+//! }
+//!
+//! # async fn run() -> std::result::Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect("http://localhost:8080")?;
+//! let worker = Worker::builder(client.clone())
+//!     .orchestration("expense", expense)
+//!     .activity("notify", |_ctx, amount: u32| async move {
+//!         println!("somebody wants {amount}");
+//!         Ok(())
+//!     })
+//!     .start();
+//! let id = client.start("expense", &120).id("expense-1").await?;
+//! client.raise_event(&id, "approval_response", &true).await?;
+//! let state = client.wait_for_completion(&id).await?;
+//! assert_eq!(state.output::<String>()?, Some("approved".to_owned()));
+//! worker.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! * [`Client`] starts instances, raises events, asks questions and waits.
+//! * [`Worker`] runs orchestrations and activities.
+//! * [`OrchestrationContext`] is what an orchestration may do.
+//! * [`Transport`] is how both reach a scheduler: over gRPC, or in the same process.
+
+mod client;
+mod context;
+mod error;
+mod grpc;
+mod replay;
+mod state;
+mod transport;
+mod worker;
+
+/// The generated stubs.
+#[rustfmt::skip]
+#[allow(
+    clippy::all, clippy::allow_attributes, missing_docs, unreachable_pub, unused_qualifications, dead_code,
+    reason = "generated"
+)]
+mod generated {
+    pub(crate) mod durabletask {
+        include!("generated/durabletask.rs");
+    }
+    pub(crate) mod placet {
+        include!("generated/placet.rs");
+    }
+}
+
+pub use client::{Answer, AskCall, Client, ConnectError, StartCall, StartError};
+pub use context::{ActivityCall, EventCall, ExternalEvent, OrchestrationContext, Parent, RetryPolicy, TimerCall};
+pub use error::{ActivityError, Failure, PayloadError, Result};
+pub use futures_util::future::Either;
+pub use grpc::GrpcTransport;
+pub use state::{InstanceState, Status};
+pub use transport::{BoxFuture, CallError, Code, Transport, WorkStream};
+pub use worker::{ActivityContext, Worker, WorkerBuilder};
+
+/// What finishing a stored history under today's code makes of it: for tests that keep old histories.
+pub use replay::check_history;

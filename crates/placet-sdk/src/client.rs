@@ -1,0 +1,375 @@
+//! The client: starts instances, raises events, asks questions, waits.
+
+use std::collections::BTreeMap;
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use placet_proto::durabletask::{
+    CreateInstanceRequest, GetInstanceRequest, HistoryEvent, OrchestrationIdReusePolicy, OrchestrationStatus,
+    RaiseEventRequest, TerminateRequest,
+};
+use placet_proto::placet::v1::{AskRequest, GetPublishedRequest, ask_response::Outcome};
+use serde::Serialize;
+
+use crate::grpc::GrpcTransport;
+use crate::state::{InstanceState, timestamp};
+use crate::transport::{BoxFuture, CallError, Code, Transport};
+
+/// The hub of a client that was told of none.
+const HUB_DEFAULT: &str = "default";
+
+/// Why a client was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The endpoint is none.
+    #[error("endpoint: {endpoint:?} is not an address such as http://localhost:8080")]
+    Endpoint {
+        /// What was given.
+        endpoint: String,
+        /// What is wrong with it.
+        #[source]
+        source: tonic::transport::Error,
+    },
+}
+
+/// Why an instance was not started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The id is taken.
+    #[error("{0}")]
+    AlreadyExists(String),
+    /// The id, the name or the policy is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// The input could not be written as JSON.
+    #[error("the input cannot be written as JSON: {0}")]
+    Input(String),
+    /// The call failed; whether the instance was started is unknown unless the code says so.
+    #[error(transparent)]
+    Call(CallError),
+}
+
+/// A client of one task hub. Clones are cheap and share their connection.
+#[derive(Debug, Clone)]
+pub struct Client {
+    transport: Arc<dyn Transport>,
+    hub: Arc<str>,
+}
+
+impl Client {
+    /// A client of the scheduler at this endpoint, in the hub `default`. It connects when it is first used.
+    ///
+    /// An Azure connection string (`Endpoint=…;TaskHub=…;Authentication=…`) is understood, too.
+    ///
+    /// # Errors
+    /// If the endpoint is none.
+    pub fn connect(endpoint: &str) -> Result<Client, ConnectError> {
+        let (address, hub) = connection_string(endpoint).unwrap_or((endpoint, None));
+        let transport = GrpcTransport::new(address)
+            .map_err(|source| ConnectError::Endpoint { endpoint: endpoint.to_owned(), source })?;
+        Ok(Client::over(Arc::new(transport), hub.unwrap_or(HUB_DEFAULT)))
+    }
+
+    /// A client over this transport.
+    pub fn over(transport: Arc<dyn Transport>, hub: &str) -> Client {
+        Client { transport, hub: hub.into() }
+    }
+
+    /// The same client in another hub.
+    #[must_use]
+    pub fn with_hub(&self, hub: &str) -> Client {
+        Client { transport: self.transport.clone(), hub: hub.into() }
+    }
+
+    /// Its hub.
+    pub fn hub(&self) -> &str {
+        &self.hub
+    }
+
+    /// How it reaches the scheduler.
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.transport
+    }
+
+    /// Starts an instance of an orchestration; await the call, which gives the instance's id. What was
+    /// answered is durable.
+    pub fn start(&self, name: &str, input: &(impl Serialize + ?Sized)) -> StartCall {
+        let (input, problem) = match serde_json::to_string(input) {
+            Ok(json) => (Some(json), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let request = CreateInstanceRequest { name: name.to_owned(), input, ..CreateInstanceRequest::default() };
+        StartCall { client: self.clone(), request, problem }
+    }
+
+    /// An instance's state with its payloads; none if there is no such instance.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn get(&self, id: &str) -> Result<Option<InstanceState>, CallError> {
+        let answer = self.transport.get_instance(&self.hub, instance(id)).await?;
+        Ok(answer.orchestration_state.filter(|_| answer.exists).map(InstanceState::new))
+    }
+
+    /// Waits until an instance has begun to run.
+    ///
+    /// # Errors
+    /// If the call fails; with [`Code::NotFound`] if there is no such instance.
+    ///
+    /// # Cancel safety
+    /// Nothing changes if the future is dropped.
+    pub async fn wait_for_start(&self, id: &str) -> Result<InstanceState, CallError> {
+        let answer = self.transport.wait_for_start(&self.hub, instance(id)).await?;
+        found(id, answer.orchestration_state)
+    }
+
+    /// Waits until an instance has ended.
+    ///
+    /// # Errors
+    /// If the call fails; with [`Code::NotFound`] if there is no such instance.
+    ///
+    /// # Cancel safety
+    /// Nothing changes if the future is dropped.
+    pub async fn wait_for_completion(&self, id: &str) -> Result<InstanceState, CallError> {
+        let answer = self.transport.wait_for_completion(&self.hub, instance(id)).await?;
+        found(id, answer.orchestration_state)
+    }
+
+    /// Raises an external event. What was answered is durable; whether the orchestration takes it is not
+    /// known: [`Client::ask`] tells that.
+    ///
+    /// # Errors
+    /// If the call fails; with [`Code::NotFound`] if there is no such instance.
+    pub async fn raise_event(&self, id: &str, name: &str, payload: &impl Serialize) -> Result<(), CallError> {
+        let request =
+            RaiseEventRequest { instance_id: id.to_owned(), name: name.to_owned(), input: Some(json(payload)?) };
+        self.transport.raise_event(&self.hub, request).await
+    }
+
+    /// Tells an instance to end with this output.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn terminate(&self, id: &str, output: &impl Serialize) -> Result<(), CallError> {
+        let request =
+            TerminateRequest { instance_id: id.to_owned(), output: Some(json(output)?), recursive: false };
+        self.transport.terminate(&self.hub, request).await
+    }
+
+    /// Raises an event and waits for what the orchestration makes of it; await the call.
+    pub fn ask(&self, id: &str, event: &str, payload: &impl Serialize) -> AskCall {
+        let request = json(payload).map(|payload| AskRequest {
+            instance_id: id.to_owned(),
+            event_name: event.to_owned(),
+            payload,
+            ..AskRequest::default()
+        });
+        AskCall { client: self.clone(), request }
+    }
+
+    /// A row that an orchestration published.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn published(&self, kind: &str, key: &str) -> Result<Option<Vec<u8>>, CallError> {
+        let request = GetPublishedRequest { kind: kind.to_owned(), key: key.to_owned() };
+        let answer = self.transport.published(&self.hub, request).await?;
+        Ok(answer.exists.then(|| answer.body.to_vec()))
+    }
+
+    /// An instance's history, as committed; empty if there is no such instance.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn history(&self, id: &str) -> Result<Vec<HistoryEvent>, CallError> {
+        self.transport.history(&self.hub, id).await
+    }
+
+    /// Whether the scheduler is there.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub async fn hello(&self) -> Result<(), CallError> {
+        self.transport.hello().await
+    }
+}
+
+/// A start that is being described. Await it.
+#[derive(Debug)]
+#[must_use = "nothing is started before the call is awaited"]
+pub struct StartCall {
+    client: Client,
+    request: CreateInstanceRequest,
+    problem: Option<String>,
+}
+
+impl StartCall {
+    /// The instance's id; without one the scheduler makes one.
+    pub fn id(mut self, id: impl Into<String>) -> StartCall {
+        self.request.instance_id = id.into();
+        self
+    }
+
+    /// Not before this time.
+    pub fn at(mut self, at: SystemTime) -> StartCall {
+        self.request.scheduled_start_timestamp = Some(timestamp(at));
+        self
+    }
+
+    /// The orchestration's version.
+    pub fn version(mut self, version: impl Into<String>) -> StartCall {
+        self.request.version = Some(version.into());
+        self
+    }
+
+    /// Tags.
+    pub fn tags(mut self, tags: BTreeMap<String, String>) -> StartCall {
+        self.request.tags = tags;
+        self
+    }
+
+    /// An instance of this id must not exist, ended or not. (Else one that ended gives way.)
+    pub fn only_if_absent(mut self) -> StartCall {
+        let policy = OrchestrationIdReusePolicy { replaceable_status: Vec::new() };
+        self.request.orchestration_id_reuse_policy = Some(policy);
+        self
+    }
+
+    /// An instance of this id gives way whatever its status; a running one is terminated.
+    pub fn replace_any(mut self) -> StartCall {
+        let all = [
+            OrchestrationStatus::Running,
+            OrchestrationStatus::Completed,
+            OrchestrationStatus::Failed,
+            OrchestrationStatus::Canceled,
+            OrchestrationStatus::Terminated,
+            OrchestrationStatus::Pending,
+            OrchestrationStatus::Suspended,
+        ];
+        let policy = OrchestrationIdReusePolicy { replaceable_status: all.map(i32::from).to_vec() };
+        self.request.orchestration_id_reuse_policy = Some(policy);
+        self
+    }
+
+    async fn send(self) -> Result<String, StartError> {
+        if let Some(problem) = self.problem {
+            return Err(StartError::Input(problem));
+        }
+        let answer = self.client.transport.start_instance(&self.client.hub, self.request).await;
+        answer.map(|answer| answer.instance_id).map_err(|error| match error.code {
+            Code::AlreadyExists => StartError::AlreadyExists(error.message),
+            Code::InvalidArgument => StartError::Invalid(error.message),
+            _ => StartError::Call(error),
+        })
+    }
+}
+
+impl IntoFuture for StartCall {
+    type Output = Result<String, StartError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+/// What became of a question.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// The orchestration's answer, as JSON. The turn that gave it is durable.
+    Reply(String),
+    /// The orchestration took the event without an answer: its state after that turn.
+    State(InstanceState),
+    /// It ended without taking the event, or had ended before: its final state.
+    Ended(InstanceState),
+    /// The event is recorded; no worker has taken it yet.
+    Recorded,
+}
+
+/// A question that is being described. Await it.
+#[derive(Debug)]
+#[must_use = "nothing is asked before the call is awaited"]
+pub struct AskCall {
+    client: Client,
+    request: Result<AskRequest, CallError>,
+}
+
+impl AskCall {
+    /// The ask's id: who asks again with the same one gets the same answer.
+    pub fn ask_id(mut self, id: impl Into<String>) -> AskCall {
+        if let Ok(request) = &mut self.request {
+            request.ask_id = id.into();
+        }
+        self
+    }
+
+    /// How long to wait for the answer (10 s if not said). After that the question stays recorded.
+    pub fn wait(mut self, wait: Duration) -> AskCall {
+        if let Ok(request) = &mut self.request {
+            request.wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1);
+        }
+        self
+    }
+
+    async fn send(self) -> Result<Answer, CallError> {
+        let answer = self.client.transport.ask(&self.client.hub, self.request?).await?;
+        match answer.outcome {
+            Some(Outcome::Reply(reply)) => Ok(Answer::Reply(reply)),
+            Some(Outcome::State(state)) => Ok(Answer::State(InstanceState::new(state))),
+            Some(Outcome::Ended(state)) => Ok(Answer::Ended(InstanceState::new(state))),
+            Some(Outcome::Recorded(_)) => Ok(Answer::Recorded),
+            None => Err(CallError::new(Code::Internal, "the scheduler did not say what became of the question")),
+        }
+    }
+}
+
+impl IntoFuture for AskCall {
+    type Output = Result<Answer, CallError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+fn instance(id: &str) -> GetInstanceRequest {
+    GetInstanceRequest { instance_id: id.to_owned(), get_inputs_and_outputs: true }
+}
+
+fn found(
+    id: &str,
+    state: Option<placet_proto::durabletask::OrchestrationState>,
+) -> Result<InstanceState, CallError> {
+    let absent = || CallError::new(Code::NotFound, format!("there is no instance {id}"));
+    state.map(InstanceState::new).ok_or_else(absent)
+}
+
+fn json(payload: &impl Serialize) -> Result<String, CallError> {
+    serde_json::to_string(payload)
+        .map_err(|error| CallError::new(Code::InvalidArgument, format!("the payload cannot be written as JSON: {error}")))
+}
+
+/// The endpoint and hub of an Azure connection string, if it is one.
+fn connection_string(text: &str) -> Option<(&str, Option<&str>)> {
+    let field = |name: &str| {
+        text.split(';').filter_map(|part| part.split_once('=')).find_map(|(key, value)| {
+            key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    };
+    Some((field("Endpoint")?, field("TaskHub")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_azure_connection_string_names_endpoint_and_hub() {
+        let text = "Endpoint=http://localhost:8080;Authentication=None;TaskHub=mine";
+        assert_eq!(connection_string(text), Some(("http://localhost:8080", Some("mine"))));
+        assert_eq!(connection_string("http://localhost:8080"), None);
+    }
+}

@@ -1,0 +1,524 @@
+//! What an orchestration may do.
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::{Either, Select, select};
+use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
+use placet_proto::durabletask::{
+    CreateSubOrchestrationAction, CreateTimerAction, OrchestrationInstance, ScheduleTaskAction, SendEventAction,
+};
+use placet_proto::placet::v1::{AskReply, PublishedRow};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::error::{ActivityError, Failure, PayloadError, Result, read};
+use crate::replay::{Raised, Resolved, Shared};
+use crate::state::{system_time, timestamp};
+use crate::transport::BoxFuture;
+
+/// The handle that an orchestration's code works with. Clones are the same handle.
+///
+/// The code must be deterministic: it must take the time from [`OrchestrationContext::now`], ids from
+/// [`OrchestrationContext::new_uuid`], and leave everything that touches the world to activities. The futures
+/// compose with ordinary combinators (`join!`, `select`); use only those that poll in a fixed order
+/// (`futures::select!` and an unbiased `tokio::select!` do not: take [`OrchestrationContext::first`]).
+#[derive(Debug, Clone)]
+pub struct OrchestrationContext {
+    shared: Shared,
+}
+
+/// Who started an orchestration as its child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// The parent's instance id.
+    pub instance_id: String,
+    /// The parent's name.
+    pub name: String,
+}
+
+impl OrchestrationContext {
+    pub(crate) fn new(shared: Shared) -> OrchestrationContext {
+        OrchestrationContext { shared }
+    }
+
+    /// The instance's id.
+    pub fn instance_id(&self) -> String {
+        self.shared.lock().instance_id.clone()
+    }
+
+    /// The execution's id: a new one with each continue-as-new.
+    pub fn execution_id(&self) -> String {
+        self.shared.lock().execution_id.clone()
+    }
+
+    /// The name under which it was started.
+    pub fn name(&self) -> String {
+        self.shared.lock().name.clone()
+    }
+
+    /// Who started it, if another orchestration did.
+    pub fn parent(&self) -> Option<Parent> {
+        let state = self.shared.lock();
+        let parent = state.parent.as_ref()?;
+        Some(Parent {
+            instance_id: parent.orchestration_instance.as_ref()?.instance_id.clone(),
+            name: parent.name.clone().unwrap_or_default(),
+        })
+    }
+
+    /// The time at which this turn began: the same on every replay.
+    pub fn now(&self) -> SystemTime {
+        system_time(self.shared.lock().now.as_ref())
+    }
+
+    /// Whether the code runs again what it ran before: for logs that should be written once.
+    pub fn is_replaying(&self) -> bool {
+        self.shared.lock().replaying
+    }
+
+    /// An id that is new each time it is called and the same on every replay.
+    pub fn new_uuid(&self) -> Uuid {
+        let mut state = self.shared.lock();
+        let number = state.next_uuid();
+        let seed = format!("{}/{}/{number}", state.instance_id, state.execution_id);
+        Uuid::new_v8(xxhash_rust::xxh3::xxh3_128(seed.as_bytes()).to_be_bytes())
+    }
+
+    /// Calls an activity. Await the call, or describe it further first.
+    pub fn activity<O: DeserializeOwned + Send + 'static>(
+        &self,
+        name: &str,
+        input: &(impl Serialize + ?Sized),
+    ) -> ActivityCall<O> {
+        let input = serde_json::to_string(input).map_err(|error| PayloadError::new::<O>("the activity's input", error));
+        ActivityCall {
+            context: self.clone(),
+            task: Described::Activity { name: name.to_owned(), input, version: None, retry: None },
+            running: None,
+            output: PhantomData,
+        }
+    }
+
+    /// Starts another orchestration as a child and waits for its end. Without an id the scheduler makes one.
+    pub fn sub_orchestration<O: DeserializeOwned + Send + 'static>(
+        &self,
+        name: &str,
+        id: Option<&str>,
+        input: &(impl Serialize + ?Sized),
+    ) -> ActivityCall<O> {
+        let input = serde_json::to_string(input).map_err(|error| PayloadError::new::<O>("the child's input", error));
+        let id = id.unwrap_or_default().to_owned();
+        ActivityCall {
+            context: self.clone(),
+            task: Described::Child { name: name.to_owned(), input, id },
+            running: None,
+            output: PhantomData,
+        }
+    }
+
+    /// Waits this long, durably.
+    pub fn timer(&self, duration: Duration) -> TimerCall {
+        self.timer_until(self.now() + duration)
+    }
+
+    /// Waits until this time, durably, however far away it is.
+    pub fn timer_until(&self, at: SystemTime) -> TimerCall {
+        TimerCall { shared: self.shared.clone(), at, id: None }
+    }
+
+    /// Waits for an external event. One that came early is taken; of several, the first.
+    pub fn external_event<T: DeserializeOwned>(&self, name: &str) -> EventCall<T> {
+        EventCall { shared: self.shared.clone(), name: name.to_owned(), number: None, payload: PhantomData }
+    }
+
+    /// Whichever of two comes first; of two that are there at once, the left one.
+    pub async fn first<A, B>(&self, left: A, right: B) -> Either<A::Output, B::Output>
+    where
+        A: Future + Unpin,
+        B: Future + Unpin,
+    {
+        let both: Select<A, B> = select(left, right);
+        match both.await {
+            Either::Left((output, _)) => Either::Left(output),
+            Either::Right((output, _)) => Either::Right(output),
+        }
+    }
+
+    /// Sends an external event to another instance.
+    pub fn send_event(&self, instance_id: &str, name: &str, payload: &(impl Serialize + ?Sized)) -> Result<()> {
+        let action = SendEventAction {
+            instance: Some(OrchestrationInstance { instance_id: instance_id.to_owned(), execution_id: None }),
+            name: name.to_owned(),
+            data: Some(serde_json::to_string(payload)?),
+        };
+        let mut state = self.shared.lock();
+        let id = state.emit("event", name, Action::SendEvent(action));
+        state.drop_slot(id);
+        Ok(())
+    }
+
+    /// Sets the custom status: what clients see of the instance while it runs, from this turn's commit on.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn set_custom_status(&self, status: &(impl Serialize + ?Sized)) -> Result<()> {
+        self.shared.lock().custom_status = Some(serde_json::to_string(status)?);
+        Ok(())
+    }
+
+    /// Begins anew with this input once the code returns: the history is dropped, and events that were not
+    /// taken go over, in order.
+    ///
+    /// # Errors
+    /// If the input cannot be written as JSON.
+    pub fn continue_as_new(&self, input: &(impl Serialize + ?Sized)) -> Result<()> {
+        self.shared.lock().next_input = Some(serde_json::to_string(input)?);
+        Ok(())
+    }
+
+    /// Answers an ask whose event was taken in this turn: the asker hears it once the turn is durable.
+    ///
+    /// # Errors
+    /// If the answer cannot be written as JSON.
+    pub fn reply(&self, ask_id: &str, answer: &(impl Serialize + ?Sized)) -> Result<()> {
+        let answer = Some(serde_json::to_string(answer)?);
+        self.shared.lock().replies.push(AskReply { ask_id: ask_id.to_owned(), answer });
+        Ok(())
+    }
+
+    /// Writes a row of a projection in this turn's commit. Only the built-in orchestrations may.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn publish(&self, kind: &str, key: &str, body: &(impl Serialize + ?Sized)) -> Result<()> {
+        let body = Some(serde_json::to_vec(body)?.into());
+        self.shared.lock().publish.push(PublishedRow { kind: kind.to_owned(), key: key.to_owned(), body });
+        Ok(())
+    }
+}
+
+/// When a failed activity is tried again: with delays that grow, on durable timers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryPolicy {
+    /// How often it is tried in all.
+    pub attempts_max: u32,
+    /// The delay before the second attempt.
+    pub delay_first: Duration,
+    /// By what factor each delay is longer than the one before.
+    pub backoff: f64,
+    /// The longest delay.
+    pub delay_max: Duration,
+}
+
+impl RetryPolicy {
+    /// This many attempts, a second after the first failure, then twice as long each time, a minute at most.
+    pub fn attempts(attempts_max: u32) -> RetryPolicy {
+        RetryPolicy {
+            attempts_max,
+            delay_first: Duration::from_secs(1),
+            backoff: 2.0,
+            delay_max: Duration::from_secs(60),
+        }
+    }
+
+    /// The delay after this many failures.
+    fn delay(&self, failures: u32) -> Duration {
+        let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
+        let seconds = self.delay_first.as_secs_f64() * self.backoff.powi(exponent);
+        if seconds < self.delay_max.as_secs_f64() { Duration::from_secs_f64(seconds) } else { self.delay_max }
+    }
+}
+
+#[derive(Debug)]
+enum Described {
+    Activity {
+        name: String,
+        input: std::result::Result<String, PayloadError>,
+        version: Option<String>,
+        retry: Option<RetryPolicy>,
+    },
+    Child { name: String, input: std::result::Result<String, PayloadError>, id: String },
+    Taken,
+}
+
+/// A call of an activity or a child. It is asked for when it is first polled.
+#[must_use = "nothing is called before the call is awaited"]
+pub struct ActivityCall<O> {
+    context: OrchestrationContext,
+    task: Described,
+    running: Option<BoxFuture<'static, std::result::Result<O, ActivityError>>>,
+    output: PhantomData<fn() -> O>,
+}
+
+impl<O> std::fmt::Debug for ActivityCall<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActivityCall").field("task", &self.task).finish_non_exhaustive()
+    }
+}
+
+impl<O> ActivityCall<O> {
+    /// Tries a failed activity again.
+    pub fn retry(mut self, policy: RetryPolicy) -> ActivityCall<O> {
+        if let Described::Activity { retry, .. } = &mut self.task {
+            *retry = Some(policy);
+        }
+        self
+    }
+
+    /// The activity's version.
+    pub fn version(mut self, text: impl Into<String>) -> ActivityCall<O> {
+        if let Described::Activity { version, .. } = &mut self.task {
+            *version = Some(text.into());
+        }
+        self
+    }
+}
+
+impl<O: DeserializeOwned + Send + 'static> Future for ActivityCall<O> {
+    type Output = std::result::Result<O, ActivityError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.running.is_none() {
+            let task = std::mem::replace(&mut self.task, Described::Taken);
+            self.running = Some(Box::pin(run_task(self.context.clone(), task)));
+        }
+        self.running.as_mut().expect("it was just made").as_mut().poll(context)
+    }
+}
+
+impl<O> Unpin for ActivityCall<O> {}
+
+async fn run_task<O: DeserializeOwned>(
+    context: OrchestrationContext,
+    task: Described,
+) -> std::result::Result<O, ActivityError> {
+    match task {
+        Described::Activity { name, input, version, retry } => {
+            let input = input.map_err(|error| invalid(&name, &error))?;
+            let mut failures = 0;
+            loop {
+                let action = ScheduleTaskAction {
+                    name: name.clone(),
+                    version: version.clone(),
+                    input: Some(input.clone()),
+                    ..ScheduleTaskAction::default()
+                };
+                let error = match step(&context, "activity", &name, Action::ScheduleTask(action)).await {
+                    Ok(output) => return Ok(output),
+                    Err(error) => error,
+                };
+                failures += 1;
+                let policy = retry.as_ref().filter(|policy| failures < policy.attempts_max);
+                let Some(policy) = policy.filter(|_| !error.is_non_retriable()) else { return Err(error) };
+                context.timer(policy.delay(failures)).await;
+            }
+        }
+        Described::Child { name, input, id } => {
+            let input = input.map_err(|error| invalid(&name, &error))?;
+            let action = CreateSubOrchestrationAction {
+                instance_id: id,
+                name: name.clone(),
+                input: Some(input),
+                ..CreateSubOrchestrationAction::default()
+            };
+            step(&context, "sub-orchestration", &name, Action::CreateSubOrchestration(action)).await
+        }
+        Described::Taken => unreachable!("a call runs once"),
+    }
+}
+
+async fn step<O: DeserializeOwned>(
+    context: &OrchestrationContext,
+    kind: &'static str,
+    name: &str,
+    action: Action,
+) -> std::result::Result<O, ActivityError> {
+    let id = context.shared.lock().emit(kind, name, action);
+    let resolved = SlotFuture { shared: context.shared.clone(), id, taken: false }.await;
+    match resolved {
+        Resolved::Completed(result) => {
+            let text = result.as_deref().filter(|text| !text.is_empty()).unwrap_or("null");
+            serde_json::from_str(text).map_err(|error| ActivityError::unreadable(name, id, &error))
+        }
+        Resolved::Failed(details) => {
+            Err(ActivityError { what: kind, name: name.to_owned(), task_id: id, details })
+        }
+        Resolved::Fired => unreachable!("only timers fire"),
+    }
+}
+
+fn invalid(name: &str, error: &PayloadError) -> ActivityError {
+    let details = Failure::new("PayloadError", error.to_string()).non_retriable().into_details();
+    ActivityError { what: "activity", name: name.to_owned(), task_id: 0, details }
+}
+
+/// What comes under an action's id.
+struct SlotFuture {
+    shared: Shared,
+    id: i32,
+    taken: bool,
+}
+
+impl Future for SlotFuture {
+    type Output = Resolved;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Resolved> {
+        let resolved = self.shared.lock().poll_slot(self.id, context.waker());
+        match resolved {
+            Some(resolved) => {
+                self.taken = true;
+                Poll::Ready(resolved)
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for SlotFuture {
+    fn drop(&mut self) {
+        if !self.taken {
+            self.shared.lock().drop_slot(self.id);
+        }
+    }
+}
+
+/// A durable timer. It is set when it is first polled.
+#[derive(Debug)]
+#[must_use = "a timer does nothing before it is awaited"]
+pub struct TimerCall {
+    shared: Shared,
+    at: SystemTime,
+    id: Option<i32>,
+}
+
+impl Future for TimerCall {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        let id = match self.id {
+            Some(id) => id,
+            None => {
+                let action = CreateTimerAction { fire_at: Some(timestamp(self.at)) };
+                let id = state.emit("timer", "", Action::CreateTimer(action));
+                self.id = Some(id);
+                id
+            }
+        };
+        match state.poll_slot(id, context.waker()) {
+            Some(_) => Poll::Ready(()),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// An external event, with what the scheduler recorded of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExternalEvent<T> {
+    /// What it says.
+    pub payload: T,
+    /// When the scheduler recorded it.
+    pub received_at: SystemTime,
+    /// The ask that it belongs to, if somebody waits for an answer.
+    pub ask_id: Option<String>,
+    /// Who raised it, as far as the scheduler could tell.
+    pub principal: Option<String>,
+    /// By what proof.
+    pub proof: String,
+}
+
+/// A wait for an external event.
+#[must_use = "nothing is waited for before the call is awaited"]
+pub struct EventCall<T> {
+    shared: Shared,
+    name: String,
+    number: Option<u64>,
+    payload: PhantomData<fn() -> T>,
+}
+
+impl<T> std::fmt::Debug for EventCall<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventCall").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<T: DeserializeOwned> EventCall<T> {
+    /// The same wait, which gives the payload as it was written together with what was recorded of it.
+    pub fn with_facts(mut self) -> EventFacts {
+        EventFacts { shared: self.shared.clone(), name: std::mem::take(&mut self.name), number: self.number.take() }
+    }
+}
+
+impl<T: DeserializeOwned> Future for EventCall<T> {
+    type Output = std::result::Result<T, PayloadError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        match poll_event(&this.shared, &this.name, &mut this.number, context) {
+            Poll::Ready(raised) => {
+                Poll::Ready(read(&format!("the event {:?}", this.name), raised.input.as_deref()))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for EventCall<T> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.shared.lock().drop_event_wait(&self.name, number);
+        }
+    }
+}
+
+/// A wait for an external event, with what was recorded of it. The payload is the text as it was written.
+#[derive(Debug)]
+#[must_use = "nothing is waited for before the call is awaited"]
+pub struct EventFacts {
+    shared: Shared,
+    name: String,
+    number: Option<u64>,
+}
+
+impl Future for EventFacts {
+    type Output = ExternalEvent<Option<String>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        poll_event(&this.shared, &this.name, &mut this.number, context).map(|raised| {
+            let some = |text: String| (!text.is_empty()).then_some(text);
+            ExternalEvent {
+                payload: raised.input,
+                received_at: system_time(raised.event.timestamp.as_ref()),
+                ask_id: some(raised.stamp.ask_id),
+                principal: some(raised.stamp.principal),
+                proof: some(raised.stamp.proof).unwrap_or_else(|| "none".to_owned()),
+            }
+        })
+    }
+}
+
+impl Drop for EventFacts {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.shared.lock().drop_event_wait(&self.name, number);
+        }
+    }
+}
+
+fn poll_event(shared: &Shared, name: &str, number: &mut Option<u64>, context: &Context<'_>) -> Poll<Raised> {
+    let mut state = shared.lock();
+    let waiting = *number.get_or_insert_with(|| state.wait_for_event(name));
+    match state.poll_event(name, waiting, context.waker()) {
+        Some(raised) => {
+            *number = None;
+            Poll::Ready(raised)
+        }
+        None => Poll::Pending,
+    }
+}

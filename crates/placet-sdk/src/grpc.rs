@@ -1,0 +1,194 @@
+//! The transport over gRPC.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use placet_proto::durabletask::{
+    CreateInstanceRequest, CreateInstanceResponse, CreateTaskHubRequest, DeleteTaskHubRequest, GetInstanceRequest,
+    GetInstanceResponse, HistoryEvent, RaiseEventRequest, StreamInstanceHistoryRequest, TerminateRequest,
+};
+use placet_proto::placet::v1::{
+    AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open, WorkerFrame,
+    worker_frame::Frame,
+};
+use tokio::sync::mpsc::unbounded_channel;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::Request;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::generated::durabletask::task_hub_sidecar_service_client::TaskHubSidecarServiceClient;
+use crate::generated::placet::client_client::ClientClient;
+use crate::generated::placet::worker_client::WorkerClient;
+use crate::transport::{BoxFuture, CallError, CallResult, Code, Transport, WorkStream};
+
+mod plain;
+
+/// What one message may hold: more than any scheduler sends.
+const MESSAGE_BYTES_MAX: usize = 256 << 20;
+
+/// A scheduler at the other end of a gRPC channel. Connects when it is first used, and again when it must.
+#[derive(Debug, Clone)]
+pub struct GrpcTransport {
+    channel: Channel,
+    bearer: Option<MetadataValue<Ascii>>,
+}
+
+impl GrpcTransport {
+    /// A transport to this endpoint: `http://host:port`, `grpc://host:port` or bare `host:port`.
+    ///
+    /// # Errors
+    /// If the endpoint is none.
+    pub fn new(endpoint: &str) -> Result<GrpcTransport, tonic::transport::Error> {
+        let address = endpoint.strip_prefix("grpc://").unwrap_or(endpoint);
+        let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let channel = Endpoint::from_shared(url)?
+            .tcp_nodelay(true)
+            .initial_connection_window_size(8 << 20)
+            .initial_stream_window_size(2 << 20)
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(20))
+            .keep_alive_while_idle(true)
+            .connect_lazy();
+        Ok(GrpcTransport { channel, bearer: None })
+    }
+
+    /// The same with a bearer token on every call.
+    ///
+    /// # Errors
+    /// If the token is not printable ASCII.
+    pub fn with_bearer(mut self, token: &str) -> Result<GrpcTransport, tonic::metadata::errors::InvalidMetadataValue> {
+        self.bearer = Some(format!("Bearer {token}").parse()?);
+        Ok(self)
+    }
+
+    fn request<T>(&self, hub: &str, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Ok(hub) = hub.parse() {
+            request.metadata_mut().insert("taskhub", hub);
+        }
+        if let Some(bearer) = &self.bearer {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        request
+    }
+
+    fn sidecar(&self) -> TaskHubSidecarServiceClient<Channel> {
+        TaskHubSidecarServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    fn client(&self) -> ClientClient<Channel> {
+        ClientClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    async fn placet_work(&self, hub: &str, open: Open) -> CallResult<WorkStream> {
+        let (completions, mut outgoing) = unbounded_channel::<Completions>();
+        let (frames_out, frames) = unbounded_channel();
+        let first = WorkerFrame { frame: Some(Frame::Open(open)) };
+        drop(frames_out.send(first));
+        tokio::spawn(async move {
+            while let Some(completions) = outgoing.recv().await {
+                if frames_out.send(WorkerFrame { frame: Some(Frame::Completions(completions)) }).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut worker = WorkerClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let response = worker.work(self.request(hub, UnboundedReceiverStream::new(frames))).await?;
+        let frames = response.into_inner().map(|frame| frame.map_err(CallError::from)).boxed();
+        Ok(WorkStream { frames, completions })
+    }
+}
+
+macro_rules! sidecar_call {
+    ($method:ident($request:ty) -> $response:ty as $rpc:ident) => {
+        fn $method<'a>(&'a self, hub: &'a str, request: $request) -> BoxFuture<'a, CallResult<$response>> {
+            Box::pin(async move { Ok(self.sidecar().$rpc(self.request(hub, request)).await?.into_inner()) })
+        }
+    };
+}
+
+impl Transport for GrpcTransport {
+    sidecar_call!(start_instance(CreateInstanceRequest) -> CreateInstanceResponse as start_instance);
+    sidecar_call!(get_instance(GetInstanceRequest) -> GetInstanceResponse as get_instance);
+    sidecar_call!(wait_for_start(GetInstanceRequest) -> GetInstanceResponse as wait_for_instance_start);
+    sidecar_call!(wait_for_completion(GetInstanceRequest) -> GetInstanceResponse as wait_for_instance_completion);
+
+    fn raise_event<'a>(&'a self, hub: &'a str, request: RaiseEventRequest) -> BoxFuture<'a, CallResult<()>> {
+        Box::pin(async move {
+            self.sidecar().raise_event(self.request(hub, request)).await?;
+            Ok(())
+        })
+    }
+
+    fn terminate<'a>(&'a self, hub: &'a str, request: TerminateRequest) -> BoxFuture<'a, CallResult<()>> {
+        Box::pin(async move {
+            self.sidecar().terminate_instance(self.request(hub, request)).await?;
+            Ok(())
+        })
+    }
+
+    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxFuture<'a, CallResult<Vec<HistoryEvent>>> {
+        Box::pin(async move {
+            let request = StreamInstanceHistoryRequest {
+                instance_id: instance_id.to_owned(),
+                ..StreamInstanceHistoryRequest::default()
+            };
+            let mut chunks = self.sidecar().stream_instance_history(self.request(hub, request)).await?.into_inner();
+            let mut events = Vec::new();
+            while let Some(chunk) = chunks.message().await? {
+                events.extend(chunk.events);
+            }
+            Ok(events)
+        })
+    }
+
+    fn create_hub<'a>(&'a self, hub: &'a str, recreate: bool) -> BoxFuture<'a, CallResult<()>> {
+        Box::pin(async move {
+            let request = CreateTaskHubRequest { recreate_if_exists: recreate };
+            self.sidecar().create_task_hub(self.request(hub, request)).await?;
+            Ok(())
+        })
+    }
+
+    fn delete_hub<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<()>> {
+        Box::pin(async move {
+            self.sidecar().delete_task_hub(self.request(hub, DeleteTaskHubRequest {})).await?;
+            Ok(())
+        })
+    }
+
+    fn hello(&self) -> BoxFuture<'_, CallResult<()>> {
+        Box::pin(async move {
+            self.sidecar().hello(()).await?;
+            Ok(())
+        })
+    }
+
+    fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<AskResponse>> {
+        Box::pin(async move { Ok(self.client().ask(self.request(hub, request)).await?.into_inner()) })
+    }
+
+    fn published<'a>(
+        &'a self,
+        hub: &'a str,
+        request: GetPublishedRequest,
+    ) -> BoxFuture<'a, CallResult<GetPublishedResponse>> {
+        Box::pin(async move { Ok(self.client().get_published(self.request(hub, request)).await?.into_inner()) })
+    }
+
+    fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>> {
+        Box::pin(async move {
+            match self.placet_work(hub, open.clone()).await {
+                Err(error) if error.code == Code::Unimplemented => self.plain_work(hub, &open).await,
+                answer => answer,
+            }
+        })
+    }
+}

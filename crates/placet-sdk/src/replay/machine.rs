@@ -1,0 +1,282 @@
+//! A live orchestration: its code, and what the history has made of it so far.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use placet_proto::durabletask::history_event::EventType;
+use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
+use placet_proto::durabletask::{
+    CompleteOrchestrationAction, ExecutionStartedEvent, HistoryEvent, OrchestrationStatus, OrchestratorAction,
+};
+use placet_proto::placet::v1::{AskReply, PublishedRow};
+
+use super::shared::{Raised, Resolved, Shared, Step};
+use crate::context::OrchestrationContext;
+use crate::error::Failure;
+use crate::transport::BoxFuture;
+
+/// An orchestration's code: from its context and input to its output, as JSON.
+pub(crate) type Code =
+    Arc<dyn Fn(OrchestrationContext, Option<String>) -> BoxFuture<'static, Result<String, Failure>> + Send + Sync>;
+
+/// What a turn asks for.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct TurnResult {
+    pub(crate) actions: Vec<OrchestratorAction>,
+    pub(crate) custom_status: Option<String>,
+    pub(crate) replies: Vec<AskReply>,
+    pub(crate) publish: Vec<PublishedRow>,
+    /// The state is of no use after this turn: the instance ended, or begins anew.
+    pub(crate) ended: bool,
+    /// How many events the history has after this turn.
+    pub(crate) events: u32,
+}
+
+/// A live orchestration.
+pub(crate) struct Orchestration {
+    code: Code,
+    shared: Shared,
+    future: Option<BoxFuture<'static, Result<String, Failure>>>,
+    /// How it ended, once it has.
+    end: Option<End>,
+    suspended: bool,
+    /// What came while it was suspended.
+    buffered: VecDeque<HistoryEvent>,
+    events: u32,
+}
+
+enum End {
+    Returned(Result<String, Failure>),
+    Terminated(Option<String>),
+    /// The code does not do what the history says that it did.
+    Differs(Failure),
+}
+
+impl Orchestration {
+    pub(crate) fn new(code: Code) -> Orchestration {
+        Orchestration {
+            code,
+            shared: Shared::default(),
+            future: None,
+            end: None,
+            suspended: false,
+            buffered: VecDeque::new(),
+            events: 0,
+        }
+    }
+
+    /// How many events of the history it has seen, this turn's confirmations included.
+    pub(crate) fn events(&self) -> u32 {
+        self.events
+    }
+
+    /// Runs a turn: first what is past, if the state is new, then what is new.
+    pub(crate) fn turn(&mut self, past: Vec<HistoryEvent>, new: Vec<HistoryEvent>) -> TurnResult {
+        self.shared.lock().replaying = true;
+        self.events += count(past.len());
+        for event in past {
+            self.apply(event);
+        }
+        self.check_nothing_unrecorded();
+        self.shared.lock().replaying = false;
+        self.shared.lock().begin_turn();
+        self.events += count(new.len());
+        for event in new {
+            self.apply(event);
+        }
+        self.result()
+    }
+
+    fn apply(&mut self, event: HistoryEvent) {
+        if self.suspended
+            && !matches!(
+                event.event_type,
+                Some(
+                    EventType::ExecutionResumed(_)
+                        | EventType::ExecutionTerminated(_)
+                        | EventType::OrchestratorStarted(_)
+                )
+            )
+        {
+            self.buffered.push_back(event);
+            return;
+        }
+        let id = event.event_id;
+        match event.event_type.clone() {
+            Some(EventType::OrchestratorStarted(_)) => self.shared.lock().now = event.timestamp,
+            Some(EventType::ExecutionStarted(started)) => self.start(started),
+            Some(EventType::TaskScheduled(task)) => self.confirm(id, "activity", &task.name),
+            Some(EventType::TimerCreated(_)) => self.confirm(id, "timer", ""),
+            Some(EventType::SubOrchestrationInstanceCreated(child)) => {
+                self.confirm(id, "sub-orchestration", &child.name);
+            }
+            Some(EventType::EventSent(sent)) => self.confirm(id, "event", &sent.name),
+            Some(EventType::TaskCompleted(task)) => {
+                self.resolve(task.task_scheduled_id, Resolved::Completed(task.result));
+            }
+            Some(EventType::TaskFailed(task)) => {
+                let details = task.failure_details.unwrap_or_default();
+                self.resolve(task.task_scheduled_id, Resolved::Failed(details));
+            }
+            Some(EventType::SubOrchestrationInstanceCompleted(child)) => {
+                self.resolve(child.task_scheduled_id, Resolved::Completed(child.result));
+            }
+            Some(EventType::SubOrchestrationInstanceFailed(child)) => {
+                let details = child.failure_details.unwrap_or_default();
+                self.resolve(child.task_scheduled_id, Resolved::Failed(details));
+            }
+            Some(EventType::TimerFired(timer)) => self.resolve(timer.timer_id, Resolved::Fired),
+            Some(EventType::EventRaised(raised)) => {
+                self.shared.lock().raise(&raised.name, Raised::new(&event, &raised));
+                self.poll();
+            }
+            Some(EventType::ExecutionTerminated(terminated)) => {
+                self.end.get_or_insert(End::Terminated(terminated.input));
+            }
+            Some(EventType::ExecutionSuspended(_)) => self.suspended = true,
+            Some(EventType::ExecutionResumed(_)) => self.resume(),
+            // What concerns the scheduler's own bookkeeping, and what this SDK never asks for.
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, started: ExecutionStartedEvent) {
+        let mut state = self.shared.lock();
+        let instance = started.orchestration_instance.unwrap_or_default();
+        state.instance_id = instance.instance_id;
+        state.execution_id = instance.execution_id.unwrap_or_default();
+        state.name = started.name;
+        state.parent = started.parent_instance;
+        drop(state);
+        let context = OrchestrationContext::new(self.shared.clone());
+        self.future = Some((self.code)(context, started.input));
+        self.poll();
+    }
+
+    fn resume(&mut self) {
+        self.suspended = false;
+        for event in std::mem::take(&mut self.buffered) {
+            self.apply(event);
+        }
+    }
+
+    fn resolve(&mut self, id: i32, resolved: Resolved) {
+        self.shared.lock().resolve(id, resolved);
+        self.poll();
+    }
+
+    /// Lets the code go on as far as it can.
+    fn poll(&mut self) {
+        if self.end.is_some() {
+            return;
+        }
+        let Some(future) = &mut self.future else { return };
+        let mut context = Context::from_waker(Waker::noop());
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context))) {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(result)) => self.end = Some(End::Returned(result)),
+            Err(panic) => {
+                let message = panic.downcast_ref::<String>().map(String::as_str);
+                let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+                let failure = Failure::new("Panic", format!("the orchestration panicked: {message}"));
+                self.end = Some(End::Returned(Err(failure)));
+            }
+        }
+        if self.end.is_some() {
+            self.future = None;
+        }
+    }
+
+    /// The history confirms an action: the code must have asked for the same one.
+    fn confirm(&mut self, id: i32, kind: &'static str, name: &str) {
+        let recorded = Step { kind, name: name.to_owned() };
+        let asked = self.shared.lock().actions.remove(&id).map(|(step, _)| step);
+        if asked.as_ref() != Some(&recorded) {
+            let asked = asked.map_or_else(|| "nothing".to_owned(), |step| format!("{step}"));
+            self.differs(&format!("step {id} was {recorded} when it was recorded, and is {asked} now"));
+        }
+    }
+
+    /// After the past, all that the code asked for must have been confirmed.
+    fn check_nothing_unrecorded(&mut self) {
+        let extra = {
+            let state = self.shared.lock();
+            state.actions.first_key_value().map(|(id, (step, _))| (*id, step.clone()))
+        };
+        if let Some((id, step)) = extra
+            && self.end.as_ref().is_none_or(|end| matches!(end, End::Returned(_)))
+        {
+            self.differs(&format!("step {id} is {step} now, and was nothing when it was recorded"));
+        }
+    }
+
+    fn differs(&mut self, what: &str) {
+        let message = format!(
+            "the orchestration's code is not what it was when its history was recorded: {what}. \
+             Put the old code back, or give the changed one a new name or version"
+        );
+        self.end = Some(End::Differs(Failure::new("NonDeterminism", message).non_retriable()));
+        self.future = None;
+    }
+
+    fn result(&mut self) -> TurnResult {
+        let mut state = self.shared.lock();
+        let mut actions: Vec<OrchestratorAction> = match &self.end {
+            // What differs must not be done; what was asked for on the way to an end must be.
+            Some(End::Differs(_)) => Vec::new(),
+            _ => std::mem::take(&mut state.actions).into_values().map(|(_, action)| action).collect(),
+        };
+        let confirmations = count(actions.len());
+        if self.end.is_none() && !self.suspended {
+            // Asked for now, confirmed in the history right after this turn: not to be asked for again.
+            self.events += confirmations;
+        }
+        let ended = self.end.is_some();
+        if let Some(end) = &self.end {
+            let id = actions.last().map_or(1, |action| action.id + 1);
+            let complete = completion(end, &mut state);
+            actions.push(OrchestratorAction {
+                id,
+                orchestrator_action_type: Some(Action::CompleteOrchestration(complete)),
+            });
+        }
+        TurnResult {
+            actions,
+            custom_status: state.custom_status.clone(),
+            replies: state.take_replies(),
+            publish: std::mem::take(&mut state.publish),
+            ended,
+            events: self.events,
+        }
+    }
+}
+
+fn completion(end: &End, state: &mut super::shared::State) -> CompleteOrchestrationAction {
+    let (status, result, failure) = match end {
+        End::Returned(Ok(_)) if state.next_input.is_some() => {
+            return CompleteOrchestrationAction {
+                orchestration_status: OrchestrationStatus::ContinuedAsNew.into(),
+                result: state.next_input.take(),
+                carryover_events: state.unconsumed(),
+                ..CompleteOrchestrationAction::default()
+            };
+        }
+        End::Returned(Ok(output)) => (OrchestrationStatus::Completed, Some(output.clone()), None),
+        End::Returned(Err(failure)) | End::Differs(failure) => {
+            (OrchestrationStatus::Failed, None, Some(failure.clone().into_details()))
+        }
+        End::Terminated(output) => (OrchestrationStatus::Terminated, output.clone(), None),
+    };
+    CompleteOrchestrationAction {
+        orchestration_status: status.into(),
+        result,
+        failure_details: failure,
+        ..CompleteOrchestrationAction::default()
+    }
+}
+
+fn count(events: usize) -> u32 {
+    u32::try_from(events).expect("a history is counted in thousands")
+}

@@ -1,0 +1,1 @@
+//! Replay, tested: programs of many shapes, run live and run again.

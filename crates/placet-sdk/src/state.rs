@@ -1,0 +1,156 @@
+//! An instance as its client sees it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use placet_proto::durabletask::{OrchestrationState, OrchestrationStatus, TaskFailureDetails};
+use serde::de::DeserializeOwned;
+
+use crate::error::{Failure, PayloadError, read};
+
+/// The protocol's statuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the protocol's names")]
+pub enum Status {
+    Running,
+    Completed,
+    ContinuedAsNew,
+    Failed,
+    Canceled,
+    Terminated,
+    Pending,
+    Suspended,
+}
+
+impl Status {
+    /// Its name, as Microsoft's SDKs print it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Running => "RUNNING",
+            Status::Completed => "COMPLETED",
+            Status::ContinuedAsNew => "CONTINUED_AS_NEW",
+            Status::Failed => "FAILED",
+            Status::Canceled => "CANCELED",
+            Status::Terminated => "TERMINATED",
+            Status::Pending => "PENDING",
+            Status::Suspended => "SUSPENDED",
+        }
+    }
+
+    /// Whether the instance has ended.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Status::Completed | Status::Failed | Status::Canceled | Status::Terminated)
+    }
+}
+
+impl From<OrchestrationStatus> for Status {
+    fn from(status: OrchestrationStatus) -> Status {
+        match status {
+            OrchestrationStatus::Running => Status::Running,
+            OrchestrationStatus::Completed => Status::Completed,
+            OrchestrationStatus::ContinuedAsNew => Status::ContinuedAsNew,
+            OrchestrationStatus::Failed => Status::Failed,
+            OrchestrationStatus::Canceled => Status::Canceled,
+            OrchestrationStatus::Terminated => Status::Terminated,
+            OrchestrationStatus::Pending => Status::Pending,
+            OrchestrationStatus::Suspended => Status::Suspended,
+        }
+    }
+}
+
+/// An instance's state, as committed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstanceState(OrchestrationState);
+
+impl InstanceState {
+    pub(crate) fn new(state: OrchestrationState) -> InstanceState {
+        InstanceState(state)
+    }
+
+    /// The instance's id.
+    pub fn id(&self) -> &str {
+        &self.0.instance_id
+    }
+
+    /// The orchestration's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Where it stands.
+    pub fn status(&self) -> Status {
+        self.0.orchestration_status().into()
+    }
+
+    /// When its start was accepted.
+    pub fn created_at(&self) -> SystemTime {
+        system_time(self.0.created_timestamp.as_ref())
+    }
+
+    /// When it last changed.
+    pub fn updated_at(&self) -> SystemTime {
+        system_time(self.0.last_updated_timestamp.as_ref())
+    }
+
+    /// When it ended.
+    pub fn completed_at(&self) -> Option<SystemTime> {
+        self.0.completed_timestamp.as_ref().map(|at| system_time(Some(at)))
+    }
+
+    /// Its input, if the call asked for payloads.
+    ///
+    /// # Errors
+    /// If it is no `T`.
+    pub fn input<T: DeserializeOwned>(&self) -> Result<Option<T>, PayloadError> {
+        payload("the input", self.0.input.as_deref())
+    }
+
+    /// What it gave back, if it completed and the call asked for payloads.
+    ///
+    /// # Errors
+    /// If it is no `T`.
+    pub fn output<T: DeserializeOwned>(&self) -> Result<Option<T>, PayloadError> {
+        payload("the output", self.0.output.as_deref())
+    }
+
+    /// The output as it was written.
+    pub fn output_json(&self) -> Option<&str> {
+        self.0.output.as_deref().filter(|text| !text.is_empty())
+    }
+
+    /// Its custom status.
+    ///
+    /// # Errors
+    /// If it is no `T`.
+    pub fn custom_status<T: DeserializeOwned>(&self) -> Result<Option<T>, PayloadError> {
+        payload("the custom status", self.0.custom_status.as_deref())
+    }
+
+    /// The custom status as it was written.
+    pub fn custom_status_json(&self) -> Option<&str> {
+        self.0.custom_status.as_deref().filter(|text| !text.is_empty())
+    }
+
+    /// Why it failed, if it did.
+    pub fn failure(&self) -> Option<Failure> {
+        let said = |details: &&TaskFailureDetails| !details.error_type.is_empty() || !details.error_message.is_empty();
+        self.0.failure_details.as_ref().filter(said).cloned().map(Failure::from_details)
+    }
+}
+
+fn payload<T: DeserializeOwned>(what: &str, text: Option<&str>) -> Result<Option<T>, PayloadError> {
+    text.filter(|text| !text.is_empty()).map(|text| read(what, Some(text))).transpose()
+}
+
+pub(crate) fn system_time(at: Option<&prost_types::Timestamp>) -> SystemTime {
+    let Some(at) = at else { return UNIX_EPOCH };
+    let seconds = u64::try_from(at.seconds).unwrap_or(0);
+    UNIX_EPOCH + Duration::new(seconds, u32::try_from(at.nanos).unwrap_or(0))
+}
+
+pub(crate) fn timestamp(at: SystemTime) -> prost_types::Timestamp {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    prost_types::Timestamp {
+        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(since.subsec_nanos()).expect("under a second"),
+    }
+}

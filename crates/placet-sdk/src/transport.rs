@@ -1,0 +1,152 @@
+//! How a client or worker reaches a scheduler. Two implementations, one contract: the program cannot tell
+//! which one it has.
+
+use std::pin::Pin;
+
+use futures_util::stream::BoxStream;
+use placet_proto::durabletask::{
+    CreateInstanceRequest, CreateInstanceResponse, GetInstanceRequest, GetInstanceResponse, HistoryEvent,
+    RaiseEventRequest, TerminateRequest,
+};
+use placet_proto::placet::v1::{
+    AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame,
+};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// A future that can be kept behind a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The answer to a call.
+pub type CallResult<T> = Result<T, CallError>;
+
+/// A scheduler, as a client or worker sees it. Each method is one call of the protocol; `hub` is the task hub.
+pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
+    /// StartInstance.
+    fn start_instance<'a>(
+        &'a self,
+        hub: &'a str,
+        request: CreateInstanceRequest,
+    ) -> BoxFuture<'a, CallResult<CreateInstanceResponse>>;
+    /// GetInstance.
+    fn get_instance<'a>(
+        &'a self,
+        hub: &'a str,
+        request: GetInstanceRequest,
+    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>>;
+    /// WaitForInstanceStart.
+    fn wait_for_start<'a>(
+        &'a self,
+        hub: &'a str,
+        request: GetInstanceRequest,
+    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>>;
+    /// WaitForInstanceCompletion.
+    fn wait_for_completion<'a>(
+        &'a self,
+        hub: &'a str,
+        request: GetInstanceRequest,
+    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>>;
+    /// RaiseEvent.
+    fn raise_event<'a>(&'a self, hub: &'a str, request: RaiseEventRequest) -> BoxFuture<'a, CallResult<()>>;
+    /// TerminateInstance.
+    fn terminate<'a>(&'a self, hub: &'a str, request: TerminateRequest) -> BoxFuture<'a, CallResult<()>>;
+    /// StreamInstanceHistory, whole.
+    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxFuture<'a, CallResult<Vec<HistoryEvent>>>;
+    /// CreateTaskHub.
+    fn create_hub<'a>(&'a self, hub: &'a str, recreate: bool) -> BoxFuture<'a, CallResult<()>>;
+    /// DeleteTaskHub.
+    fn delete_hub<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<()>>;
+    /// Hello: whether the scheduler is there.
+    fn hello(&self) -> BoxFuture<'_, CallResult<()>>;
+    /// placet.v1 Ask.
+    fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<AskResponse>>;
+    /// placet.v1 GetPublished.
+    fn published<'a>(
+        &'a self,
+        hub: &'a str,
+        request: GetPublishedRequest,
+    ) -> BoxFuture<'a, CallResult<GetPublishedResponse>>;
+    /// Opens a worker's stream: placet.v1 Work, or GetWorkItems with a scheduler that has only that.
+    fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>>;
+}
+
+/// A worker's stream, both ways. Dropping it closes it: what the worker holds goes to others.
+pub struct WorkStream {
+    /// Work items and acknowledgements.
+    pub frames: BoxStream<'static, CallResult<SchedulerFrame>>,
+    /// Completions; each is acknowledged by its token.
+    pub completions: UnboundedSender<Completions>,
+}
+
+impl std::fmt::Debug for WorkStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkStream").finish_non_exhaustive()
+    }
+}
+
+/// Why a call was not answered with what it asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} ({code:?})")]
+pub struct CallError {
+    /// The kind.
+    pub code: Code,
+    /// In words.
+    pub message: String,
+}
+
+/// The kinds of [`CallError`]: gRPC's status codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "https://grpc.io/docs/guides/status-codes/")]
+pub enum Code {
+    Cancelled,
+    Unknown,
+    InvalidArgument,
+    DeadlineExceeded,
+    NotFound,
+    AlreadyExists,
+    PermissionDenied,
+    ResourceExhausted,
+    FailedPrecondition,
+    Aborted,
+    OutOfRange,
+    Unimplemented,
+    Internal,
+    Unavailable,
+    DataLoss,
+    Unauthenticated,
+}
+
+impl CallError {
+    /// An error of this kind.
+    pub fn new(code: Code, message: impl Into<String>) -> CallError {
+        CallError { code, message: message.into() }
+    }
+}
+
+impl From<tonic::Status> for CallError {
+    fn from(status: tonic::Status) -> CallError {
+        CallError::new(status.code().into(), status.message())
+    }
+}
+
+impl From<tonic::Code> for Code {
+    fn from(code: tonic::Code) -> Code {
+        match code {
+            tonic::Code::Cancelled => Code::Cancelled,
+            tonic::Code::Ok | tonic::Code::Unknown => Code::Unknown,
+            tonic::Code::InvalidArgument => Code::InvalidArgument,
+            tonic::Code::DeadlineExceeded => Code::DeadlineExceeded,
+            tonic::Code::NotFound => Code::NotFound,
+            tonic::Code::AlreadyExists => Code::AlreadyExists,
+            tonic::Code::PermissionDenied => Code::PermissionDenied,
+            tonic::Code::ResourceExhausted => Code::ResourceExhausted,
+            tonic::Code::FailedPrecondition => Code::FailedPrecondition,
+            tonic::Code::Aborted => Code::Aborted,
+            tonic::Code::OutOfRange => Code::OutOfRange,
+            tonic::Code::Unimplemented => Code::Unimplemented,
+            tonic::Code::Internal => Code::Internal,
+            tonic::Code::Unavailable => Code::Unavailable,
+            tonic::Code::DataLoss => Code::DataLoss,
+            tonic::Code::Unauthenticated => Code::Unauthenticated,
+        }
+    }
+}

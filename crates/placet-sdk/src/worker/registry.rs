@@ -1,0 +1,85 @@
+//! What a worker can run, with the types taken off.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use placet_proto::durabletask::ActivityRequest;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::ActivityContext;
+use crate::context::OrchestrationContext;
+use crate::error::{Failure, read};
+use crate::replay::Code;
+use crate::transport::BoxFuture;
+
+/// An activity's code: from its context and input to its output, as JSON.
+pub(super) type Activity =
+    Arc<dyn Fn(ActivityContext, Option<String>) -> BoxFuture<'static, Result<String, Failure>> + Send + Sync>;
+
+#[derive(Default)]
+pub(super) struct Registry {
+    pub(super) orchestrations: BTreeMap<String, Code>,
+    pub(super) activities: BTreeMap<String, Activity>,
+}
+
+impl Registry {
+    /// The orchestration of this name; one that fails as Microsoft's SDKs do if there is none.
+    pub(super) fn orchestration(&self, name: &str) -> Code {
+        self.orchestrations.get(name).cloned().unwrap_or_else(|| {
+            let name = name.to_owned();
+            Arc::new(move |_, _| {
+                let message = format!("a worker has no orchestration {name:?}; register it, or start its worker");
+                Box::pin(std::future::ready(Err(Failure::new("OrchestratorNotRegisteredError", message))))
+            })
+        })
+    }
+
+    /// Runs an activity.
+    pub(super) async fn run(&self, request: ActivityRequest) -> Result<String, Failure> {
+        let Some(activity) = self.activities.get(&request.name) else {
+            let message = format!("a worker has no activity {:?}; register it, or start its worker", request.name);
+            return Err(Failure::new("ActivityNotRegisteredError", message));
+        };
+        let context = ActivityContext {
+            instance_id: request.orchestration_instance.unwrap_or_default().instance_id,
+            task_id: request.task_id,
+            name: request.name,
+        };
+        activity(context, request.input).await
+    }
+}
+
+/// Takes the types off an orchestration's code.
+pub(crate) fn code_of<I, O, F, R>(code: F) -> Code
+where
+    I: DeserializeOwned + Send + 'static,
+    O: Serialize + Send + 'static,
+    F: Fn(OrchestrationContext, I) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<O, Failure>> + Send + 'static,
+{
+    Arc::new(move |context, input| match read("the input", input.as_deref()) {
+        Ok(input) => {
+            let output = code(context, input);
+            Box::pin(async move { Ok(serde_json::to_string(&output.await?)?) })
+        }
+        Err(error) => Box::pin(std::future::ready(Err(Failure::from(error).non_retriable()))),
+    })
+}
+
+/// Takes the types off an activity's code.
+pub(super) fn activity_of<I, O, F, R>(code: F) -> Activity
+where
+    I: DeserializeOwned + Send + 'static,
+    O: Serialize + Send + 'static,
+    F: Fn(ActivityContext, I) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<O, Failure>> + Send + 'static,
+{
+    Arc::new(move |context, input| match read("the input", input.as_deref()) {
+        Ok(input) => {
+            let output = code(context, input);
+            Box::pin(async move { Ok(serde_json::to_string(&output.await?)?) })
+        }
+        Err(error) => Box::pin(std::future::ready(Err(Failure::from(error).non_retriable()))),
+    })
+}

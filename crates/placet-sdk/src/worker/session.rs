@@ -1,0 +1,276 @@
+//! A worker's life: connect, take items, run them, send completions, connect again.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use placet_proto::durabletask::{
+    ActivityRequest, ActivityResponse, OrchestratorRequest, OrchestratorResponse, WorkItem,
+    history_event::EventType, work_item::Request,
+};
+use placet_proto::placet::v1::{Completions, Open, TurnCompletion, WorkEnvelope};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::cache::Cache;
+use super::registry::Registry;
+use super::SHUTDOWN_PATIENCE;
+use crate::client::Client;
+use crate::error::Failure;
+use crate::replay::Orchestration;
+use crate::transport::{CallError, WorkStream};
+
+/// The first and the longest wait before connecting again; it grows with chance in between.
+const RECONNECT_FIRST: Duration = Duration::from_millis(100);
+const RECONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// How often idle states are dropped.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+pub(super) struct Session {
+    client: Client,
+    registry: Arc<Registry>,
+    open: Open,
+    stopped: watch::Receiver<bool>,
+    cache: Cache,
+    /// Activities that run; their results are sent on whatever stream there is by then.
+    running: JoinSet<()>,
+    results: UnboundedReceiver<ActivityResponse>,
+    results_in: UnboundedSender<ActivityResponse>,
+}
+
+/// Why a stream ended.
+enum Ended {
+    Stopped,
+    Broken(Option<CallError>),
+}
+
+impl Session {
+    pub(super) fn new(client: Client, registry: Arc<Registry>, open: Open, stopped: watch::Receiver<bool>) -> Session {
+        let (results_in, results) = unbounded_channel();
+        let cache = Cache::default();
+        Session { client, registry, open, stopped, cache, running: JoinSet::new(), results, results_in }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut delay = RECONNECT_FIRST;
+        loop {
+            let opened = tokio::select! {
+                biased;
+                () = until_stopped(&mut self.stopped) => return,
+                opened = self.client.transport().work(self.client.hub(), self.open.clone()) => opened,
+            };
+            let ended = match opened {
+                Ok(stream) => {
+                    tracing::debug!(hub = self.client.hub(), "connected");
+                    let since = Instant::now();
+                    let ended = self.serve(stream).await;
+                    if since.elapsed() > RECONNECT_MAX {
+                        delay = RECONNECT_FIRST;
+                    }
+                    ended
+                }
+                Err(error) => Ended::Broken(Some(error)),
+            };
+            self.cache.clear();
+            match ended {
+                Ended::Stopped => return,
+                Ended::Broken(error) => {
+                    let error = error.map(|error| error.to_string()).unwrap_or_default();
+                    tracing::warn!(hub = self.client.hub(), error, "the scheduler is out of reach; trying again");
+                }
+            }
+            tokio::select! {
+                () = until_stopped(&mut self.stopped) => return,
+                () = sleep(with_chance(delay)) => {}
+            }
+            delay = (delay * 2).min(RECONNECT_MAX);
+        }
+    }
+
+    async fn serve(&mut self, mut stream: WorkStream) -> Ended {
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            tokio::select! {
+                biased;
+                () = until_stopped(&mut self.stopped) => {
+                    self.finish(&stream).await;
+                    return Ended::Stopped;
+                }
+                Some(result) = self.results.recv() => {
+                    let mut completions = Completions { activities: vec![result], ..Completions::default() };
+                    while let Ok(result) = self.results.try_recv() {
+                        completions.activities.push(result);
+                    }
+                    if stream.completions.send(completions).is_err() {
+                        return Ended::Broken(None);
+                    }
+                }
+                frame = stream.frames.next() => {
+                    let frame = match frame {
+                        Some(Ok(frame)) => frame,
+                        Some(Err(error)) => return Ended::Broken(Some(error)),
+                        None => return Ended::Broken(None),
+                    };
+                    for ack in frame.acks {
+                        self.acknowledged(&ack);
+                    }
+                    let completions = self.take(frame.work);
+                    if !completions.turns.is_empty() && stream.completions.send(completions).is_err() {
+                        return Ended::Broken(None);
+                    }
+                }
+                _ = sweep.tick() => {
+                    self.cache.sweep();
+                    while self.running.try_join_next().is_some() {}
+                }
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, ack: &placet_proto::placet::v1::Ack) {
+        if !ack.refused.is_empty() {
+            tracing::warn!(token = ack.completion_token, refused = ack.refused, "a completion was refused");
+        }
+        self.cache.acknowledged(&ack.completion_token, !ack.stale && ack.refused.is_empty());
+    }
+
+    /// Runs the turns and starts the activities of a frame.
+    fn take(&mut self, work: Vec<WorkEnvelope>) -> Completions {
+        let mut completions = Completions::default();
+        for WorkEnvelope { item, hub } in work {
+            let Some(WorkItem { request: Some(request), completion_token }) = item else { continue };
+            match request {
+                Request::OrchestratorRequest(turn) => completions.turns.push(self.turn(hub, turn, completion_token)),
+                Request::ActivityRequest(activity) => self.spawn(activity, completion_token),
+                // Not asked for, or a sign of life.
+                Request::EntityRequest(_) | Request::EntityRequestV2(_) | Request::HealthPing(_) => {}
+            }
+        }
+        completions
+    }
+
+    fn turn(&mut self, hub: String, request: OrchestratorRequest, token: String) -> TurnCompletion {
+        let execution_id = request.execution_id.unwrap_or_default();
+        let key = (hub, request.instance_id.clone());
+        let head = Head::of(&token);
+        let kept = head.and_then(|head| self.cache.take(&key, &execution_id, head.events));
+        let orchestration = match (kept, head) {
+            (Some(kept), Some(Head { presumed: true, .. })) => Some(kept),
+            (None, Some(Head { presumed: true, .. })) => None,
+            _ => {
+                let name = name_of(&request.past_events).or_else(|| name_of(&request.new_events));
+                Some(Orchestration::new(self.registry.orchestration(name.unwrap_or_default())))
+            }
+        };
+        let Some(mut orchestration) = orchestration else {
+            // The state is not here any more: the same turn again, with its history.
+            let response = OrchestratorResponse {
+                instance_id: request.instance_id,
+                completion_token: token,
+                requires_history: true,
+                ..OrchestratorResponse::default()
+            };
+            return TurnCompletion { response: Some(response), ..TurnCompletion::default() };
+        };
+        let result = orchestration.turn(request.past_events, request.new_events);
+        if !result.ended && head.is_some() {
+            self.cache.keep(key, execution_id, orchestration, token.clone());
+        }
+        let response = OrchestratorResponse {
+            instance_id: request.instance_id,
+            actions: result.actions,
+            custom_status: result.custom_status,
+            completion_token: token,
+            ..OrchestratorResponse::default()
+        };
+        TurnCompletion { response: Some(response), publish: result.publish, replies: result.replies }
+    }
+
+    fn spawn(&mut self, request: ActivityRequest, token: String) {
+        let (registry, results) = (self.registry.clone(), self.results_in.clone());
+        self.running.spawn(async move {
+            let instance_id = request.orchestration_instance.as_ref().map(|i| i.instance_id.clone());
+            let task_id = request.task_id;
+            let outcome = AssertUnwindSafe(registry.run(request)).catch_unwind().await;
+            let outcome = outcome.unwrap_or_else(|_| Err(Failure::new("Panic", "the activity panicked")));
+            let (result, failure) = match outcome {
+                Ok(output) => (Some(output), None),
+                Err(failure) => (None, Some(failure.into_details())),
+            };
+            let response = ActivityResponse {
+                instance_id: instance_id.unwrap_or_default(),
+                task_id,
+                result,
+                failure_details: failure,
+                completion_token: token,
+            };
+            drop(results.send(response));
+        });
+    }
+
+    /// Lets what runs come to its end, and sends its results.
+    async fn finish(&mut self, stream: &WorkStream) {
+        let all = async { while self.running.join_next().await.is_some() {} };
+        drop(timeout(SHUTDOWN_PATIENCE, all).await);
+        let mut completions = Completions::default();
+        while let Ok(result) = self.results.try_recv() {
+            completions.activities.push(result);
+        }
+        if !completions.activities.is_empty() {
+            drop(stream.completions.send(completions));
+            // The stream is closed when it is dropped: give what was sent a moment to leave.
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Ready once the worker is told to stop; never if its handle was dropped.
+async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
+    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What a token of ours says of the state that the scheduler presumes (DESIGN.md §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Head {
+    events: u32,
+    presumed: bool,
+}
+
+impl Head {
+    fn of(token: &str) -> Option<Head> {
+        let mut parts = token.strip_prefix("pl1.")?.split('.');
+        let events = parts.next()?.parse().ok()?;
+        Some(Head { events, presumed: parts.next()? == "1" })
+    }
+}
+
+fn name_of(events: &[placet_proto::durabletask::HistoryEvent]) -> Option<&str> {
+    events.iter().find_map(|event| match &event.event_type {
+        Some(EventType::ExecutionStarted(started)) => Some(started.name.as_str()),
+        _ => None,
+    })
+}
+
+/// Somewhere between nothing and this: many workers that lost one scheduler must not come back in step.
+fn with_chance(delay: Duration) -> Duration {
+    let chance = uuid::Uuid::new_v4().as_u64_pair().0;
+    delay.mul_f64((chance >> 11) as f64 / (1_u64 << 53) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tokens_of_ours_say_what_is_presumed() {
+        assert_eq!(Head::of("pl1.12.1.t.3.4"), Some(Head { events: 12, presumed: true }));
+        assert_eq!(Head::of("pl1.0.0.a.3.4"), Some(Head { events: 0, presumed: false }));
+        assert_eq!(Head::of("0f5c-some-other-token"), None);
+    }
+}
