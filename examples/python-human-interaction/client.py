@@ -8,10 +8,12 @@ import uuid
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
 
+import grpc
 import uvicorn
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.client import OrchestrationState, OrchestrationStatus
 from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from scheduler import connection
@@ -24,7 +26,8 @@ class ApprovalRequest(BaseModel):
 
     requester: str
     item: str
-    timeout_hours: float = Field(default=24.0, gt=0)
+    # At most ten years.
+    timeout_hours: float = Field(default=24.0, gt=0, le=87_600)
 
 
 class ApprovalResponse(BaseModel):
@@ -47,7 +50,7 @@ app = FastAPI(title="Human interaction", lifespan=scheduler_client)
 # The endpoints are plain functions: the SDK's client blocks, and FastAPI runs these on threads.
 
 
-@app.post("/api/requests", status_code=201)
+@app.post("/api/requests")
 def create_request(body: ApprovalRequest, call: Request) -> dict:
     request_id = str(uuid.uuid4())
     call.app.state.scheduler.schedule_new_orchestration(
@@ -58,8 +61,8 @@ def create_request(body: ApprovalRequest, call: Request) -> dict:
     return {
         "request_id": request_id,
         "status": "Pending",
-        "approval_url": f"/api/approvals/{request_id}",
-        "status_url": f"/api/requests/{request_id}",
+        "approval_url": _url(call, f"/api/approvals/{request_id}"),
+        "status_url": _url(call, f"/api/requests/{request_id}"),
     }
 
 
@@ -76,7 +79,7 @@ def show_request(request_id: str, call: Request) -> dict:
     return shown
 
 
-@app.post("/api/approvals/{request_id}", status_code=202)
+@app.post("/api/approvals/{request_id}")
 def decide(request_id: str, body: ApprovalResponse, call: Request) -> dict:
     state = _state(call, request_id)
     if state.runtime_status not in WAITING:
@@ -92,8 +95,17 @@ def decide(request_id: str, body: ApprovalResponse, call: Request) -> dict:
     return {
         "request_id": request_id,
         "message": f"Request {said} by {body.approver}",
-        "status_url": f"/api/requests/{request_id}",
+        "status_url": _url(call, f"/api/requests/{request_id}"),
     }
+
+
+@app.exception_handler(grpc.RpcError)
+def scheduler_away(_: Request, error: grpc.RpcError) -> JSONResponse:
+    return JSONResponse({"detail": f"the scheduler does not answer: {error.details()}"}, status_code=503)
+
+
+def _url(call: Request, path: str) -> str:
+    return f"{str(call.base_url).rstrip('/')}{path}"
 
 
 def _state(call: Request, request_id: str) -> OrchestrationState:

@@ -1,1 +1,39 @@
-//! The HTTP API and pages.
+//! The HTTP API: ask for an approval, look at it, decide it.
+//!
+//! Every resource is a file under `resources/`, every path stands in `routes.rs`, every error leaves as a problem
+//! document (RFC 9457, `problem.rs`). The API works through the SDK's client alone: it never opens the store and
+//! never knows whether the scheduler is in this process or at the other end of a connection.
+
+mod body;
+mod guard;
+mod problem;
+mod resources;
+mod routes;
+
+use std::fmt;
+use std::sync::Arc;
+
+use placet_sdk::{BoxFuture, Client};
+
+pub use guard::Reach;
+pub use routes::product;
+
+/// Why the server is not ready; empty if it is.
+pub type Readiness = Arc<dyn Fn() -> BoxFuture<'static, Vec<String>> + Send + Sync>;
+
+/// What the API works with.
+#[derive(Clone)]
+pub struct Api {
+    /// The scheduler, in the task hub of the requests.
+    pub client: Client,
+    /// Asked by `/readyz`.
+    pub readiness: Readiness,
+    /// Who can reach it.
+    pub reach: Reach,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("client", &self.client).field("reach", &self.reach).finish_non_exhaustive()
+    }
+}

@@ -23,6 +23,15 @@ pub struct Command {
     pub call: Option<CallId>,
 }
 
+impl Command {
+    /// The call is not answered any more, if it is this one.
+    pub(crate) fn forget(&mut self, call: CallId) {
+        if self.call == Some(call) {
+            self.call = None;
+        }
+    }
+}
+
 /// What is to be done. Each has its file in `commands/`.
 #[derive(Debug, Clone)]
 pub enum CommandKind {

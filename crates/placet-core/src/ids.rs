@@ -199,10 +199,11 @@ mod tests {
     #[test]
     fn an_instance_falls_into_the_same_partition_for_ever() {
         let partition = |hub: &str, id: &str| InstanceKey::new(Hub::new(hub), InstanceId::new(id)).partition().0;
-        let vector: Vec<u8> = [("default", "a"), ("DEFAULT", "a"), ("default", ""), ("h", "expense-1"), ("hub", "Ünïcode")]
-            .iter()
-            .map(|(hub, id)| partition(hub, id))
-            .collect();
+        let vector: Vec<u8> =
+            [("default", "a"), ("DEFAULT", "a"), ("default", ""), ("h", "expense-1"), ("hub", "Ünïcode")]
+                .iter()
+                .map(|(hub, id)| partition(hub, id))
+                .collect();
         assert_eq!(vector, VECTOR);
     }
 

@@ -12,6 +12,9 @@ pub const TURN_MESSAGES_MAX: usize = 1_000;
 /// Bytes of messages in one turn, the first message excepted.
 pub const TURN_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of a turn's completion that comes in several pieces: as many as one message may hold.
+pub const TURN_PIECES_BYTES_MAX: usize = 64 << 20;
+
 /// Rows published by one turn, in bytes (DESIGN.md §6).
 pub const PUBLISHED_BYTES_MAX: usize = 64 << 10;
 
@@ -46,8 +49,9 @@ pub const HOLD_MIN: Duration = Duration::from_millis(1);
 /// … but never longer than this.
 pub const HOLD_MAX: Duration = Duration::from_millis(5);
 
-/// A batch takes no more once it holds this many commands; past some 256 turns the throughput stays flat and
-/// the latency grows (STORAGE.md, "Embedded design").
+/// A batch that holds this many commands waits for no turn; past some 256 turns the throughput stays flat and
+/// the latency grows (STORAGE.md, "Embedded design"). What arrives while another batch syncs is not cut: it
+/// would only wait for one sync more.
 pub const BATCH_COMMANDS_MAX: usize = 1_024;
 
 /// Bytes waiting to be committed beyond which new work is refused until a commit has gone through.

@@ -5,6 +5,7 @@
 //! commands of that handle; the in-process transport uses the same handle. No `if` about meaning stands here.
 
 mod budget;
+mod calls;
 mod driver;
 pub mod grpc;
 mod health;
@@ -15,5 +16,5 @@ mod worker;
 
 pub use health::{Health, NotReady};
 pub use hubs::{HubError, hub_of};
-pub use scheduler::{CallError, Scheduler};
+pub use scheduler::{CallError, Scheduler, StartError};
 pub use worker::{StreamOut, WorkerSender, WorkerStream};

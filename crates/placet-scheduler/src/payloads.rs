@@ -30,8 +30,8 @@ pub(crate) fn state_of_loaded(
     found: &LoadedInstance,
     payloads: bool,
 ) -> Result<OrchestrationState, ReadError> {
-    let view = view_of_row(&found.row)
-        .map_err(|error| ReadError::Damaged { table: "instance", what: error.to_string() })?;
+    let view =
+        view_of_row(&found.row).map_err(|error| ReadError::Damaged { table: "instance", what: error.to_string() })?;
     complete(store, *view, Some(&found.inbox), payloads)
 }
 

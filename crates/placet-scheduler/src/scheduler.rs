@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use placet_core::body::InstanceBody;
 use placet_core::command::{Command, CommandKind, CompleteTurn, InstanceView, Refusal, Reply};
 use placet_core::dispatch::{HubSet, StreamSpec};
 use placet_core::ids::{CallId, Hub, InstanceKey, StreamId};
@@ -249,6 +250,21 @@ impl Scheduler {
     /// If the store cannot be read.
     pub async fn row(&self, key: InstanceKey) -> Result<Option<placet_core::rows::InstanceRow>, CallError> {
         self.read(move |store| Ok(store.load(&[Lookup::Key(key)])?.pop().flatten().map(|found| found.row))).await
+    }
+
+    /// The key of an instance's history, and the first turn of its current generation.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn generation(
+        &self,
+        hub: Hub,
+        instance_id: &str,
+    ) -> Result<Option<(placet_core::ids::Iid, placet_core::ids::Turn)>, CallError> {
+        let Some(row) = self.row(crate::calls::key(hub, instance_id)?).await? else { return Ok(None) };
+        let body = <InstanceBody as prost::Message>::decode(row.body)
+            .map_err(|error| ReadError::Damaged { table: "instance", what: error.to_string() })?;
+        Ok(Some((row.iid, placet_core::ids::Turn(body.turn_first))))
     }
 
     /// A published row.

@@ -5,6 +5,7 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use placet_proto::durabletask::history_event::EventType;
 use placet_proto::durabletask::{
     CreateInstanceRequest, GetInstanceRequest, HistoryEvent, OrchestrationIdReusePolicy, OrchestrationStatus,
     RaiseEventRequest, TerminateRequest,
@@ -12,7 +13,9 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::{AskRequest, GetPublishedRequest, ask_response::Outcome};
 use serde::Serialize;
 
+use crate::context::ExternalEvent;
 use crate::grpc::GrpcTransport;
+use crate::replay::Raised;
 use crate::state::{InstanceState, timestamp};
 use crate::transport::{BoxFuture, CallError, Code, Transport};
 
@@ -186,6 +189,29 @@ impl Client {
     /// If the call fails.
     pub async fn history(&self, id: &str) -> Result<Vec<HistoryEvent>, CallError> {
         self.transport.history(&self.hub, id).await
+    }
+
+    /// The first external event of this name that an instance's current generation has received, with what was
+    /// recorded of it. Names are matched without case.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn first_event(&self, id: &str, name: &str) -> Result<Option<ExternalEvent<Option<String>>>, CallError> {
+        let history = self.history(id).await?;
+        Ok(history.iter().find_map(|event| match &event.event_type {
+            Some(EventType::EventRaised(raised)) if raised.name.eq_ignore_ascii_case(name) => {
+                Some(Raised::new(event, raised).into_facts())
+            }
+            _ => None,
+        }))
+    }
+
+    /// Says that the scheduler's wall clock is right: timers that it held because it doubted run again.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn accept_time(&self) -> Result<(), CallError> {
+        self.transport.accept_time().await
     }
 
     /// Whether the scheduler is there.

@@ -75,6 +75,12 @@ impl OrchestrationContext {
         system_time(self.shared.lock().now.as_ref())
     }
 
+    /// When the scheduler recorded the start of this generation: for the first one, when the start was accepted,
+    /// however long ago that was when the first turn began.
+    pub fn started_at(&self) -> SystemTime {
+        system_time(self.shared.lock().started_at.as_ref())
+    }
+
     /// Whether the code runs again what it ran before: for logs that should be written once.
     pub fn is_replaying(&self) -> bool {
         self.shared.lock().replaying
@@ -490,16 +496,20 @@ impl Future for EventFacts {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        poll_event(&this.shared, &this.name, &mut this.number, context).map(|raised| {
-            let some = |text: String| (!text.is_empty()).then_some(text);
-            ExternalEvent {
-                payload: raised.input,
-                received_at: system_time(raised.event.timestamp.as_ref()),
-                ask_id: some(raised.stamp.ask_id),
-                principal: some(raised.stamp.principal),
-                proof: some(raised.stamp.proof).unwrap_or_else(|| "none".to_owned()),
-            }
-        })
+        poll_event(&this.shared, &this.name, &mut this.number, context).map(Raised::into_facts)
+    }
+}
+
+impl Raised {
+    pub(crate) fn into_facts(self) -> ExternalEvent<Option<String>> {
+        let some = |text: String| (!text.is_empty()).then_some(text);
+        ExternalEvent {
+            payload: self.input,
+            received_at: system_time(self.event.timestamp.as_ref()),
+            ask_id: some(self.stamp.ask_id),
+            principal: some(self.stamp.principal),
+            proof: some(self.stamp.proof).unwrap_or_else(|| "none".to_owned()),
+        }
     }
 }
 

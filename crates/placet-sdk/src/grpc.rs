@@ -8,7 +8,7 @@ use placet_proto::durabletask::{
     GetInstanceResponse, HistoryEvent, RaiseEventRequest, StreamInstanceHistoryRequest, TerminateRequest,
 };
 use placet_proto::placet::v1::{
-    AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open, WorkerFrame,
+    AcceptTimeRequest, AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open, WorkerFrame,
     worker_frame::Frame,
 };
 use tokio::sync::mpsc::unbounded_channel;
@@ -18,6 +18,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::generated::durabletask::task_hub_sidecar_service_client::TaskHubSidecarServiceClient;
+use crate::generated::placet::admin_client::AdminClient;
 use crate::generated::placet::client_client::ClientClient;
 use crate::generated::placet::worker_client::WorkerClient;
 use crate::transport::{BoxFuture, CallError, CallResult, Code, Transport, WorkStream};
@@ -26,6 +27,9 @@ mod plain;
 
 /// What one message may hold: more than any scheduler sends.
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
+
+/// What concerns no hub is asked in the one that is always there.
+const HUB_NONE: &str = "default";
 
 /// A scheduler at the other end of a gRPC channel. Connects when it is first used, and again when it must.
 #[derive(Debug, Clone)]
@@ -167,6 +171,14 @@ impl Transport for GrpcTransport {
     fn hello(&self) -> BoxFuture<'_, CallResult<()>> {
         Box::pin(async move {
             self.sidecar().hello(()).await?;
+            Ok(())
+        })
+    }
+
+    fn accept_time(&self) -> BoxFuture<'_, CallResult<()>> {
+        Box::pin(async move {
+            let request = self.request(HUB_NONE, AcceptTimeRequest {});
+            AdminClient::new(self.channel.clone()).accept_time(request).await?;
             Ok(())
         })
     }

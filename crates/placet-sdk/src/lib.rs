@@ -69,8 +69,14 @@ pub use error::{ActivityError, Failure, PayloadError, Result};
 pub use futures_util::future::Either;
 pub use grpc::GrpcTransport;
 pub use state::{InstanceState, Status};
-pub use transport::{BoxFuture, CallError, Code, Transport, WorkStream};
+pub use transport::{BoxFuture, CallError, CallResult, Code, Transport, WorkStream};
 pub use worker::{ActivityContext, Worker, WorkerBuilder};
+
+/// The worker without its stream and clock: for the simulator alone, and no part of what is promised.
+#[doc(hidden)]
+pub mod sans_io {
+    pub use crate::worker::{Registry, Turns};
+}
 
 /// What finishing a stored history under today's code makes of it: for tests that keep old histories.
 pub use replay::check_history;

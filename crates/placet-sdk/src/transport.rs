@@ -57,6 +57,8 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
     fn delete_hub<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<()>>;
     /// Hello: whether the scheduler is there.
     fn hello(&self) -> BoxFuture<'_, CallResult<()>>;
+    /// placet.v1 AcceptTime.
+    fn accept_time(&self) -> BoxFuture<'_, CallResult<()>>;
     /// placet.v1 Ask.
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<AskResponse>>;
     /// placet.v1 GetPublished.

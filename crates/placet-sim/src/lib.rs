@@ -1,1 +1,66 @@
-//! Simulated time, network, disk and workers; the checkers of the promises.
+//! The simulator: the real scheduler core and the real SDK replay under a seeded scheduler that owns time, network,
+//! disk, workers and clients, and breaks them; and checkers that know the promises P1–P5 (DESIGN.md §2).
+//!
+//! A *seed* is a run: it draws a *plan* (how many of everything, which faults), a *workload* (instances and their
+//! clients) and then every chance of the run. First everything may go wrong, and nothing that was promised may break
+//! (safety); then everything is healed, and all that can end must end (liveness).
+
+mod chance;
+mod checkers;
+mod facts;
+mod marks;
+mod models;
+mod plan;
+mod programs;
+mod trace;
+mod workload;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use marks::{Mark, Marks};
+pub use trace::Detail;
+pub use world::Counts;
+use world::World;
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct Run {
+    /// Its seed.
+    pub seed: u64,
+    /// The promise that was broken, if one was.
+    pub violation: Option<String>,
+    /// A number that stands for all that happened.
+    pub hash: u64,
+    /// How many steps it had.
+    pub steps: u64,
+    /// The corners that it was in.
+    pub marks: Marks,
+    /// How much of what there was.
+    pub counts: Counts,
+    /// What was written down of it.
+    pub lines: Vec<String>,
+}
+
+/// Runs a seed.
+pub fn run(seed: u64, detail: Detail) -> Run {
+    let mut world = World::new(seed, detail);
+    let result = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let violation = match result {
+        Ok(result) => result.err(),
+        Err(panic) => {
+            let what = panic.downcast_ref::<String>().map(String::as_str);
+            let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+            Some(format!("an invariant is broken: {what}"))
+        }
+    };
+    Run {
+        seed,
+        violation,
+        hash: world.trace.hash(),
+        steps: world.trace.steps(),
+        lines: world.trace.lines().map(str::to_owned).collect(),
+        marks: world.marks,
+        counts: world.counts,
+    }
+}

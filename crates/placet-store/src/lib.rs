@@ -5,6 +5,7 @@
 //! implementation must keep is the conformance suite ([`conformance`]), adopted in one call.
 
 pub mod conformance;
+pub mod dump;
 mod error;
 pub mod model;
 mod query;
@@ -57,7 +58,12 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// If the store cannot be read or a row is damaged.
-    fn recover(&self, partitions: &dyn Fn(PartitionId) -> bool, after: Option<Iid>, limit: usize) -> Result<ActivePage, ReadError>;
+    fn recover(
+        &self,
+        partitions: &dyn Fn(PartitionId) -> bool,
+        after: Option<Iid>,
+        limit: usize,
+    ) -> Result<ActivePage, ReadError>;
 
     /// The instances asked for, in the order of the question; absent ones are `None`.
     ///
@@ -69,7 +75,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// If the store cannot be read or a row is damaged.
-    fn history(&self, iid: Iid, from: Turn, bytes_max: usize) -> Result<Vec<HistoryRow>, ReadError>;
+    fn history(&self, iid: Iid, from: Turn, bytes_max: usize)
+    -> Result<Vec<HistoryRow>, ReadError>;
 
     /// The timers due until this time (included), of these partitions, after this one: the earliest `limit`.
     ///

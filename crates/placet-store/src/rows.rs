@@ -1,1 +1,118 @@
-//! To be written.
+//! The tables that every store has, each with its columns, once. A store writes them in its own dialect; its
+//! schema test reads the engine's catalogue and compares it with [`TABLES`], so that no store forgets a column.
+//!
+//! Every payload stands beside a checksum (`crc`), which the store computes when it writes and compares when
+//! it reads: a damaged page is an error, never a wrong decision (P1, P9).
+
+use std::fmt;
+
+/// What a column holds. The engine's own type may be narrower (PostgreSQL has integers of several widths).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A whole number of up to 64 bits; a time in microseconds; a truth as 0 or 1.
+    Integer,
+    /// UTF-8, compared byte by byte.
+    Text,
+    /// Bytes, unread.
+    Bytes,
+}
+
+/// A column.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether it may be absent.
+    pub nullable: bool,
+}
+
+/// A table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// Its columns, in order.
+    pub columns: &'static [Column],
+}
+
+/// All tables, by name.
+pub const TABLES: &[Table] = &[
+    Table {
+        name: "activity",
+        columns: &[integer("iid"), integer("seq"), integer("crc"), bytes("data")],
+    },
+    Table {
+        name: "history",
+        columns: &[
+            integer("iid"),
+            integer("turn"),
+            integer("count"),
+            integer("crc"),
+            bytes("events"),
+        ],
+    },
+    Table { name: "hub", columns: &[integer("hub"), text("name")] },
+    Table {
+        name: "inbox",
+        columns: &[integer("iid"), integer("seq"), integer("crc"), bytes("data")],
+    },
+    Table {
+        name: "instance",
+        columns: &[
+            integer("iid"),
+            integer("hub"),
+            text("id"),
+            text("name"),
+            integer("status"),
+            integer("active"),
+            integer("created_at"),
+            integer("updated_at"),
+            nullable(integer("completed_at")),
+            integer("crc"),
+            bytes("body"),
+        ],
+    },
+    Table { name: "meta", columns: &[text("key"), integer("value")] },
+    Table {
+        name: "published",
+        columns: &[integer("hub"), text("kind"), text("key"), integer("crc"), bytes("body")],
+    },
+    Table { name: "reply", columns: &[integer("iid"), text("ask_id"), nullable(text("answer"))] },
+    Table {
+        name: "timer",
+        columns: &[integer("fire_at"), integer("iid"), integer("seq"), integer("part")],
+    },
+];
+
+const fn integer(name: &'static str) -> Column {
+    Column { name, kind: Kind::Integer, nullable: false }
+}
+
+const fn text(name: &'static str) -> Column {
+    Column { name, kind: Kind::Text, nullable: false }
+}
+
+const fn bytes(name: &'static str) -> Column {
+    Column { name, kind: Kind::Bytes, nullable: false }
+}
+
+const fn nullable(column: Column) -> Column {
+    Column { nullable: true, ..column }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Column { name, kind, nullable } = self;
+        write!(f, "{name} {kind:?}{}", if *nullable { "?" } else { "" })
+    }
+}
+
+impl fmt::Display for Table {
+    /// One line a table, in the form that a schema test makes of its engine's catalogue.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns: Vec<String> = self.columns.iter().map(Column::to_string).collect();
+        write!(f, "{}({})", self.name, columns.join(", "))
+    }
+}

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::exit::Failure;
+
 /// A durable server for programs that must wait for people.
 ///
 /// Without a command it serves all three roles: the scheduler that Durable Task SDKs connect to, the built-in
@@ -30,6 +32,8 @@ pub(crate) enum Command {
     Api(Api),
     /// Ask a running server whether it is ready: exit 0 if so. For images without a shell.
     Health(Health),
+    /// Say that the scheduler's clock is right, after it was doubted and timers were held.
+    Time(Time),
 }
 
 /// `placet serve`.
@@ -94,6 +98,20 @@ pub(crate) struct Health {
     pub(crate) endpoint: Option<String>,
 }
 
+/// `placet time`.
+#[derive(Debug, Args)]
+pub(crate) struct Time {
+    #[command(subcommand)]
+    pub(crate) command: TimeCommand,
+}
+
+/// What is said of the clock.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TimeCommand {
+    /// The wall clock is right: timers that were held run again.
+    Accept(Endpoint),
+}
+
 /// Where the data is.
 #[derive(Debug, Args)]
 pub(crate) struct Data {
@@ -127,6 +145,17 @@ pub(crate) struct TaskHub {
     /// The task hub of the requests made over HTTP.
     #[arg(long, env = "TASKHUB", default_value = "default", value_name = "NAME")]
     pub(crate) taskhub: String,
+}
+
+impl TaskHub {
+    /// The hub's name, if it is one.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub(crate) fn checked(&self) -> Result<String, Failure> {
+        let hub = placet_scheduler::hub_of(&self.taskhub);
+        hub.map(|hub| hub.to_string()).map_err(|error| Failure::Flag { flag: "--taskhub", what: error.to_string() })
+    }
 }
 
 /// Where the scheduler is.

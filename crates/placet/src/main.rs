@@ -9,7 +9,6 @@ mod commands;
 mod exit;
 mod flags;
 mod http;
-mod in_process;
 mod listen;
 mod os;
 mod store;

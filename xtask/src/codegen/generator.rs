@@ -45,11 +45,9 @@ pub(super) fn generate(check: bool) -> Result<()> {
 }
 
 fn compare(files: &Files) -> Result<()> {
-    let is_stale = |(path, content): &(&PathBuf, &Vec<u8>)| {
-        fs::read(crate::root().join(path)).ok().as_ref() != Some(*content)
-    };
-    let stale: Vec<String> =
-        files.iter().filter(is_stale).map(|(path, _)| format!("  {}", path.display())).collect();
+    let is_stale =
+        |(path, content): &(&PathBuf, &Vec<u8>)| fs::read(crate::root().join(path)).ok().as_ref() != Some(*content);
+    let stale: Vec<String> = files.iter().filter(is_stale).map(|(path, _)| format!("  {}", path.display())).collect();
     if !stale.is_empty() {
         bail!("out of date, run `cargo xtask codegen`:\n{}", stale.join("\n"));
     }
@@ -74,10 +72,7 @@ fn messages(descriptors: &FileDescriptorSet, files: &mut Files) -> Result<()> {
         config.extern_path(name, rust);
     }
     let placet = compile(config, descriptors)?;
-    files.insert(
-        Path::new(MESSAGES).join("durabletask.rs"),
-        headed(&durabletask["durabletask.rs"], DURABLE_TASK),
-    );
+    files.insert(Path::new(MESSAGES).join("durabletask.rs"), headed(&durabletask["durabletask.rs"], DURABLE_TASK));
     files.insert(Path::new(MESSAGES).join("placet.v1.rs"), headed(&placet["placet.v1.rs"], PLACET));
     Ok(())
 }
@@ -96,11 +91,10 @@ enum Stubs {
 }
 
 fn stubs(descriptors: &FileDescriptorSet, stubs: Stubs, files: &mut Files) -> Result<()> {
-    let mut paths: BTreeMap<String, String> =
-        types(file(descriptors, DURABLE_TASK)?, "::placet_proto::durabletask")
-            .into_iter()
-            .chain(types(file(descriptors, PLACET)?, "::placet_proto::placet::v1"))
-            .collect();
+    let mut paths: BTreeMap<String, String> = types(file(descriptors, DURABLE_TASK)?, "::placet_proto::durabletask")
+        .into_iter()
+        .chain(types(file(descriptors, PLACET)?, "::placet_proto::placet::v1"))
+        .collect();
     if stubs == Stubs::Server {
         for (name, frame) in FRAMES {
             if paths.insert(name.to_owned(), frame.to_owned()).is_none() {
@@ -121,61 +115,41 @@ fn stubs(descriptors: &FileDescriptorSet, stubs: Stubs, files: &mut Files) -> Re
     );
     let sources = compile(config, descriptors)?;
     let directory = Path::new(if stubs == Stubs::Server { SERVER } else { CLIENT });
-    files
-        .insert(directory.join("durabletask.rs"), headed(&sources["durabletask.rs"], DURABLE_TASK));
+    files.insert(directory.join("durabletask.rs"), headed(&sources["durabletask.rs"], DURABLE_TASK));
     files.insert(directory.join("placet.rs"), headed(&sources["placet.v1.rs"], PLACET));
     Ok(())
 }
 
 /// Runs prost-build: each file that it makes, by name.
-fn compile(
-    mut config: Config,
-    descriptors: &FileDescriptorSet,
-) -> Result<BTreeMap<String, String>> {
+fn compile(mut config: Config, descriptors: &FileDescriptorSet) -> Result<BTreeMap<String, String>> {
     let directory = tempfile::tempdir()?;
-    config
-        .out_dir(directory.path())
-        .default_package_filename(NO_PACKAGE)
-        .compile_fds(descriptors.clone())?;
+    config.out_dir(directory.path()).default_package_filename(NO_PACKAGE).compile_fds(descriptors.clone())?;
     let mut sources = BTreeMap::new();
     for entry in fs::read_dir(directory.path())? {
         let entry = entry?;
-        sources.insert(
-            entry.file_name().to_string_lossy().into_owned(),
-            fs::read_to_string(entry.path())?,
-        );
+        sources.insert(entry.file_name().to_string_lossy().into_owned(), fs::read_to_string(entry.path())?);
     }
     Ok(sources)
 }
 
 fn file<'a>(descriptors: &'a FileDescriptorSet, name: &str) -> Result<&'a FileDescriptorProto> {
-    descriptors
-        .file
-        .iter()
-        .find(|file| file.name() == name)
-        .with_context(|| format!("no descriptor of {name}"))
+    descriptors.file.iter().find(|file| file.name() == name).with_context(|| format!("no descriptor of {name}"))
 }
 
 /// The messages and enums of a file: the name in the protocol, and the path under `module` in Rust.
 ///
 /// prost-build takes no path for the package without a name, hence one for each type.
 fn types(file: &FileDescriptorProto, module: &str) -> Vec<(String, String)> {
-    let package =
-        if file.package().is_empty() { String::new() } else { format!(".{}", file.package()) };
+    let package = if file.package().is_empty() { String::new() } else { format!(".{}", file.package()) };
     let messages = file.message_type.iter().map(|message| message.name());
     let enums = file.enum_type.iter().map(|declared| declared.name());
-    messages
-        .chain(enums)
-        .map(|name| (format!("{package}.{name}"), format!("{module}::{name}")))
-        .collect()
+    messages.chain(enums).map(|name| (format!("{package}.{name}"), format!("{module}::{name}"))).collect()
 }
 
 /// In place of prost-build's own first line.
 fn headed(source: &str, proto: &str) -> Vec<u8> {
-    let body =
-        source.strip_prefix("// This file is @generated by prost-build.\n").unwrap_or(source);
-    format!("// @generated by `cargo xtask codegen` from proto/{proto}; do not edit.\n\n{body}")
-        .into_bytes()
+    let body = source.strip_prefix("// This file is @generated by prost-build.\n").unwrap_or(source);
+    format!("// @generated by `cargo xtask codegen` from proto/{proto}; do not edit.\n\n{body}").into_bytes()
 }
 
 /// For gRPC reflection, which has no use for comments.

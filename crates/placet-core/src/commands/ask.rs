@@ -15,14 +15,7 @@ use crate::rows::{ReplyRow, Write};
 use crate::time::Now;
 
 impl Partition {
-    pub(crate) fn ask(
-        &mut self,
-        now: Now,
-        iid: Iid,
-        ask: Arc<Ask>,
-        call: Option<CallId>,
-        outcome: &mut Outcome,
-    ) {
+    pub(crate) fn ask(&mut self, now: Now, iid: Iid, ask: Arc<Ask>, call: Option<CallId>, outcome: &mut Outcome) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         if let Some(answer) = instance.answer_to(&ask.ask_id) {
             outcome.reply(call, Ok(Reply::Asked(answer)));

@@ -22,15 +22,24 @@ impl Partition {
         call: Option<CallId>,
         outcome: &mut Outcome,
     ) {
-        outcome.done.push(ItemId::Activity(self.id, iid, completion.seq));
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
-        let pending = (completion.execution == instance.execution_digest())
-            .then(|| instance.activities.remove(&completion.seq))
-            .flatten();
+        let meant = completion.execution == instance.execution_digest();
+        if meant || !instance.activities.contains_key(&completion.seq) {
+            // Else its key was given again, and another worker has the activity that is called so now.
+            outcome.done.push(ItemId::Activity(self.id, iid, completion.seq));
+        }
+        let pending = meant.then(|| instance.activities.remove(&completion.seq)).flatten();
         let Some(activity) = pending else {
             outcome.reply(call, Ok(Reply::Stale));
             return;
         };
+        outcome.writes.push(Write::DeleteActivity(iid, completion.seq));
+        if instance.is_terminal() {
+            // It was begun by the last turn: nobody waits for its result (PROTOCOL.md §6.5).
+            outcome.reply(call, Ok(Reply::Done));
+            self.conclude(iid, outcome);
+            return;
+        }
         let task_scheduled_id = activity.pending.task_id;
         let response = completion.response;
         // The presence of the message decides, not its text: an exception may have none (PROTOCOL.md §7.3).
@@ -40,7 +49,6 @@ impl Partition {
             }
             None => EventType::TaskCompleted(TaskCompletedEvent { task_scheduled_id, result: response.result }),
         };
-        outcome.writes.push(Write::DeleteActivity(iid, completion.seq));
         let at = instance.record_time(now);
         instance.receive(MessageKind::Result, wire::event(-1, at, result), None, outcome);
         outcome.reply(call, Ok(Reply::Done));

@@ -51,14 +51,26 @@ impl Partition {
         &mut self,
         now: Now,
         iid: Iid,
-        completion: CompleteTurn,
+        mut completion: CompleteTurn,
         call: Option<CallId>,
         outcome: &mut Outcome,
     ) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
-        if instance.out.as_ref().is_none_or(|out| out.token != completion.token) {
+        let Some(out) = instance.out.as_mut().filter(|out| out.token == completion.token) else {
             outcome.reply(call, Ok(Reply::Stale));
             return;
+        };
+        match out.pieces.take(completion.response) {
+            Ok(Some(whole)) => completion.response = whole,
+            Ok(None) => {
+                outcome.reply(call, Ok(Reply::Done));
+                return;
+            }
+            Err(refusal) => {
+                outcome.given_back = Some(ItemId::Turn(self.id, iid));
+                outcome.reply(call, Err(refusal));
+                return;
+            }
         }
         if completion.response.requires_history && completion.response.actions.is_empty() {
             outcome.resend = Some(iid);
@@ -201,6 +213,7 @@ impl Partition {
         instance.touch(at);
         instance.drop_pending(self.id, outcome);
         instance.body.open_asks.clear();
+        instance.body.poisoned = false;
         for entry in instance.inbox.drain(..) {
             outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
         }
@@ -358,7 +371,8 @@ fn check_published(instance: &Instance, completion: &CompleteTurn) -> Result<(),
     }
     let first = instance.body.events == 0;
     let most = if first { limits::PUBLISHED_BYTES_FIRST_MAX } else { limits::PUBLISHED_BYTES_MAX };
-    let bytes: usize = completion.publish.iter().map(|row| row.key.len() + row.body.as_ref().map_or(0, Bytes::len)).sum();
+    let bytes: usize =
+        completion.publish.iter().map(|row| row.key.len() + row.body.as_ref().map_or(0, Bytes::len)).sum();
     if bytes > most {
         return Err(Refusal::InvalidArgument(format!("publish: {bytes} bytes, {most} at most in this turn")));
     }

@@ -15,10 +15,11 @@ impl Partition {
     pub(crate) fn fire_timer(&mut self, now: Now, iid: Iid, row: TimerRow, outcome: &mut Outcome) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         let Some(at) = instance.body.timers.iter().position(|timer| timer.seq == row.seq.0) else { return };
-        assert!(row.fire_at <= now.wall, "a timer fires when it is due, not before");
         let timer = instance.body.timers.swap_remove(at);
         outcome.writes.push(Write::DeleteTimer(row));
-        let at = instance.record_time(now);
+        // It was due when it was popped. If the clock was set back while its instance was loaded, the instance's
+        // time is still not before its timer's.
+        let at = instance.record_time(Now { wall: now.wall.max(row.fire_at), ..now });
         match timer.timer_id {
             Some(timer_id) => {
                 let fired = EventType::TimerFired(TimerFiredEvent { fire_at: timer.fire_at, timer_id });

@@ -43,11 +43,8 @@ impl Instance {
         outcome: &mut Outcome,
     ) {
         let at = self.record_time(now);
-        let stamp = Stamp {
-            ask_id: ask_id.unwrap_or_default().to_owned(),
-            principal: caller.principal,
-            proof: caller.proof,
-        };
+        let stamp =
+            Stamp { ask_id: ask_id.unwrap_or_default().to_owned(), principal: caller.principal, proof: caller.proof };
         let event = EventRaisedEvent { name, input, stamp: stamp.encode_to_vec().into() };
         let event = wire::event(-1, at, EventType::EventRaised(event));
         self.receive(MessageKind::Raised, event, ask_id, outcome);

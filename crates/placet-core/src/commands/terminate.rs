@@ -34,9 +34,13 @@ impl Partition {
         let event = ExecutionTerminatedEvent { input: terminate.output.clone(), recurse: terminate.recurse };
         let event = wire::event(-1, at, EventType::ExecutionTerminated(event));
         instance.receive(MessageKind::Terminated, event, None, outcome);
-        if instance.status == OrchestrationStatus::Pending && instance.out.is_none() {
-            // Nothing ran yet: no worker needs to hear of it, and none may come for long.
+        let idle = instance.out.is_none();
+        if idle && (instance.status == OrchestrationStatus::Pending || instance.body.poisoned) {
+            // Nothing ran yet, or nothing will again: no worker needs to hear of it, and none may come for long.
             self.end_terminated(now, iid, outcome);
+        } else if idle && instance.offered {
+            // Its turn waits for a worker already, which may never come: it is offered again, as one that ends.
+            outcome.ready.push(instance.turn_spec(self.id));
         }
         self.conclude(iid, outcome);
     }
@@ -78,8 +82,7 @@ impl Partition {
 impl Instance {
     /// What the first termination in the inbox says that the output is to be.
     fn termination_output(&self) -> Option<String> {
-        let mut terminations =
-            self.inbox.iter().filter(|entry| entry.message.kind() == MessageKind::Terminated);
+        let mut terminations = self.inbox.iter().filter(|entry| entry.message.kind() == MessageKind::Terminated);
         let event = HistoryEvent::decode(terminations.next()?.message.event.clone()).ok()?;
         match event.event_type {
             Some(EventType::ExecutionTerminated(terminated)) => terminated.input,

@@ -89,7 +89,8 @@ impl Commit {
 
     /// The next batch, if one is to be committed now. Its answer is [`Commit::committed`] or [`Commit::failed`].
     pub fn seal(&mut self, now: Mono) -> Option<Batch> {
-        if self.in_flight.is_some() || self.filling.commands == 0 || self.holds_until().is_some_and(|until| now < until) {
+        if self.in_flight.is_some() || self.filling.commands == 0 || self.holds_until().is_some_and(|until| now < until)
+        {
             return None;
         }
         let filling = std::mem::take(&mut self.filling);
@@ -146,6 +147,8 @@ impl Commit {
     /// Holds effects until all that was decided so far is durable; those that wait for nothing are returned.
     pub fn hold(&mut self, outcome: &mut Outcome) -> Vec<Effect> {
         if self.filling.commands > 0 {
+            // A turn that waits for its history to be read cannot come back before that.
+            self.filling.urgent |= outcome.effects.iter().any(|effect| matches!(effect, Effect::ReadHistory(_)));
             self.filling.effects.append(&mut outcome.effects);
         } else if let Some(in_flight) = &mut self.in_flight {
             in_flight.effects.append(&mut outcome.effects);

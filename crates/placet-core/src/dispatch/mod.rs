@@ -22,7 +22,7 @@ use crate::time::Mono;
 use queues::Queues;
 use redelivery::Redelivery;
 pub use stream::{Filter, Filters, HubSet, StreamSpec};
-use stream::Stream;
+use stream::{Place, Stream};
 
 /// Names that begin so are the built-in worker's (DESIGN.md §1).
 pub const RESERVED_PREFIX: &str = "placet.";
@@ -101,14 +101,23 @@ pub struct Returned {
     pub turns: Vec<ItemId>,
     /// Items that were delivered too often, to be set aside.
     pub poisoned: Vec<ItemId>,
+    /// Open streams that have room again. Follow with [`Dispatch::pull`].
+    pub freed: Vec<StreamId>,
 }
 
 /// An item that a stream holds.
 #[derive(Debug)]
 struct Held {
-    /// Absent while the stream is gone and the grace runs.
-    stream: Option<StreamId>,
+    by: Holder,
     spec: ItemSpec,
+}
+
+/// Who holds an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Stream(StreamId),
+    /// A worker whose stream is gone. Until then it may finish by a unary call.
+    Grace(Mono),
 }
 
 /// The machine.
@@ -118,12 +127,17 @@ pub struct Dispatch {
     queues: Queues,
     held: HashMap<ItemId, Held, FxBuildHasher>,
     redelivery: Redelivery,
+    /// No stream is to be pinged before then; absent: there is none.
+    pings_from: Option<Mono>,
 }
 
 impl Dispatch {
     /// A worker's stream opened. Follow with [`Dispatch::pull`].
     pub fn open(&mut self, now: Mono, id: StreamId, spec: StreamSpec) {
-        self.streams.insert(id, Stream::new(spec, now));
+        let stream = Stream::new(spec, now);
+        let due = stream.ping_due();
+        self.pings_from = Some(self.pings_from.map_or(due, |from| from.min(due)));
+        self.streams.insert(id, stream);
     }
 
     /// The stream's specification, as long as it is open.
@@ -177,14 +191,15 @@ impl Dispatch {
     }
 
     /// A worker gives an item back: it comes again after a delay that grows. A turn must be taken back by its
-    /// partition. Nothing happens if nobody holds it.
-    pub fn abandoned(&mut self, now: Mono, item: ItemId) -> Option<(StreamId, ItemSpec)> {
-        let held = self.held.remove(&item)?;
-        let stream = self.free_slot(held.stream, item)?;
+    /// partition, and delayed with [`Dispatch::delay`]. Tells whether somebody held it, and the stream that has
+    /// room again.
+    pub fn abandoned(&mut self, now: Mono, item: ItemId) -> (bool, Option<StreamId>) {
+        let Some(held) = self.held.remove(&item) else { return (false, None) };
+        let stream = self.free_slot(held.by, item);
         if item.kind() == Kind::Activity {
-            self.redelivery.delay(now, held.spec.clone());
+            self.redelivery.delay(now, held.spec);
         }
-        Some((stream, held.spec))
+        (true, stream)
     }
 
     /// Queues a turn that was abandoned and that its partition has taken back.
@@ -192,12 +207,27 @@ impl Dispatch {
         self.redelivery.delay(now, spec);
     }
 
+    /// A turn whose delivery failed and that its partition has taken back: handed back, to be offered at once,
+    /// if that was the first failure; later it comes again after a delay that grows, so that a turn which
+    /// crashes its workers does not take down all of them in a moment.
+    pub fn failed_before(&mut self, now: Mono, spec: ItemSpec) -> Option<ItemSpec> {
+        if self.redelivery.failures(spec.id) <= 1 {
+            return Some(spec);
+        }
+        self.redelivery.delay_failed(now, spec);
+        None
+    }
+
     /// A stream closed. `drained`: by a worker that stopped in good order, or by our own stop, so that the
     /// deliveries do not count as failed.
     pub fn close(&mut self, now: Mono, id: StreamId, drained: bool) -> Returned {
         let Some(stream) = self.streams.remove(&id) else { return Returned::default() };
+        if self.streams.is_empty() {
+            self.pings_from = None;
+        }
         let mut returned = Returned::default();
         for item in stream.into_items() {
+            self.redelivery.end_lease(item);
             if !drained && self.redelivery.failed(item) >= limits::DELIVERIES_MAX {
                 self.held.remove(&item);
                 self.redelivery.forget(item);
@@ -210,21 +240,19 @@ impl Dispatch {
                     returned.turns.push(item);
                 }
                 Kind::Activity => {
-                    if let Some(held) = self.held.get_mut(&item) {
-                        held.stream = None;
-                    }
-                    self.redelivery.grace(now, item);
+                    let until = self.redelivery.grace(now, item);
+                    let held = self.held.get_mut(&item).expect("what a stream holds is held");
+                    held.by = Holder::Grace(until);
                 }
             }
         }
         returned
     }
 
-    /// What is due: leases that ran out (their turns must be taken back), graces and delays that are over
-    /// (their items are given out or queued).
-    pub fn tick(&mut self, now: Mono) -> (Returned, Vec<Assignment>) {
+    /// What is due: leases that ran out (their turns must be taken back), and items whose grace or delay is
+    /// over, to be offered again.
+    pub fn tick(&mut self, now: Mono) -> (Returned, Vec<ItemSpec>) {
         let mut returned = Returned::default();
-        let mut assigned = Vec::new();
         for item in self.redelivery.leases_over(now) {
             if self.redelivery.failed(item) >= limits::DELIVERIES_MAX {
                 self.redelivery.forget(item);
@@ -232,37 +260,56 @@ impl Dispatch {
             } else {
                 returned.turns.push(item);
             }
-            self.release(item);
+            returned.freed.extend(self.release(item));
         }
+        let mut again = Vec::new();
         for item in self.redelivery.graces_over(now) {
-            if self.held.get(&item).is_some_and(|held| held.stream.is_none())
+            // An older grace of an item that was given out again since is none.
+            if self.held.get(&item).is_some_and(|held| matches!(held.by, Holder::Grace(until) if until <= now))
                 && let Some(held) = self.held.remove(&item)
             {
-                assigned.extend(self.enqueue(now, held.spec));
+                again.push(held.spec);
             }
         }
-        for spec in self.redelivery.delays_over(now) {
-            assigned.extend(self.enqueue(now, spec));
-        }
-        (returned, assigned)
+        again.extend(self.redelivery.delays_over(now));
+        (returned, again)
+    }
+
+    /// Takes the queued turns that would end their instances and that no open stream may take.
+    pub fn unserved(&mut self) -> Vec<ItemId> {
+        let streams = &self.streams;
+        let served = |spec: &ItemSpec| streams.values().any(|stream| stream.spec.accepts(spec));
+        let mut unserved = Vec::new();
+        self.queues.retain(|spec| {
+            let stays = !spec.terminating || served(spec);
+            if !stays {
+                unserved.push(spec.id);
+            }
+            stays
+        });
+        unserved
     }
 
     /// Streams that had nothing for so long that they are to be pinged.
     pub fn pings(&mut self, now: Mono) -> Vec<StreamId> {
         let mut due = Vec::new();
+        if self.pings_from.is_none_or(|from| now < from) {
+            return due;
+        }
         for (id, stream) in &mut self.streams {
             if stream.ping_due() <= now {
                 stream.spoken(now);
                 due.push(*id);
             }
         }
+        self.pings_from = self.streams.values().map(Stream::ping_due).min();
         due
     }
 
-    /// When [`Dispatch::tick`] or [`Dispatch::pings`] has something to do.
+    /// When [`Dispatch::tick`] or [`Dispatch::pings`] may have something to do. A stream that was given
+    /// something since puts its ping off, which is found out then: so nobody looks at all of them each time.
     pub fn next_due(&self) -> Option<Mono> {
-        let ping = self.streams.values().map(Stream::ping_due).min();
-        [self.redelivery.next_due(), ping].into_iter().flatten().min()
+        [self.redelivery.next_due(), self.pings_from].into_iter().flatten().min()
     }
 
     /// Whether some open stream may take this item, room or not.
@@ -272,18 +319,22 @@ impl Dispatch {
 
     /// The stream that holds an item.
     pub fn holder(&self, item: ItemId) -> Option<StreamId> {
-        self.held.get(&item)?.stream
+        match self.held.get(&item)?.by {
+            Holder::Stream(stream) => Some(stream),
+            Holder::Grace(_) => None,
+        }
     }
 
     /// Takes the items of instances that leave memory (sorted) out of the queues.
     pub fn unqueue(&mut self, gone: &[(PartitionId, Iid)]) {
-        self.queues.retain(|item| gone.binary_search(&(item.partition(), item.iid())).is_err());
+        self.queues.retain(|spec| gone.binary_search(&(spec.id.partition(), spec.id.iid())).is_err());
     }
 
     /// Forgets the queued and held turns of a partition that dropped its memory; its activities stay with the
-    /// workers that hold them, as their results are good in any epoch.
-    pub fn reset(&mut self, partition: PartitionId) {
-        self.queues.retain(|item| item.partition() != partition);
+    /// workers that hold them, as their results are good in any epoch. Tells which streams have room again.
+    #[must_use = "streams that may be given what waits"]
+    pub fn reset(&mut self, partition: PartitionId) -> Vec<StreamId> {
+        self.queues.retain(|spec| spec.id.partition() != partition);
         self.redelivery.remove_partition(partition);
         let turns: Vec<ItemId> = self
             .held
@@ -291,9 +342,7 @@ impl Dispatch {
             .copied()
             .filter(|item| item.partition() == partition && item.kind() == Kind::Turn)
             .collect();
-        for item in turns {
-            self.release(item);
-        }
+        turns.into_iter().filter_map(|item| self.release(item)).collect()
     }
 
     /// The stream that an item goes to: the one that keeps its state if it has room, else the least busy one.
@@ -305,8 +354,18 @@ impl Dispatch {
         {
             return Some(sticky);
         }
-        let candidates = self.streams.iter().filter(|(_, stream)| fits(stream));
-        candidates.min_by_key(|(id, stream)| (stream.load(kind), **id)).map(|(id, _)| *id)
+        let mut best: Option<(usize, StreamId)> = None;
+        for (id, stream) in &self.streams {
+            let load = stream.load(kind);
+            // Asked last, as filters may be long.
+            if best.is_none_or(|(least, _)| load < least) && fits(stream) {
+                best = Some((load, *id));
+                if load == 0 {
+                    break;
+                }
+            }
+        }
+        best.map(|(_, id)| id)
     }
 
     fn next_for(&mut self, id: StreamId, kind: Kind) -> Option<ItemSpec> {
@@ -314,9 +373,10 @@ impl Dispatch {
         if !stream.room(kind) {
             return None;
         }
-        let Stream { spec, cursors, .. } = stream;
+        let Stream { spec, places, .. } = stream;
+        let Place { scope, cursor } = places.of(kind);
         loop {
-            let item = self.queues.pop(kind, cursors.of(kind), |item| spec.accepts(item))?;
+            let item = self.queues.pop(scope, cursor, |item| spec.accepts(item))?;
             // An instance that left memory and came back offered its work again.
             if !self.held.contains_key(&item.id) {
                 return Some(item);
@@ -331,18 +391,18 @@ impl Dispatch {
         if item.kind() == Kind::Turn {
             self.redelivery.lease(now, item);
         }
-        self.held.insert(item, Held { stream: Some(id), spec });
+        self.held.insert(item, Held { by: Holder::Stream(id), spec });
         Assignment { item, stream: id }
     }
 
     fn release(&mut self, item: ItemId) -> Option<StreamId> {
         let held = self.held.remove(&item)?;
-        self.free_slot(held.stream, item)
+        self.free_slot(held.by, item)
     }
 
-    fn free_slot(&mut self, stream: Option<StreamId>, item: ItemId) -> Option<StreamId> {
+    fn free_slot(&mut self, by: Holder, item: ItemId) -> Option<StreamId> {
         self.redelivery.end_lease(item);
-        let id = stream?;
+        let Holder::Stream(id) = by else { return None };
         self.streams.get_mut(&id)?.give_back(item);
         Some(id)
     }

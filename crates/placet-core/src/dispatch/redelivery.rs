@@ -43,8 +43,10 @@ impl Redelivery {
         }
     }
 
-    pub(super) fn grace(&mut self, now: Mono, item: ItemId) {
-        self.graces.insert((now.after(limits::ACTIVITY_GRACE), item));
+    pub(super) fn grace(&mut self, now: Mono, item: ItemId) -> Mono {
+        let until = now.after(limits::ACTIVITY_GRACE);
+        self.graces.insert((until, item));
+        until
     }
 
     /// Counts a failed delivery and tells how many there were.
@@ -55,11 +57,21 @@ impl Redelivery {
         failures.failed
     }
 
+    /// How many deliveries of the item have failed.
+    pub(super) fn failures(&self, item: ItemId) -> u32 {
+        self.failures.get(&item).map_or(0, |failures| failures.failed)
+    }
+
+    /// An item was given back: it comes again later.
     pub(super) fn delay(&mut self, now: Mono, spec: ItemSpec) {
-        let failures = self.failures.entry(spec.id).or_default();
-        failures.returned += 1;
-        let due = now.after(delay(failures.returned));
-        self.delayed.insert((due, spec.id), spec);
+        self.failures.entry(spec.id).or_default().returned += 1;
+        self.delay_failed(now, spec);
+    }
+
+    /// An item whose delivery failed, which was counted then, comes again later.
+    pub(super) fn delay_failed(&mut self, now: Mono, spec: ItemSpec) {
+        let returned = self.failures.get(&spec.id).map_or(1, |failures| failures.returned);
+        self.delayed.insert((now.after(delay(returned)), spec.id), spec);
     }
 
     pub(super) fn delayed_count(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::queues::QueueKey;
+use super::queues::{QueueKey, Scope};
 use super::{ItemId, ItemSpec, Kind, RESERVED_PREFIX};
 use crate::ids::Hub;
 use crate::limits;
@@ -69,7 +69,7 @@ impl StreamSpec {
             && self.filters.as_ref().is_none_or(|filters| filters.accept(item))
     }
 
-    fn limit(&self, kind: Kind) -> usize {
+    pub(super) fn limit(&self, kind: Kind) -> usize {
         let stated = match kind {
             Kind::Turn => self.turns_max,
             Kind::Activity => self.activities_max,
@@ -79,27 +79,50 @@ impl StreamSpec {
 }
 
 impl Filters {
-    fn accept(&self, item: &ItemSpec) -> bool {
-        let list = match item.id.kind() {
+    fn of(&self, kind: Kind) -> &[Filter] {
+        match kind {
             Kind::Turn => &self.orchestrations,
             Kind::Activity => &self.activities,
-        };
+        }
+    }
+
+    fn accept(&self, item: &ItemSpec) -> bool {
         let version = item.version.as_deref().unwrap_or("");
-        list.iter().any(|filter| {
+        self.of(item.id.kind()).iter().any(|filter| {
             filter.name == *item.name && (filter.versions.is_empty() || filter.versions.iter().any(|v| v == version))
         })
     }
 }
 
-/// Where a stream goes on among the queues, so that each gets its turn.
-#[derive(Debug, Default)]
-pub(super) struct Cursors {
-    turn: Option<QueueKey>,
-    activity: Option<QueueKey>,
+/// Where a stream stands among the queues of one kind.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// Where its items can be.
+    pub(super) scope: Scope,
+    /// From where it goes on, so that each queue gets its turn.
+    pub(super) cursor: Option<QueueKey>,
 }
 
-impl Cursors {
-    pub(super) fn of(&mut self, kind: Kind) -> &mut Option<QueueKey> {
+impl Place {
+    fn new(spec: &StreamSpec, kind: Kind) -> Place {
+        let hubs = match &spec.hubs {
+            HubSet::All => None,
+            HubSet::Of(hubs) => Some(hubs.as_slice()),
+        };
+        let names = spec.filters.as_ref().map(|filters| filters.of(kind).iter().map(|f| f.name.as_str()).collect());
+        Place { scope: Scope::new(spec.built_in, kind, hubs, names), cursor: None }
+    }
+}
+
+/// Its places, for each kind.
+#[derive(Debug)]
+pub(super) struct Places {
+    turn: Place,
+    activity: Place,
+}
+
+impl Places {
+    pub(super) fn of(&mut self, kind: Kind) -> &mut Place {
         match kind {
             Kind::Turn => &mut self.turn,
             Kind::Activity => &mut self.activity,
@@ -110,7 +133,7 @@ impl Cursors {
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) spec: StreamSpec,
-    pub(super) cursors: Cursors,
+    pub(super) places: Places,
     turns: BTreeSet<ItemId>,
     activities: BTreeSet<ItemId>,
     spoken_at: Mono,
@@ -118,8 +141,8 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(spec: StreamSpec, now: Mono) -> Stream {
-        let cursors = Cursors::default();
-        Stream { spec, cursors, turns: BTreeSet::new(), activities: BTreeSet::new(), spoken_at: now }
+        let places = Places { turn: Place::new(&spec, Kind::Turn), activity: Place::new(&spec, Kind::Activity) };
+        Stream { spec, places, turns: BTreeSet::new(), activities: BTreeSet::new(), spoken_at: now }
     }
 
     pub(super) fn room(&self, kind: Kind) -> bool {

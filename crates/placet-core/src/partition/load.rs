@@ -81,6 +81,9 @@ impl Partition {
         self.end_load(lookup);
         self.clear_left();
         for command in self.loading.remove(lookup).unwrap_or_default() {
+            if let CommandKind::FireTimer(timer) = command.kind {
+                outcome.timers.push(timer); // it is due again, until its instance can be read
+            }
             outcome.reply(command.call, Err(Refusal::Unreadable(why.to_owned())));
         }
     }

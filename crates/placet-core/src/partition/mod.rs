@@ -5,6 +5,7 @@
 
 mod instance;
 mod load;
+mod pieces;
 mod turn;
 mod view;
 
@@ -15,6 +16,7 @@ use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
 use crate::command::{Ask, Command, CommandKind, Refusal, Reply, WaitFor};
+use crate::dispatch::ItemId;
 use crate::ids::{CallId, Epoch, Hub, Iid, InstanceKey, PartitionId};
 use crate::outcome::{Effect, Outcome};
 use crate::rows::Lookup;
@@ -61,6 +63,9 @@ pub struct Partition {
     pub(crate) ask_waiters: Map<Iid, Vec<AskWaiter>>,
     /// Bytes of history that its instances keep.
     pub(crate) history_cached: usize,
+    /// Counts the deliveries of turns in this epoch, so that each has a token of its own, also if its instance
+    /// left memory and came back.
+    pub(crate) deliveries: u32,
 }
 
 impl Partition {
@@ -78,6 +83,7 @@ impl Partition {
             waiters: Map::default(),
             ask_waiters: Map::default(),
             history_cached: 0,
+            deliveries: 0,
         }
     }
 
@@ -133,7 +139,12 @@ impl Partition {
             (CommandKind::Start(start), Some(key)) => self.create(now, key, *start, call, outcome),
             (CommandKind::Wait(_), _) => outcome.reply(call, Ok(Reply::Instance(None))),
             (CommandKind::Terminate(_), _) => outcome.reply(call, Ok(Reply::Done)),
-            (CommandKind::CompleteTurn(_) | CommandKind::CompleteActivity(_), _) => {
+            (CommandKind::CompleteTurn(_), _) => outcome.reply(call, Ok(Reply::Stale)),
+            (CommandKind::CompleteActivity(completion), _) => {
+                if let Lookup::Iid(iid) = command.target {
+                    // Its instance was deleted meanwhile: the worker has room again.
+                    outcome.done.push(ItemId::Activity(self.id, iid, completion.seq));
+                }
                 outcome.reply(call, Ok(Reply::Stale));
             }
             (CommandKind::RaiseEvent(_) | CommandKind::Ask(_) | CommandKind::RetryPoisoned, Some(key)) => {
@@ -150,6 +161,7 @@ impl Partition {
 
     /// A call no longer waits.
     pub fn cancel(&mut self, call: CallId) {
+        self.loading.values_mut().flatten().for_each(|command| command.forget(call));
         self.waiters.retain(|_, waiters| {
             waiters.retain(|waiter| waiter.call != call);
             !waiters.is_empty()

@@ -15,6 +15,7 @@ use crate::time::{Mono, Now};
 use crate::token::Token;
 use crate::wire;
 
+use super::pieces::Pieces;
 use super::{Instance, Partition};
 
 /// A turn that a worker has.
@@ -26,6 +27,8 @@ pub(crate) struct TurnOut {
     /// Its events, as a run of [`wire::NEW_EVENTS`]: `orchestratorStarted` and the messages.
     pub(crate) events: Bytes,
     pub(crate) began: Mono,
+    /// What has come of a completion that its worker sends in pieces.
+    pub(crate) pieces: Pieces,
 }
 
 /// What is to be done with an item that was just assigned.
@@ -52,6 +55,7 @@ impl Partition {
     /// A worker takes an instance's turn: what is in the inbox now is what it gets.
     pub fn begin_turn(&mut self, now: Now, iid: Iid, to: TurnStart<'_>) -> Begun {
         let (partition, epoch) = (self.id, self.epoch);
+        let delivery = self.deliveries.wrapping_add(1);
         let Some(instance) = self.instances.get_mut(&iid) else { return Begun::Void };
         instance.offered = false;
         if instance.out.is_some() || instance.inbox.is_empty() || instance.is_terminal() || instance.body.poisoned {
@@ -59,18 +63,18 @@ impl Partition {
         }
         let presumed = to.spec.keeps_state && instance.sticky == Some(to.stream) && instance.body.events > 0;
         instance.sticky = None;
-        instance.delivery += 1;
+        self.deliveries = delivery;
         let token = Token::Turn {
             partition,
             iid,
             epoch,
             turn: instance.turn(),
-            delivery: instance.delivery,
+            delivery,
             events: instance.body.events,
             presumed,
         };
         let (messages, events) = instance.new_events(now);
-        instance.out = Some(TurnOut { token, messages, events, began: now.mono });
+        instance.out = Some(TurnOut { token, messages, events, began: now.mono, pieces: Pieces::default() });
         instance.item()
     }
 

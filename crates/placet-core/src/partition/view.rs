@@ -3,8 +3,8 @@
 use crate::command::InstanceView;
 use placet_proto::durabletask::{OrchestrationState, OrchestrationStatus};
 
-use super::instance::Known;
 use super::Instance;
+use super::instance::Known;
 use crate::body::InstanceBody;
 use crate::ids::Turn;
 use crate::rows::InstanceRow;

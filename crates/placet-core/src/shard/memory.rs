@@ -1,7 +1,7 @@
 //! What may leave memory, and when (P5, P7): a parked instance is kept for a short while, so that its next
 //! event finds it; an active one stays unless there are too many.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::ids::{Iid, PartitionId};
 use crate::limits;
@@ -68,7 +68,11 @@ impl Shard {
         let mut kept = VecDeque::with_capacity(keep);
         let active = std::mem::take(&mut self.memory.active);
         let mut gone = Vec::new();
+        let mut seen = BTreeSet::new();
         for (partition, iid) in active {
+            if !seen.insert((partition, iid)) {
+                continue; // it settled more than once: the first time counts
+            }
             let here = &mut self.partitions[partition.index()];
             if !here.is_active(iid) {
                 continue; // ended, parked or gone: it is not counted any more

@@ -30,8 +30,8 @@ use crate::time::{Mono, Now, Timestamp};
 use crate::timers::{DueRead, Timers};
 use crate::token::Token;
 use memory::Memory;
-use recovery::Recovery;
 pub use recovery::RecoverRead;
+use recovery::Recovery;
 
 /// What arrives at a shard.
 #[derive(Debug)]
@@ -145,6 +145,8 @@ pub struct Shard {
     resets: u32,
     ask_deadlines: BTreeMap<(Mono, CallId), (PartitionId, Iid)>,
     refuse_until: Option<Mono>,
+    /// The store could not be read for the timers: not again before then.
+    timers_rest_until: Mono,
     /// Instances told to terminate whose turn nobody can take: the server ends them.
     unserved: Vec<(PartitionId, Iid)>,
     /// Hubs whose deletion is not durable yet, and the commands that wait for it.
@@ -171,6 +173,7 @@ impl Shard {
             resets,
             ask_deadlines: BTreeMap::new(),
             refuse_until: None,
+            timers_rest_until: Mono(0),
             unserved: Vec::new(),
             closing: Vec::new(),
             deferred: Vec::new(),
@@ -194,7 +197,10 @@ impl Shard {
         match input {
             Input::Started | Input::Tick => {}
             Input::Call(call, command) => self.call(now, call, command, outputs),
-            Input::Cancelled(call) => self.partitions.iter_mut().for_each(|partition| partition.cancel(call)),
+            Input::Cancelled(call) => {
+                self.partitions.iter_mut().for_each(|partition| partition.cancel(call));
+                self.deferred.iter_mut().for_each(|(_, command)| command.forget(call));
+            }
             Input::CreateHub(call, hub, again) => self.create_hub(now, call, &hub, again, outputs),
             Input::DeleteHub(call, hub) => self.delete_hub(now, call, &hub, outputs),
             Input::StreamOpened(stream, spec) => self.stream_opened(now, stream, spec, outputs),
@@ -210,7 +216,10 @@ impl Shard {
             Input::HistoryRead(read, runs) => self.history_read(now, read, runs, outputs),
             Input::TimersRead(read, rows) => match rows {
                 Ok(rows) => self.timers.arrived(read, &rows),
-                Err(_) => self.timers.failed(read),
+                Err(_) => {
+                    self.timers.failed(read);
+                    self.rest_timers(now);
+                }
             },
             Input::Recovered(read, page) => self.recovered(now, read, page, outputs),
             Input::AcceptTime(call) => {
@@ -245,7 +254,7 @@ impl Shard {
         let wall = if self.clock.doubt().is_some() {
             Some(CLOCK_LOOK) // held until it agrees again: look from time to time
         } else {
-            self.timers.next_due().map(|due| due.since(now.wall))
+            self.timers.next_due().map(|due| due.since(now.wall).max(self.timers_rest_until.since(now.mono)))
         };
         // A clock that is set while we sleep is to be noticed.
         [mono, wall, Some(CLOCK_LOOK)].into_iter().flatten().min()
@@ -328,7 +337,13 @@ impl Shard {
         let given_back = outcome.given_back.take();
         // First: the next turn of an instance is the same item as the one that was just finished.
         let freed: Vec<StreamId> = done.iter().filter_map(|item| self.dispatch.finished(*item)).collect();
-        let (assigned, quick) = self.place(now, ready);
+        // What waited for room goes before what becomes ready now: else a loop would keep its worker to itself.
+        let mut assigned: Vec<Assignment> = Vec::new();
+        for stream in freed {
+            assigned.extend(self.dispatch.pull(now.mono, stream));
+        }
+        let (placed, quick) = self.place(now, ready);
+        assigned.extend(placed);
         let released = self.commit.add(now.mono, (partition, epoch), &mut outcome, quick && done.is_empty());
         self.outcome = outcome;
         for effect in released {
@@ -336,10 +351,7 @@ impl Shard {
         }
         // Only now: a turn that needs the history must find in it what was just decided.
         for assignment in assigned {
-            self.begin(now, assignment, outputs);
-        }
-        for stream in freed {
-            self.fill(now, stream, outputs);
+            self.begin_or_fill(now, assignment, outputs);
         }
         if let Some(iid) = resend {
             self.send_again(now, partition, iid, outputs);
@@ -409,9 +421,14 @@ impl Shard {
     fn void(&mut self, now: Now, voided: Voided, outputs: &mut Vec<Output>) {
         self.resets += 1;
         let epoch = Epoch { incarnation: self.incarnation, resets: self.resets };
+        let (mut hubs, mut reads) = (Vec::new(), Vec::new());
         for effect in voided.effects {
-            if let Effect::Reply(call, _) = effect {
-                outputs.push(Output::Reply(call, Err(Refusal::Unknown)));
+            match effect {
+                Effect::Reply(call, _) => outputs.push(Output::Reply(call, Err(Refusal::Unknown))),
+                Effect::HubDeleted(hub) => hubs.push(hub),
+                Effect::ReadHistory(read) => reads.push(read),
+                // Their partitions look at the store again, and so do the timers.
+                Effect::Activity(_) | Effect::Settled(..) | Effect::ReadTimers => {}
             }
         }
         self.timers.reset();
@@ -419,8 +436,9 @@ impl Shard {
             self.partitions.iter_mut().for_each(Partition::recovery_ends);
         }
         let mut interrupted = Vec::new();
+        let mut freed = Vec::new();
         for id in voided.partitions {
-            self.dispatch.reset(id);
+            freed.extend(self.dispatch.reset(id));
             self.memory.reset(id);
             self.ask_deadlines.retain(|_, (partition, _)| *partition != id);
             let commands = self.partitions[id.index()].reset(epoch).commands;
@@ -429,6 +447,18 @@ impl Shard {
         self.recovery.restart();
         for (partition, command) in interrupted {
             self.handle_command(now, partition, command, outputs);
+        }
+        for stream in freed {
+            self.fill(now, stream, outputs);
+        }
+        // A turn of a partition that lost nothing still waits for its history.
+        for read in reads {
+            if self.partitions[read.token.partition().index()].holds(read.iid, read.token) {
+                self.read_history(now, read, outputs);
+            }
+        }
+        for hub in hubs {
+            self.hub_deleted(now, &hub, outputs); // or not: what waited for it goes on
         }
     }
 
@@ -454,6 +484,7 @@ impl Shard {
                 Ok(found) => partition.loaded(lookup, found, &mut outcome),
                 Err(why) => {
                     partition.load_failed(lookup, &why, &mut outcome);
+                    self.timers_rest_until = now.mono.after(limits::REFUSE_AFTER_FAILURE);
                     Vec::new()
                 }
             };
@@ -479,13 +510,12 @@ impl Shard {
     }
 
     fn fire_timers(&mut self, now: Now, outputs: &mut Vec<Output>) {
-        if self.clock.look(now).is_some() {
+        if self.clock.look(now).is_some() || now.mono < self.timers_rest_until {
             return;
         }
         for _ in 0..limits::TIMERS_PER_STEP {
             let Some(timer) = self.timers.pop_due(now.wall) else { break };
-            let command =
-                Command { target: Lookup::Iid(timer.iid), kind: CommandKind::FireTimer(timer), call: None };
+            let command = Command { target: Lookup::Iid(timer.iid), kind: CommandKind::FireTimer(timer), call: None };
             self.handle_command(now, timer.partition, command, outputs);
         }
         if self.timers.advance(now.wall) {
@@ -494,6 +524,11 @@ impl Shard {
                 self.release(now, effect, outputs);
             }
         }
+    }
+
+    /// The store does not answer: it is left alone for a while.
+    fn rest_timers(&mut self, now: Now) {
+        self.timers_rest_until = now.mono.after(limits::REFUSE_AFTER_FAILURE);
     }
 
     fn expire_asks(&mut self, now: Now, outputs: &mut Vec<Output>) {

@@ -16,6 +16,8 @@ impl Shard {
     pub(super) fn stream_closed(&mut self, now: Now, id: StreamId, drained: bool, outputs: &mut Vec<Output>) {
         let returned = self.dispatch.close(now.mono, id, drained);
         self.take_back(now, returned, outputs);
+        // What was to end and waited for room on this stream waits for nobody now.
+        self.unserved.extend(self.dispatch.unserved().into_iter().map(|item| (item.partition(), item.iid())));
     }
 
     pub(super) fn turn_completed(
@@ -33,6 +35,12 @@ impl Shard {
         if !hot || self.partitions[partition.index()].epoch() != epoch {
             // A turn that is out keeps its instance in memory: this one is out no longer.
             outputs.push(Output::Reply(call, Ok(Reply::Stale)));
+            let item = ItemId::Turn(partition, iid);
+            if !hot && self.dispatch.holder(item).is_some() {
+                // Its instance was deleted meanwhile: the worker has room again.
+                let freed = self.dispatch.finished(item);
+                freed.into_iter().for_each(|stream| self.fill(now, stream, outputs));
+            }
             return;
         }
         let kind = CommandKind::CompleteTurn(completion);
@@ -72,19 +80,29 @@ impl Shard {
 
     /// An item goes back, and comes again after a delay.
     pub(super) fn give_back(&mut self, now: Now, item: ItemId, outputs: &mut Vec<Output>) {
-        let Some((stream, _)) = self.dispatch.abandoned(now.mono, item) else { return };
-        if let ItemId::Turn(partition, iid) = item
+        let (was_held, stream) = self.dispatch.abandoned(now.mono, item);
+        if was_held
+            && let ItemId::Turn(partition, iid) = item
             && let Some(spec) = self.partitions[partition.index()].take_back(iid)
         {
             self.dispatch.delay(now.mono, spec);
         }
-        self.fill(now, stream, outputs);
+        if let Some(stream) = stream {
+            self.fill(now, stream, outputs);
+        }
     }
 
     /// Offers an item to the workers.
     pub(super) fn offer(&mut self, now: Now, spec: ItemSpec, outputs: &mut Vec<Output>) {
         if let Some(assignment) = self.assign(now, spec) {
-            self.begin(now, assignment, outputs);
+            self.begin_or_fill(now, assignment, outputs);
+        }
+    }
+
+    /// Makes an assigned item and sends it. If it is void, it leaves room for another.
+    pub(super) fn begin_or_fill(&mut self, now: Now, assignment: Assignment, outputs: &mut Vec<Output>) {
+        if !self.begin(now, assignment, outputs) {
+            self.fill(now, assignment.stream, outputs);
         }
     }
 
@@ -111,7 +129,7 @@ impl Shard {
     }
 
     /// Makes an assigned item and sends it. Tells whether it still was one.
-    pub(super) fn begin(&mut self, now: Now, assignment: Assignment, outputs: &mut Vec<Output>) -> bool {
+    fn begin(&mut self, now: Now, assignment: Assignment, outputs: &mut Vec<Output>) -> bool {
         let Assignment { item, stream } = assignment;
         let Some(spec) = self.dispatch.stream(stream) else { return false };
         let partition = &mut self.partitions[item.partition().index()];
@@ -138,16 +156,21 @@ impl Shard {
                 true
             }
             Begun::ReadHistory(read) => {
-                let mut outcome = Outcome { effects: vec![Effect::ReadHistory(read)], ..Outcome::default() };
-                for effect in self.commit.hold(&mut outcome) {
-                    self.release(now, effect, outputs);
-                }
+                self.read_history(now, read, outputs);
                 true
             }
             Begun::Void => {
                 self.dispatch.finished(item);
                 false
             }
+        }
+    }
+
+    /// Reads a history once all of it is durable.
+    pub(super) fn read_history(&mut self, now: Now, read: HistoryRead, outputs: &mut Vec<Output>) {
+        let mut outcome = Outcome { effects: vec![Effect::ReadHistory(read)], ..Outcome::default() };
+        for effect in self.commit.hold(&mut outcome) {
+            self.release(now, effect, outputs);
         }
     }
 
@@ -186,17 +209,23 @@ impl Shard {
         if self.dispatch.next_due().is_none_or(|due| now.mono < due) {
             return;
         }
-        let (returned, assigned) = self.dispatch.tick(now.mono);
+        let (returned, again) = self.dispatch.tick(now.mono);
         self.take_back(now, returned, outputs);
-        for assignment in assigned {
-            self.begin(now, assignment, outputs);
+        for spec in again {
+            self.offer(now, spec, outputs);
         }
         outputs.extend(self.dispatch.pings(now.mono).into_iter().map(Output::Ping));
     }
 
     fn take_back(&mut self, now: Now, returned: crate::dispatch::Returned, outputs: &mut Vec<Output>) {
+        // What waited for room goes first: what comes back had its turn.
+        for stream in returned.freed {
+            self.fill(now, stream, outputs);
+        }
         for item in returned.turns {
-            if let Some(spec) = self.partitions[item.partition().index()].take_back(item.iid()) {
+            if let Some(spec) = self.partitions[item.partition().index()].take_back(item.iid())
+                && let Some(spec) = self.dispatch.failed_before(now.mono, spec)
+            {
                 self.offer(now, spec, outputs);
             }
         }

@@ -1,6 +1,5 @@
 //! `placet.v1.Admin`: what an operator does by hand.
 
-use placet_core::command::{CommandKind, Reply};
 use placet_proto::placet::v1::{
     AcceptTimeRequest, AcceptTimeResponse, ListPoisonedRequest, ListPoisonedResponse, RetryPoisonedRequest,
     RetryPoisonedResponse,
@@ -8,7 +7,7 @@ use placet_proto::placet::v1::{
 use tonic::{Request, Response, Status};
 
 use super::generated::placet::admin_server::Admin;
-use super::instances::key;
+use super::metadata;
 use super::status::status_of;
 use crate::scheduler::Scheduler;
 
@@ -29,16 +28,12 @@ impl Admin for AdminService {
         &self,
         request: Request<RetryPoisonedRequest>,
     ) -> Result<Response<RetryPoisonedResponse>, Status> {
-        let key = key(&request, |request| &request.instance_id)?;
-        let reply = self.0.command(key, CommandKind::RetryPoisoned, 0).await.map_err(|e| status_of(&e))?;
-        let retried = if let Reply::Retried(retried) = reply { retried } else { 0 };
+        let hub = metadata::hub(&request)?;
+        let retried = self.0.retry_poisoned(hub, &request.get_ref().instance_id).await.map_err(|e| status_of(&e))?;
         Ok(Response::new(RetryPoisonedResponse { retried }))
     }
 
-    async fn accept_time(
-        &self,
-        _request: Request<AcceptTimeRequest>,
-    ) -> Result<Response<AcceptTimeResponse>, Status> {
+    async fn accept_time(&self, _request: Request<AcceptTimeRequest>) -> Result<Response<AcceptTimeResponse>, Status> {
         self.0.accept_time().await.map_err(|e| status_of(&e))?;
         Ok(Response::new(AcceptTimeResponse {}))
     }

@@ -11,8 +11,9 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::frame::HistoryChunkFrame;
-use super::instances::key;
+use super::metadata;
 use super::status::status_of;
+use crate::calls::key;
 use crate::scheduler::Scheduler;
 
 /// A chunk is closed at this size: well under what every client accepts (PROTOCOL.md §2.4).
@@ -33,16 +34,22 @@ pub(super) async fn stream(
     scheduler: &Scheduler,
     request: Request<StreamInstanceHistoryRequest>,
 ) -> Result<Response<Chunks>, Status> {
-    let key = key(&request, |request| &request.instance_id)?;
-    let wanted = request.into_inner().execution_id.filter(|id| !id.is_empty());
+    let hub = metadata::hub(&request)?;
+    let request = request.into_inner();
+    let key = key(hub, &request.instance_id).map_err(|e| status_of(&e))?;
+    let wanted = request.execution_id.filter(|id| !id.is_empty());
     let row = scheduler.row(key).await.map_err(|e| status_of(&e))?;
     let Some(row) = row else { return Ok(Response::new(stream::empty().boxed())) };
     let body = InstanceBody::decode(row.body).map_err(|error| Status::internal(error.to_string()))?;
     if wanted.is_some_and(|wanted| wanted != body.execution_id) {
         return Ok(Response::new(stream::empty().boxed()));
     }
-    let cursor =
-        Cursor { scheduler: scheduler.clone(), iid: row.iid, next: Some(Turn(body.turn_first)), chunks: VecDeque::new() };
+    let cursor = Cursor {
+        scheduler: scheduler.clone(),
+        iid: row.iid,
+        next: Some(Turn(body.turn_first)),
+        chunks: VecDeque::new(),
+    };
     Ok(Response::new(stream::unfold(cursor, |mut cursor| async move { Some((cursor.next().await?, cursor)) }).boxed()))
 }
 

@@ -5,9 +5,9 @@
 
 mod admin;
 mod ask;
+mod deadline;
 pub mod frame;
 mod history;
-mod instances;
 mod metadata;
 mod serve;
 mod sidecar;
@@ -32,3 +32,4 @@ mod generated {
 
 pub use serve::{ServeError, serve};
 pub use status::status_of;
+pub use work_stream::stream_spec;

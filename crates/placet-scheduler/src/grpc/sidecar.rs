@@ -6,8 +6,8 @@ use tonic::{Request, Response, Status};
 
 use super::generated::durabletask::task_hub_sidecar_service_server::TaskHubSidecarService;
 use super::status::status_of;
-use super::{history, instances, metadata, work};
-use crate::scheduler::Scheduler;
+use super::{deadline, history, metadata, work};
+use crate::scheduler::{CallError, Scheduler};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -38,33 +38,39 @@ impl TaskHubSidecarService for Sidecar {
     }
 
     async fn start_instance(&self, request: Request<pb::CreateInstanceRequest>) -> Answer<pb::CreateInstanceResponse> {
-        instances::start(&self.0, request).await
+        let hub = metadata::hub(&request)?;
+        answer(self.0.start_instance(hub, request.into_inner()).await)
     }
 
     async fn get_instance(&self, request: Request<pb::GetInstanceRequest>) -> Answer<pb::GetInstanceResponse> {
-        instances::get(&self.0, request).await
+        let hub = metadata::hub(&request)?;
+        answer(self.0.get_instance(hub, request.into_inner()).await)
     }
 
     async fn wait_for_instance_start(
         &self,
         request: Request<pb::GetInstanceRequest>,
     ) -> Answer<pb::GetInstanceResponse> {
-        instances::wait(&self.0, request, WaitFor::Start).await
+        self.wait(request, WaitFor::Start).await
     }
 
     async fn wait_for_instance_completion(
         &self,
         request: Request<pb::GetInstanceRequest>,
     ) -> Answer<pb::GetInstanceResponse> {
-        instances::wait(&self.0, request, WaitFor::Completion).await
+        self.wait(request, WaitFor::Completion).await
     }
 
     async fn raise_event(&self, request: Request<pb::RaiseEventRequest>) -> Answer<pb::RaiseEventResponse> {
-        instances::raise_event(&self.0, request).await
+        let (hub, caller) = (metadata::hub(&request)?, metadata::caller(&request));
+        let raised = self.0.raise_event(hub, request.into_inner(), caller).await;
+        answer(raised.map(|()| pb::RaiseEventResponse {}))
     }
 
     async fn terminate_instance(&self, request: Request<pb::TerminateRequest>) -> Answer<pb::TerminateResponse> {
-        instances::terminate(&self.0, request).await
+        let hub = metadata::hub(&request)?;
+        let told = self.0.terminate_instance(hub, request.into_inner()).await;
+        answer(told.map(|()| pb::TerminateResponse {}))
     }
 
     type GetWorkItemsStream = work::Items;
@@ -73,10 +79,7 @@ impl TaskHubSidecarService for Sidecar {
         work::items(&self.0, &request)
     }
 
-    async fn complete_activity_task(
-        &self,
-        request: Request<pb::ActivityResponse>,
-    ) -> Answer<pb::CompleteTaskResponse> {
+    async fn complete_activity_task(&self, request: Request<pb::ActivityResponse>) -> Answer<pb::CompleteTaskResponse> {
         work::complete_activity(&self.0, request.into_inner()).await
     }
 
@@ -142,4 +145,16 @@ impl TaskHubSidecarService for Sidecar {
         skip_graceful_orchestration_terminations(pb::SkipGracefulOrchestrationTerminationsRequest)
             -> pb::SkipGracefulOrchestrationTerminationsResponse, "termination without a worker is";
     }
+}
+
+impl Sidecar {
+    async fn wait(&self, request: Request<pb::GetInstanceRequest>, what: WaitFor) -> Answer<pb::GetInstanceResponse> {
+        let hub = metadata::hub(&request)?;
+        let (metadata, _, request) = request.into_parts();
+        deadline::within(&metadata, async { answer(self.0.wait_for_instance(hub, request, what).await) }).await
+    }
+}
+
+fn answer<T>(result: Result<T, CallError>) -> Answer<T> {
+    result.map(Response::new).map_err(|error| status_of(&error))
 }

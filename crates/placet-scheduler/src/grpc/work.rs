@@ -37,11 +37,13 @@ pub(super) fn items(scheduler: &Scheduler, request: &Request<GetWorkItemsRequest
     };
     let worker = scheduler.open_stream(spec).map_err(|error| status_of(&error.into()))?;
     let state = (worker, VecDeque::new());
-    Ok(Response::new(stream::unfold(state, |(mut worker, mut waiting)| async move {
-        let item = next(&mut worker, &mut waiting).await?;
-        Some((Ok(WorkItemFrame(item)), (worker, waiting)))
-    })
-    .boxed()))
+    Ok(Response::new(
+        stream::unfold(state, |(mut worker, mut waiting)| async move {
+            let item = next(&mut worker, &mut waiting).await?;
+            Some((Ok(WorkItemFrame(item)), (worker, waiting)))
+        })
+        .boxed(),
+    ))
 }
 
 async fn next(worker: &mut WorkerStream, waiting: &mut VecDeque<StreamOut>) -> Option<bytes::Bytes> {

@@ -45,18 +45,20 @@ pub(super) async fn work(
         }
     });
     let state = (worker, Vec::new());
-    Ok(Response::new(stream::unfold(state, |(mut worker, mut left)| async move {
-        let frame = next_frame(&mut worker, &mut left).await?;
-        Some((Ok(frame), (worker, left)))
-    })
-    .boxed()))
+    Ok(Response::new(
+        stream::unfold(state, |(mut worker, mut left)| async move {
+            let frame = next_frame(&mut worker, &mut left).await?;
+            Some((Ok(frame), (worker, left)))
+        })
+        .boxed(),
+    ))
 }
 
 /// What a worker says of itself when it opens its stream. A worker that names no hub serves that of its call.
 ///
 /// # Errors
 /// If one of the hubs is refused.
-pub(crate) fn stream_spec(hub: Hub, open: &Open) -> Result<StreamSpec, CallError> {
+pub fn stream_spec(hub: Hub, open: &Open) -> Result<StreamSpec, CallError> {
     let hubs = if open.hubs.is_empty() {
         HubSet::Of(vec![hub])
     } else if open.hubs.iter().any(|name| name == "*") {

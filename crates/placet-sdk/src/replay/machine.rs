@@ -106,7 +106,7 @@ impl Orchestration {
         let id = event.event_id;
         match event.event_type.clone() {
             Some(EventType::OrchestratorStarted(_)) => self.shared.lock().now = event.timestamp,
-            Some(EventType::ExecutionStarted(started)) => self.start(started),
+            Some(EventType::ExecutionStarted(started)) => self.start(started, event.timestamp),
             Some(EventType::TaskScheduled(task)) => self.confirm(id, "activity", &task.name),
             Some(EventType::TimerCreated(_)) => self.confirm(id, "timer", ""),
             Some(EventType::SubOrchestrationInstanceCreated(child)) => {
@@ -142,12 +142,13 @@ impl Orchestration {
         }
     }
 
-    fn start(&mut self, started: ExecutionStartedEvent) {
+    fn start(&mut self, started: ExecutionStartedEvent, at: Option<prost_types::Timestamp>) {
         let mut state = self.shared.lock();
         let instance = started.orchestration_instance.unwrap_or_default();
         state.instance_id = instance.instance_id;
         state.execution_id = instance.execution_id.unwrap_or_default();
         state.name = started.name;
+        state.started_at = at;
         state.parent = started.parent_instance;
         drop(state);
         let context = OrchestrationContext::new(self.shared.clone());

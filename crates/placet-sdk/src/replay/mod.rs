@@ -11,5 +11,5 @@ mod shared;
 mod tests;
 
 pub use check::check_history;
-pub(crate) use machine::{Code, Orchestration};
+pub(crate) use machine::{Code, Orchestration, TurnResult};
 pub(crate) use shared::{Raised, Resolved, Shared};

@@ -65,6 +65,8 @@ struct EventWaiter {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) now: Option<prost_types::Timestamp>,
+    /// When the scheduler recorded the start of this generation.
+    pub(crate) started_at: Option<prost_types::Timestamp>,
     pub(crate) replaying: bool,
     pub(crate) instance_id: String,
     pub(crate) execution_id: String,

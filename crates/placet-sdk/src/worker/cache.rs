@@ -3,7 +3,7 @@
 //! A state is good for exactly one next turn: that of the same instance and execution after the same number
 //! of events. The scheduler names that number with each item; anything else is a miss.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
@@ -21,7 +21,8 @@ pub(super) type Key = (String, String);
 struct Kept {
     execution_id: String,
     orchestration: Orchestration,
-    used: Instant,
+    /// When, as the worker counts time.
+    used: Duration,
 }
 
 #[derive(Default)]
@@ -40,9 +41,16 @@ impl Cache {
     }
 
     /// Keeps a state for the instance's next turn. `token` is that of the turn just completed.
-    pub(super) fn keep(&mut self, key: Key, execution_id: String, orchestration: Orchestration, token: String) {
+    pub(super) fn keep(
+        &mut self,
+        now: Duration,
+        key: Key,
+        execution_id: String,
+        orchestration: Orchestration,
+        token: String,
+    ) {
         self.unacknowledged.insert(token, key.clone());
-        self.kept.insert(key, Kept { execution_id, orchestration, used: Instant::now() });
+        self.kept.insert(key, Kept { execution_id, orchestration, used: now });
         if self.kept.len() > KEPT_MAX {
             self.drop_oldest();
         }
@@ -58,8 +66,13 @@ impl Cache {
     }
 
     /// Drops what nobody asked for in a while.
-    pub(super) fn sweep(&mut self) {
-        self.kept.retain(|_, kept| kept.used.elapsed() < IDLE_MAX);
+    pub(super) fn sweep(&mut self, now: Duration) {
+        self.kept.retain(|_, kept| now.saturating_sub(kept.used) < IDLE_MAX);
+    }
+
+    /// How many states are kept.
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
     }
 
     /// The stream broke: the scheduler presumes nothing any more.
@@ -69,7 +82,7 @@ impl Cache {
     }
 
     fn drop_oldest(&mut self) {
-        let mut uses: Vec<Instant> = self.kept.values().map(|kept| kept.used).collect();
+        let mut uses: Vec<Duration> = self.kept.values().map(|kept| kept.used).collect();
         let tenth = uses.len() / 10;
         let (_, limit, _) = uses.select_nth_unstable(tenth);
         let limit = *limit;

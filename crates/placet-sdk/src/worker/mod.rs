@@ -3,6 +3,7 @@
 mod cache;
 mod registry;
 mod session;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +18,11 @@ use tokio::task::JoinHandle;
 use crate::client::Client;
 use crate::context::OrchestrationContext;
 use crate::error::Failure;
+pub use registry::Registry;
+use registry::activity_of;
 pub(crate) use registry::code_of;
-use registry::{Registry, activity_of};
 use session::Session;
+pub use turns::Turns;
 
 /// Turns that a worker takes at once, if not told otherwise.
 const ORCHESTRATIONS_MAX: i32 = 1_000;
@@ -66,7 +69,7 @@ impl WorkerBuilder {
         F: Fn(OrchestrationContext, I) -> R + Send + Sync + 'static,
         R: Future<Output = Result<O, Failure>> + Send + 'static,
     {
-        self.registry.orchestrations.insert(name.to_owned(), code_of(code));
+        self.registry.register(name, code);
         self
     }
 
@@ -153,8 +156,9 @@ impl Worker {
 
     /// Takes no more, finishes what runs (for ten seconds at most), and ends.
     pub async fn shutdown(self) {
-        drop(self.stop.send(true));
-        // A task that panicked has told of it.
-        drop(self.task.await);
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the worker did not end well");
+        }
     }
 }

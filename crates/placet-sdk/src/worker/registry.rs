@@ -17,13 +17,35 @@ use crate::transport::BoxFuture;
 pub(super) type Activity =
     Arc<dyn Fn(ActivityContext, Option<String>) -> BoxFuture<'static, Result<String, Failure>> + Send + Sync>;
 
+/// Orchestrations and activities, by name.
 #[derive(Default)]
-pub(super) struct Registry {
+pub struct Registry {
     pub(super) orchestrations: BTreeMap<String, Code>,
     pub(super) activities: BTreeMap<String, Activity>,
 }
 
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (orchestrations, activities) = (self.orchestrations.keys(), self.activities.keys());
+        f.debug_struct("Registry")
+            .field("orchestrations", &orchestrations.collect::<Vec<_>>())
+            .field("activities", &activities.collect::<Vec<_>>())
+            .finish()
+    }
+}
+
 impl Registry {
+    /// Registers an orchestration under a name.
+    pub fn register<I, O, F, R>(&mut self, name: &str, code: F)
+    where
+        I: DeserializeOwned + Send + 'static,
+        O: Serialize + Send + 'static,
+        F: Fn(OrchestrationContext, I) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<O, Failure>> + Send + 'static,
+    {
+        self.orchestrations.insert(name.to_owned(), code_of(code));
+    }
+
     /// The orchestration of this name; one that fails as Microsoft's SDKs do if there is none.
     pub(super) fn orchestration(&self, name: &str) -> Code {
         self.orchestrations.get(name).cloned().unwrap_or_else(|| {

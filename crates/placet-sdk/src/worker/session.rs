@@ -6,21 +6,19 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use placet_proto::durabletask::{
-    ActivityRequest, ActivityResponse, OrchestratorRequest, OrchestratorResponse, WorkItem,
-    history_event::EventType, work_item::Request,
+    ActivityRequest, ActivityResponse, WorkItem, work_item::Request,
 };
-use placet_proto::placet::v1::{Completions, Open, TurnCompletion, WorkEnvelope};
+use placet_proto::placet::v1::{Completions, Open, WorkEnvelope};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::cache::Cache;
-use super::registry::Registry;
 use super::SHUTDOWN_PATIENCE;
+use super::registry::Registry;
+use super::turns::Turns;
 use crate::client::Client;
 use crate::error::Failure;
-use crate::replay::Orchestration;
 use crate::transport::{CallError, WorkStream};
 
 /// The first and the longest wait before connecting again; it grows with chance in between.
@@ -35,7 +33,8 @@ pub(super) struct Session {
     registry: Arc<Registry>,
     open: Open,
     stopped: watch::Receiver<bool>,
-    cache: Cache,
+    turns: Turns,
+    started: Instant,
     /// Activities that run; their results are sent on whatever stream there is by then.
     running: JoinSet<()>,
     results: UnboundedReceiver<ActivityResponse>,
@@ -51,8 +50,9 @@ enum Ended {
 impl Session {
     pub(super) fn new(client: Client, registry: Arc<Registry>, open: Open, stopped: watch::Receiver<bool>) -> Session {
         let (results_in, results) = unbounded_channel();
-        let cache = Cache::default();
-        Session { client, registry, open, stopped, cache, running: JoinSet::new(), results, results_in }
+        let turns = Turns::new(registry.clone());
+        let (started, running) = (Instant::now(), JoinSet::new());
+        Session { client, registry, open, stopped, turns, started, running, results, results_in }
     }
 
     pub(super) async fn run(mut self) {
@@ -75,7 +75,7 @@ impl Session {
                 }
                 Err(error) => Ended::Broken(Some(error)),
             };
-            self.cache.clear();
+            self.turns.disconnected();
             match ended {
                 Ended::Stopped => return,
                 Ended::Broken(error) => {
@@ -97,7 +97,7 @@ impl Session {
             tokio::select! {
                 biased;
                 () = until_stopped(&mut self.stopped) => {
-                    self.finish(&stream).await;
+                    self.finish(&stream.completions).await;
                     return Ended::Stopped;
                 }
                 Some(result) = self.results.recv() => {
@@ -124,7 +124,7 @@ impl Session {
                     }
                 }
                 _ = sweep.tick() => {
-                    self.cache.sweep();
+                    self.turns.sweep(self.started.elapsed());
                     while self.running.try_join_next().is_some() {}
                 }
             }
@@ -135,7 +135,7 @@ impl Session {
         if !ack.refused.is_empty() {
             tracing::warn!(token = ack.completion_token, refused = ack.refused, "a completion was refused");
         }
-        self.cache.acknowledged(&ack.completion_token, !ack.stale && ack.refused.is_empty());
+        self.turns.acknowledged(ack);
     }
 
     /// Runs the turns and starts the activities of a frame.
@@ -144,50 +144,15 @@ impl Session {
         for WorkEnvelope { item, hub } in work {
             let Some(WorkItem { request: Some(request), completion_token }) = item else { continue };
             match request {
-                Request::OrchestratorRequest(turn) => completions.turns.push(self.turn(hub, turn, completion_token)),
+                Request::OrchestratorRequest(turn) => {
+                    completions.turns.push(self.turns.turn(self.started.elapsed(), hub, turn, completion_token));
+                }
                 Request::ActivityRequest(activity) => self.spawn(activity, completion_token),
                 // Not asked for, or a sign of life.
                 Request::EntityRequest(_) | Request::EntityRequestV2(_) | Request::HealthPing(_) => {}
             }
         }
         completions
-    }
-
-    fn turn(&mut self, hub: String, request: OrchestratorRequest, token: String) -> TurnCompletion {
-        let execution_id = request.execution_id.unwrap_or_default();
-        let key = (hub, request.instance_id.clone());
-        let head = Head::of(&token);
-        let kept = head.and_then(|head| self.cache.take(&key, &execution_id, head.events));
-        let orchestration = match (kept, head) {
-            (Some(kept), Some(Head { presumed: true, .. })) => Some(kept),
-            (None, Some(Head { presumed: true, .. })) => None,
-            _ => {
-                let name = name_of(&request.past_events).or_else(|| name_of(&request.new_events));
-                Some(Orchestration::new(self.registry.orchestration(name.unwrap_or_default())))
-            }
-        };
-        let Some(mut orchestration) = orchestration else {
-            // The state is not here any more: the same turn again, with its history.
-            let response = OrchestratorResponse {
-                instance_id: request.instance_id,
-                completion_token: token,
-                requires_history: true,
-                ..OrchestratorResponse::default()
-            };
-            return TurnCompletion { response: Some(response), ..TurnCompletion::default() };
-        };
-        let result = orchestration.turn(request.past_events, request.new_events);
-        if !result.ended && head.is_some() {
-            self.cache.keep(key, execution_id, orchestration, token.clone());
-        }
-        let response = OrchestratorResponse {
-            instance_id: request.instance_id,
-            actions: result.actions,
-            custom_status: result.custom_status,
-            completion_token: token,
-            ..OrchestratorResponse::default()
-        };
-        TurnCompletion { response: Some(response), publish: result.publish, replies: result.replies }
     }
 
     fn spawn(&mut self, request: ActivityRequest, token: String) {
@@ -213,7 +178,7 @@ impl Session {
     }
 
     /// Lets what runs come to its end, and sends its results.
-    async fn finish(&mut self, stream: &WorkStream) {
+    async fn finish(&mut self, stream: &UnboundedSender<Completions>) {
         let all = async { while self.running.join_next().await.is_some() {} };
         drop(timeout(SHUTDOWN_PATIENCE, all).await);
         let mut completions = Completions::default();
@@ -221,7 +186,7 @@ impl Session {
             completions.activities.push(result);
         }
         if !completions.activities.is_empty() {
-            drop(stream.completions.send(completions));
+            drop(stream.send(completions));
             // The stream is closed when it is dropped: give what was sent a moment to leave.
             sleep(Duration::from_millis(50)).await;
         }
@@ -235,42 +200,8 @@ async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
     }
 }
 
-/// What a token of ours says of the state that the scheduler presumes (DESIGN.md §5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Head {
-    events: u32,
-    presumed: bool,
-}
-
-impl Head {
-    fn of(token: &str) -> Option<Head> {
-        let mut parts = token.strip_prefix("pl1.")?.split('.');
-        let events = parts.next()?.parse().ok()?;
-        Some(Head { events, presumed: parts.next()? == "1" })
-    }
-}
-
-fn name_of(events: &[placet_proto::durabletask::HistoryEvent]) -> Option<&str> {
-    events.iter().find_map(|event| match &event.event_type {
-        Some(EventType::ExecutionStarted(started)) => Some(started.name.as_str()),
-        _ => None,
-    })
-}
-
 /// Somewhere between nothing and this: many workers that lost one scheduler must not come back in step.
 fn with_chance(delay: Duration) -> Duration {
     let chance = uuid::Uuid::new_v4().as_u64_pair().0;
     delay.mul_f64((chance >> 11) as f64 / (1_u64 << 53) as f64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_tokens_of_ours_say_what_is_presumed() {
-        assert_eq!(Head::of("pl1.12.1.t.3.4"), Some(Head { events: 12, presumed: true }));
-        assert_eq!(Head::of("pl1.0.0.a.3.4"), Some(Head { events: 0, presumed: false }));
-        assert_eq!(Head::of("0f5c-some-other-token"), None);
-    }
 }

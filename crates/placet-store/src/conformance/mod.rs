@@ -1,1 +1,182 @@
-//! To be written.
+//! What every store must keep, as a suite of cases, adopted in one call from a store's own tests:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use placet_store::conformance::{Home, exercise};
+//! use placet_store::model::{ModelStore, State};
+//! use placet_store::Store;
+//!
+//! /// Where the rows of one case are, whether or not a store is open.
+//! struct Memory(Arc<ModelStore>);
+//!
+//! impl Home for Memory {
+//!     fn open(&self) -> Arc<dyn Store> {
+//!         self.0.clone()
+//!     }
+//! }
+//!
+//! exercise(&|| Box::new(Memory(Arc::default())));
+//! ```
+//!
+//! Each case is a function whose name is the claim that it checks, and has a home of its own. The last ones
+//! are random scripts, which the [`ModelStore`](crate::model::ModelStore) runs too: the dumps must agree.
+
+mod batches;
+mod chance;
+mod histories;
+mod hubs;
+mod instances;
+mod openings;
+mod payloads;
+mod recoveries;
+mod samples;
+mod scripts;
+mod stage;
+mod timers;
+
+use std::sync::Arc;
+use std::thread;
+
+use crate::Store;
+use stage::Stage;
+
+/// Where one store keeps its rows: it can be opened, and opened again after the last one was dropped.
+pub trait Home: Send {
+    /// Opens the store on what is there.
+    fn open(&self) -> Arc<dyn Store>;
+}
+
+/// Makes a home with nothing in it.
+pub type NewHome<'a> = &'a (dyn Fn() -> Box<dyn Home> + Sync);
+
+/// How many random scripts [`exercise`] runs.
+const SCRIPTS: u64 = 200;
+
+/// Runs every case and some random scripts.
+///
+/// # Panics
+/// If a case fails. The others are run all the same, and the message names those that failed.
+pub fn exercise(new_home: NewHome<'_>) {
+    let failed: Vec<&str> =
+        cases().filter(|case| !holds(case, new_home)).map(|case| case.name).collect();
+    assert!(failed.is_empty(), "the store does not keep: {}", failed.join(", "));
+    exercise_scripts(new_home, 0..SCRIPTS);
+}
+
+/// Runs the random scripts with these seeds.
+///
+/// # Panics
+/// If a store and the model differ; the message names the seed and shows both.
+pub fn exercise_scripts(new_home: NewHome<'_>, seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        scripts::run(seed, &mut Stage::new(new_home()));
+    }
+}
+
+struct Case {
+    name: &'static str,
+    run: fn(&mut Stage),
+}
+
+macro_rules! cases {
+    ($($module:ident: $($name:ident),+;)+) => {
+        fn cases() -> impl Iterator<Item = Case> {
+            [$($(Case { name: stringify!($name), run: $module::$name }),+),+].into_iter()
+        }
+    };
+}
+
+cases! {
+    openings:
+        a_new_store_is_empty,
+        every_claim_counts_the_incarnation_and_no_reopening_forgets_it,
+        a_claim_knows_the_highest_key_that_is_still_there,
+        a_claim_knows_the_newest_time_to_a_second,
+        what_was_committed_is_there_after_reopening;
+    batches:
+        every_row_of_a_batch_comes_back_as_it_was,
+        an_empty_batch_changes_nothing,
+        an_id_may_be_deleted_and_inserted_in_one_batch,
+        a_batch_whose_last_row_is_refused_writes_nothing,
+        a_batch_that_changes_an_absent_instance_is_refused,
+        a_batch_with_a_turn_or_a_message_that_is_there_is_refused,
+        the_store_goes_on_after_a_refused_batch,
+        of_two_writes_of_one_row_the_later_one_holds;
+    instances:
+        an_instance_is_found_by_name_and_by_key,
+        what_is_absent_is_answered_with_none_in_its_place,
+        the_same_question_twice_has_the_same_answer_twice,
+        an_update_changes_all_but_the_name,
+        every_status_of_the_protocol_is_kept,
+        a_deleted_instance_leaves_nothing_behind,
+        messages_and_activities_come_in_the_order_of_their_numbers,
+        an_activity_is_replaced_and_deleted,
+        replies_are_kept_with_and_without_an_answer,
+        ids_may_be_any_text_of_a_hundred_characters,
+        ids_that_differ_in_case_or_normal_form_are_different;
+    histories:
+        turns_come_back_in_order_from_the_one_asked_for,
+        a_page_of_history_takes_what_fits_and_at_least_one_turn,
+        dropping_history_keeps_the_turns_from_that_one_on,
+        turns_of_one_instance_are_not_those_of_another;
+    recoveries:
+        recovery_finds_active_instances_with_all_that_they_wait_for,
+        recovery_follows_the_active_flag,
+        recovery_comes_in_pages_in_the_order_of_keys,
+        recovery_is_for_the_partitions_asked_for;
+    timers:
+        timers_are_due_until_the_time_asked_for_in_order,
+        timers_come_in_pages,
+        timers_are_for_the_partitions_asked_for,
+        deleted_timers_are_never_due;
+    hubs:
+        a_hub_exists_once_made_or_used,
+        hubs_come_in_the_order_of_their_names,
+        a_deleted_hub_takes_all_that_is_in_it_and_nothing_else,
+        a_hub_may_be_deleted_and_made_again_in_one_batch,
+        published_rows_are_inserted_replaced_and_deleted,
+        published_rows_are_told_apart_by_hub_projection_and_key,
+        deleting_a_row_that_was_never_published_makes_no_hub;
+    payloads:
+        payloads_may_be_empty,
+        payloads_of_a_mebibyte_come_back_whole,
+        payloads_may_be_any_bytes;
+}
+
+/// Runs a case in a thread of its own that is called like it, so that a panic tells which one it is.
+fn holds(case: &Case, new_home: NewHome<'_>) -> bool {
+    let run = || (case.run)(&mut Stage::new(new_home()));
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name(case.name.to_owned()).spawn_scoped(scope, run);
+        thread.expect("a thread can be started").join().is_ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ModelStore;
+
+    struct Memory(Arc<ModelStore>);
+
+    impl Home for Memory {
+        fn open(&self) -> Arc<dyn Store> {
+            self.0.clone()
+        }
+    }
+
+    #[test]
+    fn the_model_store_keeps_the_contract() {
+        exercise(&|| Box::new(Memory(Arc::default())));
+    }
+
+    #[test]
+    fn what_the_model_reads_is_what_it_holds() {
+        for seed in 0..SCRIPTS {
+            let home = Memory(Arc::default());
+            let model = home.0.clone();
+            let told = scripts::run(seed, &mut Stage::new(Box::new(home)));
+            assert_eq!(model.dump(), told, "seed {seed}");
+        }
+    }
+}

@@ -10,9 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
 use placet_proto::durabletask::{
-    ActivityResponse, CompleteOrchestrationAction, CreateTimerAction, HistoryEvent, OrchestrationStatus,
-    OrchestratorAction, OrchestratorResponse, ScheduleTaskAction, WorkItem, history_event::EventType,
-    work_item::Request,
+    ActivityResponse, CompleteOrchestrationAction, CreateTimerAction, EventRaisedEvent, HistoryEvent,
+    OrchestrationStatus, OrchestratorAction, OrchestratorResponse, ScheduleTaskAction, WorkItem,
+    history_event::EventType, work_item::Request,
 };
 use placet_proto::placet::v1::AskReply;
 use prost::Message as _;
@@ -23,10 +23,12 @@ use crate::command::{
     WaitFor, status_name,
 };
 use crate::dispatch::{HubSet, StreamSpec};
-use crate::ids::{BatchId, CallId, Hub, Iid, InstanceId, InstanceKey, StreamId};
+use crate::ids::{BatchId, CallId, Hub, Iid, InstanceId, InstanceKey, StreamId, Turn};
+use crate::partition::view_of_row;
 use crate::rows::{Batch, Lookup};
 use crate::shard::{CommitFailure, Input, Output, Shard};
 use crate::time::{Mono, Now, Timestamp};
+use crate::wire::Events;
 
 /// Runs a script and gives its trace.
 pub(super) fn trace(script: &str) -> String {
@@ -60,6 +62,10 @@ struct World {
     sticky: BTreeSet<StreamId>,
     /// Turns and activities that workers hold, by the name of their instance (and task).
     items: BTreeMap<String, Item>,
+    /// Deliveries that were followed by another of the same name: their workers are late.
+    late: BTreeMap<String, Item>,
+    /// The store cannot be read.
+    unreadable: bool,
     incarnation: u32,
     trace: String,
 }
@@ -78,6 +84,8 @@ impl World {
             next_stream: 0,
             sticky: BTreeSet::new(),
             items: BTreeMap::new(),
+            late: BTreeMap::new(),
+            unreadable: false,
             incarnation: 1,
             trace: String::new(),
         };
@@ -103,15 +111,27 @@ impl World {
     fn step(&mut self, step: &str) {
         let (verb, rest) = step.split_once(' ').unwrap_or((step, ""));
         match verb {
-            "worker" | "sticky-worker" | "built-in-worker" => self.open(verb),
+            "worker" | "sticky-worker" | "built-in-worker" | "worker-of-one" => self.open(verb),
             "disconnect" => self.disconnect(),
             "start" => self.start(rest),
             "raise" => self.raise(rest),
             "ask" => self.ask(rest),
             "terminate" => self.terminate(rest),
             "wait" => self.command(rest, CommandKind::Wait(WaitFor::Completion), &format!("wait {rest}")),
-            "turn" => self.turn(rest),
+            "turn" => self.turn(rest, None),
+            "piece" => self.piece(rest),
             "done" => self.done(rest),
+            "late" => self.late(rest),
+            "abandon" => self.abandon(rest),
+            "unreadable" => self.unreadable = true,
+            "readable" => self.unreadable = false,
+            "delete-hub" => {
+                let call = self.call("delete-hub".to_owned());
+                self.input(Input::DeleteHub(call, Hub::new("default")));
+            }
+            "spill" => self.spill(rest),
+            "state" => self.state(rest),
+            "history" => self.history(rest),
             "hold" => self.holding = true,
             "commit" => self.answer(Ok(())),
             "fail" => self.answer(Err(CommitFailure::Unknown)),
@@ -131,15 +151,15 @@ impl World {
         self.next_stream += 1;
         let stream = StreamId(self.next_stream);
         self.streams.insert(stream);
-        let keeps_state = verb != "worker";
+        let keeps_state = matches!(verb, "sticky-worker" | "built-in-worker");
         if keeps_state {
             self.sticky.insert(stream);
         }
         let spec = StreamSpec {
             hubs: HubSet::All,
             built_in: verb == "built-in-worker",
-            turns_max: 0,
-            activities_max: 0,
+            turns_max: usize::from(verb == "worker-of-one"),
+            activities_max: usize::from(verb == "worker-of-one"),
             filters: None,
             keeps_state,
         };
@@ -152,17 +172,23 @@ impl World {
         }
     }
 
-    /// `start name-1 [at TIME]`: the orchestration's name is what stands before the dash.
+    /// `start name-1 [at TIME] [over STATUS,STATUS]`: the orchestration's name is what stands before the dash.
     fn start(&mut self, rest: &str) {
+        let label = format!("start {rest}");
+        let (rest, over) = rest.split_once(" over ").map_or((rest, None), |(rest, over)| (rest, Some(over)));
+        let status =
+            |name: &str| OrchestrationStatus::from_str_name(&format!("ORCHESTRATION_STATUS_{name}")).expect("a status");
+        let reuse = over.map(|over| over.split(',').filter(|name| *name != "nothing").map(status).collect());
         let (id, at) = rest.split_once(" at ").map_or((rest, None), |(id, at)| (id, Some(at)));
         let scheduled = at.map(|at| Timestamp(i64::try_from(seconds(at).as_micros()).unwrap()).to_proto());
         let start = StartInstance {
             name: id.split('-').next().unwrap_or(id).to_owned(),
             execution_id: "e".repeat(32),
             scheduled_start: scheduled,
+            reuse,
             ..StartInstance::default()
         };
-        self.command(id, CommandKind::Start(Box::new(start)), &format!("start {id}"));
+        self.command(id, CommandKind::Start(Box::new(start)), &label);
     }
 
     fn raise(&mut self, rest: &str) {
@@ -191,16 +217,25 @@ impl World {
     }
 
     /// `turn id: action | action`: completes the turn that is out. Actions: `activity NAME`, `timer TIME`,
-    /// `complete`, `new`, `reply ASK=ANSWER`, `wait`.
-    fn turn(&mut self, rest: &str) {
+    /// `complete`, `new CARRIED-EVENTS`, `status TEXT`, `processed EVENTS`, `reply ASK=ANSWER`, `wait`. A `piece` of a completion leaves the turn with its worker.
+    fn turn(&mut self, rest: &str, piece: Option<i32>) {
         let (id, actions) = rest.split_once(':').unwrap();
         let item = self.items.remove(id).unwrap_or_else(|| panic!("no worker holds a turn of {id}"));
         let mut response = OrchestratorResponse { completion_token: item.token.clone(), ..Default::default() };
+        (response.is_partial, response.chunk_index) = (piece.is_some(), piece);
         let mut replies = Vec::new();
         for (number, action) in actions.split('|').map(str::trim).enumerate() {
             let (verb, rest) = action.split_once(' ').unwrap_or((action, ""));
             let action = match verb {
                 "wait" => continue,
+                "status" => {
+                    response.custom_status = Some(rest.to_owned());
+                    continue;
+                }
+                "processed" => {
+                    response.num_events_processed = Some(rest.parse().unwrap());
+                    continue;
+                }
                 "reply" => {
                     let (ask, answer) = rest.split_once('=').unwrap();
                     replies.push(AskReply { ask_id: ask.to_owned(), answer: Some(answer.to_owned()) });
@@ -212,7 +247,7 @@ impl World {
                     Action::CreateTimer(CreateTimerAction { fire_at: Some(at.to_proto()) })
                 }
                 "complete" => completion(OrchestrationStatus::Completed),
-                "new" => completion(OrchestrationStatus::ContinuedAsNew),
+                "new" => continue_as_new(rest),
                 "terminated" => completion(OrchestrationStatus::Terminated),
                 other => panic!("no such action: {other}"),
             };
@@ -227,7 +262,16 @@ impl World {
             replies: item.sticky.then_some(replies),
         };
         let call = self.call(format!("turn {id}"));
+        if piece.is_some() {
+            self.items.insert(id.to_owned(), item);
+        }
         self.input(Input::TurnCompleted(call, Box::new(completion)));
+    }
+
+    /// `piece N id: actions`: what `turn` does, but only the Nth piece of it.
+    fn piece(&mut self, rest: &str) {
+        let (number, turn) = rest.split_once(' ').unwrap();
+        self.turn(turn, Some(number.parse().unwrap()));
     }
 
     /// `done id/activity`: completes an activity.
@@ -236,6 +280,63 @@ impl World {
         let call = self.call(format!("done {name}"));
         let response = ActivityResponse { completion_token: token.clone(), ..Default::default() };
         self.input(Input::ActivityCompleted(call, token.parse().unwrap(), Box::new(response)));
+    }
+
+    /// `late STEP`: the step of a worker whose item was given to another since.
+    fn late(&mut self, step: &str) {
+        let name = step.split_once(' ').unwrap().1.split(':').next().unwrap().to_owned();
+        let item = self.late.remove(&name).unwrap_or_else(|| panic!("nobody is late with {name}"));
+        let current = self.items.insert(name.clone(), item);
+        self.step(step);
+        self.items.remove(&name);
+        self.items.extend(current.map(|current| (name, current)));
+    }
+
+    fn abandon(&mut self, name: &str) {
+        let token = self.items.remove(name).unwrap_or_else(|| panic!("no worker holds {name}")).token;
+        let call = self.call(format!("abandon {name}"));
+        self.input(Input::Abandoned(call, token.parse().unwrap()));
+    }
+
+    /// The instance leaves memory with its work, as if there were too many.
+    fn spill(&mut self, id: &str) {
+        let key = InstanceKey::new(Hub::new("default"), InstanceId::new(id));
+        let partition = &mut self.shard.partitions[key.partition().index()];
+        let iid = partition.hot_iid(&Lookup::Key(key.clone())).expect("it is in memory");
+        assert!(partition.evict(iid, true), "nothing keeps it");
+        self.shard.dispatch.unqueue(&[(key.partition(), iid)]);
+        self.shard.recovery.spilled(iid);
+        self.input(Input::Tick);
+    }
+
+    /// What the store has of an instance.
+    fn state(&mut self, id: &str) {
+        let key = InstanceKey::new(Hub::new("default"), InstanceId::new(id));
+        let Some(found) = self.store.load(&Lookup::Key(key)) else { return self.say(&format!("no {id}")) };
+        let active = found.row.active;
+        let state = view_of_row(&found.row).unwrap().state;
+        let at = |time: Option<prost_types::Timestamp>| time.map(|at| at.seconds);
+        self.say(&format!(
+            "{id} is {} execution {}… custom status {:?} created {:?} completed {:?} active {active}",
+            status_name(state.orchestration_status()),
+            &state.execution_id.clone().unwrap()[..4],
+            state.custom_status,
+            at(state.created_timestamp),
+            at(state.completed_timestamp),
+        ));
+    }
+
+    /// The history of an instance's generation, each event with its id and time.
+    fn history(&mut self, id: &str) {
+        let key = InstanceKey::new(Hub::new("default"), InstanceId::new(id));
+        let iid = self.store.load(&Lookup::Key(key)).expect("it is there").row.iid;
+        for run in self.store.history(iid, Turn(0)) {
+            for event in Events(&run) {
+                let event = HistoryEvent::decode(event).unwrap();
+                let at = Timestamp::from_proto(event.timestamp.as_ref().unwrap()).since(Timestamp(0)).as_secs();
+                writeln!(self.trace, "    {at}s {} {}", event.event_id, name_of(&event)).unwrap();
+            }
+        }
     }
 
     /// The process dies and starts again: what was with the store is lost.
@@ -311,6 +412,7 @@ impl World {
                 self.held = Some(batch);
                 None
             }
+            Output::Load(read) if self.unreadable => Some(Input::Loaded(read, Err("unreadable".into()))),
             Output::Load(read) => {
                 let found = read.lookups.iter().map(|lookup| self.store.load(lookup)).collect();
                 Some(Input::Loaded(read, Ok(found)))
@@ -342,6 +444,12 @@ impl World {
         }
     }
 
+    fn give(&mut self, name: String, item: Item) {
+        if let Some(before) = self.items.insert(name.clone(), item) {
+            self.late.insert(name, before);
+        }
+    }
+
     fn deliver(&mut self, stream: StreamId, item: Bytes) {
         let item = WorkItem::decode(item).unwrap();
         let token = item.completion_token;
@@ -351,17 +459,34 @@ impl World {
             Request::OrchestratorRequest(turn) => {
                 let past = turn.past_events.len();
                 let names: Vec<String> = turn.new_events.iter().map(name_of).collect();
-                self.say(&format!("worker {worker} gets turn {} past {past} new {}", turn.instance_id, names.join(" ")));
-                self.items.insert(turn.instance_id, Item { stream, token, sticky });
+                self.say(&format!(
+                    "worker {worker} gets turn {} past {past} new {}",
+                    turn.instance_id,
+                    names.join(" ")
+                ));
+                self.give(turn.instance_id, Item { stream, token, sticky });
             }
             Request::ActivityRequest(activity) => {
                 let id = activity.orchestration_instance.unwrap().instance_id;
                 self.say(&format!("worker {worker} gets activity {id}/{}", activity.name));
-                self.items.insert(format!("{id}/{}", activity.name), Item { stream, token, sticky });
+                self.give(format!("{id}/{}", activity.name), Item { stream, token, sticky });
             }
             other => panic!("not sent by a shard: {other:?}"),
         }
     }
+}
+
+fn continue_as_new(carried: &str) -> Action {
+    let event = |name: &str| HistoryEvent {
+        event_id: -1,
+        timestamp: Some(Timestamp(0).to_proto()),
+        event_type: Some(EventType::EventRaised(EventRaisedEvent { name: name.to_owned(), ..Default::default() })),
+    };
+    Action::CompleteOrchestration(CompleteOrchestrationAction {
+        orchestration_status: OrchestrationStatus::ContinuedAsNew.into(),
+        carryover_events: carried.split_whitespace().map(event).collect(),
+        ..CompleteOrchestrationAction::default()
+    })
 }
 
 fn completion(status: OrchestrationStatus) -> Action {

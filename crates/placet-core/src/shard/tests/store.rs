@@ -20,12 +20,16 @@ pub(super) struct MiniStore {
 
 impl MiniStore {
     pub(super) fn apply(&mut self, batch: &Batch) {
+        let hub_deleted = !batch.hubs_deleted.is_empty();
+        for hub in &batch.hubs_deleted {
+            let gone: Vec<Iid> = self.instances.values().filter(|row| row.hub == *hub).map(|row| row.iid).collect();
+            self.timers.retain(|row| !gone.contains(&row.iid));
+            for iid in gone {
+                self.delete(iid);
+            }
+        }
         for iid in &batch.instances_deleted {
-            self.instances.remove(iid).expect("what is deleted is there");
-            self.history.retain(|(owner, _), _| owner != iid);
-            self.inbox.retain(|(owner, _), _| owner != iid);
-            self.activities.retain(|(owner, _), _| owner != iid);
-            self.replies.retain(|(owner, _), _| owner != iid);
+            assert!(self.delete(*iid) || hub_deleted, "what is deleted is there");
         }
         for (iid, before) in &batch.history_dropped {
             self.history.retain(|(owner, turn), _| owner != iid || turn >= before);
@@ -37,7 +41,7 @@ impl MiniStore {
             self.activities.remove(key).expect("what is deleted is there");
         }
         for row in &batch.timers_deleted {
-            assert!(self.timers.remove(row), "what is deleted is there");
+            assert!(self.timers.remove(row) || hub_deleted, "what is deleted is there");
         }
         for row in &batch.instances_inserted {
             let same = self.instances.values().any(|other| other.key() == row.key());
@@ -91,6 +95,14 @@ impl MiniStore {
             self.timers.len(),
             self.replies.len()
         )
+    }
+
+    fn delete(&mut self, iid: Iid) -> bool {
+        self.history.retain(|(owner, _), _| *owner != iid);
+        self.inbox.retain(|(owner, _), _| *owner != iid);
+        self.activities.retain(|(owner, _), _| *owner != iid);
+        self.replies.retain(|(owner, _), _| *owner != iid);
+        self.instances.remove(&iid).is_some()
     }
 
     fn whole(&self, row: &InstanceRow) -> LoadedInstance {

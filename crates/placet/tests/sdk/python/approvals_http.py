@@ -1,8 +1,13 @@
 """The approvals API by HTTP: the mission's three calls, which Placet and the example's client both answer."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import requests
 
 from waiting import eventually
+
+T = TypeVar("T")
 
 
 class ApprovalsApi:
@@ -30,6 +35,22 @@ class ApprovalsApi:
     def wait_until_asked(self, request_id: str) -> dict:
         """The `details` (the mission's custom status) of a request that waits for its answer."""
         return eventually(lambda: self.show(request_id).get("details"), f"{request_id} waits for an answer")
+
+
+def once_back(call: Callable[[], T]) -> T:
+    """The result of a call to a program that may just have lost its scheduler: 503 is tried again."""
+    results: list[T] = []
+
+    def attempt() -> bool:
+        try:
+            results.append(call())
+        except requests.HTTPError as error:
+            if error.response.status_code != 503:
+                raise
+        return bool(results)
+
+    eventually(attempt, "the scheduler has been found again")
+    return results[0]
 
 
 def _call(method: str, url: str, body: dict | None = None) -> dict:

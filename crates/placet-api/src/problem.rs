@@ -1,0 +1,159 @@
+//! Errors as problem documents (RFC 9457): what went wrong, where, and what to do about it.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use placet_approval::FieldError;
+use placet_sdk::{CallError, Code};
+use serde_json::{Map, Value};
+
+/// The kinds of problem. Their names are stable: `type` is `urn:placet:problem:<name>` (docs/errors.md has a
+/// paragraph on each).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    AlreadyDecided,
+    BadBody,
+    BodyTooLarge,
+    ForbiddenHost,
+    ForbiddenOrigin,
+    MethodNotAllowed,
+    MissingHeader,
+    NoSuchPath,
+    NoSuchRequest,
+    NotJson,
+    Overloaded,
+    SchedulerUnreachable,
+    SchedulerFailed,
+    OutcomeUnknown,
+}
+
+impl Kind {
+    /// Name, title and status: the one table.
+    fn facts(self) -> (&'static str, &'static str, StatusCode) {
+        match self {
+            Kind::AlreadyDecided => ("already-decided", "Another decision won", StatusCode::CONFLICT),
+            Kind::BadBody => ("bad-body", "The body is not what it must be", StatusCode::UNPROCESSABLE_ENTITY),
+            Kind::BodyTooLarge => ("body-too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE),
+            Kind::ForbiddenHost => ("forbidden-host", "This server has another name", StatusCode::MISDIRECTED_REQUEST),
+            Kind::ForbiddenOrigin => ("forbidden-origin", "The page comes from elsewhere", StatusCode::FORBIDDEN),
+            Kind::MethodNotAllowed => {
+                ("method-not-allowed", "The method is not allowed", StatusCode::METHOD_NOT_ALLOWED)
+            }
+            Kind::MissingHeader => ("missing-header", "A header is missing", StatusCode::BAD_REQUEST),
+            Kind::NoSuchPath => ("no-such-path", "There is nothing here", StatusCode::NOT_FOUND),
+            Kind::NoSuchRequest => ("no-such-request", "There is no such request", StatusCode::NOT_FOUND),
+            Kind::NotJson => ("not-json", "The body must be JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Kind::Overloaded => ("overloaded", "Too much is going on", StatusCode::SERVICE_UNAVAILABLE),
+            Kind::SchedulerUnreachable => {
+                ("scheduler-unreachable", "The scheduler does not answer", StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Kind::SchedulerFailed => {
+                ("scheduler-failed", "The scheduler failed", StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Kind::OutcomeUnknown => {
+                ("outcome-unknown", "Nobody knows whether it was done", StatusCode::INTERNAL_SERVER_ERROR)
+            }
+        }
+    }
+}
+
+/// A problem document.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Problem {
+    kind: Kind,
+    detail: String,
+    more: Map<String, Value>,
+}
+
+impl Problem {
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Problem {
+        Problem { kind, detail: detail.into(), more: Map::new() }
+    }
+
+    /// Something wrong with a field of the body.
+    pub(crate) fn field(field: impl Into<String>, remedy: impl std::fmt::Display) -> Problem {
+        let field = field.into();
+        Problem::new(Kind::BadBody, format!("{field}: {remedy}")).with("field", field)
+    }
+
+    pub(crate) fn no_such_request(id: &str) -> Problem {
+        Problem::new(Kind::NoSuchRequest, format!("there is no request {id:?}")).with("request_id", id)
+    }
+
+    /// A member beside the standard ones.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Problem {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (name, title, status) = self.kind.facts();
+        let mut document = Map::new();
+        document.insert("type".to_owned(), format!("urn:placet:problem:{name}").into());
+        document.insert("title".to_owned(), title.into());
+        document.insert("status".to_owned(), status.as_u16().into());
+        document.insert("detail".to_owned(), self.detail.into());
+        document.extend(self.more);
+        let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
+        let mut response = (status, headers, Value::Object(document).to_string()).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Problem {
+        Problem::field(error.field, error.remedy)
+    }
+}
+
+/// A call of the scheduler that concerns this request.
+pub(crate) fn of_call(id: &str, error: &CallError) -> Problem {
+    let kind = match error.code {
+        Code::NotFound => return Problem::no_such_request(id),
+        Code::InvalidArgument | Code::OutOfRange => return Problem::field("request_id", &error.message),
+        Code::AlreadyExists | Code::FailedPrecondition => Kind::AlreadyDecided,
+        Code::ResourceExhausted => Kind::Overloaded,
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unauthenticated
+        | Code::PermissionDenied => Kind::SchedulerUnreachable,
+        Code::Unknown | Code::Aborted => Kind::OutcomeUnknown,
+        Code::Unimplemented | Code::Internal | Code::DataLoss => Kind::SchedulerFailed,
+    };
+    tracing::warn!(request_id = id, code = ?error.code, message = error.message, "a call of the scheduler failed");
+    Problem::new(kind, error.message.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_a_call_has_its_problem() {
+        let table = [
+            (Code::NotFound, 404),
+            (Code::InvalidArgument, 422),
+            (Code::OutOfRange, 422),
+            (Code::AlreadyExists, 409),
+            (Code::FailedPrecondition, 409),
+            (Code::ResourceExhausted, 503),
+            (Code::Unavailable, 503),
+            (Code::DeadlineExceeded, 503),
+            (Code::Cancelled, 503),
+            (Code::Unauthenticated, 503),
+            (Code::PermissionDenied, 503),
+            (Code::Unknown, 500),
+            (Code::Aborted, 500),
+            (Code::Unimplemented, 500),
+            (Code::Internal, 500),
+            (Code::DataLoss, 500),
+        ];
+        for (code, status) in table {
+            let response = of_call("r-1", &CallError::new(code, "what the scheduler said")).into_response();
+            assert_eq!(response.status().as_u16(), status, "{code:?}");
+            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+        }
+    }
+}

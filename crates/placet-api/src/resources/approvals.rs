@@ -1,0 +1,139 @@
+//! `/api/approvals/{id}`: decide a request. The answer comes once the decision is durable and known to have won, or
+//! to have lost (P2).
+
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
+use placet_approval::{DECISION_EVENT, Decision, Outcome, Reply};
+use placet_sdk::{Answer, InstanceState};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::requests::{json, status, status_url};
+use crate::Api;
+use crate::body::Body;
+use crate::guard::BaseUrl;
+use crate::problem::{self, Kind, Problem};
+
+/// How long a decider waits for the orchestration, if he does not say.
+const WAIT_DEFAULT_SECONDS: u32 = 10;
+
+/// The longest that he may wait: proxies cut connections that say nothing for longer.
+const WAIT_MAX_SECONDS: u32 = 300;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Wait {
+    /// Seconds.
+    wait: Option<u32>,
+}
+
+/// What a decider is told whose decision won.
+#[derive(Debug, Serialize)]
+struct Won {
+    request_id: String,
+    message: String,
+    status_url: String,
+}
+
+/// `POST /api/approvals/{id}`.
+pub(crate) async fn decide(
+    State(api): State<Api>,
+    Extension(base): Extension<BaseUrl>,
+    Path(id): Path<String>,
+    Query(Wait { wait }): Query<Wait>,
+    Body(decision): Body<Decision>,
+) -> Result<Response, Problem> {
+    decision.check()?;
+    let wait = wait.unwrap_or(WAIT_DEFAULT_SECONDS).clamp(1, WAIT_MAX_SECONDS);
+    let ask_id = Uuid::new_v4().to_string();
+    let ask = api.client.ask(&id, DECISION_EVENT, &decision);
+    let ask = ask.ask_id(ask_id.as_str()).wait(Duration::from_secs(wait.into()));
+    let answer = ask.await.map_err(|error| problem::of_call(&id, &error))?;
+
+    let case = Case { api: &api, base: &base, id: &id, ask_id: &ask_id, decision: &decision };
+    match answer {
+        Answer::Reply(reply) => case.replied(&reply),
+        Answer::State(state) => case.taken(&state).await,
+        Answer::Ended(state) => Err(case.lost_to(&state)),
+        Answer::Recorded => Ok(case.recorded()),
+    }
+}
+
+/// `GET /api/approvals/{id}`: the link that people are sent. It decides nothing, and says how to.
+pub(crate) async fn explain(
+    Extension(base): Extension<BaseUrl>,
+    Path(id): Path<String>,
+) -> Json<Value> {
+    Json(serde_json::json!({
+        "request_id": id,
+        "how": "POST here {\"is_approved\": true or false, \"approver\": \"…\", \"comments\": \"…\"} as application/json",
+        "status_url": status_url(&base, &id),
+    }))
+}
+
+/// One decision, and what became of it.
+struct Case<'a> {
+    api: &'a Api,
+    base: &'a BaseUrl,
+    id: &'a str,
+    ask_id: &'a str,
+    decision: &'a Decision,
+}
+
+impl Case<'_> {
+    /// An orchestration that knows of asks has answered.
+    fn replied(&self, reply: &str) -> Result<Response, Problem> {
+        match serde_json::from_str(reply) {
+            Ok(Reply::Accepted { .. }) => Ok(self.won()),
+            Ok(Reply::Lost { outcome }) => Err(self.lost(&outcome.sentence(), serde_json::to_value(&outcome).ok())),
+            Ok(Reply::Refused { why }) => Err(Problem::field("body", why)),
+            Err(_) => Ok(self.won()), // an orchestration of somebody's own, which took it
+        }
+    }
+
+    /// An orchestration that does not know of asks has taken the event: it won if it was the first of its name, and
+    /// if the orchestration did not say that something else came before.
+    async fn taken(&self, state: &InstanceState) -> Result<Response, Problem> {
+        let first = self.api.client.first_event(self.id, DECISION_EVENT).await;
+        let first = first.map_err(|error| problem::of_call(self.id, &error))?;
+        let mine = first.is_some_and(|event| event.ask_id.as_deref() == Some(self.ask_id));
+        let against: &[&str] = if self.decision.is_approved { &["Rejected"] } else { &["Approved"] };
+        let status = status(state);
+        if mine && status != "Timeout" && !against.contains(&status.as_str()) {
+            Ok(self.won())
+        } else {
+            Err(self.lost_to(state))
+        }
+    }
+
+    fn won(&self) -> Response {
+        let said = if self.decision.is_approved { "approved" } else { "rejected" };
+        let message = format!("Request {said} by {}", self.decision.approver);
+        Json(Won { request_id: self.id.to_owned(), message, status_url: status_url(self.base, self.id) }).into_response()
+    }
+
+    /// No worker has taken it yet: it will count, or not, when one does.
+    fn recorded(&self) -> Response {
+        let message = "Recorded, not yet decided: no worker has taken it".to_owned();
+        let told = Won { request_id: self.id.to_owned(), message, status_url: status_url(self.base, self.id) };
+        (StatusCode::ACCEPTED, Json(told)).into_response()
+    }
+
+    fn lost_to(&self, state: &InstanceState) -> Problem {
+        let output = json(state.output_json());
+        let outcome = output.clone().and_then(|output| serde_json::from_value::<Outcome>(output).ok());
+        let sentence = outcome.map_or_else(|| format!("Request is {}", status(state)), |outcome| outcome.sentence());
+        self.lost(&sentence, output)
+    }
+
+    fn lost(&self, sentence: &str, outcome: Option<Value>) -> Problem {
+        Problem::new(Kind::AlreadyDecided, sentence)
+            .with("request_id", self.id)
+            .with("outcome", outcome)
+            .with("status_url", status_url(self.base, self.id))
+    }
+}

@@ -1,0 +1,52 @@
+//! `/`: what this is and how to use it, for a person and for a program.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use axum::{Extension, Json};
+use serde_json::json;
+
+use crate::Api;
+use crate::guard::BaseUrl;
+
+/// The page. `{base}` and `{hub}` are filled in.
+const PAGE: &str = include_str!("front.html");
+
+/// The page has a style of its own and nothing else: no script, no picture, nothing from elsewhere.
+const POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'");
+
+pub(crate) async fn show(State(api): State<Api>, Extension(base): Extension<BaseUrl>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut response = if accept.contains("text/html") { page(&api, &base) } else { index(&api, &base) };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    response
+}
+
+fn page(api: &Api, BaseUrl(base): &BaseUrl) -> Response {
+    let html = PAGE.replace("{base}", &escaped(base)).replace("{hub}", &escaped(api.client.hub()));
+    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(html)).into_response()
+}
+
+fn index(api: &Api, BaseUrl(base): &BaseUrl) -> Response {
+    Json(json!({
+        "name": "Placet",
+        "version": env!("CARGO_PKG_VERSION"),
+        "taskhub": api.client.hub(),
+        "ask": {
+            "call": format!("POST {base}/api/requests"),
+            "body": {"requester": "Alice", "item": "Vacation Request", "timeout_hours": 1},
+        },
+        "look": {"call": format!("GET {base}/api/requests/{{request_id}}")},
+        "decide": {
+            "call": format!("POST {base}/api/approvals/{{request_id}}"),
+            "body": {"is_approved": true, "approver": "Manager", "comments": "Approved!"},
+        },
+        "health": {"alive": format!("{base}/healthz"), "ready": format!("{base}/readyz")},
+    }))
+    .into_response()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

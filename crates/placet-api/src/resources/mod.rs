@@ -1,0 +1,7 @@
+//! The resources, one file each.
+
+pub(crate) mod approvals;
+pub(crate) mod front;
+pub(crate) mod health;
+pub(crate) mod identity;
+pub(crate) mod requests;

@@ -1,0 +1,115 @@
+//! `/api/requests`: ask for an approval, and look at it.
+
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use jiff::Timestamp;
+use placet_approval::{NewRequest, ORCHESTRATION};
+use placet_sdk::{InstanceState, StartError, Status};
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::Api;
+use crate::body::Body;
+use crate::guard::BaseUrl;
+use crate::problem::{self, Kind, Problem};
+
+/// What whoever asked is told.
+#[derive(Debug, Serialize)]
+pub(crate) struct Created {
+    request_id: String,
+    status: &'static str,
+    approval_url: String,
+    status_url: String,
+    due: Timestamp,
+}
+
+/// `POST /api/requests`: what is answered is durable.
+pub(crate) async fn create(
+    State(api): State<Api>,
+    Extension(base): Extension<BaseUrl>,
+    Body(mut request): Body<NewRequest>,
+) -> Result<Json<Created>, Problem> {
+    request.check()?;
+    let now = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let due = request.due_from(now)?;
+    if due <= now {
+        return Err(Problem::field("due", "must lie in the future"));
+    }
+    request.due = Some(due);
+    let request_id = Uuid::now_v7().to_string();
+    let approval_url = request.approval_url.get_or_insert_with(|| approval_url(&base, &request_id)).clone();
+
+    let started = api.client.start(ORCHESTRATION, &request).id(&request_id).only_if_absent().await;
+    started.map_err(|error| not_started(&request_id, &error))?;
+    let status_url = status_url(&base, &request_id);
+    Ok(Json(Created { request_id, status: "Pending", approval_url, status_url, due }))
+}
+
+/// A request as it stands.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown {
+    request_id: String,
+    /// The orchestration's status, by the SDKs' names.
+    runtime_status: &'static str,
+    /// Pending, Approved, Rejected or Timeout; for an orchestration that ended otherwise, how.
+    status: String,
+    /// The custom status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Value>,
+    /// Why the orchestration failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// `GET /api/requests/{id}`.
+pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Shown>, Problem> {
+    let state = api.client.get(&id).await.map_err(|error| problem::of_call(&id, &error))?;
+    let state = state.ok_or_else(|| Problem::no_such_request(&id))?;
+    Ok(Json(Shown {
+        request_id: id,
+        runtime_status: state.status().as_str(),
+        status: status(&state),
+        details: json(state.custom_status_json()),
+        output: json(state.output_json()),
+        error: state.failure().map(|failure| failure.message().to_owned()),
+    }))
+}
+
+/// How it stands with a request: by its outcome, else by what the orchestration says of itself, else by whether it
+/// goes on. So orchestrations of other programs are understood that speak of themselves as the mission's does.
+pub(crate) fn status(state: &InstanceState) -> String {
+    let said = |value: Option<Value>| value?.get("status")?.as_str().map(str::to_owned);
+    let outcome = said(json(state.output_json()));
+    match state.status() {
+        Status::Failed => "Failed".to_owned(),
+        Status::Terminated | Status::Canceled => "Withdrawn".to_owned(),
+        Status::Completed => outcome.unwrap_or_else(|| "Completed".to_owned()),
+        Status::Pending | Status::Running | Status::Suspended | Status::ContinuedAsNew => {
+            said(json(state.custom_status_json())).unwrap_or_else(|| "Pending".to_owned())
+        }
+    }
+}
+
+/// A payload as JSON; one that is none, as the text that it is.
+pub(crate) fn json(payload: Option<&str>) -> Option<Value> {
+    let payload = payload?;
+    Some(serde_json::from_str(payload).unwrap_or_else(|_| Value::String(payload.to_owned())))
+}
+
+pub(crate) fn status_url(BaseUrl(base): &BaseUrl, id: &str) -> String {
+    format!("{base}/api/requests/{id}")
+}
+
+fn approval_url(BaseUrl(base): &BaseUrl, id: &str) -> String {
+    format!("{base}/api/approvals/{id}")
+}
+
+fn not_started(id: &str, error: &StartError) -> Problem {
+    match error {
+        StartError::Call(error) => problem::of_call(id, error),
+        error => Problem::new(Kind::SchedulerFailed, error.to_string()),
+    }
+}

@@ -1,0 +1,30 @@
+//! Every path, on one screen.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{get, post};
+
+use crate::guard;
+use crate::problem::{Kind, Problem};
+use crate::resources::{approvals, front, health, identity, requests};
+use crate::{Api, body};
+
+/// The approvals API.
+pub fn product(api: Api) -> Router {
+    Router::new()
+        .route("/", get(front::show))
+        .route("/api/requests", post(requests::create))
+        .route("/api/requests/{id}", get(requests::show))
+        .route("/api/approvals/{id}", post(approvals::decide).get(approvals::explain))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/msi/token", get(identity::token))
+        .fallback(async || Problem::new(Kind::NoSuchPath, "there is nothing at this path; GET / tells what there is"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Kind::MethodNotAllowed, "this path does not answer this method; GET / tells what there is")
+        })
+        .layer(DefaultBodyLimit::max(body::BYTES_MAX))
+        .layer(middleware::from_fn_with_state(api.clone(), guard::guard))
+        .with_state(api)
+}

@@ -1,0 +1,103 @@
+//! What goes wrong around a shard, and what it makes of it.
+
+use insta::assert_snapshot;
+
+use super::script::trace;
+
+#[test]
+fn a_delivery_from_before_its_instance_left_memory_counts_for_nothing() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: wait
+        1s raise seq-1 a
+        2s disconnect
+        3s spill seq-1
+        3s raise seq-1 b
+        4s worker
+        5s late turn seq-1: complete
+        5s turn seq-1: wait
+        5s rows
+    "
+    ));
+}
+
+#[test]
+fn a_turn_that_waits_for_its_history_is_sent_though_the_commit_of_another_fails() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: wait
+        1s crash
+        1s worker
+        1s raise seq-1 event
+        2s hold
+        2s start other-1
+        3s disconnect
+        3s worker
+        4s fail
+        5s turn seq-1: complete
+    "
+    ));
+}
+
+#[test]
+fn a_hub_whose_deletion_failed_goes_on() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: timer 1h
+        1s hold
+        1s delete-hub
+        1s raise seq-1 event
+        1s start seq-2
+        2s fail
+        2s turn seq-1: wait
+        3s delete-hub
+        3s rows
+        3s start seq-1
+        4s rows
+    "
+    ));
+}
+
+#[test]
+fn a_timer_whose_instance_cannot_be_read_fires_when_it_can() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: timer 1h
+        50m unreadable
+        61m readable
+        62m turn seq-1: complete
+    "
+    ));
+}
+
+#[test]
+fn an_activity_that_is_given_back_after_its_stream_broke_is_given_to_another() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: activity one
+        1s disconnect
+        2s abandon seq-1/one
+        2s worker
+        3s done seq-1/one
+    "
+    ));
+}
+
+#[test]
+fn a_turn_that_breaks_its_streams_comes_back_later_each_time_and_is_set_aside() {
+    let mut script = "0s start seq-1\n".to_owned();
+    for round in 1..=11 {
+        script += &format!("{0}s worker\n{0}.5s tick\n{1}s disconnect\n", round * 100, round * 100 + 50);
+    }
+    assert_snapshot!(trace(&script));
+}

@@ -1,0 +1,140 @@
+//! What a worker makes of orchestrator turns, without IO: apart from the session, which has the stream and the
+//! clock, so that the simulator drives the same code with a stream and a clock of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use placet_proto::durabletask::{OrchestratorRequest, OrchestratorResponse, history_event::EventType};
+use placet_proto::placet::v1::{Ack, TurnCompletion};
+
+use super::cache::Cache;
+use super::registry::Registry;
+use crate::replay::{Orchestration, TurnResult};
+
+/// Runs turns, and keeps live state between them. The time that it is told is the caller's: how long ago he
+/// started, by a clock that only goes on.
+pub struct Turns {
+    registry: Arc<Registry>,
+    cache: Cache,
+}
+
+impl std::fmt::Debug for Turns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turns").field("kept", &self.cache.len()).finish_non_exhaustive()
+    }
+}
+
+impl Turns {
+    /// For the orchestrations of this registry.
+    pub fn new(registry: Arc<Registry>) -> Turns {
+        Turns { registry, cache: Cache::default() }
+    }
+
+    /// Runs a turn of an instance of this hub. If its state is presumed to be here and is not, the completion
+    /// asks for the history.
+    pub fn turn(&mut self, now: Duration, hub: String, request: OrchestratorRequest, token: String) -> TurnCompletion {
+        let execution_id = request.execution_id.clone().unwrap_or_default();
+        let key = (hub, request.instance_id.clone());
+        let head = Head::of(&token);
+        let kept = head.and_then(|head| self.cache.take(&key, &execution_id, head.events));
+        let orchestration = match (kept, head) {
+            (Some(kept), Some(Head { presumed: true, .. })) => Some(kept),
+            (None, Some(Head { presumed: true, .. })) => None,
+            _ => Some(self.begin(&request)),
+        };
+        let Some(mut orchestration) = orchestration else {
+            // The state is not here any more: the same turn again, with its history.
+            let response = OrchestratorResponse {
+                instance_id: request.instance_id,
+                completion_token: token,
+                requires_history: true,
+                ..OrchestratorResponse::default()
+            };
+            return TurnCompletion { response: Some(response), ..TurnCompletion::default() };
+        };
+        let OrchestratorRequest { instance_id, past_events, new_events, .. } = request;
+        let result = orchestration.turn(past_events, new_events);
+        if !result.ended && head.is_some() {
+            self.cache.keep(now, key, execution_id, orchestration, token.clone());
+        }
+        completion(instance_id, token, result)
+    }
+
+    /// Runs a turn from its history alone and keeps nothing, as Microsoft's SDKs do.
+    pub fn replay(&self, request: OrchestratorRequest, token: String) -> TurnCompletion {
+        let mut orchestration = self.begin(&request);
+        let OrchestratorRequest { instance_id, past_events, new_events, .. } = request;
+        completion(instance_id, token, orchestration.turn(past_events, new_events))
+    }
+
+    /// The scheduler says what became of a completion.
+    pub fn acknowledged(&mut self, ack: &Ack) {
+        self.cache.acknowledged(&ack.completion_token, !ack.stale && ack.refused.is_empty());
+    }
+
+    /// Drops what nobody asked for in a while.
+    pub fn sweep(&mut self, now: Duration) {
+        self.cache.sweep(now);
+    }
+
+    /// The stream broke: the scheduler presumes nothing any more.
+    pub fn disconnected(&mut self) {
+        self.cache.clear();
+    }
+
+    /// How many live states are kept.
+    pub fn kept(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// An orchestration that knows nothing yet.
+    fn begin(&self, request: &OrchestratorRequest) -> Orchestration {
+        let name = name_of(&request.past_events).or_else(|| name_of(&request.new_events));
+        Orchestration::new(self.registry.orchestration(name.unwrap_or_default()))
+    }
+}
+
+fn completion(instance_id: String, completion_token: String, result: TurnResult) -> TurnCompletion {
+    let response = OrchestratorResponse {
+        instance_id,
+        actions: result.actions,
+        custom_status: result.custom_status,
+        completion_token,
+        ..OrchestratorResponse::default()
+    };
+    TurnCompletion { response: Some(response), publish: result.publish, replies: result.replies }
+}
+
+/// What a token of ours says of the state that the scheduler presumes (DESIGN.md §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Head {
+    events: u32,
+    presumed: bool,
+}
+
+impl Head {
+    fn of(token: &str) -> Option<Head> {
+        let mut parts = token.strip_prefix("pl1.")?.split('.');
+        let events = parts.next()?.parse().ok()?;
+        Some(Head { events, presumed: parts.next()? == "1" })
+    }
+}
+
+fn name_of(events: &[placet_proto::durabletask::HistoryEvent]) -> Option<&str> {
+    events.iter().find_map(|event| match &event.event_type {
+        Some(EventType::ExecutionStarted(started)) => Some(started.name.as_str()),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tokens_of_ours_say_what_is_presumed() {
+        assert_eq!(Head::of("pl1.12.1.t.3.4"), Some(Head { events: 12, presumed: true }));
+        assert_eq!(Head::of("pl1.0.0.a.3.4"), Some(Head { events: 0, presumed: false }));
+        assert_eq!(Head::of("0f5c-some-other-token"), None);
+    }
+}

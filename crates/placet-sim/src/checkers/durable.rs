@@ -1,0 +1,197 @@
+//! P1: a call that answered OK had been committed; nothing takes it back.
+
+use std::collections::BTreeMap;
+
+use super::Check;
+use crate::facts::{Answer, Call, Fact, Outcome, Seen, Stored, What, id_of};
+use crate::models::Program;
+use crate::workload::Slot;
+
+#[derive(Debug)]
+struct Known {
+    /// Somebody else may delete its hub at any time.
+    doomed: bool,
+    /// Its generations leave no trace of the events that they consumed.
+    renews: bool,
+    /// Its start was acknowledged, and its hub not deleted since.
+    started: bool,
+    terminated: bool,
+}
+
+/// The checker.
+#[derive(Debug)]
+pub(super) struct Durable {
+    known: Vec<Known>,
+    /// How generations ended, as somebody was told.
+    outcomes: BTreeMap<(usize, String), Outcome>,
+    /// Starts that were sent since: an older generation may be gone.
+    newest: BTreeMap<usize, String>,
+}
+
+impl Durable {
+    pub(super) fn new(slots: &[Slot]) -> Durable {
+        let known = slots.iter().map(|slot| Known {
+            doomed: slot.doomed,
+            renews: matches!(
+                slot.program,
+                Program::Collect(_) | Program::Heed(_) | Program::Decide(_) | Program::Tally(_)
+            ),
+            started: false,
+            terminated: false,
+        });
+        Durable { known: known.collect(), outcomes: BTreeMap::new(), newest: BTreeMap::new() }
+    }
+
+    pub(super) fn see(&mut self, fact: &Fact<'_>) -> Check {
+        match fact {
+            Fact::Sent(call) => self.sent(call),
+            Fact::Released(call, answer, stored) => return self.released(call, answer, *stored),
+            Fact::Told(call, Answer::Wrong(what)) => return Err(format!("{:?} was refused: {what}", call.what)),
+            Fact::Told(call, Answer::Done) if matches!(call.what, What::Terminate) => {
+                self.known[call.slot].terminated |= self.known[call.slot].started;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, call: &Call) {
+        match &call.what {
+            What::DeleteHub | What::EmptyHub => self.known[call.slot].started = false,
+            What::Start { life, execution, .. } if *life > 0 => {
+                self.newest.insert(call.slot, execution.clone());
+                self.known[call.slot].terminated = false;
+            }
+            _ => {}
+        }
+    }
+
+    fn released(&mut self, call: &Call, answer: &Answer, stored: Option<&Stored>) -> Check {
+        let known = &mut self.known[call.slot];
+        match (&call.what, answer) {
+            (What::Start { .. }, Answer::Done) => {
+                known.started = !known.doomed;
+                if stored.is_none() && !known.doomed {
+                    return Err("a start was acknowledged, and the store has no such instance".to_owned());
+                }
+            }
+            (What::Start { .. }, Answer::Exists) => known.started = !known.doomed,
+            (_, Answer::Absent) if known.started => {
+                return Err(format!("{:?} finds no instance, and its start was acknowledged", call.what));
+            }
+            (What::Raise { id, .. }, Answer::Done) if !known.renews => {
+                let there = stored.is_some_and(|stored| stored.outcome.is_some() || has_event(stored, id));
+                if !there {
+                    return Err(format!("event {id} was acknowledged, and the store does not have it"));
+                }
+            }
+            (What::Ask { id, .. }, Answer::Reply(reply)) => {
+                let there = stored.and_then(|stored| stored.replies.get(id));
+                if there.map(Option::as_ref) != Some(Some(reply)) {
+                    return Err(format!("question {id} was answered {reply}, and the store has {there:?}"));
+                }
+            }
+            (What::Ask { id, .. }, Answer::Recorded) if !known.renews => {
+                if !stored.is_some_and(|stored| has_event(stored, id) || stored.outcome.is_some()) {
+                    return Err(format!("question {id} is said to be recorded, and the store does not have it"));
+                }
+            }
+            (_, Answer::State(seen) | Answer::After(seen) | Answer::Ended(seen)) => {
+                return self.outcome_told(call.slot, seen, stored);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn outcome_told(&mut self, slot: usize, seen: &Seen, stored: Option<&Stored>) -> Check {
+        let Some(outcome) = &seen.outcome else { return Ok(()) };
+        let here = stored.filter(|stored| stored.execution == seen.execution);
+        if let Some(stored) = here
+            && stored.outcome.as_ref() != Some(outcome)
+        {
+            return Err(format!("the end was told as {outcome:?}, and the store has {:?}", stored.outcome));
+        }
+        if here.is_none() && !self.known[slot].doomed && !self.newest.contains_key(&slot) {
+            return Err(format!("the end of generation {} was told, and the store lacks it", seen.execution));
+        }
+        self.outcomes.insert((slot, seen.execution.clone()), outcome.clone());
+        Ok(())
+    }
+
+    pub(super) fn at_end(&mut self, slot: usize, stored: Option<&Stored>) -> Check {
+        let known = &self.known[slot];
+        let Some(stored) = stored else {
+            return if known.started { Err("its start was acknowledged, and it is gone".to_owned()) } else { Ok(()) };
+        };
+        if known.terminated && stored.outcome.is_none() {
+            return Err("its termination was acknowledged, and it goes on".to_owned());
+        }
+        match self.outcomes.get(&(slot, stored.execution.clone())) {
+            Some(told) if Some(told) != stored.outcome.as_ref() => {
+                Err(format!("its end was told as {told:?}, and now it is {:?}", stored.outcome))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn has_event(stored: &Stored, id: &str) -> bool {
+    stored.history.iter().chain(&stored.inbox).any(|event| id_of(event).as_deref() == Some(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::planted::{ask, call, completed, raise, raised, seen, sequence, start, stored};
+    use super::*;
+
+    fn checker() -> Durable {
+        Durable::new(&[sequence()])
+    }
+
+    #[test]
+    fn a_start_that_is_acknowledged_before_it_is_stored_is_found() {
+        assert!(checker().see(&Fact::Released(&start(1), &Answer::Done, None)).is_err());
+        assert!(checker().see(&Fact::Released(&start(1), &Answer::Done, Some(&stored(None)))).is_ok());
+    }
+
+    #[test]
+    fn an_instance_that_is_gone_after_its_start_was_acknowledged_is_found() {
+        let mut durable = checker();
+        durable.see(&Fact::Released(&start(1), &Answer::Done, Some(&stored(None)))).unwrap();
+        assert!(durable.see(&Fact::Released(&call(2, What::Wait), &Answer::Absent, None)).is_err());
+        assert!(durable.at_end(0, None).is_err());
+    }
+
+    #[test]
+    fn an_event_that_is_acknowledged_and_not_stored_is_found() {
+        assert!(checker().see(&Fact::Released(&raise(1, "a"), &Answer::Done, Some(&stored(None)))).is_err());
+        let there = Stored { inbox: vec![raised(1, "item", "a")], ..stored(None) };
+        assert!(checker().see(&Fact::Released(&raise(1, "a"), &Answer::Done, Some(&there))).is_ok());
+    }
+
+    #[test]
+    fn an_answer_that_is_told_and_not_stored_is_found() {
+        let answer = Answer::Reply("yes".into());
+        assert!(checker().see(&Fact::Released(&ask(1, "a", "approve"), &answer, Some(&stored(None)))).is_err());
+    }
+
+    #[test]
+    fn an_end_that_changes_after_it_was_told_is_found() {
+        let mut durable = checker();
+        let told = Answer::State(seen(Some(completed("4"))));
+        let end = stored(Some(completed("4")));
+        durable.see(&Fact::Released(&call(1, What::Wait), &told, Some(&end))).unwrap();
+        assert!(durable.at_end(0, Some(&end)).is_ok());
+        assert!(durable.at_end(0, Some(&stored(Some(completed("5"))))).is_err());
+        assert!(durable.at_end(0, Some(&stored(None))).is_err());
+    }
+
+    #[test]
+    fn a_termination_that_is_acknowledged_and_forgotten_is_found() {
+        let mut durable = checker();
+        durable.see(&Fact::Released(&start(1), &Answer::Done, Some(&stored(None)))).unwrap();
+        durable.see(&Fact::Told(&call(2, What::Terminate), &Answer::Done)).unwrap();
+        assert!(durable.at_end(0, Some(&stored(None))).is_err());
+    }
+}

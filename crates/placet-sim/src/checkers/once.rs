@@ -1,0 +1,129 @@
+//! P3: orchestration code runs effectively once. An instance comes to what the model of its program says; each turn
+//! is completed once; an activity goes out only when its scheduling is durable, and its recorded result is one that
+//! a worker brought.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use placet_proto::durabletask::history_event::EventType;
+
+use super::Check;
+use crate::facts::{Call, Fact, Stored, What};
+use crate::models::Sent;
+use crate::workload::Slot;
+
+/// The checker.
+#[derive(Debug, Default)]
+pub(super) struct Once {
+    sent: BTreeMap<usize, Sent>,
+    /// Which life each execution that a client named is.
+    lives: BTreeMap<String, u32>,
+    turns: BTreeSet<(u64, u32)>,
+    /// What workers brought, by slot, execution and step.
+    results: BTreeMap<(usize, String, i32), BTreeSet<Result<String, String>>>,
+}
+
+impl Once {
+    pub(super) fn see(&mut self, fact: &Fact<'_>) -> Check {
+        match fact {
+            Fact::Sent(call) => self.sent(call),
+            Fact::TurnAccepted(instance, turn) => {
+                if !self.turns.insert((*instance, *turn)) {
+                    return Err(format!("turn {turn} of instance {instance} was completed twice"));
+                }
+            }
+            Fact::ActivitySent(slot, false) => {
+                return Err(format!("an activity of slot {slot} went out before its scheduling was durable"));
+            }
+            Fact::ActivityRan(slot, execution, step, result) => {
+                let brought = self.results.entry((*slot, (*execution).to_owned(), *step)).or_default();
+                brought.insert((*result).clone());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, call: &Call) {
+        let sent = self.sent.entry(call.slot).or_default();
+        match &call.what {
+            What::Start { life, execution, .. } => {
+                self.lives.insert(execution.clone(), *life);
+            }
+            What::Raise { id, .. } => *sent.times.entry(id.clone()).or_default() += 1,
+            What::Ask { id, what, .. } => {
+                // However often it is sent, it is delivered once.
+                sent.times.insert(id.clone(), 1);
+                sent.said.insert(id.clone(), what.clone());
+            }
+            What::Terminate => sent.terminated = true,
+            _ => {}
+        }
+    }
+
+    pub(super) fn at_end(&mut self, at: usize, slot: &Slot, stored: &Stored) -> Check {
+        let Some(outcome) = &stored.outcome else { return Ok(()) };
+        let life = self.lives.get(&stored.execution).copied().unwrap_or(0);
+        let sent = self.sent.entry(at).or_default();
+        slot.program.check(life, outcome, sent, &stored.history).map_err(|what| format!("{what}: {outcome:?}"))?;
+        self.results_are_real(at, stored)
+    }
+
+    fn results_are_real(&self, at: usize, stored: &Stored) -> Check {
+        for event in &stored.history {
+            let (step, result) = match &event.event_type {
+                Some(EventType::TaskCompleted(task)) => (task.task_scheduled_id, Ok(task.result.clone().unwrap_or_default())),
+                Some(EventType::TaskFailed(task)) => {
+                    let details = task.failure_details.clone().unwrap_or_default();
+                    (task.task_scheduled_id, Err(details.error_message))
+                }
+                _ => continue,
+            };
+            let brought = self.results.get(&(at, stored.execution.clone(), step));
+            if !brought.is_some_and(|brought| brought.contains(&result)) {
+                return Err(format!("step {step} is recorded with {result:?}, which no worker brought"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::planted::{GENERATION, completed, event, sequence, start, stored};
+    use super::*;
+    use placet_proto::durabletask::TaskCompletedEvent;
+
+    #[test]
+    fn an_output_that_the_program_cannot_come_to_is_found() {
+        let mut once = Once::default();
+        once.see(&Fact::Sent(&start(1))).unwrap();
+        assert!(once.at_end(0, &sequence(), &stored(Some(completed("4")))).is_ok());
+        assert!(once.at_end(0, &sequence(), &stored(Some(completed("5")))).is_err());
+    }
+
+    #[test]
+    fn a_turn_that_is_completed_twice_is_found() {
+        let mut once = Once::default();
+        once.see(&Fact::TurnAccepted(7, 1)).unwrap();
+        once.see(&Fact::TurnAccepted(7, 2)).unwrap();
+        assert!(once.see(&Fact::TurnAccepted(7, 1)).is_err());
+    }
+
+    #[test]
+    fn an_activity_that_goes_out_too_early_is_found() {
+        assert!(Once::default().see(&Fact::ActivitySent(0, true)).is_ok());
+        assert!(Once::default().see(&Fact::ActivitySent(0, false)).is_err());
+    }
+
+    #[test]
+    fn a_recorded_result_that_nobody_brought_is_found() {
+        let mut once = Once::default();
+        once.see(&Fact::ActivityRan(0, GENERATION, 1, &Ok("8".into()))).unwrap();
+        let result = |text: &str| {
+            let task = TaskCompletedEvent { task_scheduled_id: 1, result: Some(text.into()) };
+            Stored { history: vec![event(1, -1, EventType::TaskCompleted(task))], ..stored(Some(completed("4"))) }
+        };
+        assert!(once.at_end(0, &sequence(), &result("8")).is_ok());
+        assert!(once.at_end(0, &sequence(), &result("9")).is_err());
+    }
+}

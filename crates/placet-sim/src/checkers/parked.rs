@@ -1,0 +1,52 @@
+//! P5: what is parked costs nothing, and its timer fires within a second of its time, never before.
+
+use super::Check;
+use crate::facts::Fact;
+
+/// How late a timer may be while nothing is wrong, in microseconds.
+const LATE_MAX: i64 = 1_000_000;
+
+/// The checker.
+#[derive(Debug)]
+pub(super) struct Parked;
+
+impl Parked {
+    #[expect(clippy::unused_self, reason = "like the others, it is told what was seen")]
+    pub(super) fn see(&mut self, fact: &Fact<'_>) -> Check {
+        match fact {
+            Fact::Fired { due, at, .. } if at < due => {
+                Err(format!("a timer fired {} µs before its time", due - at))
+            }
+            Fact::Fired { due, at, calm: true } if at - due > LATE_MAX => {
+                Err(format!("a timer fired {} µs after its time, and nothing was wrong", at - due))
+            }
+            Fact::Idle(hot, active) if hot > active => {
+                Err(format!("nothing happens, and {hot} instances are in memory, of which {active} have work"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_that_fires_early_is_found() {
+        assert!(Parked.see(&Fact::Fired { due: 10, at: 9, calm: false }).is_err());
+        assert!(Parked.see(&Fact::Fired { due: 10, at: 10, calm: false }).is_ok());
+    }
+
+    #[test]
+    fn a_timer_that_fires_late_is_found_if_nothing_was_wrong() {
+        assert!(Parked.see(&Fact::Fired { due: 0, at: LATE_MAX + 1, calm: true }).is_err());
+        assert!(Parked.see(&Fact::Fired { due: 0, at: LATE_MAX + 1, calm: false }).is_ok());
+    }
+
+    #[test]
+    fn parked_instances_that_stay_in_memory_are_found() {
+        assert!(Parked.see(&Fact::Idle(1, 0)).is_err());
+        assert!(Parked.see(&Fact::Idle(1, 1)).is_ok());
+    }
+}

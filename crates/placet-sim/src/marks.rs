@@ -1,0 +1,104 @@
+//! Rare corners, marked where the run is seen to have been in one. A batch of runs that never was in some of them
+//! proves nothing about it, and fails.
+
+/// A set of marks with how often each was reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks([u32; Mark::ALL.len()]);
+
+macro_rules! marks {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// A rare corner.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Mark {
+            $($(#[$doc])* $name),+
+        }
+
+        impl Mark {
+            /// All of them.
+            pub const ALL: &[Mark] = &[$(Mark::$name),+];
+        }
+    };
+}
+
+marks! {
+    /// A completion of a turn that was out no longer changed nothing.
+    StaleTurnIgnored,
+    /// A completion of an activity that had its result, or was wanted no longer, changed nothing.
+    StaleActivityIgnored,
+    /// A worker was sent a turn without its history, and had the state.
+    PresumedStateFound,
+    /// A worker was presumed to have a state that it had not.
+    PresumedStateMissed,
+    /// A question was carried over into the next generation.
+    AskCarriedOver,
+    /// A question was recorded, not taken in time, and answered when it was asked again.
+    AskRecordedThenAnswered,
+    /// The same question was asked again after its answer.
+    AskRepeated,
+    /// A question's orchestration ended without taking it.
+    AskEnded,
+    /// The server died while a batch was with the disk, which was written.
+    CrashWithBatchWritten,
+    /// The server died while a batch was with the disk, which was not written.
+    CrashWithBatchLost,
+    /// A commit was written, and nobody knew.
+    CommitUnknownWritten,
+    /// A commit was not written, and nobody knew.
+    CommitUnknownLost,
+    /// A commit was refused for want of room.
+    CommitFull,
+    /// A read failed.
+    ReadFailed,
+    /// An activity was handed out again.
+    ActivityRedelivered,
+    /// An activity's completion counted though the server had died since it was handed out.
+    CompletionAcrossCrash,
+    /// A turn was handed out again.
+    TurnRedelivered,
+    /// A worker hung for longer than a turn's lease.
+    WorkerHungLong,
+    /// Something was set aside as poisoned.
+    Poisoned,
+    /// The wall clock was set by more than is believed.
+    ClockDoubted,
+    /// The wall clock was set back.
+    ClockSetBack,
+    /// The server ended an instance that was terminated.
+    TerminatedByServer,
+    /// A worker ended an instance that was terminated.
+    TerminatedByWorker,
+    /// An id was given a new life.
+    StartedOver,
+    /// A history was read from the store for a worker that replays.
+    HistoryRead,
+    /// A hub was deleted while it held an instance that had not ended.
+    HubDeletedAlive,
+    /// An instance continued as new.
+    ContinuedAsNew,
+    /// A decision timed out though somebody had asked something.
+    TimedOutThoughAsked,
+}
+
+impl Marks {
+    /// Notes that a corner was reached.
+    pub fn reach(&mut self, mark: Mark) {
+        self.0[mark as usize] += 1;
+    }
+
+    /// How often it was.
+    pub fn times(&self, mark: Mark) -> u32 {
+        self.0[mark as usize]
+    }
+
+    /// Adds those of another run.
+    pub fn add(&mut self, other: &Marks) {
+        for (sum, times) in self.0.iter_mut().zip(other.0) {
+            *sum = sum.saturating_add(times);
+        }
+    }
+
+    /// Those never reached.
+    pub fn missing(&self) -> Vec<Mark> {
+        Mark::ALL.iter().copied().filter(|mark| self.times(*mark) == 0).collect()
+    }
+}

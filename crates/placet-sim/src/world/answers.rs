@@ -1,0 +1,116 @@
+//! What a client is told, and what the store says of it at that moment.
+
+use placet_core::command::{Asked, InstanceView, Refusal, Reply, is_terminal};
+use placet_core::ids::{Hub, InstanceId, InstanceKey, Turn};
+use placet_core::rows::Lookup;
+use placet_core::{body, wire};
+use placet_proto::durabletask::HistoryEvent;
+use placet_store::Store as _;
+use prost::Message as _;
+
+use super::{Event, Violation, World};
+use crate::facts::{Answer, Call, Fact, Outcome, Seen, Stored};
+
+impl World {
+    pub(super) fn answer_client(
+        &mut self,
+        client: usize,
+        call: Call,
+        waits: bool,
+        reply: Result<Reply, Refusal>,
+    ) -> Result<(), Violation> {
+        let stored = if wants_store(&reply) { self.stored(call.slot)? } else { None };
+        let answer = answer_of(reply, stored.as_ref());
+        self.trace.note(self.now, &[40, call.number], || format!("the server answers {}: {answer:?}", call.number));
+        self.see(&Fact::Released(&call, &answer, stored.as_ref()))?;
+        if waits && !self.goes_wrong(|faults| faults.call_lost) {
+            let wait = self.latency();
+            self.after(wait, Event::Told(client, call.number, answer));
+        }
+        Ok(())
+    }
+
+    /// An instance as the store has it.
+    pub(super) fn stored(&self, slot: usize) -> Result<Option<Stored>, Violation> {
+        let slot = &self.slots[slot];
+        let key = InstanceKey::new(Hub::new(&slot.hub), InstanceId::new(slot.id.as_str()));
+        let store = &self.disk.store;
+        let found = store.load(&[Lookup::Key(key)]).map_err(|error| error.to_string())?;
+        let Some(found) = found.into_iter().flatten().next() else { return Ok(None) };
+        let unread = |error: prost::DecodeError| format!("{} cannot be read: {error}", slot.id);
+        let instance = body::InstanceBody::decode(found.row.body.clone()).map_err(unread)?;
+        let rows = store.history(found.row.iid, Turn(0), usize::MAX).map_err(|error| error.to_string())?;
+        let mut history = Vec::new();
+        for row in rows {
+            for event in wire::Events(&row.events) {
+                history.push(HistoryEvent::decode(event).map_err(unread)?);
+            }
+        }
+        let mut inbox = Vec::new();
+        for row in found.inbox {
+            let message = body::InboxMessage::decode(row.data).map_err(unread)?;
+            inbox.push(HistoryEvent::decode(message.event).map_err(unread)?);
+        }
+        let mut poisoned = instance.poisoned;
+        for row in found.activities {
+            poisoned |= body::PendingActivity::decode(row.data).map_err(unread)?.poisoned;
+        }
+        let outcome = if is_terminal(found.row.status) { Outcome::of_history(&history) } else { None };
+        if outcome.as_ref().map(|outcome| outcome.status) != is_terminal(found.row.status).then_some(found.row.status) {
+            return Err(format!("{} has status {:?}, and its history ends otherwise", slot.id, found.row.status));
+        }
+        let replies = found.replies.into_iter().map(|row| (row.ask_id.to_string(), row.answer.map(|a| a.to_string())));
+        Ok(Some(Stored {
+            execution: instance.execution_id,
+            outcome,
+            history,
+            inbox,
+            replies: replies.collect(),
+            poisoned,
+        }))
+    }
+}
+
+/// Whether the answer tells of something that must be in the store.
+fn wants_store(reply: &Result<Reply, Refusal>) -> bool {
+    match reply {
+        Ok(Reply::Instance(None)) | Err(_) => false,
+        Ok(_) => true,
+    }
+}
+
+fn answer_of(reply: Result<Reply, Refusal>, stored: Option<&Stored>) -> Answer {
+    match reply {
+        Ok(Reply::Done | Reply::Started(_) | Reply::Retried(_)) => Answer::Done,
+        Ok(Reply::Instance(None)) | Err(Refusal::NotFound(_)) => Answer::Absent,
+        Ok(Reply::Instance(Some(view))) => Answer::State(seen(&view, stored)),
+        Ok(Reply::Asked(Asked::Reply(answer))) => Answer::Reply(answer.to_string()),
+        Ok(Reply::Asked(Asked::State(view))) => Answer::After(seen(&view, stored)),
+        Ok(Reply::Asked(Asked::Ended(view))) => Answer::Ended(seen(&view, stored)),
+        Ok(Reply::Asked(Asked::Recorded)) => Answer::Recorded,
+        Err(Refusal::AlreadyExists { .. }) => Answer::Exists,
+        Err(Refusal::Exhausted { .. } | Refusal::Unreadable(_)) => Answer::TryLater,
+        Err(Refusal::Unknown) => Answer::Unknown,
+        Ok(Reply::Stale) => Answer::Wrong("stale".to_owned()),
+        Err(other) => Answer::Wrong(other.to_string()),
+    }
+}
+
+/// The edge fills in what the shard does not have at hand from the history.
+fn seen(view: &InstanceView, stored: Option<&Stored>) -> Seen {
+    let status = view.state.orchestration_status();
+    let outcome = is_terminal(status).then(|| {
+        if view.output_known {
+            let failure = view.state.failure_details.as_ref();
+            Outcome {
+                status,
+                output: view.state.output.clone(),
+                failure: failure.map(|failure| format!("{}: {}", failure.error_type, failure.error_message)),
+            }
+        } else {
+            let read = stored.and_then(|stored| stored.outcome.clone());
+            read.unwrap_or(Outcome { status, output: None, failure: None })
+        }
+    });
+    Seen { execution: view.state.execution_id.clone().unwrap_or_default(), outcome }
+}

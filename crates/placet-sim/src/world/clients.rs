@@ -1,0 +1,214 @@
+//! Clients: each goes through its steps, and sends a call again until it has an answer, as a careful program would:
+//! the same question under the same id.
+
+use std::time::Duration;
+
+use placet_core::command::{Ask, Caller, Command, CommandKind, RaiseEvent, StartInstance, Terminate, WaitFor};
+use placet_core::ids::{Hub, InstanceId, InstanceKey};
+use placet_core::rows::Lookup;
+use placet_core::time::Timestamp;
+use placet_proto::durabletask::OrchestrationStatus;
+
+use super::server::{Arrival, ReplyTo, Request};
+use super::{Event, Mark, SECOND, Violation, World};
+use crate::facts::{Answer, Call, Fact, What};
+use crate::programs::Said;
+use crate::workload::{Actor, Step};
+
+/// A client and the call that it waits for.
+#[derive(Debug)]
+pub(super) struct Client {
+    actor: Actor,
+    waits_for: Option<Call>,
+}
+
+impl Client {
+    pub(super) fn new(actor: Actor) -> Client {
+        Client { actor, waits_for: None }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.actor.steps.is_empty()
+    }
+
+    /// What it is at, for a report.
+    pub(super) fn at(&self) -> String {
+        format!("{:?} of slot {}", self.actor.steps.front(), self.actor.slot)
+    }
+}
+
+impl World {
+    pub(super) fn client_goes_on(&mut self, at: usize) -> Result<(), Violation> {
+        let client = &mut self.clients[at];
+        let slot = client.actor.slot;
+        match client.actor.steps.front().cloned() {
+            None => Ok(()),
+            Some(Step::Pause(wait)) => {
+                client.actor.steps.pop_front();
+                self.after(wait, Event::Client(at));
+                Ok(())
+            }
+            Some(Step::Call(what)) => self.send(at, slot, what),
+        }
+    }
+
+    fn send(&mut self, at: usize, slot: usize, what: What) -> Result<(), Violation> {
+        let doubles = self.goes_wrong(|faults| faults.doubled) && may_double(&what);
+        let call = self.put(at, slot, what.clone(), true)?;
+        if doubles {
+            self.put(at, slot, what, false)?;
+        }
+        let patience = match call.what {
+            What::Wait | What::WaitStart => self.chance.between(20 * SECOND, 180 * SECOND),
+            _ => self.chance.between(8 * SECOND, 25 * SECOND),
+        };
+        self.after(patience, Event::GivesUp(at, call.number));
+        self.clients[at].waits_for = Some(call);
+        Ok(())
+    }
+
+    /// Sends a call once.
+    fn put(&mut self, at: usize, slot: usize, what: What, waits: bool) -> Result<Call, Violation> {
+        self.next_call += 1;
+        self.counts.calls += 1;
+        let number = self.next_call;
+        let what = match what {
+            What::Start { life, delay, .. } => {
+                What::Start { life, delay, execution: format!("{slot:08x}{life:08x}{number:016x}") }
+            }
+            what => what,
+        };
+        let call = Call { number, slot, what };
+        self.see(&Fact::Sent(&call))?;
+        self.trace.note(self.now, &[30, at as u64, number], || {
+            format!("client {at} sends {number} about {}: {:?}", self.slots[slot].id, call.what)
+        });
+        let request = self.request(slot, &call.what);
+        if !self.goes_wrong(|faults| faults.call_lost) {
+            self.call_server(ReplyTo::Client(at, call.clone(), waits), request);
+        }
+        Ok(call)
+    }
+
+    /// The call as the edge puts it to the shard.
+    fn request(&mut self, slot: usize, what: &What) -> Request {
+        let wait = self.chance.skewed(50_000, 6 * SECOND);
+        let wall = self.wall();
+        let slot = &self.slots[slot];
+        let kind = match what {
+            What::Start { life, execution, delay } => {
+                let at = i64::try_from(*delay).map_or(wall, |delay| wall + delay);
+                CommandKind::Start(Box::new(StartInstance {
+                    name: slot.program.name().to_owned(),
+                    input: Some(slot.program.input(*life)),
+                    execution_id: execution.clone(),
+                    scheduled_start: (*delay > 0).then(|| Timestamp(at).to_proto()),
+                    // A first start that is sent again must not start it over.
+                    reuse: (*life == 0).then(Vec::<OrchestrationStatus>::new),
+                    ..StartInstance::default()
+                }))
+            }
+            What::Raise { name, id } => CommandKind::RaiseEvent(RaiseEvent {
+                name: (*name).to_owned(),
+                input: Some(serde_json::Value::from(id.as_str()).to_string()),
+                stamp: Caller::default(),
+            }),
+            What::Ask { name, id, what } => {
+                let said = Said { id: id.clone(), what: what.clone() };
+                CommandKind::Ask(
+                    Ask {
+                        ask_id: id.as_str().into(),
+                        event_name: (*name).to_owned(),
+                        payload: serde_json::to_string(&said).ok(),
+                        wait: Duration::from_micros(wait),
+                        stamp: Caller::default(),
+                    }
+                    .into(),
+                )
+            }
+            What::Wait => CommandKind::Wait(WaitFor::Completion),
+            What::WaitStart => CommandKind::Wait(WaitFor::Start),
+            What::Terminate => {
+                CommandKind::Terminate(Terminate { output: Some(crate::models::STOPPED.to_owned()), recurse: false })
+            }
+            What::RetryPoisoned => CommandKind::RetryPoisoned,
+            What::DeleteHub => return Request::DeleteHub(Hub::new(&slot.hub)),
+            What::EmptyHub => return Request::CreateHub(Hub::new(&slot.hub)),
+        };
+        let key = InstanceKey::new(Hub::new(&slot.hub), InstanceId::new(slot.id.as_str()));
+        Request::Command(Command { target: Lookup::Key(key), kind, call: None })
+    }
+
+    pub(super) fn gives_up(&mut self, at: usize, number: u64) -> Result<(), Violation> {
+        if self.clients[at].waits_for.as_ref().is_none_or(|call| call.number != number) {
+            return Ok(());
+        }
+        if let Some(process) = self.running() {
+            let wait = self.latency();
+            self.after(wait, Event::Arrive(process, Box::new(Arrival::Cancel(number))));
+        }
+        self.told(at, number, Answer::Lost)
+    }
+
+    /// A client hears what became of the call that it waits for.
+    pub(super) fn told(&mut self, at: usize, number: u64, answer: Answer) -> Result<(), Violation> {
+        let Some(call) = self.clients[at].waits_for.take_if(|call| call.number == number) else { return Ok(()) };
+        self.trace.note(self.now, &[31, at as u64, number], || format!("client {at} is told {number}: {answer:?}"));
+        self.see(&Fact::Told(&call, &answer))?;
+        self.mark_answer(&call, &answer);
+        if self.is_answered(&call, &answer) {
+            self.clients[at].actor.steps.pop_front();
+            self.after(0, Event::Client(at));
+        } else {
+            let wait = self.chance.skewed(SECOND / 100, 3 * SECOND);
+            self.after(wait, Event::Client(at));
+        }
+        Ok(())
+    }
+
+    fn is_answered(&self, call: &Call, answer: &Answer) -> bool {
+        match answer {
+            Answer::TryLater | Answer::Unknown | Answer::Lost | Answer::Recorded => false,
+            Answer::Absent => self.slots[call.slot].doomed || call.what == What::RetryPoisoned,
+            Answer::Done
+            | Answer::State(_)
+            | Answer::Reply(_)
+            | Answer::After(_)
+            | Answer::Ended(_)
+            | Answer::Exists
+            | Answer::Wrong(_) => true,
+        }
+    }
+
+    fn mark_answer(&mut self, call: &Call, answer: &Answer) {
+        match (&call.what, answer) {
+            (What::Ask { id, .. }, Answer::Recorded) => {
+                self.told_recorded.insert((call.slot, id.clone()));
+            }
+            (What::Ask { id, .. }, Answer::Reply(_) | Answer::After(_)) => {
+                if self.told_recorded.remove(&(call.slot, id.clone())) {
+                    self.reach(Mark::AskRecordedThenAnswered);
+                }
+                if !self.told_answer.insert((call.slot, id.clone())) {
+                    self.reach(Mark::AskRepeated);
+                }
+            }
+            (What::Ask { .. }, Answer::Ended(_)) => self.reach(Mark::AskEnded),
+            (What::Start { life: 1.., .. }, Answer::Done) => self.reach(Mark::StartedOver),
+            _ => {}
+        }
+    }
+}
+
+/// Whether it does no harm to send it twice.
+fn may_double(what: &What) -> bool {
+    match what {
+        What::Ask { .. } | What::Wait | What::WaitStart | What::Start { life: 0, .. } => true,
+        What::Start { .. }
+        | What::Raise { .. }
+        | What::Terminate
+        | What::DeleteHub
+        | What::EmptyHub
+        | What::RetryPoisoned => false,
+    }
+}

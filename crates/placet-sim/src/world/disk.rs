@@ -1,0 +1,291 @@
+//! The simulated disk, over the model store.
+//!
+//! Which faults are fair: a batch is written whole or not at all (the engine's transactions are atomic, and its own
+//! tests show that); whether it was written may stay unknown; a crash may come before or after the write; reads may
+//! fail, and may be answered in any order. Not fair: a batch that was reported as written and is gone, or a read
+//! that lacks one. The next fault model, real SQLite on faulty files, takes those on.
+
+use placet_core::ids::{BatchId, Turn};
+use placet_core::outcome::HistoryRead;
+use placet_core::rows::Batch;
+use placet_core::shard::{CommitFailure, Input, LoadRead, RecoverRead};
+use placet_core::timers::DueRead;
+use placet_core::wire;
+use placet_proto::durabletask::{HistoryEvent, history_event::EventType};
+use placet_store::Store as _;
+use placet_store::model::ModelStore;
+use prost::Message as _;
+
+use super::server::Arrival;
+use super::{Event, Mark, ProcessId, SECOND, Violation, World};
+use crate::facts::Fact;
+use crate::models::micros;
+
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    pub(super) store: ModelStore,
+    writing: Option<Writing>,
+}
+
+/// A batch that is with the disk.
+#[derive(Debug)]
+struct Writing {
+    process: ProcessId,
+    batch: Box<Batch>,
+    fate: Fate,
+    began: u64,
+    written: bool,
+}
+
+/// What becomes of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Good,
+    Lost,
+    WrittenUnknown,
+    Full,
+}
+
+impl Fate {
+    fn writes(self) -> bool {
+        matches!(self, Fate::Good | Fate::WrittenUnknown)
+    }
+}
+
+/// How far a batch has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DiskStep {
+    Writes(BatchId),
+    Answers(BatchId),
+}
+
+/// What is to be read.
+#[derive(Debug)]
+pub(crate) enum ReadAsk {
+    Load(LoadRead),
+    History(HistoryRead),
+    Timers(DueRead),
+    Recover(RecoverRead),
+}
+
+/// The most history that is read for one turn.
+const HISTORY_BYTES_MAX: usize = 256 << 20;
+
+impl World {
+    pub(super) fn commit(&mut self, process: ProcessId, batch: Box<Batch>) -> Result<(), Violation> {
+        let id = batch.id.expect("the core numbers its batches");
+        if self.disk.writing.is_some() {
+            return Err("two batches are with the disk at once".to_owned());
+        }
+        let fate = if self.goes_wrong(|faults| faults.commit_lost) {
+            Fate::Lost
+        } else if self.goes_wrong(|faults| faults.commit_unknown) {
+            Fate::WrittenUnknown
+        } else if self.goes_wrong(|faults| faults.commit_full) {
+            Fate::Full
+        } else {
+            Fate::Good
+        };
+        let hangs = if self.goes_wrong(|faults| faults.disk_hangs) { self.chance.skewed(SECOND / 10, 5 * SECOND) } else { 0 };
+        let answers = self.chance.skewed(100, self.plan.commit_max) + hangs;
+        let writes = self.chance.between(0, answers);
+        if hangs > 0 || fate != Fate::Good {
+            self.trouble(answers + 3 * SECOND);
+        }
+        self.counts.commits += 1;
+        self.trace.note(self.now, &[1, id.0, answers], || format!("batch {id} goes to the disk ({fate:?}): {}", told(&batch)));
+        self.disk.writing = Some(Writing { process, batch, fate, began: self.now, written: false });
+        self.after(writes, Event::Disk(process, DiskStep::Writes(id)));
+        self.after(answers, Event::Disk(process, DiskStep::Answers(id)));
+        Ok(())
+    }
+
+    pub(super) fn disk_goes_on(&mut self, process: ProcessId, step: DiskStep) -> Result<(), Violation> {
+        let Some(writing) = &self.disk.writing else { return Ok(()) };
+        let (DiskStep::Writes(id) | DiskStep::Answers(id)) = step;
+        if writing.process != process || writing.batch.id != Some(id) {
+            return Ok(()); // of a process that died
+        }
+        match step {
+            DiskStep::Writes(_) if writing.fate.writes() => self.write(),
+            DiskStep::Writes(_) => Ok(()),
+            DiskStep::Answers(_) => {
+                if writing.fate.writes() && !writing.written {
+                    self.write()?;
+                }
+                self.answer_commit();
+                Ok(())
+            }
+        }
+    }
+
+    fn write(&mut self) -> Result<(), Violation> {
+        let Some(writing) = &mut self.disk.writing else { return Ok(()) };
+        if std::mem::replace(&mut writing.written, true) {
+            return Ok(());
+        }
+        let incarnation = self.process.as_ref().map_or(0, |process| process.incarnation);
+        for (partition, epoch) in &writing.batch.fences {
+            // A batch of a process that died is written under its own incarnation, before the next one begins.
+            if incarnation != 0 && epoch.incarnation != incarnation {
+                return Err(format!("a batch writes partition {partition} in epoch {epoch}, of another incarnation"));
+            }
+        }
+        for hub in &writing.batch.hubs_deleted {
+            let page = self.disk.store.recover(&|_| true, None, usize::MAX);
+            if page.is_ok_and(|page| page.instances.iter().any(|found| found.row.hub == *hub)) {
+                self.marks.reach(Mark::HubDeletedAlive);
+            }
+        }
+        let written = self.disk.store.commit(&writing.batch);
+        written.map_err(|error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            format!("a batch contradicts the store: {cause}")
+        })?;
+        let batch = std::mem::take(&mut *writing.batch);
+        let id = batch.id;
+        self.recorded(&batch)?;
+        if let Some(writing) = &mut self.disk.writing {
+            writing.batch.id = id;
+        }
+        Ok(())
+    }
+
+    /// Looks at what has become history.
+    fn recorded(&mut self, batch: &Batch) -> Result<(), Violation> {
+        for row in &batch.history_appended {
+            for bytes in wire::Events(&row.events) {
+                let event = HistoryEvent::decode(bytes).map_err(|error| format!("history cannot be read: {error}"))?;
+                if let Some(EventType::TimerFired(fired)) = &event.event_type {
+                    let due = fired.fire_at.as_ref().map(micros).unwrap_or_default();
+                    let at = event.timestamp.as_ref().map(micros).unwrap_or_default();
+                    let due_since_begin = due - super::WALL_BEGIN - self.wall_offset;
+                    let calm = due_since_begin >= i64::try_from(self.trouble_until).unwrap_or(i64::MAX);
+                    self.see(&Fact::Fired { due, at, calm })?;
+                }
+            }
+        }
+        if !batch.history_dropped.is_empty() {
+            self.reach(Mark::ContinuedAsNew);
+        }
+        Ok(())
+    }
+
+    fn answer_commit(&mut self) {
+        let Some(Writing { process, batch, fate, began, .. }) = self.disk.writing.take() else { return };
+        let id = batch.id.expect("the core numbers its batches");
+        let took = std::time::Duration::from_micros(self.now - began);
+        let input = match fate {
+            Fate::Good => Input::Committed(id, took),
+            Fate::Lost => {
+                self.reach(Mark::CommitUnknownLost);
+                Input::CommitFailed(id, CommitFailure::Unknown)
+            }
+            Fate::WrittenUnknown => {
+                self.reach(Mark::CommitUnknownWritten);
+                Input::CommitFailed(id, CommitFailure::Unknown)
+            }
+            Fate::Full => {
+                self.reach(Mark::CommitFull);
+                Input::CommitFailed(id, CommitFailure::Full)
+            }
+        };
+        self.trace.note(self.now, &[2, id.0], || format!("the disk answers: {input:?}"));
+        self.arrive(process, Arrival::Input(input));
+    }
+
+    /// The process died: what was with the disk is written or not.
+    pub(super) fn crash_while_writing(&mut self) -> Result<(), Violation> {
+        let Some(writing) = &self.disk.writing else { return Ok(()) };
+        if !writing.written && writing.fate.writes() && self.chance.one_in(2) {
+            self.write()?;
+        }
+        let written = self.disk.writing.take().is_some_and(|writing| writing.written);
+        self.reach(if written { Mark::CrashWithBatchWritten } else { Mark::CrashWithBatchLost });
+        self.trace.note(self.now, &[3, u64::from(written)], || format!("the batch with the disk: written {written}"));
+        Ok(())
+    }
+
+    /// The store is asked: it looks a little later, and answers a little later again.
+    pub(super) fn ask_store(&mut self, process: ProcessId, ask: ReadAsk) {
+        let wait = self.chance.skewed(10, self.plan.commit_max);
+        self.after(wait, Event::Read(process, ask));
+    }
+
+    pub(super) fn read(&mut self, process: ProcessId, ask: ReadAsk) {
+        let fails = self.goes_wrong(|faults| faults.read_failed);
+        if fails {
+            self.reach(Mark::ReadFailed);
+            // A timer whose instance could not be read is found again when the window moves.
+            self.trouble(40 * SECOND);
+        }
+        let store = &self.disk.store;
+        let input = match ask {
+            ReadAsk::Load(read) => {
+                let found = store.load(&read.lookups).map_err(|error| error.to_string());
+                Input::Loaded(read, if fails { failed() } else { found })
+            }
+            ReadAsk::History(read) => {
+                let rows = store.history(read.iid, Turn(read.from.0), HISTORY_BYTES_MAX);
+                let runs = rows.map(|rows| rows.into_iter().map(|row| row.events).collect());
+                self.marks.reach(Mark::HistoryRead);
+                Input::HistoryRead(read, if fails { failed() } else { runs.map_err(|error| error.to_string()) })
+            }
+            ReadAsk::Timers(read) => {
+                let rows = store.due(&|_| true, read.after, read.until, read.limit).map_err(|error| error.to_string());
+                Input::TimersRead(read, if fails { failed() } else { rows })
+            }
+            ReadAsk::Recover(read) => {
+                let page = store.recover(&|_| true, read.after, read.limit).map_err(|error| error.to_string());
+                let page = page.map(|page| (page.instances, page.next));
+                Input::Recovered(read, if fails { failed() } else { page })
+            }
+        };
+        let wait = self.chance.skewed(10, self.plan.commit_max);
+        self.trace.note(self.now, &[4, wait, u64::from(fails)], || format!("the store reads (fails: {fails}): {}", read_of(&input)));
+        self.after(wait, Event::Arrive(process, Box::new(Arrival::Input(input))));
+    }
+}
+
+fn failed<T>() -> Result<T, String> {
+    Err("the read failed".to_owned())
+}
+
+/// What a batch holds, in a line.
+fn told(batch: &Batch) -> String {
+    let names = |rows: &mut dyn Iterator<Item = String>| rows.collect::<Vec<_>>().join(" ");
+    let mut inserted = batch.instances_inserted.iter().map(|row| format!("{}#{}", row.id, row.iid));
+    let mut updated = batch.instances_updated.iter().map(|(row, _)| format!("{}#{}", row.id, row.iid));
+    let mut turns = batch.history_appended.iter().map(|row| format!("{}/{}", row.iid, row.turn));
+    let mut inbox = batch.inbox_put.iter().map(|row| format!("{}/{}", row.iid, row.seq));
+    let mut activities = batch.activities_put.iter().map(|row| format!("{}/{}", row.iid, row.seq));
+    format!(
+        "new [{}] changed [{}] turns [{}] inbox [{}] activities [{}] timers +{} -{} deleted {:?}",
+        names(&mut inserted),
+        names(&mut updated),
+        names(&mut turns),
+        names(&mut inbox),
+        names(&mut activities),
+        batch.timers_put.len(),
+        batch.timers_deleted.len(),
+        batch.instances_deleted,
+    )
+}
+
+/// What was read, in a line.
+fn read_of(input: &Input) -> String {
+    match input {
+        Input::Loaded(read, found) => {
+            let found = found.as_ref().map(|found| found.iter().map(Option::is_some).collect::<Vec<_>>());
+            format!("{:?}: {found:?}", read.lookups)
+        }
+        Input::HistoryRead(read, runs) => format!("history of {}: {:?} turns", read.iid, runs.as_ref().map(Vec::len)),
+        Input::TimersRead(read, rows) => format!("timers until {:?}: {rows:?}", read.until),
+        Input::Recovered(read, page) => {
+            let page = page.as_ref().map(|(found, next)| (found.len(), *next));
+            format!("active after {:?}: {page:?}", read.after)
+        }
+        other => format!("{other:?}"),
+    }
+}
+

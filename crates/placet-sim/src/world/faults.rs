@@ -1,0 +1,125 @@
+//! What goes wrong at moments of its own, and how everything becomes well again.
+
+use super::server::Arrival;
+use super::{Event, MINUTE, Mark, SECOND, World};
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fault {
+    Crash,
+    Restart,
+    WorkerDies,
+    WorkerStops,
+    WorkerHangs,
+    StreamBreaks,
+    ServerHangs,
+    ClockIsSet,
+}
+
+impl World {
+    /// Spreads what is to go wrong over the span.
+    pub(super) fn plan_faults(&mut self) {
+        let faults = self.plan.faults.clone();
+        let planned = [
+            (Fault::Crash, faults.crashes),
+            (Fault::WorkerDies, faults.worker_crashes),
+            (Fault::WorkerStops, faults.worker_stops),
+            (Fault::WorkerHangs, faults.worker_hangs),
+            (Fault::StreamBreaks, faults.stream_breaks),
+            (Fault::ServerHangs, faults.server_hangs),
+            (Fault::ClockIsSet, faults.wall_steps),
+        ];
+        for (fault, times) in planned {
+            for _ in 0..times {
+                // More of them early: that is when most happens.
+                let at = if self.chance.one_in(2) { self.chance.below(self.plan.span) } else { self.chance.skewed(1_000, self.plan.span) };
+                self.after(at, Event::Fault(fault));
+            }
+        }
+    }
+
+    pub(super) fn go_wrong(&mut self, fault: Fault) -> Result<(), super::Violation> {
+        if self.healed && !matches!(fault, Fault::Restart) {
+            return Ok(());
+        }
+        self.counts.faults += 1;
+        self.traffic_at = self.now;
+        let worker = usize::try_from(self.chance.below(self.workers.len() as u64)).expect("below a length");
+        match fault {
+            Fault::Crash => {
+                self.crash()?;
+                let wait = self.chance.skewed(SECOND / 100, 10 * SECOND);
+                self.after(wait, Event::Fault(Fault::Restart));
+            }
+            Fault::Restart if self.running().is_none() => self.start_server(),
+            Fault::Restart => {}
+            Fault::WorkerDies => self.kill_worker(worker),
+            Fault::WorkerStops => self.stop_worker(worker),
+            Fault::WorkerHangs => {
+                let lasts = self.chance.skewed(SECOND, 10 * MINUTE);
+                self.hang_worker(worker, lasts);
+            }
+            Fault::StreamBreaks => {
+                if let Some(stream) = self.workers[worker].stream {
+                    self.break_stream(stream);
+                }
+            }
+            Fault::ServerHangs => {
+                let lasts = self.chance.skewed(SECOND / 10, 5 * SECOND);
+                self.hang_server(lasts);
+            }
+            Fault::ClockIsSet => self.set_clock(),
+        }
+        Ok(())
+    }
+
+    fn set_clock(&mut self) {
+        let by = i64::try_from(self.chance.skewed(SECOND / 10, self.plan.faults.wall_step_max)).expect("an hour");
+        let by = if self.chance.one_in(2) { -by } else { by };
+        self.wall_offset += by;
+        self.wall_was_stepped = true;
+        self.trace.note(self.now, &[50, by.unsigned_abs()], || format!("the wall clock is set by {by} µs"));
+        if by < 0 {
+            self.reach(Mark::ClockSetBack);
+        }
+        if by.unsigned_abs() > 61 * SECOND {
+            self.reach(Mark::ClockDoubted);
+        }
+        let wait = self.chance.skewed(SECOND, 2 * MINUTE);
+        self.trouble(wait + 60 * SECOND);
+        self.after(wait, Event::Operator);
+    }
+
+    /// From here on everything works.
+    pub(super) fn heal(&mut self) {
+        self.healed = true;
+        self.trace.note(self.now, &[51], || "everything works again".to_owned());
+        if self.running().is_none() {
+            self.start_server();
+        }
+        for worker in 0..self.workers.len() {
+            self.worker_recovers(worker);
+        }
+        self.trouble(60 * SECOND);
+        self.operate();
+    }
+
+    /// The operator says that the clock is right, and puts back to work what was set aside.
+    pub(super) fn operate(&mut self) {
+        if let Some(process) = self.running() {
+            self.arrive(process, Arrival::AcceptTime);
+        }
+        if !self.healed {
+            return;
+        }
+        for slot in 0..self.slots.len() {
+            if matches!(self.stored(slot), Ok(Some(stored)) if stored.poisoned) {
+                self.reach(Mark::Poisoned);
+                self.retry_poisoned(slot);
+            }
+        }
+        if !self.is_over() {
+            self.after(MINUTE, Event::Operator);
+        }
+    }
+}

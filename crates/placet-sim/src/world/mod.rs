@@ -1,0 +1,341 @@
+//! The simulated world: one thread, one queue of what is to come, one source of chance. The scheduler's machines,
+//! the SDK's replay and its worker's turns are the real ones; clock, network, disk, workers' lives and clients are
+//! made here.
+
+mod answers;
+mod clients;
+mod disk;
+mod faults;
+mod finale;
+mod server;
+mod workers;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use placet_core::ids::StreamId;
+
+use crate::chance::Chance;
+use crate::checkers::Checkers;
+use crate::facts::Fact;
+use crate::marks::{Mark, Marks};
+use crate::plan::{MINUTE, Plan, SECOND};
+use crate::trace::{Detail, Trace};
+use crate::workload::{Slot, Workload};
+use clients::Client;
+use disk::{Disk, DiskStep, ReadAsk};
+use faults::Fault;
+use server::{Arrival, Process};
+use workers::{ToWorker, Worker, WorkerStep};
+
+/// What is broken: a promise, or the run itself.
+pub(crate) type Violation = String;
+
+/// A server's process, numbered over its restarts.
+pub(crate) type ProcessId = u64;
+
+/// The wall clock when the world begins: some day in 2026.
+const WALL_BEGIN: i64 = 1_780_000_000_000_000;
+
+/// How long after the faults everything that can end must have ended, beside what its programs wait for.
+const PATIENCE: u64 = 30 * MINUTE;
+
+/// How long the world goes on when every client has what it wanted: what is parked has to leave memory.
+const AFTERWARDS: u64 = 100 * SECOND;
+
+/// What is to happen.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Something reaches the server.
+    Arrive(ProcessId, Box<Arrival>),
+    /// The server takes what waits.
+    Step(ProcessId),
+    /// The server's sleep is over; only the last one set counts.
+    Wake(ProcessId, u64),
+    /// The disk goes on with a batch.
+    Disk(ProcessId, DiskStep),
+    /// The store looks up what was asked for.
+    Read(ProcessId, ReadAsk),
+    /// Something reaches a worker, in its n-th life.
+    Worker(usize, u64, WorkerStep),
+    /// A client goes on.
+    Client(usize),
+    /// A client hears what became of a call.
+    Told(usize, u64, crate::facts::Answer),
+    /// A client waits no longer.
+    GivesUp(usize, u64),
+    /// Something goes wrong.
+    Fault(Fault),
+    /// Nothing goes wrong any more.
+    Heal,
+    /// The operator says that the wall clock is right, and puts back to work what was set aside.
+    Operator,
+}
+
+/// An event in the queue.
+struct Queued {
+    at: u64,
+    /// Ties are decided by chance.
+    tie: u64,
+    event: Event,
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Queued) -> bool {
+        (self.at, self.tie) == (other.at, other.tie)
+    }
+}
+
+impl Eq for Queued {}
+
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Queued) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Queued {
+    fn cmp(&self, other: &Queued) -> std::cmp::Ordering {
+        (self.at, self.tie).cmp(&(other.at, other.tie))
+    }
+}
+
+/// A worker's stream.
+#[derive(Debug)]
+struct Stream {
+    worker: usize,
+    process: ProcessId,
+    /// When the last thing sent to the server arrives: the next one arrives later.
+    to_server_at: u64,
+    to_worker_at: u64,
+    /// It is cut: nothing more is sent on it.
+    broken: bool,
+}
+
+/// How much happened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named for what they count")]
+pub struct Counts {
+    pub instances: u64,
+    pub calls: u64,
+    pub turns: u64,
+    pub activities: u64,
+    pub commits: u64,
+    pub inputs: u64,
+    pub faults: u64,
+    pub simulated_seconds: u64,
+}
+
+pub(crate) struct World {
+    pub(crate) trace: Trace,
+    pub(crate) marks: Marks,
+    pub(crate) counts: Counts,
+    plan: Plan,
+    chance: Chance,
+    now: u64,
+    queue: BinaryHeap<Reverse<Queued>>,
+    wall_offset: i64,
+    wall_was_stepped: bool,
+    /// Until then timers may be late: something is, or just was, wrong.
+    trouble_until: u64,
+    /// When something other than the passing of time last happened.
+    traffic_at: u64,
+    healed: bool,
+    disk: Disk,
+    process: Option<Process>,
+    processes: u64,
+    streams: BTreeMap<StreamId, Stream>,
+    next_stream: u64,
+    workers: Vec<Worker>,
+    slots: Vec<Slot>,
+    slot_of: BTreeMap<(String, String), usize>,
+    clients: Vec<Client>,
+    next_call: u64,
+    longest: u64,
+    checkers: Checkers,
+    /// Items that were handed out before, for the marks.
+    seen_items: BTreeSet<(u64, u64, bool)>,
+    /// In which process an activity was first handed out.
+    handed_out: BTreeMap<(u64, u64), ProcessId>,
+    told_recorded: BTreeSet<(usize, String)>,
+    told_answer: BTreeSet<(usize, String)>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, detail: Detail) -> World {
+        let mut chance = Chance::from_seed(seed);
+        let plan = Plan::draw(&mut chance.fork());
+        let workload = Workload::draw(&plan, &mut chance.fork());
+        let slots = workload.slots;
+        let slot_of = slots.iter().enumerate().map(|(at, slot)| ((slot.hub.clone(), slot.id.clone()), at)).collect();
+        let workers = workers::crew(&plan);
+        let mut world = World {
+            trace: Trace::new(detail),
+            marks: Marks::default(),
+            counts: Counts { instances: slots.len() as u64, ..Counts::default() },
+            chance,
+            now: 0,
+            queue: BinaryHeap::new(),
+            wall_offset: 0,
+            wall_was_stepped: false,
+            trouble_until: 0,
+            traffic_at: 0,
+            healed: false,
+            disk: Disk::default(),
+            process: None,
+            processes: 0,
+            streams: BTreeMap::new(),
+            next_stream: 0,
+            workers,
+            checkers: Checkers::new(&slots),
+            slots,
+            slot_of,
+            clients: workload.actors.into_iter().map(Client::new).collect(),
+            next_call: 0,
+            longest: workload.longest,
+            seen_items: BTreeSet::new(),
+            handed_out: BTreeMap::new(),
+            told_recorded: BTreeSet::new(),
+            told_answer: BTreeSet::new(),
+            plan,
+        };
+        world.trace.note(0, &[seed], || format!("seed {seed}: {:?}", world.plan));
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        self.start_server();
+        for worker in 0..self.workers.len() {
+            let at = self.chance.below(self.plan.latency_max + 1);
+            self.after(at, Event::Worker(worker, 0, WorkerStep::Connect));
+        }
+        for client in 0..self.clients.len() {
+            self.after(0, Event::Client(client));
+        }
+        self.plan_faults();
+        self.after(self.plan.span, Event::Heal);
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// The first promise that was broken.
+    pub(crate) fn run(&mut self) -> Result<(), Violation> {
+        let deadline = self.plan.span + self.longest + PATIENCE;
+        let mut over_at = None;
+        while let Some(Reverse(Queued { at, event, .. })) = self.queue.pop() {
+            self.now = at;
+            if at > deadline {
+                return Err(self.unfinished());
+            }
+            self.happen(event)?;
+            if self.healed && over_at.is_none() && self.is_over() {
+                over_at = Some(self.now + AFTERWARDS);
+            }
+            if over_at.is_some_and(|over_at| self.now >= over_at) {
+                break;
+            }
+        }
+        self.counts.simulated_seconds = self.now / SECOND;
+        self.finale()
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), Violation> {
+        match event {
+            Event::Arrive(process, arrival) => self.arrive(process, *arrival),
+            Event::Step(process) => return self.step(process),
+            Event::Wake(process, number) => return self.wake(process, number),
+            Event::Disk(process, step) => return self.disk_goes_on(process, step),
+            Event::Read(process, ask) => self.read(process, ask),
+            Event::Worker(worker, life, step) => return self.worker_goes_on(worker, life, step),
+            Event::Client(client) => return self.client_goes_on(client),
+            Event::Told(client, number, answer) => return self.told(client, number, answer),
+            Event::GivesUp(client, number) => return self.gives_up(client, number),
+            Event::Fault(fault) => return self.go_wrong(fault),
+            Event::Heal => self.heal(),
+            Event::Operator => self.operate(),
+        }
+        Ok(())
+    }
+
+    fn after(&mut self, wait: u64, event: Event) {
+        self.at(self.now + wait, event);
+    }
+
+    fn at(&mut self, at: u64, event: Event) {
+        let tie = self.chance.any();
+        self.queue.push(Reverse(Queued { at, tie, event }));
+    }
+
+    /// How long a message is on its way this time.
+    fn latency(&mut self) -> u64 {
+        self.chance.skewed(20, self.plan.latency_max)
+    }
+
+    /// Whether something with this rate goes wrong now.
+    fn goes_wrong(&mut self, rate: impl Fn(&crate::plan::Faults) -> u32) -> bool {
+        let rate = rate(&self.plan.faults);
+        let wrong = !self.healed && self.chance.happens(rate);
+        self.counts.faults += u64::from(wrong);
+        wrong
+    }
+
+    fn wall(&self) -> i64 {
+        WALL_BEGIN + i64::try_from(self.now).expect("some hours") + self.wall_offset
+    }
+
+    fn trouble(&mut self, lasts: u64) {
+        self.trouble_until = self.trouble_until.max(self.now + lasts);
+    }
+
+    fn reach(&mut self, mark: Mark) {
+        self.marks.reach(mark);
+    }
+
+    fn see(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
+        self.checkers.see(fact)
+    }
+
+    /// Sends something to a worker's server, in the order of the stream.
+    fn on_stream(&mut self, stream: StreamId, extra: u64, arrival: Arrival) {
+        let latency = self.latency();
+        let Some(wire) = self.streams.get_mut(&stream) else { return };
+        if wire.broken {
+            return;
+        }
+        wire.to_server_at = (self.now + latency + extra).max(wire.to_server_at + 1);
+        let (at, process) = (wire.to_server_at, wire.process);
+        self.at(at, Event::Arrive(process, Box::new(arrival)));
+    }
+
+    /// Sends something to a worker, in the order of the stream.
+    fn to_worker(&mut self, stream: StreamId, what: ToWorker) {
+        let latency = self.latency();
+        let Some(wire) = self.streams.get_mut(&stream) else { return };
+        if wire.broken {
+            return;
+        }
+        wire.to_worker_at = (self.now + latency).max(wire.to_worker_at + 1);
+        let (at, worker) = (wire.to_worker_at, wire.worker);
+        let life = self.workers[worker].life;
+        self.at(at, Event::Worker(worker, life, WorkerStep::Stream(stream, what)));
+    }
+}
+
+impl std::ops::Add for Counts {
+    type Output = Counts;
+
+    fn add(self, other: Counts) -> Counts {
+        Counts {
+            instances: self.instances + other.instances,
+            calls: self.calls + other.calls,
+            turns: self.turns + other.turns,
+            activities: self.activities + other.activities,
+            commits: self.commits + other.commits,
+            inputs: self.inputs + other.inputs,
+            faults: self.faults + other.faults,
+            simulated_seconds: self.simulated_seconds + other.simulated_seconds,
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! The server's process: the real shard, driven as the scheduler's core thread drives it. What waits is taken, the
+//! shard decides, what it says is carried out.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use placet_core::command::{Command, CompleteTurn, Refusal, Reply};
+use placet_core::dispatch::StreamSpec;
+use placet_core::ids::{CallId, Hub, StreamId};
+use placet_core::shard::{Input, Output, Shard};
+use placet_core::time::{Mono, Now, Timestamp};
+use placet_core::token::Token;
+use placet_proto::durabletask::ActivityResponse;
+use placet_store::Store as _;
+
+use super::disk::ReadAsk;
+use super::workers::ToWorker;
+use super::{Event, Mark, ProcessId, SECOND, Violation, World};
+use crate::facts::{Answer, Call, Fact};
+
+/// The server was so long without anything to do that what is parked must have left memory.
+const IDLE: u64 = 40 * SECOND;
+
+/// Steps within a millisecond after which the server is said to spin.
+const SPIN: u32 = 5_000;
+
+/// What reaches the server.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// The store's answer.
+    Input(Input),
+    /// A client's call.
+    Call(Box<(ReplyTo, Request)>),
+    /// A client waits no longer.
+    Cancel(u64),
+    Opened(StreamId, StreamSpec),
+    Closed(StreamId, bool),
+    Turn(ReplyTo, Box<CompleteTurn>),
+    Activity(ReplyTo, Token, Box<ActivityResponse>),
+    Abandon(ReplyTo, Token),
+    AcceptTime,
+}
+
+/// A client's call, as it is put to the shard.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Command(Command),
+    CreateHub(Hub),
+    DeleteHub(Hub),
+}
+
+/// Who is told what became of it.
+#[derive(Debug, Clone)]
+pub(crate) enum ReplyTo {
+    /// A client; the flag says that he waits for this very call.
+    Client(usize, Call, bool),
+    /// A worker, on its stream.
+    Stream(StreamId, String),
+    /// A worker that called and does not care.
+    Nobody(Option<String>),
+}
+
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) id: ProcessId,
+    pub(super) incarnation: u32,
+    shard: Shard,
+    started: u64,
+    inbox: VecDeque<Arrival>,
+    /// It is about to take what waits.
+    awake: bool,
+    /// Which sleep it is in.
+    sleep: u64,
+    hung_until: u64,
+    calls: BTreeMap<CallId, ReplyTo>,
+    by_number: BTreeMap<u64, CallId>,
+    next_call: u64,
+    streams: BTreeSet<StreamId>,
+    steps: (u64, u32),
+}
+
+impl World {
+    pub(super) fn start_server(&mut self) {
+        let claim = self.disk.store.claim().expect("the model store claims");
+        let newest = claim.newest;
+        self.processes += 1;
+        let id = self.processes;
+        self.trace.note(self.now, &[10, id], || format!("the server starts, incarnation {}", claim.incarnation));
+        self.process = Some(Process {
+            id,
+            incarnation: claim.incarnation,
+            shard: Shard::new(claim.incarnation, 0, claim.iid_max, newest),
+            started: self.now,
+            inbox: VecDeque::new(),
+            awake: false,
+            sleep: 0,
+            hung_until: 0,
+            calls: BTreeMap::new(),
+            by_number: BTreeMap::new(),
+            next_call: 0,
+            streams: BTreeSet::new(),
+            steps: (0, 0),
+        });
+        self.trouble(3 * SECOND);
+        self.arrive(id, Arrival::Input(Input::Started));
+        if self.wall_was_stepped {
+            // The clock may be behind what was committed: somebody has to say that it is right.
+            self.trouble(60 * SECOND);
+            let wait = self.chance.between(SECOND, 20 * SECOND);
+            self.after(wait, Event::Operator);
+        }
+    }
+
+    /// The process dies: all that it had in memory is gone.
+    pub(super) fn crash(&mut self) -> Result<(), Violation> {
+        if self.process.is_none() {
+            return Ok(());
+        }
+        self.crash_while_writing()?;
+        let Some(process) = self.process.take() else { return Ok(()) };
+        self.trace.note(self.now, &[11, process.id], || "the server dies".to_owned());
+        let asked = process.calls.into_values().chain(process.inbox.into_iter().filter_map(reply_to));
+        let asked: Vec<ReplyTo> = asked.collect();
+        for reply_to in asked {
+            self.lose(&reply_to);
+        }
+        for stream in process.streams {
+            self.break_stream(stream);
+        }
+        self.trouble(3 * SECOND);
+        Ok(())
+    }
+
+    /// Whoever waits for this hears nothing.
+    fn lose(&mut self, reply_to: &ReplyTo) {
+        if let ReplyTo::Client(client, call, true) = reply_to {
+            let wait = self.latency();
+            self.after(wait, Event::Told(*client, call.number, Answer::Lost));
+        }
+    }
+
+    pub(super) fn arrive(&mut self, process: ProcessId, arrival: Arrival) {
+        self.traffic_at = self.now;
+        let Some(server) = self.process.as_mut().filter(|server| server.id == process) else {
+            if let Some(reply_to) = reply_to(arrival) {
+                self.lose(&reply_to);
+            }
+            return;
+        };
+        server.inbox.push_back(arrival);
+        if !server.awake {
+            server.awake = true;
+            let wait = self.chance.below(60);
+            self.after(wait, Event::Step(process));
+        }
+    }
+
+    pub(super) fn hang_server(&mut self, lasts: u64) {
+        if let Some(server) = &mut self.process {
+            server.hung_until = self.now + lasts;
+            self.trace.note(self.now, &[12, lasts], || format!("the server hangs for {lasts} µs"));
+            self.trouble(lasts + 2 * SECOND);
+        }
+    }
+
+    pub(super) fn wake(&mut self, process: ProcessId, number: u64) -> Result<(), Violation> {
+        let Some(server) = self.process.as_mut().filter(|server| server.id == process) else { return Ok(()) };
+        if server.sleep != number || server.awake {
+            return Ok(());
+        }
+        server.awake = true;
+        self.step(process)
+    }
+
+    /// Takes what waits, all of it or some, and carries out what the shard makes of it.
+    pub(super) fn step(&mut self, process: ProcessId) -> Result<(), Violation> {
+        let now = self.server_time();
+        let Some(mut server) = self.process.take().filter(|server| server.id == process) else {
+            return Ok(());
+        };
+        if self.now < server.hung_until {
+            let until = server.hung_until;
+            self.process = Some(server);
+            self.at(until, Event::Step(process));
+            return Ok(());
+        }
+        let mut outputs = Vec::new();
+        let waiting = server.inbox.len() as u64;
+        let most = if self.chance.one_in(3) { self.chance.between(1, waiting.max(1)) } else { waiting };
+        for _ in 0..most.min(waiting) {
+            let arrival = server.inbox.pop_front().expect("so many wait");
+            self.counts.inputs += 1;
+            self.take(&mut server, now, arrival, &mut outputs);
+        }
+        server.shard.finish(now, &mut outputs);
+        server.awake = !server.inbox.is_empty();
+        let next = if server.awake { Some(self.now + 1) } else { None };
+        server.steps = if self.now - server.steps.0 > 1_000 { (self.now, 0) } else { (server.steps.0, server.steps.1 + 1) };
+        let spins = server.steps.1 > SPIN;
+        self.process = Some(server);
+        if spins {
+            return Err("the server spins: it wakes again and again and has nothing to do".to_owned());
+        }
+        for output in outputs {
+            self.carry_out(process, output)?;
+        }
+        match next {
+            Some(at) => self.at(at, Event::Step(process)),
+            None => self.sleep(now),
+        }
+        self.look_at_idle()
+    }
+
+    /// Sets the alarm.
+    fn sleep(&mut self, now: Now) {
+        let jitter = self.chance.below(200);
+        let Some(server) = &mut self.process else { return };
+        let wait = server.shard.wake_in(now).unwrap_or(Duration::from_secs(60));
+        server.sleep += 1;
+        let (id, number) = (server.id, server.sleep);
+        let wait = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX).max(1);
+        self.after(wait + jitter, Event::Wake(id, number));
+    }
+
+    /// A server that has had nothing to do keeps nothing that is parked.
+    fn look_at_idle(&mut self) -> Result<(), Violation> {
+        let since = self.traffic_at.max(self.trouble_until);
+        if self.now < since + IDLE {
+            return Ok(());
+        }
+        self.traffic_at = self.now;
+        let Some(server) = &self.process else { return Ok(()) };
+        let status = server.shard.status();
+        let active = self.disk.store.recover(&|_| true, None, usize::MAX).map_or(0, |page| page.instances.len());
+        self.see(&Fact::Idle(status.hot_instances, active))
+    }
+
+    fn server_time(&self) -> Now {
+        let started = self.process.as_ref().map_or(0, |server| server.started);
+        Now { wall: Timestamp(self.wall()), mono: Mono(self.now - started) }
+    }
+
+    fn take(&mut self, server: &mut Process, now: Now, arrival: Arrival, outputs: &mut Vec<Output>) {
+        let input = match arrival {
+            Arrival::Input(input) => input,
+            Arrival::Call(call) => {
+                let (reply_to, request) = *call;
+                let number = if let ReplyTo::Client(_, call, _) = &reply_to { Some(call.number) } else { None };
+                let call = server.call(reply_to);
+                if let Some(number) = number {
+                    server.by_number.insert(number, call);
+                }
+                match request {
+                    Request::Command(command) => Input::Call(call, Command { call: Some(call), ..command }),
+                    Request::CreateHub(hub) => Input::CreateHub(call, hub, true),
+                    Request::DeleteHub(hub) => Input::DeleteHub(call, hub),
+                }
+            }
+            Arrival::Cancel(number) => {
+                let Some(call) = server.by_number.remove(&number) else { return };
+                server.calls.remove(&call);
+                Input::Cancelled(call)
+            }
+            Arrival::Opened(stream, spec) => {
+                server.streams.insert(stream);
+                Input::StreamOpened(stream, spec)
+            }
+            Arrival::Closed(stream, drained) => {
+                server.streams.remove(&stream);
+                Input::StreamClosed(stream, drained)
+            }
+            Arrival::Turn(reply_to, completion) => Input::TurnCompleted(server.call(reply_to), completion),
+            Arrival::Activity(reply_to, token, response) => {
+                Input::ActivityCompleted(server.call(reply_to), token, response)
+            }
+            Arrival::Abandon(reply_to, token) => Input::Abandoned(server.call(reply_to), token),
+            Arrival::AcceptTime => Input::AcceptTime(server.call(ReplyTo::Nobody(None))),
+        };
+        self.trace.note(self.now, &[13], || format!("server takes {}", brief(&input)));
+        server.shard.take(now, input, outputs);
+    }
+
+    fn carry_out(&mut self, process: ProcessId, output: Output) -> Result<(), Violation> {
+        match output {
+            Output::Commit(batch) => self.commit(process, batch)?,
+            Output::Load(read) => self.ask_store(process, ReadAsk::Load(read)),
+            Output::ReadHistory(read) => self.ask_store(process, ReadAsk::History(read)),
+            Output::ReadTimers(read) => self.ask_store(process, ReadAsk::Timers(read)),
+            Output::Recover(read) => self.ask_store(process, ReadAsk::Recover(read)),
+            Output::Reply(call, reply) => self.reply(call, reply)?,
+            Output::Send(stream, hub, item) => self.send_item(stream, &hub, item)?,
+            Output::Ping(stream) => self.to_worker(stream, ToWorker::Ping),
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, call: CallId, reply: Result<Reply, Refusal>) -> Result<(), Violation> {
+        let Some(reply_to) = self.process.as_mut().and_then(|server| server.calls.remove(&call)) else {
+            return Ok(()); // whoever does not wait any more has gone
+        };
+        match reply_to {
+            ReplyTo::Client(client, call, waits) => self.answer_client(client, call, waits, reply),
+            ReplyTo::Stream(stream, token) => {
+                self.completion_answered(Some(&token), &reply)?;
+                let (stale, refused) = match reply {
+                    Ok(Reply::Stale) => (true, String::new()),
+                    Ok(_) => (false, String::new()),
+                    Err(refusal) => (false, refusal.to_string()),
+                };
+                self.trace.note(self.now, &[14, u64::from(stale)], || format!("ack {token} stale {stale} {refused}"));
+                self.to_worker(stream, ToWorker::Ack { token, stale, refused });
+                Ok(())
+            }
+            ReplyTo::Nobody(token) => {
+                self.trace.note(self.now, &[15], || format!("answer to {token:?}: {reply:?}"));
+                self.completion_answered(token.as_deref(), &reply)
+            }
+        }
+    }
+
+    /// A completion counts, or not.
+    fn completion_answered(&mut self, token: Option<&str>, reply: &Result<Reply, Refusal>) -> Result<(), Violation> {
+        let Some(token) = token.and_then(|token| token.parse::<Token>().ok()) else { return Ok(()) };
+        match (token, reply) {
+            (Token::Turn { .. }, Ok(Reply::Stale)) => self.reach(Mark::StaleTurnIgnored),
+            (Token::Activity { .. }, Ok(Reply::Stale)) => self.reach(Mark::StaleActivityIgnored),
+            (Token::Turn { iid, turn, .. }, Ok(Reply::Done)) => {
+                return self.see(&Fact::TurnAccepted(iid.0, turn.0));
+            }
+            (Token::Activity { iid, seq, .. }, Ok(Reply::Done)) => {
+                let process = self.process.as_ref().map_or(0, |server| server.id);
+                if self.handed_out.get(&(iid.0, seq.0)).is_some_and(|first| *first != process) {
+                    self.reach(Mark::CompletionAcrossCrash);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A client's call reaches the server, or nobody.
+    pub(super) fn call_server(&mut self, reply_to: ReplyTo, request: Request) {
+        let wait = self.latency();
+        let process = self.process.as_ref().map_or(0, |server| server.id);
+        self.after(wait, Event::Arrive(process, Box::new(Arrival::Call(Box::new((reply_to, request))))));
+    }
+
+    /// The id of the process that runs, if one does.
+    pub(super) fn running(&self) -> Option<ProcessId> {
+        self.process.as_ref().map(|server| server.id)
+    }
+
+    /// An item goes to its worker.
+    fn send_item(&mut self, stream: StreamId, hub: &Hub, item: Bytes) -> Result<(), Violation> {
+        self.trace.note(self.now, &[16, stream.0, crate::trace::digest(&item)], || format!("item for stream {stream}"));
+        self.look_at_item(hub, &item)?;
+        self.to_worker(stream, ToWorker::Item { hub: hub.as_str().to_owned(), item });
+        Ok(())
+    }
+}
+
+impl Process {
+    fn call(&mut self, reply_to: ReplyTo) -> CallId {
+        self.next_call += 1;
+        self.calls.insert(CallId(self.next_call), reply_to);
+        CallId(self.next_call)
+    }
+}
+
+fn reply_to(arrival: Arrival) -> Option<ReplyTo> {
+    match arrival {
+        Arrival::Call(call) => Some(call.0),
+        Arrival::Turn(reply_to, _) | Arrival::Activity(reply_to, ..) | Arrival::Abandon(reply_to, _) => Some(reply_to),
+        Arrival::Input(_)
+        | Arrival::Cancel(_)
+        | Arrival::Opened(..)
+        | Arrival::Closed(..)
+        | Arrival::AcceptTime => None,
+    }
+}
+
+/// An input in a line.
+fn brief(input: &Input) -> String {
+    match input {
+        Input::TurnCompleted(call, completion) => {
+            let actions = completion.response.actions.len();
+            let wants_history = completion.response.requires_history;
+            format!("turn completed ({call}) {} actions {actions} wants history {wants_history}", completion.token)
+        }
+        Input::ActivityCompleted(call, token, _) => format!("activity completed ({call}) {token}"),
+        Input::Loaded(read, _) => format!("loaded {:?}", read.lookups),
+        Input::HistoryRead(read, _) => format!("history of {}", read.iid),
+        Input::Recovered(read, _) => format!("recovered after {:?}", read.after),
+        Input::Call(call, command) => format!("call ({call}) {:?} {:?}", command.target, command.kind),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,53 @@
+//! One process at a time: an exclusive lock of the operating system on a file beside the database. It ends
+//! with the process, however the process ends, so there is no stale lock to break.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use placet_store::OpenError;
+
+/// Held as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock of this database, and leaves the process's id for whoever comes too late.
+    ///
+    /// The file stays when the lock ends: removing it would let two processes lock two files of one name.
+    pub(crate) fn take(database: &Path) -> Result<Lock, OpenError> {
+        let path = lock_path(database);
+        let unwritable = |source: std::io::Error| OpenError::Unwritable { path: path.clone(), source: source.into() };
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).to_owned();
+        let mut file = options.open(&path).map_err(unwritable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::Locked { path: database.to_owned(), holder: holder(&mut file) });
+            }
+            Err(TryLockError::Error(source)) => return Err(unwritable(source)),
+        }
+        leave_id(&mut file).map_err(unwritable)?;
+        Ok(Lock { _file: file })
+    }
+}
+
+/// `placet.lock` beside `placet.db`.
+pub(crate) fn lock_path(database: &Path) -> PathBuf {
+    database.with_extension("lock")
+}
+
+fn leave_id(file: &mut File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+/// Who holds it, if that can be read: on Windows a locked file cannot.
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}

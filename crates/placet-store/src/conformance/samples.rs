@@ -1,0 +1,97 @@
+//! Rows to commit. What a case does not speak of is derived from the key, so that no two rows are alike.
+
+use bytes::Bytes;
+use placet_core::ids::{Hub, Iid, InstanceId, Seq, Turn};
+use placet_core::rows::{
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, TimerRow,
+};
+use placet_core::time::Timestamp;
+
+pub(super) fn instance(iid: u64, hub: &str, id: &str) -> InstanceRow {
+    InstanceRow {
+        iid: Iid(iid),
+        hub: Hub::new(hub),
+        id: InstanceId::new(id),
+        name: format!("orchestration {iid}").into(),
+        status: Default::default(),
+        active: true,
+        created_at: time(iid),
+        updated_at: time(iid + 1),
+        completed_at: None,
+        body: format!("body {iid}").into(),
+    }
+}
+
+pub(super) fn parked(iid: u64, hub: &str, id: &str) -> InstanceRow {
+    InstanceRow { active: false, ..instance(iid, hub, id) }
+}
+
+pub(super) fn turn(iid: u64, turn: u32) -> HistoryRow {
+    HistoryRow {
+        iid: Iid(iid),
+        turn: Turn(turn),
+        count: turn + 1,
+        events: format!("events {iid}.{turn}").into(),
+    }
+}
+
+pub(super) fn message(iid: u64, seq: u64) -> InboxRow {
+    InboxRow { iid: Iid(iid), seq: Seq(seq), data: format!("message {iid}.{seq}").into() }
+}
+
+pub(super) fn activity(iid: u64, seq: u64) -> ActivityRow {
+    ActivityRow { iid: Iid(iid), seq: Seq(seq), data: format!("activity {iid}.{seq}").into() }
+}
+
+/// A timer of an instance that is in `hub` under `id`.
+pub(super) fn timer(fire_at: i64, seq: u64, owner: &InstanceRow) -> TimerRow {
+    TimerRow {
+        fire_at: Timestamp(fire_at),
+        iid: owner.iid,
+        seq: Seq(seq),
+        partition: owner.key().partition(),
+    }
+}
+
+pub(super) fn reply(iid: u64, ask_id: &str, answer: Option<&str>) -> ReplyRow {
+    ReplyRow { iid: Iid(iid), ask_id: ask_id.into(), answer: answer.map(Into::into) }
+}
+
+pub(super) fn published(
+    hub: &str,
+    kind: &str,
+    key: &str,
+    body: Option<&'static str>,
+) -> PublishedRow {
+    PublishedRow {
+        hub: Hub::new(hub),
+        kind: kind.into(),
+        key: key.into(),
+        body: body.map(Bytes::from),
+    }
+}
+
+/// A batch that inserts these instances and nothing else.
+pub(super) fn inserts(rows: impl IntoIterator<Item = InstanceRow>) -> Batch {
+    Batch { instances_inserted: rows.into_iter().collect(), ..Batch::default() }
+}
+
+/// An instance with a row of every kind.
+pub(super) fn furnished(iid: u64, hub: &str, id: &str) -> Batch {
+    let owner = instance(iid, hub, id);
+    Batch {
+        newest: owner.updated_at,
+        history_appended: vec![turn(iid, 0), turn(iid, 1)],
+        inbox_put: vec![message(iid, 1), message(iid, 2)],
+        activities_put: vec![activity(iid, 3), activity(iid, 4)],
+        timers_put: vec![timer(50, 5, &owner), timer(70, 6, &owner)],
+        replies_put: vec![reply(iid, "ask-1", Some("yes")), reply(iid, "ask-2", None)],
+        published: vec![published(hub, "requests", id, Some("published"))],
+        instances_inserted: vec![owner],
+        ..Batch::default()
+    }
+}
+
+fn time(n: u64) -> Timestamp {
+    Timestamp(1_700_000_000_000_000 + i64::try_from(n).expect("samples are few"))
+}

@@ -1,0 +1,327 @@
+//! Random scripts: valid batches, one after the other, told to the store and to the model. After each, both
+//! answer the same questions; whenever the store was opened again, and at the end, they hold the same rows.
+//!
+//! Keys are never used twice and rows only change while they are there, as the core promises. What varies is
+//! what the law is about: which rows of which kind meet in a batch, and where the script is interrupted.
+
+use bytes::Bytes;
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
+use placet_core::rows::{
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow,
+    ReplyRow, TimerRow,
+};
+use placet_core::time::Timestamp;
+
+use super::chance::Chance;
+use super::stage::Stage;
+use crate::Store;
+use crate::dump::Dump;
+use crate::model::ModelStore;
+
+const BATCHES: u64 = 12;
+const HUBS: [&str; 3] = ["default", "g", "hub-3"];
+const IDS: [&str; 6] = ["a", "b", "c", "ä", "request-1", "🦀"];
+const NAMES: [&str; 4] = ["1", "2", "req", "ü"];
+const STATUSES: u64 = 8;
+
+/// Runs the script with this seed; returns what the store holds at its end.
+pub(super) fn run(seed: u64, stage: &mut Stage) -> Dump {
+    let mut script = Script {
+        chance: Chance::new(seed),
+        model: ModelStore::default(),
+        iid: 0,
+        seq: 0,
+        now: 1_000_000,
+    };
+    for step in 0..BATCHES {
+        let batch = script.batch();
+        script.model.commit(&batch).expect("the script is valid");
+        stage.commit(batch);
+        let at = format!("seed {seed}, after batch {step}");
+        agree_on_reads(&mut script, stage, &at);
+        if script.chance.one_in(6) {
+            stage.reopen();
+            agree_on_rows(&script, stage, &at);
+        }
+    }
+    agree_on_rows(&script, stage, &format!("seed {seed}, at the end"))
+}
+
+fn agree_on_rows(script: &Script, stage: &Stage, at: &str) -> Dump {
+    let names = Batch { published: every_name(), ..Batch::default() };
+    let (told, expected) = (stage.dump(&names), script.model.dump());
+    assert!(told == expected, "{at} the store holds\n{told}\nand the model\n{expected}");
+    told
+}
+
+/// Asks for pages and parts, which a dump does not.
+fn agree_on_reads(script: &mut Script, stage: &Stage, at: &str) {
+    let chance = &mut script.chance;
+    let (store, model) = (stage.store(), &script.model);
+    let rows = model.dump();
+    let limit = usize::try_from(chance.below(6)).expect("small") + 1;
+    let bytes_max = usize::try_from(chance.below(4_000)).expect("small");
+    let half = u8::try_from(chance.below(256)).expect("small");
+    let partitions = move |partition: PartitionId| partition.0 >= half;
+
+    let lookup = Lookup::Key(name(chance));
+    assert_eq!(store.load(&[lookup.clone()]).ok(), model.load(&[lookup]).ok(), "{at}");
+
+    let after = (!chance.one_in(2)).then(|| Iid(chance.below(script.iid + 1)));
+    assert_eq!(
+        all_active(store, &partitions, after, limit),
+        all_active(model, &partitions, after, limit),
+        "{at}"
+    );
+
+    let iid = Iid(chance.below(script.iid + 1));
+    let from = Turn(u32::try_from(chance.below(4)).expect("small"));
+    assert_eq!(
+        store.history(iid, from, bytes_max).ok(),
+        model.history(iid, from, bytes_max).ok(),
+        "{at}"
+    );
+
+    let until = Timestamp(script.now + 5_000_000);
+    let after = chance.pick(&rows.timers);
+    let due = |store: &dyn Store| store.due(&partitions, after, until, limit).ok();
+    assert_eq!(due(store), due(model), "{at}");
+}
+
+fn all_active(
+    store: &dyn Store,
+    partitions: &dyn Fn(PartitionId) -> bool,
+    mut after: Option<Iid>,
+    limit: usize,
+) -> Vec<LoadedInstance> {
+    let mut found = Vec::new();
+    loop {
+        let page = store.recover(partitions, after, limit).expect("the store can be read");
+        found.extend(page.instances);
+        after = page.next;
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
+struct Script {
+    chance: Chance,
+    model: ModelStore,
+    iid: u64,
+    seq: u64,
+    now: i64,
+}
+
+impl Script {
+    fn batch(&mut self) -> Batch {
+        self.now += i64::try_from(self.chance.below(2_000_000)).expect("small");
+        let there = self.model.dump();
+        let mut batch = Batch { newest: Timestamp(self.now), ..Batch::default() };
+        if self.chance.one_in(12) {
+            batch.hubs_deleted.push(hub(&mut self.chance));
+        }
+        if self.chance.one_in(8) {
+            batch.hubs_created.push(hub(&mut self.chance));
+        }
+        let new = self.new_names(&batch);
+        for instance in &there.instances {
+            if batch.hubs_deleted.contains(&instance.row.hub) {
+                continue;
+            }
+            if new.contains(&instance.row.key()) || self.chance.one_in(10) {
+                delete(&mut batch, &there, instance.row.iid);
+            } else if self.chance.one_in(2) {
+                self.change(&mut batch, &there, instance);
+            }
+        }
+        for key in new {
+            self.insert(&mut batch, key);
+        }
+        self.publish(&mut batch);
+        batch
+    }
+
+    /// The names of new instances; one that is taken is given up first, in the same batch.
+    fn new_names(&mut self, batch: &Batch) -> Vec<InstanceKey> {
+        let mut names: Vec<InstanceKey> =
+            (0..self.chance.below(4)).map(|_| name(&mut self.chance)).collect();
+        names.sort();
+        names.dedup();
+        names.retain(|key| !batch.hubs_deleted.contains(&key.hub) || self.chance.one_in(2));
+        names
+    }
+
+    fn insert(&mut self, batch: &mut Batch, key: InstanceKey) {
+        self.iid += 1;
+        let row = InstanceRow {
+            iid: Iid(self.iid),
+            hub: key.hub,
+            id: key.id,
+            name: NAMES[0].into(),
+            status: Default::default(),
+            active: true,
+            created_at: Timestamp(self.now),
+            updated_at: Timestamp(self.now),
+            completed_at: None,
+            body: Bytes::new(),
+        };
+        let row = self.plain_change_of(row);
+        let row = self.indexed_change(row);
+        self.put_rows(batch, &row, 0);
+        batch.instances_inserted.push(row);
+    }
+
+    fn change(&mut self, batch: &mut Batch, there: &Dump, instance: &LoadedInstance) {
+        let iid = instance.row.iid;
+        self.delete_rows(batch, there, instance);
+        let turn =
+            there.history.iter().filter(|row| row.iid == iid).map(|row| row.turn.0 + 1).max();
+        self.put_rows(batch, &instance.row, turn.unwrap_or(0));
+        let kept: Vec<ActivityRow> =
+            instance.activities.iter().filter(|row| stays(batch, row)).cloned().collect();
+        if let Some(row) = self.chance.pick(&kept) {
+            batch.activities_put.push(ActivityRow { data: self.payload(), ..row });
+        }
+        let plain = self.plain_change_of(instance.row.clone());
+        if self.chance.one_in(2) {
+            batch.instances_updated.push((plain, false));
+        } else {
+            let indexed = self.indexed_change(plain);
+            batch.instances_updated.push((indexed, true));
+        }
+    }
+
+    fn delete_rows(&mut self, batch: &mut Batch, there: &Dump, instance: &LoadedInstance) {
+        let iid = instance.row.iid;
+        let messages = instance.inbox.iter().filter(|_| self.chance.one_in(2));
+        batch.inbox_deleted.extend(messages.map(|row| (iid, row.seq)));
+        let activities = instance.activities.iter().filter(|_| self.chance.one_in(2));
+        batch.activities_deleted.extend(activities.map(|row| (iid, row.seq)));
+        let timers = there.timers.iter().filter(|row| row.iid == iid && self.chance.one_in(2));
+        batch.timers_deleted.extend(timers);
+        let turns: Vec<Turn> =
+            there.history.iter().filter(|row| row.iid == iid).map(|row| row.turn).collect();
+        if self.chance.one_in(4)
+            && let Some(before) = self.chance.pick(&turns)
+        {
+            batch.history_dropped.push((iid, before));
+        }
+    }
+
+    /// New rows of every kind, some of each.
+    fn put_rows(&mut self, batch: &mut Batch, owner: &InstanceRow, turn: u32) {
+        let iid = owner.iid;
+        for turn in turn..turn + self.some() {
+            batch.history_appended.push(HistoryRow {
+                iid,
+                turn: Turn(turn),
+                count: turn,
+                events: self.payload(),
+            });
+        }
+        for _ in 0..self.some() {
+            batch.inbox_put.push(InboxRow { iid, seq: self.next_seq(), data: self.payload() });
+        }
+        for _ in 0..self.some() {
+            batch.activities_put.push(ActivityRow {
+                iid,
+                seq: self.next_seq(),
+                data: self.payload(),
+            });
+        }
+        for _ in 0..self.some() {
+            let fire_at =
+                Timestamp(self.now + i64::try_from(self.chance.below(10_000_000)).expect("small"));
+            let partition = owner.key().partition();
+            batch.timers_put.push(TimerRow { fire_at, iid, seq: self.next_seq(), partition });
+        }
+        for _ in 0..self.some() {
+            let ask_id = self.one_of(&NAMES).into();
+            let answer = self.chance.one_in(2).then(|| self.one_of(&NAMES).into());
+            batch.replies_put.push(ReplyRow { iid, ask_id, answer });
+        }
+    }
+
+    fn publish(&mut self, batch: &mut Batch) {
+        for _ in 0..self.chance.below(4) {
+            let name = self.chance.pick(&every_name()).expect("there are names");
+            let body = (!self.chance.one_in(3)).then(|| self.payload());
+            batch.published.push(PublishedRow { body, ..name });
+        }
+    }
+
+    fn plain_change_of(&mut self, row: InstanceRow) -> InstanceRow {
+        let completed_at = self.chance.one_in(3).then_some(Timestamp(self.now));
+        let name = self.one_of(&NAMES).into();
+        InstanceRow {
+            name,
+            updated_at: Timestamp(self.now),
+            completed_at,
+            body: self.payload(),
+            ..row
+        }
+    }
+
+    fn indexed_change(&mut self, row: InstanceRow) -> InstanceRow {
+        let status = i32::try_from(self.chance.below(STATUSES)).expect("small");
+        InstanceRow {
+            status: status.try_into().expect("a status of the protocol"),
+            active: self.chance.one_in(2),
+            ..row
+        }
+    }
+
+    fn next_seq(&mut self) -> Seq {
+        self.seq += 1;
+        Seq(self.seq)
+    }
+
+    fn some(&mut self) -> u32 {
+        u32::try_from(self.chance.below(3)).expect("small")
+    }
+
+    fn one_of(&mut self, items: &[&'static str]) -> &'static str {
+        self.chance.pick(items).expect("there are items")
+    }
+
+    /// Mostly short; now and then longer than a page of any engine.
+    fn payload(&mut self) -> Bytes {
+        let longest = if self.chance.one_in(20) { 20_000 } else { 100 };
+        let length = usize::try_from(self.chance.below(longest)).expect("small");
+        let letter = u8::try_from(self.chance.below(256)).expect("small");
+        vec![letter; length].into()
+    }
+}
+
+fn delete(batch: &mut Batch, there: &Dump, iid: Iid) {
+    batch.instances_deleted.push(iid);
+    batch.timers_deleted.extend(there.timers.iter().filter(|row| row.iid == iid));
+}
+
+fn stays(batch: &Batch, row: &ActivityRow) -> bool {
+    !batch.activities_deleted.contains(&(row.iid, row.seq))
+}
+
+fn hub(chance: &mut Chance) -> Hub {
+    Hub::new(chance.pick(&HUBS).expect("there are hubs"))
+}
+
+fn name(chance: &mut Chance) -> InstanceKey {
+    InstanceKey::new(hub(chance), InstanceId::new(chance.pick(&IDS).expect("there are ids")))
+}
+
+/// Every name under which a script publishes.
+fn every_name() -> Vec<PublishedRow> {
+    let pairs = HUBS.iter().flat_map(|hub| NAMES.iter().map(move |key| (hub, key)));
+    pairs
+        .flat_map(|(hub, key)| {
+            ["requests", "items"].map(|kind| PublishedRow {
+                hub: Hub::new(hub),
+                kind: kind.into(),
+                key: (*key).into(),
+                body: None,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,110 @@
+//! A store on its home, with the calls that the cases are written in: what must succeed, and what comes back.
+
+use std::sync::Arc;
+
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, Turn};
+use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
+use placet_core::time::Timestamp;
+
+use super::Home;
+use crate::dump::{Dump, Extent};
+use crate::{ActivePage, Answer, CommitError, Query, Store};
+
+/// The highest key that a case's instances have.
+const IID_MAX: Iid = Iid(100);
+
+pub(super) struct Stage {
+    home: Box<dyn Home>,
+    /// Absent only while it is opened again.
+    store: Option<Arc<dyn Store>>,
+}
+
+impl Stage {
+    pub(super) fn new(home: Box<dyn Home>) -> Stage {
+        let store = Some(home.open());
+        Stage { home, store }
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        self.store.as_deref().expect("a store is open")
+    }
+
+    /// Closes the store and opens it again.
+    pub(super) fn reopen(&mut self) {
+        self.store = None;
+        self.store = Some(self.home.open());
+    }
+
+    pub(super) fn commit(&self, batch: Batch) {
+        self.store().commit(&batch).expect("the batch is committed");
+    }
+
+    /// Commits what must be refused, and sees that nothing of it was written.
+    pub(super) fn refused(&self, batch: Batch) -> CommitError {
+        let before = self.dump(&batch);
+        let error = self.store().commit(&batch).expect_err("the batch is refused");
+        assert_eq!(self.dump(&batch), before, "a refused batch wrote something");
+        error
+    }
+
+    /// All rows; published ones as far as the batch names them.
+    pub(super) fn dump(&self, names: &Batch) -> Dump {
+        let extent = Extent { iid_max: IID_MAX, published: &names.published };
+        Dump::read(self.store(), &extent).expect("the store can be read")
+    }
+
+    pub(super) fn load(&self, lookups: &[Lookup]) -> Vec<Option<LoadedInstance>> {
+        self.store().load(lookups).expect("the store can be read")
+    }
+
+    pub(super) fn by_name(&self, hub: &str, id: &str) -> Option<LoadedInstance> {
+        let key = InstanceKey::new(Hub::new(hub), InstanceId::new(id));
+        self.load(&[Lookup::Key(key)]).pop().expect("one question, one answer")
+    }
+
+    pub(super) fn by_iid(&self, iid: u64) -> Option<LoadedInstance> {
+        self.load(&[Lookup::Iid(Iid(iid))]).pop().expect("one question, one answer")
+    }
+
+    /// The instance, which is there.
+    pub(super) fn instance(&self, iid: u64) -> LoadedInstance {
+        self.by_iid(iid).expect("the instance is there")
+    }
+
+    pub(super) fn history(&self, iid: u64, from: u32, bytes_max: usize) -> Vec<HistoryRow> {
+        self.store().history(Iid(iid), Turn(from), bytes_max).expect("the store can be read")
+    }
+
+    /// The numbers of its turns.
+    pub(super) fn turns(&self, iid: u64, from: u32, bytes_max: usize) -> Vec<u32> {
+        self.history(iid, from, bytes_max).iter().map(|row| row.turn.0).collect()
+    }
+
+    pub(super) fn recover(&self, after: Option<u64>, limit: usize) -> ActivePage {
+        self.store().recover(&|_| true, after.map(Iid), limit).expect("the store can be read")
+    }
+
+    /// The keys of all active instances.
+    pub(super) fn active(&self) -> Vec<u64> {
+        self.recover(None, usize::MAX).instances.iter().map(|instance| instance.row.iid.0).collect()
+    }
+
+    pub(super) fn due(&self, after: Option<TimerRow>, until: i64, limit: usize) -> Vec<TimerRow> {
+        self.store().due(&|_| true, after, Timestamp(until), limit).expect("the store can be read")
+    }
+
+    pub(super) fn hubs(&self) -> Vec<String> {
+        match self.store().query(&Query::Hubs).expect("the store can be read") {
+            Answer::Hubs(hubs) => hubs.iter().map(Hub::to_string).collect(),
+            answer @ Answer::Published(_) => panic!("asked for hubs, answered {answer:?}"),
+        }
+    }
+
+    pub(super) fn published(&self, hub: &str, kind: &str, key: &str) -> Option<Vec<u8>> {
+        let query = Query::Published { hub: Hub::new(hub), kind: kind.into(), key: key.into() };
+        match self.store().query(&query).expect("the store can be read") {
+            Answer::Published(body) => body.map(Vec::from),
+            answer @ Answer::Hubs(_) => panic!("asked for a published row, answered {answer:?}"),
+        }
+    }
+}

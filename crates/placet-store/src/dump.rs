@@ -1,0 +1,145 @@
+//! All that a store holds, as a value: two stores that were told the same give equal dumps.
+
+use std::fmt;
+
+use placet_core::ids::{Hub, Iid, Turn};
+use placet_core::rows::{HistoryRow, LoadedInstance, Lookup, PublishedRow, TimerRow};
+use placet_core::time::Timestamp;
+
+use crate::{Answer, Query, ReadError, Store};
+
+/// Every row, in the order of its key. Its text has a line a row, with payloads cut short.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Dump {
+    /// The task hubs.
+    pub hubs: Vec<Hub>,
+    /// The instances with their messages, activities and replies.
+    pub instances: Vec<LoadedInstance>,
+    /// The turns.
+    pub history: Vec<HistoryRow>,
+    /// The timers.
+    pub timers: Vec<TimerRow>,
+    /// The published rows.
+    pub published: Vec<PublishedRow>,
+}
+
+/// Where to look for rows: the trait finds instances by key and published rows by name, it cannot list them.
+#[derive(Clone, Debug)]
+pub struct Extent<'a> {
+    /// The highest key that an instance may have.
+    pub iid_max: Iid,
+    /// Names under which rows may have been published. Bodies are ignored.
+    pub published: &'a [PublishedRow],
+}
+
+impl Dump {
+    /// Reads all rows of a store through the trait alone.
+    ///
+    /// # Errors
+    /// If the store cannot be read or a row is damaged.
+    pub fn read(store: &dyn Store, extent: &Extent<'_>) -> Result<Dump, ReadError> {
+        let iids: Vec<Iid> = (0..=extent.iid_max.0).map(Iid).collect();
+        let lookups: Vec<Lookup> = iids.iter().map(|iid| Lookup::Iid(*iid)).collect();
+        let mut dump = Dump {
+            hubs: hubs(store)?,
+            instances: store.load(&lookups)?.into_iter().flatten().collect(),
+            timers: store.due(&|_| true, None, Timestamp::MAX, usize::MAX)?,
+            ..Dump::default()
+        };
+        for iid in iids {
+            dump.history.extend(store.history(iid, Turn(0), usize::MAX)?);
+        }
+        for name in extent.published {
+            dump.published.extend(published(store, name)?);
+        }
+        dump.published.sort_by(|a, b| (&a.hub, &a.kind, &a.key).cmp(&(&b.hub, &b.kind, &b.key)));
+        Ok(dump)
+    }
+}
+
+fn hubs(store: &dyn Store) -> Result<Vec<Hub>, ReadError> {
+    match store.query(&Query::Hubs)? {
+        Answer::Hubs(hubs) => Ok(hubs),
+        answer @ Answer::Published(_) => panic!("asked for hubs, answered {answer:?}"),
+    }
+}
+
+fn published(store: &dyn Store, name: &PublishedRow) -> Result<Option<PublishedRow>, ReadError> {
+    let query =
+        Query::Published { hub: name.hub.clone(), kind: name.kind.clone(), key: name.key.clone() };
+    match store.query(&query)? {
+        Answer::Published(None) => Ok(None),
+        Answer::Published(body) => Ok(Some(PublishedRow { body, ..name.clone() })),
+        answer @ Answer::Hubs(_) => panic!("asked for a published row, answered {answer:?}"),
+    }
+}
+
+impl fmt::Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for hub in &self.hubs {
+            writeln!(f, "hub {hub}")?;
+        }
+        for instance in &self.instances {
+            write_instance(f, instance)?;
+        }
+        for row in &self.history {
+            let HistoryRow { iid, turn, count, events } = row;
+            writeln!(f, "history {iid} turn {turn}: {count} events {}", Payload(events))?;
+        }
+        for row in &self.timers {
+            let TimerRow { fire_at, iid, seq, partition } = row;
+            writeln!(f, "timer {fire_at:?} {iid} seq {seq} {partition:?}")?;
+        }
+        for row in &self.published {
+            let body = row.body.as_deref().unwrap_or_default();
+            writeln!(f, "published {} {} {}: {}", row.hub, row.kind, row.key, Payload(body))?;
+        }
+        Ok(())
+    }
+}
+
+fn write_instance(f: &mut fmt::Formatter<'_>, instance: &LoadedInstance) -> fmt::Result {
+    let row = &instance.row;
+    writeln!(
+        f,
+        "instance {} {} {:?} {:?}{} created {:?} updated {:?} completed {:?} {}",
+        row.iid,
+        row.key(),
+        row.name,
+        row.status,
+        if row.active { " active" } else { "" },
+        row.created_at,
+        row.updated_at,
+        row.completed_at,
+        Payload(&row.body)
+    )?;
+    for message in &instance.inbox {
+        writeln!(f, "  inbox {} seq {}: {}", message.iid, message.seq, Payload(&message.data))?;
+    }
+    for activity in &instance.activities {
+        writeln!(
+            f,
+            "  activity {} seq {}: {}",
+            activity.iid,
+            activity.seq,
+            Payload(&activity.data)
+        )?;
+    }
+    for reply in &instance.replies {
+        writeln!(f, "  reply {} {}: {:?}", reply.iid, reply.ask_id, reply.answer)?;
+    }
+    Ok(())
+}
+
+/// Bytes as text, the first of them only: equality is the value's, the text is for reading.
+struct Payload<'a>(&'a [u8]);
+
+impl fmt::Display for Payload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 32;
+        match self.0.get(..SHOWN) {
+            Some(start) => write!(f, "\"{}\"… ({} bytes)", start.escape_ascii(), self.0.len()),
+            None => write!(f, "\"{}\"", self.0.escape_ascii()),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The rows in ordered maps, what a batch makes of them, and what each read finds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{RangeBounds, RangeInclusive};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use placet_core::ids::{Hub, Iid, InstanceKey, PartitionId, Seq, Turn};
+use placet_core::rows::{
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow,
+    ReplyRow, TimerRow,
+};
+use placet_core::time::Timestamp;
+
+use super::check::{Contradiction, contradiction};
+use crate::dump::Dump;
+use crate::{ActivePage, Answer, Claim, Query};
+
+/// All rows of a store.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct State {
+    pub(super) hubs: BTreeSet<Hub>,
+    pub(super) instances: BTreeMap<Iid, InstanceRow>,
+    pub(super) iids: BTreeMap<InstanceKey, Iid>,
+    pub(super) history: BTreeMap<(Iid, Turn), HistoryRow>,
+    pub(super) inbox: BTreeMap<(Iid, Seq), InboxRow>,
+    activities: BTreeMap<(Iid, Seq), ActivityRow>,
+    timers: BTreeSet<TimerRow>,
+    replies: BTreeMap<Iid, BTreeMap<Arc<str>, ReplyRow>>,
+    published: BTreeMap<(Hub, Arc<str>, Arc<str>), Bytes>,
+    incarnation: u32,
+    newest: Timestamp,
+}
+
+impl State {
+    /// Writes a batch, all of it or, if it contradicts what is there, nothing.
+    ///
+    /// # Errors
+    /// If a row that is new is there already, or one that is changed is not.
+    ///
+    /// # Panics
+    /// If an update says that no indexed column changed and one did: a store would leave it as it was.
+    pub fn apply(&mut self, batch: &Batch) -> Result<(), Contradiction> {
+        contradiction(self, batch)?;
+        batch.hubs_deleted.iter().for_each(|hub| self.delete_hub(hub));
+        self.delete(batch);
+        self.insert(batch);
+        batch
+            .instances_updated
+            .iter()
+            .for_each(|(row, indexed)| self.update_instance(row, *indexed));
+        self.newest = self.newest.max(batch.newest);
+        Ok(())
+    }
+
+    /// Counts an incarnation.
+    pub fn claim(&mut self) -> Claim {
+        self.incarnation += 1;
+        let iid_max = self.instances.keys().next_back().copied().unwrap_or(Iid(0));
+        Claim { incarnation: self.incarnation, iid_max, newest: self.newest }
+    }
+
+    /// All rows.
+    pub fn dump(&self) -> Dump {
+        let published = self.published.iter().map(|((hub, kind, key), body)| PublishedRow {
+            hub: hub.clone(),
+            kind: kind.clone(),
+            key: key.clone(),
+            body: Some(body.clone()),
+        });
+        Dump {
+            hubs: self.hubs.iter().cloned().collect(),
+            instances: self.instances.values().map(|row| self.whole(row)).collect(),
+            history: self.history.values().cloned().collect(),
+            timers: self.timers.iter().copied().collect(),
+            published: published.collect(),
+        }
+    }
+
+    pub(super) fn recover(
+        &self,
+        partitions: &dyn Fn(PartitionId) -> bool,
+        after: Option<Iid>,
+        limit: usize,
+    ) -> ActivePage {
+        let later = self.instances.values().filter(|row| Some(row.iid) > after);
+        let wanted = later.filter(|row| row.active && partitions(row.key().partition()));
+        let instances: Vec<LoadedInstance> =
+            wanted.take(limit).map(|row| self.whole(row)).collect();
+        let next =
+            if instances.len() == limit { instances.last().map(|last| last.row.iid) } else { None };
+        ActivePage { instances, next }
+    }
+
+    pub(super) fn load(&self, lookup: &Lookup) -> Option<LoadedInstance> {
+        let iid = match lookup {
+            Lookup::Key(key) => self.iids.get(key)?,
+            Lookup::Iid(iid) => iid,
+        };
+        self.instances.get(iid).map(|row| self.whole(row))
+    }
+
+    pub(super) fn history(&self, iid: Iid, from: Turn, bytes_max: usize) -> Vec<HistoryRow> {
+        let mut bytes = 0_usize;
+        let turns = self.history.range((iid, from)..=(iid, Turn(u32::MAX))).map(|(_, row)| row);
+        let page = turns.enumerate().take_while(|(at, row)| {
+            bytes = bytes.saturating_add(row.events.len());
+            *at == 0 || bytes <= bytes_max
+        });
+        page.map(|(_, row)| row.clone()).collect()
+    }
+
+    pub(super) fn due(
+        &self,
+        partitions: &dyn Fn(PartitionId) -> bool,
+        after: Option<TimerRow>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Vec<TimerRow> {
+        let later = self.timers.iter().filter(|row| Some(**row) > after);
+        let due = later.take_while(|row| row.fire_at <= until);
+        due.filter(|row| partitions(row.partition)).take(limit).copied().collect()
+    }
+
+    pub(super) fn query(&self, query: &Query) -> Answer {
+        match query {
+            Query::Hubs => Answer::Hubs(self.hubs.iter().cloned().collect()),
+            Query::Published { hub, kind, key } => Answer::Published(
+                self.published.get(&(hub.clone(), kind.clone(), key.clone())).cloned(),
+            ),
+        }
+    }
+
+    fn whole(&self, row: &InstanceRow) -> LoadedInstance {
+        LoadedInstance {
+            row: row.clone(),
+            inbox: self.inbox.range(rows_of(row.iid)).map(|(_, row)| row.clone()).collect(),
+            activities: self
+                .activities
+                .range(rows_of(row.iid))
+                .map(|(_, row)| row.clone())
+                .collect(),
+            replies: self
+                .replies
+                .get(&row.iid)
+                .into_iter()
+                .flat_map(BTreeMap::values)
+                .cloned()
+                .collect(),
+        }
+    }
+
+    fn delete_hub(&mut self, hub: &Hub) {
+        let gone: BTreeSet<Iid> =
+            self.instances.values().filter(|row| row.hub == *hub).map(|row| row.iid).collect();
+        gone.iter().for_each(|iid| self.delete_instance(*iid));
+        self.timers.retain(|row| !gone.contains(&row.iid));
+        self.published.retain(|(owner, ..), _| owner != hub);
+        self.hubs.remove(hub);
+    }
+
+    fn delete_instance(&mut self, iid: Iid) {
+        if let Some(row) = self.instances.remove(&iid) {
+            self.iids.remove(&row.key());
+        }
+        remove_range(&mut self.history, (iid, Turn(0))..=(iid, Turn(u32::MAX)));
+        remove_range(&mut self.inbox, rows_of(iid));
+        remove_range(&mut self.activities, rows_of(iid));
+        self.replies.remove(&iid);
+    }
+
+    fn delete(&mut self, batch: &Batch) {
+        batch.instances_deleted.iter().for_each(|iid| self.delete_instance(*iid));
+        for (iid, before) in &batch.history_dropped {
+            remove_range(&mut self.history, (*iid, Turn(0))..(*iid, *before));
+        }
+        for key in &batch.inbox_deleted {
+            self.inbox.remove(key);
+        }
+        for key in &batch.activities_deleted {
+            self.activities.remove(key);
+        }
+        for row in &batch.timers_deleted {
+            self.timers.remove(row);
+        }
+    }
+
+    fn insert(&mut self, batch: &Batch) {
+        self.hubs.extend(batch.hubs_created.iter().cloned());
+        for row in &batch.instances_inserted {
+            self.hubs.insert(row.hub.clone());
+            self.iids.insert(row.key(), row.iid);
+            self.instances.insert(row.iid, row.clone());
+        }
+        self.history
+            .extend(batch.history_appended.iter().map(|row| ((row.iid, row.turn), row.clone())));
+        self.inbox.extend(batch.inbox_put.iter().map(|row| ((row.iid, row.seq), row.clone())));
+        self.activities
+            .extend(batch.activities_put.iter().map(|row| ((row.iid, row.seq), row.clone())));
+        self.timers.extend(batch.timers_put.iter().copied());
+        for row in &batch.replies_put {
+            self.replies.entry(row.iid).or_default().insert(row.ask_id.clone(), row.clone());
+        }
+        batch.published.iter().for_each(|row| self.publish(row));
+    }
+
+    fn publish(&mut self, row: &PublishedRow) {
+        let key = (row.hub.clone(), row.kind.clone(), row.key.clone());
+        match &row.body {
+            Some(body) => {
+                self.hubs.insert(row.hub.clone());
+                self.published.insert(key, body.clone());
+            }
+            None => {
+                self.published.remove(&key);
+            }
+        }
+    }
+
+    fn update_instance(&mut self, row: &InstanceRow, indexed: bool) {
+        let before = self
+            .instances
+            .insert(row.iid, row.clone())
+            .expect("checked before anything was written");
+        let same = (before.status, before.active) == (row.status, row.active);
+        assert!(
+            indexed || same,
+            "instance {}: status or active changed and the update does not say so",
+            row.iid
+        );
+    }
+}
+
+fn rows_of(iid: Iid) -> RangeInclusive<(Iid, Seq)> {
+    (iid, Seq(0))..=(iid, Seq(u64::MAX))
+}
+
+fn remove_range<K: Ord + Clone, V>(rows: &mut BTreeMap<K, V>, range: impl RangeBounds<K>) {
+    let keys: Vec<K> = rows.range(range).map(|(key, _)| key.clone()).collect();
+    for key in keys {
+        rows.remove(&key);
+    }
+}

@@ -1,0 +1,107 @@
+//! The commands, one file each.
+
+mod api;
+mod health;
+mod scheduler;
+mod serve;
+mod time;
+mod worker;
+
+use std::time::Duration;
+
+use placet_sdk::{CallError, Client};
+use tokio::sync::watch;
+
+use crate::exit::Failure;
+use crate::flags::{Command, Common, Flags};
+use crate::os;
+
+/// How long a stopping server waits for the calls under way.
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// How long the answer to a single call may take.
+const CALL_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Runs the command that the flags name.
+///
+/// # Errors
+/// Whatever ends the process otherwise than well.
+pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
+    match flags.command {
+        None => with_runtime(&flags.serve.common, serve::run(&flags.serve)),
+        Some(Command::Serve(flags)) => with_runtime(&flags.common, serve::run(&flags)),
+        Some(Command::Scheduler(flags)) => with_runtime(&flags.common, scheduler::run(&flags)),
+        Some(Command::Worker(flags)) => with_runtime(&flags.common, worker::run(&flags)),
+        Some(Command::Api(flags)) => with_runtime(&flags.common, api::run(&flags)),
+        Some(Command::Health(flags)) => health::run(&flags),
+        Some(Command::Time(flags)) => time::run(&flags),
+    }
+}
+
+fn with_runtime(common: &Common, role: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    start_log(&common.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::system("no threads", error))?;
+    let ended = runtime.block_on(role);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// A client of the scheduler at this endpoint.
+///
+/// # Errors
+/// If the endpoint is none.
+fn connect(endpoint: &str) -> Result<Client, Failure> {
+    Client::connect(endpoint).map_err(|error| Failure::Flag { flag: "--endpoint", what: error.to_string() })
+}
+
+/// Makes one call of a scheduler, within a bound, for commands that do nothing else.
+///
+/// # Errors
+/// If the call is not answered well in time.
+fn within(endpoint: &str, call: impl Future<Output = Result<(), CallError>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::system("no runtime", error))?;
+    match runtime.block_on(async { tokio::time::timeout(CALL_PATIENCE, call).await }) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Failure::NotReady(error.to_string())),
+        Err(_) => Err(Failure::NotReady(format!("{endpoint} did not answer in {} s", CALL_PATIENCE.as_secs()))),
+    }
+}
+
+fn start_log(filter: &str) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .map_err(|error| Failure::Flag { flag: "--log", what: format!("{filter:?} is no filter: {error}") })?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
+/// A switch that everything that serves looks at, thrown when the process is asked to stop. Asked a second
+/// time, the process ends at once.
+///
+/// # Errors
+/// If the system gives no signals.
+pub(crate) fn stop_switch() -> Result<watch::Receiver<bool>, Failure> {
+    let failed = |error| Failure::system("no signals", error);
+    let (switch, stopping) = watch::channel(false);
+    let asked = os::stop_requested().map_err(failed)?;
+    tokio::spawn(async move {
+        asked.await;
+        tracing::info!("stopping");
+        switch.send_replace(true);
+        if let Ok(asked_again) = os::stop_requested() {
+            asked_again.await;
+            std::process::exit(1);
+        }
+    });
+    Ok(stopping)
+}
+
+/// Ready once the switch is thrown.
+pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
+    drop(stopping.wait_for(|stop| *stop).await);
+}

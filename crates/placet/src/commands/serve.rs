@@ -1,0 +1,74 @@
+//! `placet serve`: all three roles in one process.
+
+use std::sync::Arc;
+
+use placet::InProcess;
+use placet_scheduler::{Scheduler, grpc};
+use placet_sdk::Client;
+use tokio::time::timeout;
+
+use super::{DRAIN_MAX, stop_switch, stopped};
+use crate::announce::{Announcement, url};
+use crate::exit::Failure;
+use crate::flags::Serve;
+use crate::listen::{Listening, Wanted, listen};
+use crate::{http, store};
+
+/// The ports of the mission: the scheduler's and the API's.
+pub(super) const GRPC_PORT: u16 = 8080;
+pub(super) const HTTP_PORT: u16 = 8000;
+
+pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
+    let insecure = flags.common.insecure;
+    let grpc = listen(Wanted {
+        flag: "--grpc-addr",
+        asked: flags.grpc.grpc_addr.as_deref(),
+        port_default: GRPC_PORT,
+        insecure,
+    })?;
+    let http = listen(Wanted {
+        flag: "--http-addr",
+        asked: flags.http.http_addr.as_deref(),
+        port_default: HTTP_PORT,
+        insecure,
+    })?;
+    let hub = flags.hub.checked()?;
+    let opened = store::open(&flags.data)?;
+    let scheduler =
+        Scheduler::start(opened.store).map_err(|error| Failure::system("the scheduler did not start", error))?;
+
+    let mut announcement = Announcement::new(url(grpc.addr));
+    announcement.listening("gRPC", &grpc);
+    announcement.listening("HTTP", &http);
+    announcement.http = Some(url(http.addr));
+    announcement.taskhub = Some(hub.clone());
+    announcement.data_dir = Some(opened.dir);
+    announcement.ephemeral = opened.temporary.is_some();
+
+    let stopping = stop_switch()?;
+    let client = Client::over(Arc::new(InProcess::new(scheduler.clone())), &hub);
+    let worker = placet_worker::start(client.clone(), ["*"]);
+    let router = super::api::router(&client, &http, Some(scheduler.clone()));
+    let serve_grpc = grpc::serve(scheduler.clone(), tokio_listeners(grpc)?, stopped(stopping.clone()));
+    let serve_grpc = tokio::spawn(serve_grpc);
+    let serve_http = tokio::spawn(http::serve(router, tokio_listeners(http)?, stopping.clone()));
+    announcement.make(&flags.common)?;
+
+    stopped(stopping).await;
+    // Calls under way may end; what asks for ever is cut off.
+    drop(timeout(DRAIN_MAX, serve_http).await);
+    drop(timeout(DRAIN_MAX, worker.shutdown()).await);
+    let stop = { let scheduler = scheduler.clone(); move || scheduler.stop() };
+    tokio::task::spawn_blocking(stop).await.map_err(|error| Failure::system("the scheduler", error))?;
+    drop(timeout(DRAIN_MAX, serve_grpc).await);
+    Ok(())
+}
+
+/// The listeners, in the runtime's hands.
+///
+/// # Errors
+/// If the runtime refuses them.
+pub(super) fn tokio_listeners(listening: Listening) -> Result<Vec<tokio::net::TcpListener>, Failure> {
+    let listeners = listening.listeners.into_iter().map(tokio::net::TcpListener::from_std);
+    listeners.collect::<Result<_, _>>().map_err(|error| Failure::system("a listener", error))
+}

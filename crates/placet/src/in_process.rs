@@ -1,0 +1,196 @@
+//! A transport to the scheduler in the same process: no socket, and no message put into bytes on the way in.
+
+use futures_util::stream::{self, StreamExt as _};
+use placet_core::command::{Caller, WaitFor};
+use placet_core::ids::{Hub, Turn};
+use placet_core::wire::Events;
+use placet_proto::durabletask::{
+    CreateInstanceRequest, CreateInstanceResponse, GetInstanceRequest, GetInstanceResponse, HistoryEvent,
+    RaiseEventRequest, TerminateRequest, WorkItem,
+};
+use placet_proto::placet::v1::{
+    AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame,
+    WorkEnvelope,
+};
+use placet_scheduler::grpc::{status_of, stream_spec};
+use placet_scheduler::{Scheduler, StreamOut, WorkerSender, WorkerStream, hub_of};
+use placet_sdk::{BoxFuture, CallError, CallResult, Code, Transport, WorkStream};
+use prost::Message as _;
+use tokio::sync::mpsc::unbounded_channel;
+
+/// Items and acknowledgements handed over at once.
+const FRAME_ITEMS_MAX: usize = 256;
+
+/// The transport. `Client::over(Arc::new(InProcess::new(scheduler)), "default")` is a client over it.
+#[derive(Debug, Clone)]
+pub struct InProcess(Scheduler);
+
+impl InProcess {
+    /// A transport to this scheduler.
+    pub fn new(scheduler: Scheduler) -> InProcess {
+        InProcess(scheduler)
+    }
+
+    async fn call<T>(
+        &self,
+        hub: &str,
+        call: impl AsyncFnOnce(&Scheduler, Hub) -> Result<T, placet_scheduler::CallError>,
+    ) -> CallResult<T> {
+        let hub = hub_of(hub).map_err(|error| told(&error.into()))?;
+        call(&self.0, hub).await.map_err(|error| told(&error))
+    }
+
+    async fn whole_history(&self, hub: &str, instance_id: &str) -> CallResult<Vec<HistoryEvent>> {
+        let hub = hub_of(hub).map_err(|error| told(&error.into()))?;
+        let Some((iid, mut from)) = self.0.generation(hub, instance_id).await.map_err(|error| told(&error))? else {
+            return Ok(Vec::new());
+        };
+        let mut events = Vec::new();
+        loop {
+            let rows = self.0.history(iid, from).await.map_err(|error| told(&error))?;
+            let Some(last) = rows.last() else { return Ok(events) };
+            from = Turn(last.turn.0 + 1);
+            for event in rows.iter().flat_map(|row| Events(&row.events)) {
+                let event = HistoryEvent::decode(event);
+                events.push(event.map_err(|error| CallError::new(Code::DataLoss, error.to_string()))?);
+            }
+        }
+    }
+}
+
+/// The caller's own process: nothing is proved, and nothing needs to be.
+fn caller() -> Caller {
+    Caller { principal: String::new(), proof: "none".to_owned() }
+}
+
+impl Transport for InProcess {
+    fn start_instance<'a>(
+        &'a self,
+        hub: &'a str,
+        request: CreateInstanceRequest,
+    ) -> BoxFuture<'a, CallResult<CreateInstanceResponse>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.start_instance(hub, request).await))
+    }
+
+    fn get_instance<'a>(
+        &'a self,
+        hub: &'a str,
+        request: GetInstanceRequest,
+    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.get_instance(hub, request).await))
+    }
+
+    fn wait_for_start<'a>(
+        &'a self,
+        hub: &'a str,
+        request: GetInstanceRequest,
+    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
+        Box::pin(self.call(hub, async |scheduler, hub| {
+            scheduler.wait_for_instance(hub, request, WaitFor::Start).await
+        }))
+    }
+
+    fn wait_for_completion<'a>(
+        &'a self,
+        hub: &'a str,
+        request: GetInstanceRequest,
+    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
+        Box::pin(self.call(hub, async |scheduler, hub| {
+            scheduler.wait_for_instance(hub, request, WaitFor::Completion).await
+        }))
+    }
+
+    fn raise_event<'a>(&'a self, hub: &'a str, request: RaiseEventRequest) -> BoxFuture<'a, CallResult<()>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.raise_event(hub, request, caller()).await))
+    }
+
+    fn terminate<'a>(&'a self, hub: &'a str, request: TerminateRequest) -> BoxFuture<'a, CallResult<()>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.terminate_instance(hub, request).await))
+    }
+
+    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxFuture<'a, CallResult<Vec<HistoryEvent>>> {
+        Box::pin(self.whole_history(hub, instance_id))
+    }
+
+    fn create_hub<'a>(&'a self, hub: &'a str, recreate: bool) -> BoxFuture<'a, CallResult<()>> {
+        Box::pin(self.call(hub, async move |scheduler, hub| scheduler.create_hub(hub, recreate).await))
+    }
+
+    fn delete_hub<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<()>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.delete_hub(hub).await))
+    }
+
+    fn hello(&self) -> BoxFuture<'_, CallResult<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn accept_time(&self) -> BoxFuture<'_, CallResult<()>> {
+        Box::pin(async { self.0.accept_time().await.map_err(|error| told(&error)) })
+    }
+
+    fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<AskResponse>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.ask(hub, request, caller()).await))
+    }
+
+    fn published<'a>(
+        &'a self,
+        hub: &'a str,
+        request: GetPublishedRequest,
+    ) -> BoxFuture<'a, CallResult<GetPublishedResponse>> {
+        Box::pin(self.call(hub, async |scheduler, hub| {
+            let body = scheduler.published(hub, request.kind, request.key).await?;
+            Ok(GetPublishedResponse { exists: body.is_some(), body: body.unwrap_or_default() })
+        }))
+    }
+
+    fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>> {
+        Box::pin(async move {
+            let hub = hub_of(hub).map_err(|error| told(&error.into()))?;
+            let spec = stream_spec(hub, &open).map_err(|error| told(&error))?;
+            let worker = self.0.open_stream(spec).map_err(|error| told(&error.into()))?;
+            let sender = worker.sender();
+            let (completions, mut given) = unbounded_channel();
+            tokio::spawn(async move {
+                while let Some(completions) = given.recv().await {
+                    complete(&sender, completions);
+                }
+            });
+            let frames = stream::unfold(worker, |mut worker| async move {
+                let frame = next_frame(&mut worker).await?;
+                Some((frame, worker))
+            });
+            Ok(WorkStream { frames: frames.boxed(), completions })
+        })
+    }
+}
+
+fn complete(sender: &WorkerSender, completions: Completions) {
+    completions.turns.into_iter().for_each(|turn| sender.complete_turn(turn));
+    completions.activities.into_iter().for_each(|activity| sender.complete_activity(activity));
+    completions.abandoned.into_iter().for_each(|token| sender.abandon(token));
+}
+
+async fn next_frame(worker: &mut WorkerStream) -> Option<CallResult<SchedulerFrame>> {
+    let mut buffer = Vec::new();
+    if worker.recv_many(&mut buffer, FRAME_ITEMS_MAX).await == 0 {
+        return None;
+    }
+    let mut frame = SchedulerFrame::default();
+    for out in buffer {
+        match out {
+            StreamOut::Item { hub, item } => match WorkItem::decode(item) {
+                Ok(item) => frame.work.push(WorkEnvelope { item: Some(item), hub: hub.as_str().to_owned() }),
+                Err(error) => return Some(Err(CallError::new(Code::DataLoss, error.to_string()))),
+            },
+            StreamOut::Ack(ack) => frame.acks.push(ack),
+            StreamOut::Ping => {}
+            // What came with it is done again by whoever connects next: nothing of it was promised.
+            StreamOut::Closed => return None,
+        }
+    }
+    Some(Ok(frame))
+}
+
+fn told(error: &placet_scheduler::CallError) -> CallError {
+    CallError::from(status_of(error))
+}

@@ -1,0 +1,8 @@
+//! Placet in a program of your own: the scheduler in the same process, without a socket.
+//!
+//! The binary of this crate is the server. This library is what joins the SDK and the scheduler, and the one place
+//! that knows both; programs that want everything in one process, the tests and the benchmarks use it, too.
+
+mod in_process;
+
+pub use in_process::InProcess;

@@ -1,0 +1,57 @@
+//! Flags: what `--help` says, and what is said against wrong ones.
+
+use placet_testkit::{Ended, Launch};
+
+use crate::PLACET;
+
+async fn run(args: &[&str]) -> Ended {
+    Launch::new(PLACET).args(args).run().await.unwrap()
+}
+
+#[tokio::test]
+async fn every_command_tells_its_flags_and_their_variables() {
+    let commands: [&[&str]; 8] =
+        [&[], &["serve"], &["scheduler"], &["worker"], &["api"], &["health"], &["time"], &["time", "accept"]];
+    for command in commands {
+        let ended = run(&[command, &["--help"]].concat()).await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        let name = format!("help_{}", if command.is_empty() { "placet".to_owned() } else { command.join("_") });
+        insta::assert_snapshot!(name, ended.stdout);
+    }
+}
+
+#[tokio::test]
+async fn the_version_is_that_of_the_crate() {
+    let ended = run(&["--version"]).await;
+    assert_eq!((ended.code, ended.stdout), (Some(0), format!("placet {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_is_refused_with_the_code_for_it_and_nothing_is_started() {
+    let table: [(&[&str], &str); 10] = [
+        (&["--no-such-flag"], "unexpected argument '--no-such-flag'"),
+        (&["no-such-command"], "unrecognized subcommand 'no-such-command'"),
+        (&["serve", "--http-addr"], "a value is required for '--http-addr <ADDR>'"),
+        (&["serve", "--json", "--quiet"], "cannot be used with '--quiet'"),
+        (&["serve", "--ephemeral", "--data-dir=x"], "cannot be used with"),
+        (&["serve", "--taskhub=no hub"], "--taskhub: "),
+        (&["serve", "--log=placet=loudly"], "--log: "),
+        (&["serve", "--http-addr=0.0.0.0:0", "--grpc-addr=127.0.0.1:0"], "--http-addr: 0.0.0.0:0 can be reached"),
+        (&["worker", "--endpoint=::not an address::"], "--endpoint: "),
+        (&["api", "--endpoint=::not an address::", "--http-addr=127.0.0.1:0"], "--endpoint: "),
+    ];
+    for (args, expected) in table {
+        let ended = run(args).await;
+        assert_eq!(ended.code, Some(64), "{args:?}: {ended:?}");
+        assert!(ended.stderr.contains(expected), "{args:?} is told\n{}and not {expected:?}", ended.stderr);
+        assert!(ended.stdout.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_flag_wins_over_its_variable_and_a_variable_over_the_default() {
+    let launch = Launch::serve(PLACET).variable("TASKHUB", "from-env").variable("PLACET_DATA_DIR", "from-env");
+    let server = launch.args(["--data-dir=from-flag"]).start().await.unwrap();
+    assert_eq!(server.announced().taskhub.as_deref(), Some("from-env"));
+    assert!(server.announced().data_dir.as_ref().unwrap().ends_with("from-flag"));
+}

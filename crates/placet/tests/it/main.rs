@@ -1,0 +1,23 @@
+//! The whole product, from outside: real processes, real ports, real files. A module per subject.
+
+#[macro_use]
+mod asserting;
+
+mod announcing;
+mod command_line;
+mod data_folder;
+mod health;
+mod mission;
+mod ports;
+mod refusals;
+mod stopping;
+
+use placet_testkit::{Launch, Server};
+
+/// The program under test.
+const PLACET: &str = env!("CARGO_BIN_EXE_placet");
+
+/// A server with all three roles, on free ports, with its data in a folder of its own.
+async fn server() -> Server {
+    Launch::serve(PLACET).start().await.expect("the server starts")
+}

@@ -1,0 +1,76 @@
+//! Where a server listens, and what happens if somebody else does.
+
+use std::net::TcpListener;
+
+use placet_testkit::{Http, Launch};
+
+use crate::PLACET;
+
+#[tokio::test]
+async fn port_zero_picks_a_free_one_and_the_ready_file_tells_which() {
+    let (one, other) = (crate::server().await, crate::server().await);
+    assert_ne!(one.announced().http, other.announced().http);
+    for server in [&one, &other] {
+        assert_eq!(server.http().get("/healthz").await.unwrap().status, 204);
+        server.client().hello().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_default_port_that_is_taken_gives_way_to_the_next_free_one_and_that_is_said() {
+    // If somebody else has it already, that is as good.
+    let _http = TcpListener::bind("127.0.0.1:8000");
+    let _grpc = TcpListener::bind("127.0.0.1:8080");
+    let server = Launch::new(PLACET).start().await.unwrap();
+    let port = |url: &str| url.rsplit(':').next().unwrap().parse::<u16>().unwrap();
+    let http = port(server.announced().http.as_deref().unwrap());
+    assert!((8001..8050).contains(&http), "{http}");
+    assert!((8081..8130).contains(&port(server.endpoint())), "{}", server.endpoint());
+    let said = server.stderr();
+    for expected in ["HTTP: port 8000 is in use by", "gRPC: port 8080 is in use by"] {
+        assert!(said.contains(expected), "{said}");
+    }
+    assert!(said.lines().count() <= 10, "{said}");
+    // The same port, by both of the computer's own addresses and by its name.
+    for host in ["127.0.0.1", "[::1]", "localhost"] {
+        let answer = Http::new(&format!("http://{host}:{http}")).get("/healthz").await;
+        assert_eq!(answer.unwrap_or_else(|error| panic!("{host}: {error:#}")).status, 204);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_was_asked_for_and_is_taken_ends_the_server_with_a_line_that_names_the_holder() {
+    for flag in ["--http-addr", "--grpc-addr"] {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = taken.local_addr().unwrap();
+        let launch = Launch::new(PLACET).args(["serve", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0"]);
+        let launch = if flag == "--http-addr" {
+            Launch::new(PLACET).args(["serve", "--grpc-addr=127.0.0.1:0", flag, &addr.to_string()])
+        } else {
+            drop(launch);
+            Launch::new(PLACET).args(["serve", "--http-addr=127.0.0.1:0", flag, &addr.to_string()])
+        };
+        let data = launch.folder().join("placet-data");
+        let folder = launch.clone();
+        let ended = launch.run().await.unwrap();
+        assert_eq!(ended.code, Some(69), "{ended:?}");
+        let line = ended.stderr.lines().next().unwrap();
+        assert!(line.starts_with(&format!("placet: {flag}: {addr} is in use by ")), "{line}");
+        if cfg!(target_os = "linux") {
+            assert!(line.contains(&format!("(pid {})", std::process::id())), "{line}");
+        }
+        assert!(!data.exists(), "a folder was made for nothing");
+        drop(folder);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_of_this_computer_is_refused() {
+    let ended = Launch::new(PLACET)
+        .args(["serve", "--insecure", "--grpc-addr=127.0.0.1:0", "--http-addr=192.0.2.1:8000"])
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(ended.code, Some(69));
+    assert_snap!(ended.stderr, @"");
+}

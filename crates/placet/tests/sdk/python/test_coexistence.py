@@ -1,0 +1,109 @@
+"""Placet's own approvals and the mission's Python worker in one hub, `default`: neither takes the other's work."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from approvals_http import ApprovalsApi, once_back
+from conftest import Mission
+from placet_server import PlacetServer
+from task_hub import TaskHub
+from waiting import eventually
+
+HUB = "default"
+
+
+class Both:
+    """One server with its own approvals API, and the mission's two programs beside it."""
+
+    def __init__(self, server: PlacetServer, mission: Mission):
+        self.server, self.mission = server, mission
+        self.hub = TaskHub(server.grpc, HUB)
+        self.placet = ApprovalsApi(server.http)
+
+    def start_mission(self) -> None:
+        self.mission.start(self.server.grpc, HUB)
+
+    def orchestration_of(self, request_id: str) -> str:
+        return eventually(lambda: self.hub.state(request_id), f"{request_id} is an instance").name
+
+
+@pytest.fixture
+def both(own_server: PlacetServer, mission: Mission) -> Iterator[Both]:
+    both = Both(own_server, mission)
+    yield both
+    both.hub.close()
+
+
+@pytest.mark.parametrize("first", ["worker", "requests"])
+def test_each_request_is_decided_where_it_was_made(both: Both, first: str):
+    """Whether Placet's requests are there before the Python worker comes, or after."""
+    if first == "worker":
+        both.start_mission()
+    ours = [both.placet.ask(f"ours {i}") for i in range(5)]
+    if first == "requests":
+        both.start_mission()
+    theirs = [both.mission.api.ask(f"theirs {i}") for i in range(5)]
+
+    for i, request_id in enumerate(ours):
+        both.placet.decide(request_id, is_approved=i % 2 == 0)
+    for i, request_id in enumerate(theirs):
+        both.mission.api.decide(request_id, is_approved=i % 2 == 1)
+
+    for i, request_id in enumerate(ours):
+        assert both.placet.outcome(request_id)["status"] == ("Approved" if i % 2 == 0 else "Rejected")
+        assert both.orchestration_of(request_id) == "placet.approval"
+        assert request_id not in both.mission.worker.log
+    for i, request_id in enumerate(theirs):
+        assert both.mission.api.outcome(request_id)["status"] == ("Approved" if i % 2 == 1 else "Rejected")
+        assert both.orchestration_of(request_id) == "human_interaction_orchestrator"
+        assert request_id in both.mission.worker.log
+
+
+def test_placets_api_answers_a_request_of_the_missions_worker(both: Both):
+    both.start_mission()
+    request_id = both.mission.api.ask("theirs")
+    both.mission.api.wait_until_asked(request_id)
+    both.placet.decide(request_id, True, approver="Manager", comments="by Placet")
+    outcome = both.mission.api.outcome(request_id)
+    assert (outcome["status"], outcome["approver"], outcome["comments"]) == ("Approved", "Manager", "by Placet")
+
+
+def test_a_raw_event_cannot_change_what_placet_decided(both: Both):
+    both.start_mission()
+    request_id = both.placet.ask("ours")
+    both.placet.decide(request_id, True)
+    outcome = both.placet.outcome(request_id)
+    state = both.hub.state(request_id)
+    both.hub.client.raise_orchestration_event(request_id, "approval_response", data={"is_approved": False})
+    assert both.hub.state(request_id) == state
+    assert both.placet.show(request_id)["output"] == outcome
+
+
+def test_a_request_of_ours_times_out_beside_the_worker(both: Both):
+    both.start_mission()
+    request_id = both.placet.ask("ours", timeout_hours=0.0005)
+    outcome = both.placet.outcome(request_id)
+    assert outcome["status"] == "Timeout"
+    assert request_id not in both.mission.worker.log
+
+
+@pytest.mark.parametrize("returns_first", ["server", "worker"])
+def test_waiting_requests_of_both_survive_server_and_worker(both: Both, returns_first: str):
+    both.start_mission()
+    ours, theirs = both.placet.ask("ours"), both.mission.api.ask("theirs")
+    both.mission.api.wait_until_asked(theirs)
+
+    both.server.kill()
+    both.mission.worker.kill()
+    if returns_first == "worker":
+        both.mission.start_worker(both.server.grpc, HUB)
+    both.server.start()
+    if returns_first == "server":
+        both.mission.start_worker(both.server.grpc, HUB)
+
+    both.placet.decide(ours, True)
+    once_back(lambda: both.mission.api.decide(theirs, False))
+    assert both.placet.outcome(ours)["status"] == "Approved"
+    assert both.mission.api.outcome(theirs)["status"] == "Rejected"
+    assert ours not in both.mission.worker.log

@@ -1,0 +1,62 @@
+//! Microsoft's JavaScript SDK against our server: `crates/placet/tests/sdk/javascript`, with node's own test runner.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::debian;
+use super::program::{Tells, asked, must, run as run_program};
+use super::report::Counts;
+use super::server::Server;
+use crate::workspace::Workspace;
+
+const SUITE: &str = "crates/placet/tests/sdk/javascript";
+/// The first node with all that the suite and the SDK use.
+const NODE_MIN: u32 = 20;
+const NPM: &str = if cfg!(windows) { "npm.cmd" } else { "npm" };
+
+/// Installs what the suite needs, unless it is there, and runs it.
+///
+/// # Errors
+///
+/// If something cannot be installed or started.
+pub(super) fn run(workspace: &Workspace, binary: Option<&Path>) -> Result<Counts> {
+    let suite = crate::root().join(SUITE);
+    if !is_there() {
+        debian::install(&["nodejs", "npm"]).context(missing())?;
+    }
+    is_there().then_some(()).with_context(missing)?;
+    install(&suite)?;
+    let server = Server::start("javascript", binary, workspace)?;
+    let mut node = Command::new("node");
+    node.current_dir(&suite).args(["--test", "--test-concurrency=4", "--test-reporter=spec"]);
+    server.tell(&mut node);
+    let mut counts = run_program(&mut node, Tells::Node)?;
+    counts += server.stop()?;
+    Ok(counts)
+}
+
+fn missing() -> String {
+    format!("the suite needs node {NODE_MIN} or newer, with npm")
+}
+
+/// Whether node and npm are there, and new enough.
+fn is_there() -> bool {
+    let version = asked("node", &["--version"]).unwrap_or_default();
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
+    major.is_some_and(|major: u32| major >= NODE_MIN) && asked(NPM, &["--version"]).is_some()
+}
+
+/// Exactly what the lockfile says; nothing to do if that is there.
+fn install(suite: &Path) -> Result<()> {
+    let wanted = fs::read_to_string(suite.join("package-lock.json"))?;
+    let stamp = suite.join("node_modules/.installed.json");
+    if fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
+        return Ok(());
+    }
+    must(Command::new(NPM).args(["ci", "--loglevel=error"]).current_dir(suite))?;
+    fs::write(stamp, wanted)?;
+    Ok(())
+}
