@@ -1,4 +1,4 @@
-//! What cargo knows of the workspace: its packages, what they depend on, which have a program, where they are built.
+//! What cargo knows of the workspace: its packages, what they depend on, where they are built.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -21,7 +21,6 @@ pub(crate) struct Package {
     pub(crate) folder: String,
     /// The names of what it needs to be built: no dev- or build-dependencies.
     pub(crate) needs: Vec<String>,
-    pub(crate) has_program: bool,
 }
 
 impl Workspace {
@@ -41,11 +40,6 @@ impl Workspace {
         }
         parse(&serde_json::from_slice(&output.stdout)?)
     }
-
-    /// Whether a package of this name has a program.
-    pub(crate) fn has_program(&self, name: &str) -> bool {
-        self.packages.iter().any(|package| package.name == name && package.has_program)
-    }
 }
 
 fn parse(metadata: &Value) -> Result<Workspace> {
@@ -63,9 +57,6 @@ fn parse(metadata: &Value) -> Result<Workspace> {
                     .filter(|dependency| dependency["kind"].is_null())
                     .map(|dependency| Ok(text(dependency, "name")?.to_owned()))
                     .collect::<Result<_>>()?,
-                has_program: list(package, "targets")?
-                    .iter()
-                    .any(|target| target["kind"].as_array().is_some_and(|kinds| kinds.contains(&"bin".into()))),
             })
         })
         .collect::<Result<_>>()?;

@@ -38,6 +38,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // A list would be taken for the fields in their order, and anything else be told what it is not in Rust's names.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(Problem::field("body", "must be a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -84,7 +88,8 @@ mod tests {
                 "is_approved: invalid type: string \"yes\", expected a boolean",
             ),
             (decision(""), "body: EOF while parsing a value"),
-            (decision("[1]"), "body: invalid type: integer `1`, expected a boolean"),
+            (decision(r#"[true, "M", "so be it"]"#), "body: must be a JSON object"),
+            (decision("is_approved=true"), "body: must be a JSON object"),
             (decision(r#"{"is_approved": true, "approver": "M"} x"#), "body: trailing characters"),
         ];
         for (refused, message) in table {

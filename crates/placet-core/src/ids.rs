@@ -147,6 +147,7 @@ number_id! {
     /// The store's key of one life of an instance: an id that is started over gets a new one, a next
     /// generation (continue-as-new) keeps it. Rising, so that rows are appended at the right edge of their
     /// tables: text keys cost ten times the time (STORAGE.md, "Embedded design").
+    #[derive(Default)]
     Iid(u64)
 }
 

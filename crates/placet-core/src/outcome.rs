@@ -48,12 +48,6 @@ impl Outcome {
     }
 }
 
-impl Default for Iid {
-    fn default() -> Iid {
-        Iid(0)
-    }
-}
-
 /// Something that must not happen before the writes decided up to then are durable.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
@@ -63,6 +57,8 @@ pub enum Effect {
     Activity(ItemSpec),
     /// A write of this instance is durable.
     Settled(PartitionId, Iid),
+    /// The deletion of this instance is durable.
+    Deleted(PartitionId, Iid),
     /// The history of an instance may be read: all turns before the one that is out are in the store.
     ReadHistory(HistoryRead),
     /// A hub is gone: commands for it may be handled again.

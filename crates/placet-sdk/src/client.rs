@@ -157,8 +157,7 @@ impl Client {
     /// # Errors
     /// If the call fails.
     pub async fn terminate(&self, id: &str, output: &impl Serialize) -> Result<(), CallError> {
-        let request =
-            TerminateRequest { instance_id: id.to_owned(), output: Some(json(output)?), recursive: false };
+        let request = TerminateRequest { instance_id: id.to_owned(), output: Some(json(output)?), recursive: false };
         self.transport.terminate(&self.hub, request).await
     }
 
@@ -365,25 +364,23 @@ fn instance(id: &str) -> GetInstanceRequest {
     GetInstanceRequest { instance_id: id.to_owned(), get_inputs_and_outputs: true }
 }
 
-fn found(
-    id: &str,
-    state: Option<placet_proto::durabletask::OrchestrationState>,
-) -> Result<InstanceState, CallError> {
+fn found(id: &str, state: Option<placet_proto::durabletask::OrchestrationState>) -> Result<InstanceState, CallError> {
     let absent = || CallError::new(Code::NotFound, format!("there is no instance {id}"));
     state.map(InstanceState::new).ok_or_else(absent)
 }
 
 fn json(payload: &impl Serialize) -> Result<String, CallError> {
-    serde_json::to_string(payload)
-        .map_err(|error| CallError::new(Code::InvalidArgument, format!("the payload cannot be written as JSON: {error}")))
+    serde_json::to_string(payload).map_err(|error| {
+        CallError::new(Code::InvalidArgument, format!("the payload cannot be written as JSON: {error}"))
+    })
 }
 
 /// The endpoint and hub of an Azure connection string, if it is one.
 fn connection_string(text: &str) -> Option<(&str, Option<&str>)> {
     let field = |name: &str| {
-        text.split(';').filter_map(|part| part.split_once('=')).find_map(|(key, value)| {
-            key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
-        })
+        text.split(';')
+            .filter_map(|part| part.split_once('='))
+            .find_map(|(key, value)| key.trim().eq_ignore_ascii_case(name).then(|| value.trim()))
     };
     Some((field("Endpoint")?, field("TaskHub")))
 }

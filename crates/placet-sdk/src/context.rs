@@ -247,7 +247,11 @@ enum Described {
         version: Option<String>,
         retry: Option<RetryPolicy>,
     },
-    Child { name: String, input: std::result::Result<String, PayloadError>, id: String },
+    Child {
+        name: String,
+        input: std::result::Result<String, PayloadError>,
+        id: String,
+    },
     Taken,
 }
 
@@ -350,9 +354,7 @@ async fn step<O: DeserializeOwned>(
             let text = result.as_deref().filter(|text| !text.is_empty()).unwrap_or("null");
             serde_json::from_str(text).map_err(|error| ActivityError::unreadable(name, id, &error))
         }
-        Resolved::Failed(details) => {
-            Err(ActivityError { what: kind, name: name.to_owned(), task_id: id, details })
-        }
+        Resolved::Failed(details) => Err(ActivityError { what: kind, name: name.to_owned(), task_id: id, details }),
         Resolved::Fired => unreachable!("only timers fire"),
     }
 }
@@ -466,9 +468,7 @@ impl<T: DeserializeOwned> Future for EventCall<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         match poll_event(&this.shared, &this.name, &mut this.number, context) {
-            Poll::Ready(raised) => {
-                Poll::Ready(read(&format!("the event {:?}", this.name), raised.input.as_deref()))
-            }
+            Poll::Ready(raised) => Poll::Ready(read(&format!("the event {:?}", this.name), raised.input.as_deref())),
             Poll::Pending => Poll::Pending,
         }
     }

@@ -8,8 +8,8 @@ use placet_proto::durabletask::{
     GetInstanceResponse, HistoryEvent, RaiseEventRequest, StreamInstanceHistoryRequest, TerminateRequest,
 };
 use placet_proto::placet::v1::{
-    AcceptTimeRequest, AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open, WorkerFrame,
-    worker_frame::Frame,
+    AcceptTimeRequest, AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open,
+    WorkerFrame, worker_frame::Frame,
 };
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_stream::wrappers::UnboundedReceiverStream;

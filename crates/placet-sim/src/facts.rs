@@ -133,10 +133,10 @@ pub(crate) enum Fact<'a> {
     Released(&'a Call, &'a Answer, Option<&'a Stored>),
     /// A client was told.
     Told(&'a Call, &'a Answer),
-    /// A turn was sent to a worker: the slot, the execution, what is past (if it was sent), what is new.
-    TurnSent(usize, &'a str, &'a [HistoryEvent], &'a [HistoryEvent]),
-    /// The server said that a turn's completion counts: the instance's key in the store, and which turn.
-    TurnAccepted(u64, u32),
+    /// A turn was sent to a worker: the slot, what is past (if it was sent), what is new.
+    TurnSent(usize, &'a [HistoryEvent], &'a [HistoryEvent]),
+    /// The server said that a turn's completion counts: the execution, and which turn.
+    TurnAccepted(&'a str, u32),
     /// An activity was sent to a worker; whether the store has it.
     ActivitySent(usize, bool),
     /// A worker ran an activity: the slot, the execution, the step, and what came of it.

@@ -15,7 +15,6 @@ pub(crate) const STOPPED: &str = "\"stopped\"";
 
 /// A program with its input.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(missing_docs, reason = "named for what they hold")]
 pub(crate) enum Program {
     Sequence(Sequence),
     FanOut(FanOut),

@@ -1,39 +1,114 @@
-//! The checksum that stands beside each payload: over the row's key as well, so that a payload that came to
-//! stand in another row is found out, too. A stable format: stored rows depend on it.
+//! The checksum that stands in each row: over its payload and its key and whatever else a decision rests on, so
+//! that a payload that came to stand in another row is found out, too. A stable format: stored rows depend on it.
 
 use crc32fast::Hasher;
+use placet_core::ids::Hub;
+use placet_core::rows::InstanceRow;
 
 /// Of a payload in a row with a key of two numbers.
 pub(crate) fn of_row(iid: i64, number: i64, payload: &[u8]) -> i64 {
-    sum(&[&iid.to_le_bytes(), &number.to_le_bytes(), payload])
+    Sum::default().number(iid).number(number).bytes(payload).finish()
+}
+
+/// Of an instance: over all of its columns, with its hub's name instead of the number that stands for it.
+pub(crate) fn of_instance(iid: i64, row: &InstanceRow) -> i64 {
+    let InstanceRow { iid: _, hub, id, name, status, active, created_at, updated_at, completed_at, body } = row;
+    let sum = Sum::default().number(iid).text(hub.as_str()).text(id.as_str()).text(name);
+    let sum = sum.number(i32::from(*status).into()).number((*active).into());
+    let sum = sum.number(created_at.0).number(updated_at.0);
+    sum.number(completed_at.is_some().into()).number(completed_at.map_or(0, |at| at.0)).bytes(body).finish()
 }
 
 /// Of a turn: also over the number of its events.
 pub(crate) fn of_turn(iid: i64, turn: u32, count: u32, events: &[u8]) -> i64 {
-    sum(&[&iid.to_le_bytes(), &turn.to_le_bytes(), &count.to_le_bytes(), events])
+    Sum::default().number(iid).number(turn.into()).number(count.into()).bytes(events).finish()
+}
+
+/// Of a timer, which has no payload: when it is due is what a decision rests on.
+pub(crate) fn of_timer(fire_at: i64, iid: i64, seq: i64, part: u8) -> i64 {
+    Sum::default().number(fire_at).number(iid).number(seq).number(part.into()).finish()
+}
+
+/// Of what became of an ask.
+pub(crate) fn of_reply(iid: i64, ask_id: &str, answer: Option<&str>) -> i64 {
+    let sum = Sum::default().number(iid).text(ask_id).number(answer.is_some().into());
+    sum.bytes(answer.unwrap_or_default().as_bytes()).finish()
 }
 
 /// Of a published row.
-pub(crate) fn of_published(kind: &str, key: &str, body: &[u8]) -> i64 {
-    sum(&[kind.as_bytes(), &[0], key.as_bytes(), &[0], body])
+pub(crate) fn of_published(hub: &Hub, kind: &str, key: &str, body: &[u8]) -> i64 {
+    Sum::default().text(hub.as_str()).text(kind).text(key).bytes(body).finish()
 }
 
-fn sum(parts: &[&[u8]]) -> i64 {
-    let mut hasher = Hasher::new();
-    parts.iter().for_each(|part| hasher.update(part));
-    i64::from(hasher.finalize())
+/// CRC-32 (the one of zlib and PNG) over parts whose bounds are never in doubt.
+#[derive(Default)]
+struct Sum(Hasher);
+
+impl Sum {
+    fn bytes(mut self, bytes: &[u8]) -> Sum {
+        self.0.update(bytes);
+        self
+    }
+
+    fn number(self, number: i64) -> Sum {
+        self.bytes(&number.to_le_bytes())
+    }
+
+    fn text(self, text: &str) -> Sum {
+        self.bytes(&(text.len() as u64).to_le_bytes()).bytes(text.as_bytes())
+    }
+
+    fn finish(self) -> i64 {
+        self.0.finalize().into()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use placet_core::ids::{Iid, InstanceId};
+    use placet_core::time::Timestamp;
+
     use super::*;
 
     #[test]
     fn checksums_stay_the_same_for_ever() {
-        let sums = [of_row(1, 2, b"payload"), of_turn(1, 2, 3, b"events"), of_published("kind", "key", b"body")];
+        let row = InstanceRow {
+            iid: Iid(1),
+            hub: Hub::new("hub"),
+            id: InstanceId::new("id"),
+            name: "name".into(),
+            status: 3.try_into().unwrap(),
+            active: true,
+            created_at: Timestamp(4),
+            updated_at: Timestamp(-5),
+            completed_at: None,
+            body: "body".into(),
+        };
+        let ended = InstanceRow { completed_at: Some(Timestamp(6)), ..row.clone() };
+        let sums = [
+            of_row(1, 2, b"payload"),
+            of_instance(1, &row),
+            of_instance(1, &ended),
+            of_turn(1, 2, 3, b"events"),
+            of_timer(-1, 2, 3, 255),
+            of_reply(1, "ask", None),
+            of_reply(1, "ask", Some("")),
+            of_reply(1, "ask", Some("yes")),
+            of_published(&Hub::new("hub"), "kind", "key", b"body"),
+        ];
         assert_eq!(sums, VECTOR);
     }
 
     /// Frozen: every stored row would be taken for damaged.
-    const VECTOR: [i64; 3] = [0, 0, 0];
+    const VECTOR: [i64; 9] = [
+        2_652_228_202,
+        4_208_270_286,
+        1_888_453_992,
+        2_349_909_775,
+        1_455_950_322,
+        2_243_077_953,
+        1_226_352_607,
+        18_412_949,
+        4_038_946_753,
+    ];
 }

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// Every statement of this crate, and some more.
 const STATEMENTS: usize = 64;
 
 /// Nobody but an operator's own `sqlite3` ever holds a lock that we wait for, and he is brief.
-const BUSY: Duration = Duration::from_secs(2);
+pub(crate) const BUSY: Duration = Duration::from_secs(2);
 
 /// For all: no memory mapping (an IO error would be a SIGBUS), nothing temporary on disk, no checks of foreign
 /// keys (integrity is the core's; the bundled SQLite has them on), no checkpoints on the committer.
@@ -47,6 +48,45 @@ pub(crate) fn checkpointer(path: &Path) -> rusqlite::Result<Connection> {
 /// The connection that makes a new file.
 pub(crate) fn creator(path: &Path) -> rusqlite::Result<Connection> {
     open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, "")
+}
+
+/// A connection that reads and leaves no trace: no file is made or changed, not even the index of the log
+/// (`placet.db-shm`), which any other connection rebuilds. Only for a moment while nobody else writes.
+pub(crate) fn observer(path: &Path, logged: bool) -> rusqlite::Result<Connection> {
+    if !logged {
+        // There is no log, and none is to be made. The only place where SQLite reads a path as a URI.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        return Connection::open_with_flags(immutable(path), flags);
+    }
+    // Alone, a connection keeps the index of the log in memory; and it is told to leave the log when it ends.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON;")?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let looked = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+    match looked.map_err(|error| (error.sqlite_error_code(), error)) {
+        // An operator looks at it with a tool of his own: then there is an index already.
+        Err((Some(ErrorCode::DatabaseBusy), _)) => reader(path),
+        Err((_, error)) => Err(error),
+        Ok(()) => Ok(connection),
+    }
+}
+
+/// The file as a URI that says that it does not change.
+fn immutable(path: &Path) -> String {
+    let mut uri = "file:".to_owned();
+    // On Windows: file:///C:/…
+    let lead = if cfg!(windows) { "///" } else { "" };
+    uri.push_str(lead);
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            b'\\' | b':' if cfg!(windows) => uri.push(if *byte == b':' { ':' } else { '/' }),
+            other => uri.push_str(&format!("%{other:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
 }
 
 /// Without `SQLITE_OPEN_URI`, which rusqlite sets by default: a path is a path, whatever stands in it.

@@ -22,7 +22,12 @@ pub(crate) enum Found {
     /// No file, or an empty one.
     Nothing,
     /// A file that begins as a database does and is as long as it says.
-    Database,
+    Database {
+        /// Whose; a file's creator sets it for ever.
+        application: u32,
+        /// Whether the log beside it holds something.
+        logged: bool,
+    },
     /// Something else; what is wrong with it.
     Damaged(String),
 }
@@ -35,9 +40,13 @@ pub(crate) fn look(path: &Path) -> std::io::Result<Found> {
         let stray = "the file is empty or missing, and a write-ahead log with changes to it is there";
         return Ok(if log == 0 { Found::Nothing } else { Found::Damaged(stray.to_owned()) });
     }
-    let mut header = Vec::with_capacity(LENGTH);
-    File::open(path)?.take(LENGTH as u64).read_to_end(&mut header)?;
-    Ok(wrong(&header, length, log).map_or(Found::Database, Found::Damaged))
+    let mut start = Vec::with_capacity(LENGTH);
+    File::open(path)?.take(LENGTH as u64).read_to_end(&mut start)?;
+    let Some(header) = start.first_chunk() else {
+        return Ok(Found::Damaged(format!("{length} bytes are less than a header")));
+    };
+    let found = Found::Database { application: number(header, 68), logged: log > 0 };
+    Ok(wrong(header, length, log).map_or(found, Found::Damaged))
 }
 
 /// `placet.db-wal` beside `placet.db`.
@@ -55,10 +64,7 @@ fn length(path: &Path) -> std::io::Result<u64> {
     }
 }
 
-fn wrong(header: &[u8], length: u64, log: u64) -> Option<String> {
-    let Some(header) = header.first_chunk::<LENGTH>() else {
-        return Some(format!("{length} bytes are less than a header"));
-    };
+fn wrong(header: &[u8; LENGTH], length: u64, log: u64) -> Option<String> {
     if !header.starts_with(MAGIC) {
         return Some("it does not begin as an SQLite file does".to_owned());
     }
@@ -75,7 +81,7 @@ fn wrong(header: &[u8], length: u64, log: u64) -> Option<String> {
     if let Some(counted) = counted.filter(|counted| pages + frames < *counted) {
         return Some(format!("{counted} pages were written, {pages} and {frames} in the log are there"));
     }
-    let torn = log == 0 && length % page != 0;
+    let torn = log == 0 && !length.is_multiple_of(page);
     torn.then(|| format!("{length} bytes are not whole pages of {page}"))
 }
 

@@ -10,11 +10,11 @@ use placet_store::OpenError;
 /// Held as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
-    /// Takes the lock of this database, and leaves the process's id for whoever comes too late.
+    /// Takes the lock of this database.
     ///
     /// The file stays when the lock ends: removing it would let two processes lock two files of one name.
     pub(crate) fn take(database: &Path) -> Result<Lock, OpenError> {
@@ -23,26 +23,24 @@ impl Lock {
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).to_owned();
         let mut file = options.open(&path).map_err(unwritable)?;
         match file.try_lock() {
-            Ok(()) => {}
+            Ok(()) => Ok(Lock { file }),
             Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::Locked { path: database.to_owned(), holder: holder(&mut file) });
+                Err(OpenError::Locked { path: database.to_owned(), holder: holder(&mut file) })
             }
-            Err(TryLockError::Error(source)) => return Err(unwritable(source)),
+            Err(TryLockError::Error(source)) => Err(unwritable(source)),
         }
-        leave_id(&mut file).map_err(unwritable)?;
-        Ok(Lock { _file: file })
+    }
+
+    /// Leaves the process's id for whoever comes too late. A courtesy: on a full disk there is none.
+    pub(crate) fn leave_id(&mut self) {
+        let written = self.file.set_len(0).and_then(|()| self.file.rewind());
+        drop(written.and_then(|()| writeln!(self.file, "{}", std::process::id())));
     }
 }
 
 /// `placet.lock` beside `placet.db`.
 pub(crate) fn lock_path(database: &Path) -> PathBuf {
     database.with_extension("lock")
-}
-
-fn leave_id(file: &mut File) -> std::io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{}", std::process::id())
 }
 
 /// Who holds it, if that can be read: on Windows a locked file cannot.

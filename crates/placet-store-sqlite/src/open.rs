@@ -2,11 +2,12 @@
 //! is made or an older one brought up to date.
 
 use std::fs::{File, OpenOptions};
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use placet_store::OpenError;
 use placet_store::rows::TABLES;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, Row};
 
 use crate::header::{self, Found};
 use crate::{Options, connection, schema};
@@ -14,17 +15,28 @@ use crate::{Options, connection, schema};
 /// The first version whose checkpoints from two connections do not corrupt a log (STORAGE.md, "Pitfalls met").
 const ENGINE_NEEDED: (i32, &str) = (3_051_003, "3.51.3");
 
-/// Looks at what is there and makes it ready, so that connections may be opened. The lock is held.
-pub(crate) fn prepare(path: &Path, options: &Options) -> Result<(), OpenError> {
+/// Looks for everything that can be wrong, and changes nothing. Tells whether there is a database.
+pub(crate) fn inspect(path: &Path, options: &Options) -> Result<bool, OpenError> {
     engine(rusqlite::version_number())?;
-    let unreadable = |source: std::io::Error| OpenError::Unwritable { path: path.to_owned(), source: source.into() };
-    match header::look(path).map_err(unreadable)? {
-        Found::Damaged(what) => return Err(OpenError::Damaged { path: path.to_owned(), what }),
-        Found::Nothing => create(path)?,
-        Found::Database => {
-            inspect(path, options)?;
-            OpenOptions::new().read(true).write(true).open(path).map_err(unreadable)?;
+    let unwritable = |source: std::io::Error| OpenError::Unwritable { path: path.to_owned(), source: source.into() };
+    match header::look(path).map_err(unwritable)? {
+        Found::Nothing => Ok(false),
+        Found::Damaged(what) => Err(OpenError::Damaged { path: path.to_owned(), what }),
+        Found::Database { application, .. } if application != schema::APPLICATION_ID => {
+            Err(OpenError::Foreign { path: path.to_owned() })
         }
+        Found::Database { logged, .. } => {
+            OpenOptions::new().read(true).write(true).open(path).map_err(unwritable)?;
+            examine(path, logged, options)?;
+            Ok(true)
+        }
+    }
+}
+
+/// Makes what is there ready, so that connections may be opened. The lock is held.
+pub(crate) fn prepare(path: &Path, options: &Options) -> Result<(), OpenError> {
+    if !inspect(path, options)? {
+        create(path)?;
     }
     bring_up_to_date(path).map_err(|error| failed(path, error))
 }
@@ -38,17 +50,23 @@ fn engine(version: i32) -> Result<(), OpenError> {
 /// Makes a file with an empty schema, under another name first: a crash on the way leaves no half a database.
 fn create(path: &Path) -> Result<(), OpenError> {
     let unwritable = |source| OpenError::Unwritable { path: path.to_owned(), source };
-    let mut name = path.as_os_str().to_owned();
-    name.push("-new");
-    let draft = Path::new(&name);
-    if let Err(error) = std::fs::remove_file(draft)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        return Err(unwritable(error.into()));
+    let draft = beside(path, "-new");
+    for leftover in ["", "-journal", "-wal", "-shm"] {
+        match std::fs::remove_file(beside(&draft, leftover)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(unwritable(error.into())),
+            Ok(()) | Err(_) => {}
+        }
     }
-    draw_up(draft).map_err(|error| unwritable(error.into()))?;
-    std::fs::rename(draft, path).map_err(|error| unwritable(error.into()))?;
+    draw_up(&draft).map_err(|error| unwritable(error.into()))?;
+    std::fs::rename(&draft, path).map_err(|error| unwritable(error.into()))?;
     sync_folder(path).map_err(|error| unwritable(error.into()))
+}
+
+/// The path with more behind its name.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// In WAL mode from the end on only: until then there is one file, which a rename takes along.
@@ -69,14 +87,10 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Whose file it is, of which version, and whether it can be read. The connection is read-only: it cannot
-/// write the log back into the file, not even when it is closed.
-fn inspect(path: &Path, options: &Options) -> Result<(), OpenError> {
+/// Of which version it is, and whether it can be read.
+fn examine(path: &Path, logged: bool, options: &Options) -> Result<(), OpenError> {
     let told = |error| damaged_or_failed(path, error);
-    let connection = connection::reader(path).map_err(told)?;
-    if schema::application_id(&connection).map_err(told)? != schema::APPLICATION_ID {
-        return Err(OpenError::Foreign { path: path.to_owned() });
-    }
+    let connection = connection::observer(path, logged).map_err(told)?;
     let (found, known) = (schema::version(&connection).map_err(told)?, schema::version_known());
     if found > known {
         return Err(OpenError::Newer { path: path.to_owned(), found, known });
@@ -85,8 +99,8 @@ fn inspect(path: &Path, options: &Options) -> Result<(), OpenError> {
         touch_tables(&connection).map_err(told)?;
     }
     if options.integrity_check {
-        let what: String =
-            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(told)?;
+        let check = |row: &Row<'_>| row.get(0);
+        let what: String = connection.query_row("PRAGMA integrity_check(1)", [], check).map_err(told)?;
         if what != "ok" {
             return Err(OpenError::Damaged { path: path.to_owned(), what });
         }

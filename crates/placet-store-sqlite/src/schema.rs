@@ -18,10 +18,6 @@ pub(crate) fn version(connection: &Connection) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-pub(crate) fn application_id(connection: &Connection) -> rusqlite::Result<u32> {
-    connection.pragma_query_value(None, "application_id", |row| row.get(0))
-}
-
 /// Brings a file to the version that this binary writes, step by step, each of them whole or not at all.
 pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     for (seen, migration) in (0..).zip(MIGRATIONS) {

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use placet_core::ids::{Hub, Iid};
+use placet_core::ids::{Hub, Iid, Seq};
 use placet_core::rows::{Batch, InstanceRow, PublishedRow};
 use placet_core::time::Timestamp;
 use placet_store::{Claim, CommitError};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Statement, params};
 
 use crate::statements as sql;
 use crate::{checksum, connection};
@@ -56,13 +56,14 @@ struct Log {
 pub(crate) enum WriteError {
     #[error(transparent)]
     Engine(#[from] rusqlite::Error),
-    #[error("instance {0} is to be changed and is not there")]
+    #[error("instance {0} is to be changed and is not there, or is another than the batch says")]
     InstanceAbsent(Iid),
 }
 
 impl WriteError {
     /// Only a full disk is known to have written nothing: the frame that would have made the transaction
-    /// valid is its last. Of any other failure at the commit nobody knows whether it reached the disk.
+    /// valid is its last. Of any other failure at the commit nobody knows whether it reached the disk: a frame
+    /// that was written and not synced is void for this process, and may be found valid by the next one.
     pub(crate) fn into_commit_error(self, path: &Path) -> CommitError {
         match self {
             WriteError::Engine(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
@@ -99,41 +100,33 @@ impl Session {
     /// The batch's fences are not looked at: the lock on the file keeps every other process out, and within
     /// this one the epoch is checked before a batch is made.
     pub(crate) fn commit(&mut self, batch: &Batch) -> Result<(), WriteError> {
-        self.restart_log()?;
         self.execute(sql::BEGIN, [])?;
         batch.hubs_deleted.iter().try_for_each(|hub| self.delete_hub(hub))?;
         self.delete(batch)?;
         self.insert(batch)?;
-        batch.instances_updated.iter().try_for_each(|(row, indexed)| self.update_instance(row, *indexed))?;
+        self.update_instances(&batch.instances_updated)?;
         self.put_newest(batch.newest)?;
         self.execute(sql::COMMIT, [])?;
         self.measure_log();
         Ok(())
     }
 
-    /// Whether enough waits in the log for the checkpointer to be called.
-    pub(crate) fn wants_checkpoint(&self) -> bool {
-        self.log.frames - self.log.copied >= CHECKPOINT_FRAMES
-    }
-
     fn delete(&mut self, batch: &Batch) -> Result<(), WriteError> {
-        for iid in &batch.instances_deleted {
-            let iid = key(iid.0)?;
-            sql::DELETE_INSTANCE.iter().try_for_each(|statement| self.execute(statement, [iid]))?;
+        for statement in sql::DELETE_INSTANCE {
+            self.each(statement, &batch.instances_deleted, |statement, iid| statement.execute([key(iid.0)?]))?;
         }
-        for (iid, before) in &batch.history_dropped {
-            self.execute(sql::DROP_HISTORY, params![key(iid.0)?, before.0])?;
-        }
-        for (iid, seq) in &batch.inbox_deleted {
-            self.execute(sql::DELETE_INBOX, [key(iid.0)?, key(seq.0)?])?;
-        }
-        for (iid, seq) in &batch.activities_deleted {
-            self.execute(sql::DELETE_ACTIVITY, [key(iid.0)?, key(seq.0)?])?;
-        }
-        for row in &batch.timers_deleted {
-            self.execute(sql::DELETE_TIMER, [row.fire_at.0, key(row.iid.0)?, key(row.seq.0)?])?;
-        }
-        Ok(())
+        self.each(sql::DROP_HISTORY, &batch.history_dropped, |statement, (iid, before)| {
+            statement.execute(params![key(iid.0)?, before.0])
+        })?;
+        self.each(sql::DELETE_INBOX, &batch.inbox_deleted, |statement, (iid, seq)| {
+            statement.execute([key(iid.0)?, key(seq.0)?])
+        })?;
+        self.each(sql::DELETE_ACTIVITY, &batch.activities_deleted, |statement, (iid, seq)| {
+            statement.execute([key(iid.0)?, key(seq.0)?])
+        })?;
+        self.each(sql::DELETE_TIMER, &batch.timers_deleted, |statement, row| {
+            statement.execute([row.fire_at.0, key(row.iid.0)?, key(row.seq.0)?])
+        })
     }
 
     fn insert(&mut self, batch: &Batch) -> Result<(), WriteError> {
@@ -141,31 +134,26 @@ impl Session {
             self.hub(hub)?;
         }
         batch.instances_inserted.iter().try_for_each(|row| self.insert_instance(row))?;
-        for row in &batch.history_appended {
-            let iid = key(row.iid.0)?;
-            let crc = checksum::of_turn(iid, row.turn.0, row.count, &row.events);
-            self.execute(sql::APPEND_HISTORY, params![iid, row.turn.0, row.count, crc, &row.events[..]])?;
-        }
-        for row in &batch.inbox_put {
-            self.put(sql::PUT_INBOX, row.iid.0, row.seq.0, &row.data)?;
-        }
-        for row in &batch.activities_put {
-            self.put(sql::PUT_ACTIVITY, row.iid.0, row.seq.0, &row.data)?;
-        }
-        for row in &batch.timers_put {
-            let part = row.partition.0;
-            self.execute(sql::PUT_TIMER, params![row.fire_at.0, key(row.iid.0)?, key(row.seq.0)?, part])?;
-        }
-        for row in &batch.replies_put {
-            self.execute(sql::PUT_REPLY, params![key(row.iid.0)?, &*row.ask_id, row.answer.as_deref()])?;
-        }
+        self.each(sql::APPEND_HISTORY, &batch.history_appended, |statement, row| {
+            let (iid, turn, events) = (key(row.iid.0)?, row.turn.0, &row.events[..]);
+            let crc = checksum::of_turn(iid, turn, row.count, events);
+            statement.execute(params![iid, turn, row.count, crc, events])
+        })?;
+        self.each(sql::PUT_INBOX, &batch.inbox_put, |statement, row| put(statement, row.iid, row.seq, &row.data))?;
+        self.each(sql::PUT_ACTIVITY, &batch.activities_put, |statement, row| {
+            put(statement, row.iid, row.seq, &row.data)
+        })?;
+        self.each(sql::PUT_TIMER, &batch.timers_put, |statement, row| {
+            let (fire_at, iid, seq) = (row.fire_at.0, key(row.iid.0)?, key(row.seq.0)?);
+            let crc = checksum::of_timer(fire_at, iid, seq, row.partition.0);
+            statement.execute(params![fire_at, iid, seq, row.partition.0, crc])
+        })?;
+        self.each(sql::PUT_REPLY, &batch.replies_put, |statement, row| {
+            let (iid, answer) = (key(row.iid.0)?, row.answer.as_deref());
+            let crc = checksum::of_reply(iid, &row.ask_id, answer);
+            statement.execute(params![iid, &*row.ask_id, crc, answer])
+        })?;
         batch.published.iter().try_for_each(|row| self.publish(row))
-    }
-
-    /// A message or an activity.
-    fn put(&self, statement: &str, iid: u64, seq: u64, data: &[u8]) -> rusqlite::Result<()> {
-        let (iid, seq) = (key(iid)?, key(seq)?);
-        self.execute(statement, params![iid, seq, checksum::of_row(iid, seq, data), data])
     }
 
     fn insert_instance(&mut self, row: &InstanceRow) -> Result<(), WriteError> {
@@ -177,7 +165,7 @@ impl Session {
             row.created_at.0,
             row.updated_at.0,
             row.completed_at.map(|at| at.0),
-            checksum::of_row(iid, 0, &row.body),
+            checksum::of_instance(iid, row),
             &row.body[..],
             i32::from(row.status),
             row.active,
@@ -187,29 +175,61 @@ impl Session {
         Ok(self.execute(sql::INSERT_INSTANCE, values)?)
     }
 
-    fn update_instance(&mut self, row: &InstanceRow, indexed: bool) -> Result<(), WriteError> {
+    fn update_instances(&mut self, rows: &[(InstanceRow, bool)]) -> Result<(), WriteError> {
+        for (row, indexed) in rows {
+            let absent = WriteError::InstanceAbsent(row.iid);
+            let Some(hub) = self.known_hub(&row.hub)? else { return Err(absent) };
+            if self.update_instance(row, *indexed, hub)? != 1 {
+                return Err(absent);
+            }
+        }
+        Ok(())
+    }
+
+    fn update_instance(&self, row: &InstanceRow, indexed: bool, hub: i64) -> rusqlite::Result<usize> {
         let iid = key(row.iid.0)?;
-        let statement = if indexed { sql::UPDATE_INSTANCE } else { sql::UPDATE_INSTANCE_PLAINLY };
-        let mut statement = self.connection.prepare_cached(statement)?;
-        let crc = checksum::of_row(iid, 0, &row.body);
+        let crc = checksum::of_instance(iid, row);
         let completed_at = row.completed_at.map(|at| at.0);
-        let (name, body) = (&*row.name, &row.body[..]);
-        let changed = if indexed {
-            let status = i32::from(row.status);
+        let (name, body, id, status) = (&*row.name, &row.body[..], row.id.as_str(), i32::from(row.status));
+        let (created_at, updated_at, active) = (row.created_at.0, row.updated_at.0, row.active);
+        if indexed {
+            let mut statement = self.connection.prepare_cached(sql::UPDATE_INSTANCE)?;
             statement.execute(params![
-                iid, name, row.created_at.0, row.updated_at.0, completed_at, crc, body, status, row.active
-            ])?
+                iid,
+                name,
+                created_at,
+                updated_at,
+                completed_at,
+                crc,
+                body,
+                status,
+                active,
+                hub,
+                id
+            ])
         } else {
-            statement.execute(params![iid, name, row.created_at.0, row.updated_at.0, completed_at, crc, body])?
-        };
-        if changed == 1 { Ok(()) } else { Err(WriteError::InstanceAbsent(row.iid)) }
+            let mut statement = self.connection.prepare_cached(sql::UPDATE_INSTANCE_PLAINLY)?;
+            statement.execute(params![
+                iid,
+                name,
+                created_at,
+                updated_at,
+                completed_at,
+                crc,
+                body,
+                hub,
+                id,
+                status,
+                active
+            ])
+        }
     }
 
     fn publish(&mut self, row: &PublishedRow) -> Result<(), WriteError> {
         let (kind, name) = (&*row.kind, &*row.key);
         if let Some(body) = &row.body {
             let hub = self.hub(&row.hub)?;
-            let crc = checksum::of_published(kind, name, body);
+            let crc = checksum::of_published(&row.hub, kind, name, body);
             self.execute(sql::PUBLISH, params![hub, kind, name, crc, &body[..]])?;
         } else if let Some(hub) = self.known_hub(&row.hub)? {
             self.execute(sql::WITHDRAW, params![hub, kind, name])?;
@@ -254,25 +274,32 @@ impl Session {
         Ok(())
     }
 
-    /// Begins the log anew if it has grown too long. Before a commit and not after it: whoever waits for that
-    /// one has his answer. A full disk shows here as well: the log cannot be copied, and must not grow for ever.
-    fn restart_log(&mut self) -> rusqlite::Result<()> {
-        if self.log.frames < self.log.restart_at {
-            return Ok(());
-        }
-        let usual = self.connection.query_row("PRAGMA busy_timeout", [], |row| row.get(0))?;
+    /// Whether enough waits in the log for the checkpointer to be called.
+    pub(crate) fn wants_checkpoint(&self) -> bool {
+        self.log.frames - self.log.copied >= CHECKPOINT_FRAMES
+    }
+
+    /// Whether the log has grown too long.
+    pub(crate) fn wants_restart(&self) -> bool {
+        self.log.frames >= self.log.restart_at
+    }
+
+    /// Begins the log anew. Before a commit and not after it: whoever waits for that one has his answer. A full
+    /// disk shows here as well: the log cannot be copied, and must not grow for ever.
+    pub(crate) fn restart_log(&mut self) -> Result<(), WriteError> {
         self.connection.busy_timeout(RESTART_PATIENCE)?;
         let busy: bool = self.connection.prepare_cached(sql::RESTART_LOG)?.query_row([], |row| row.get(0))?;
-        self.connection.busy_timeout(Duration::from_millis(usual))?;
+        self.connection.busy_timeout(connection::BUSY)?;
         self.log.restart_at = if busy { self.log.frames + CHECKPOINT_FRAMES } else { RESTART_FRAMES };
         Ok(())
     }
 
     /// The commit is durable: if the log cannot be measured, the next commit will see why.
     fn measure_log(&mut self) {
-        let measured = self.connection.prepare_cached(sql::LOG).and_then(|mut statement| {
-            statement.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
-        });
+        let measured = self
+            .connection
+            .prepare_cached(sql::LOG)
+            .and_then(|mut statement| statement.query_row([], |row| Ok((row.get(1)?, row.get(2)?))));
         if let Ok((frames, copied)) = measured {
             if frames < self.log.frames {
                 self.log.restart_at = RESTART_FRAMES;
@@ -281,9 +308,32 @@ impl Session {
         }
     }
 
+    /// Runs a statement for each row; looks it up once.
+    fn each<T>(
+        &self,
+        statement: &str,
+        rows: &[T],
+        run: impl Fn(&mut Statement<'_>, &T) -> rusqlite::Result<usize>,
+    ) -> Result<(), WriteError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut statement = self.connection.prepare_cached(statement)?;
+        for row in rows {
+            run(&mut statement, row)?;
+        }
+        Ok(())
+    }
+
     fn execute(&self, statement: &str, values: impl Params) -> rusqlite::Result<()> {
         self.connection.prepare_cached(statement)?.execute(values).map(drop)
     }
+}
+
+/// A message or an activity.
+fn put(statement: &mut Statement<'_>, iid: Iid, seq: Seq, data: &[u8]) -> rusqlite::Result<usize> {
+    let (iid, seq) = (key(iid.0)?, key(seq.0)?);
+    statement.execute(params![iid, seq, checksum::of_row(iid, seq, data), data])
 }
 
 fn meta(connection: &Connection, key: &str) -> rusqlite::Result<i64> {

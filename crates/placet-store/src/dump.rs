@@ -65,8 +65,7 @@ fn hubs(store: &dyn Store) -> Result<Vec<Hub>, ReadError> {
 }
 
 fn published(store: &dyn Store, name: &PublishedRow) -> Result<Option<PublishedRow>, ReadError> {
-    let query =
-        Query::Published { hub: name.hub.clone(), kind: name.kind.clone(), key: name.key.clone() };
+    let query = Query::Published { hub: name.hub.clone(), kind: name.kind.clone(), key: name.key.clone() };
     match store.query(&query)? {
         Answer::Published(None) => Ok(None),
         Answer::Published(body) => Ok(Some(PublishedRow { body, ..name.clone() })),
@@ -117,13 +116,7 @@ fn write_instance(f: &mut fmt::Formatter<'_>, instance: &LoadedInstance) -> fmt:
         writeln!(f, "  inbox {} seq {}: {}", message.iid, message.seq, Payload(&message.data))?;
     }
     for activity in &instance.activities {
-        writeln!(
-            f,
-            "  activity {} seq {}: {}",
-            activity.iid,
-            activity.seq,
-            Payload(&activity.data)
-        )?;
+        writeln!(f, "  activity {} seq {}: {}", activity.iid, activity.seq, Payload(&activity.data))?;
     }
     for reply in &instance.replies {
         writeln!(f, "  reply {} {}: {:?}", reply.iid, reply.ask_id, reply.answer)?;

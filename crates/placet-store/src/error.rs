@@ -74,15 +74,11 @@ impl OpenError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            OpenError::Locked { .. } => {
-                "stop the other server, or give this one its own folder with --data-dir"
-            }
+            OpenError::Locked { .. } => "stop the other server, or give this one its own folder with --data-dir",
             OpenError::Newer { .. } => "start it with the version that wrote it, or a later one",
             OpenError::Foreign { .. } => "give Placet a folder of its own with --data-dir",
             OpenError::Damaged { .. } => "put back a backup; the file was not changed",
-            OpenError::Unwritable { .. } => {
-                "choose a folder that this user can write with --data-dir"
-            }
+            OpenError::Unwritable { .. } => "choose a folder that this user can write with --data-dir",
             OpenError::EngineTooOld { .. } => "build with the bundled SQLite",
             OpenError::Failed { .. } => "see the cause",
         }
@@ -105,9 +101,7 @@ pub enum Remedy {
 #[non_exhaustive]
 pub enum CommitError {
     /// Another process owns the partition now. Nothing was written.
-    #[error(
-        "partition {partition} has moved: it is in epoch {current}, this batch was made in epoch {held}"
-    )]
+    #[error("partition {partition} has moved: it is in epoch {current}, this batch was made in epoch {held}")]
     Fenced {
         /// Which.
         partition: PartitionId,

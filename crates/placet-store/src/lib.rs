@@ -75,8 +75,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// If the store cannot be read or a row is damaged.
-    fn history(&self, iid: Iid, from: Turn, bytes_max: usize)
-    -> Result<Vec<HistoryRow>, ReadError>;
+    fn history(&self, iid: Iid, from: Turn, bytes_max: usize) -> Result<Vec<HistoryRow>, ReadError>;
 
     /// The timers due until this time (included), of these partitions, after this one: the earliest `limit`.
     ///

@@ -1,8 +1,8 @@
 //! The tables that every store has, each with its columns, once. A store writes them in its own dialect; its
 //! schema test reads the engine's catalogue and compares it with [`TABLES`], so that no store forgets a column.
 //!
-//! Every payload stands beside a checksum (`crc`), which the store computes when it writes and compares when
-//! it reads: a damaged page is an error, never a wrong decision (P1, P9).
+//! Every row that a decision rests on has a checksum (`crc`) over all of its columns, which the store computes when
+//! it writes and compares when it reads: a damaged page is an error, never a wrong decision (P1, P9).
 
 use std::fmt;
 
@@ -39,25 +39,13 @@ pub struct Table {
 
 /// All tables, by name.
 pub const TABLES: &[Table] = &[
-    Table {
-        name: "activity",
-        columns: &[integer("iid"), integer("seq"), integer("crc"), bytes("data")],
-    },
+    Table { name: "activity", columns: &[integer("iid"), integer("seq"), integer("crc"), bytes("data")] },
     Table {
         name: "history",
-        columns: &[
-            integer("iid"),
-            integer("turn"),
-            integer("count"),
-            integer("crc"),
-            bytes("events"),
-        ],
+        columns: &[integer("iid"), integer("turn"), integer("count"), integer("crc"), bytes("events")],
     },
     Table { name: "hub", columns: &[integer("hub"), text("name")] },
-    Table {
-        name: "inbox",
-        columns: &[integer("iid"), integer("seq"), integer("crc"), bytes("data")],
-    },
+    Table { name: "inbox", columns: &[integer("iid"), integer("seq"), integer("crc"), bytes("data")] },
     Table {
         name: "instance",
         columns: &[
@@ -75,14 +63,11 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table { name: "meta", columns: &[text("key"), integer("value")] },
-    Table {
-        name: "published",
-        columns: &[integer("hub"), text("kind"), text("key"), integer("crc"), bytes("body")],
-    },
-    Table { name: "reply", columns: &[integer("iid"), text("ask_id"), nullable(text("answer"))] },
+    Table { name: "published", columns: &[integer("hub"), text("kind"), text("key"), integer("crc"), bytes("body")] },
+    Table { name: "reply", columns: &[integer("iid"), text("ask_id"), integer("crc"), nullable(text("answer"))] },
     Table {
         name: "timer",
-        columns: &[integer("fire_at"), integer("iid"), integer("seq"), integer("part")],
+        columns: &[integer("fire_at"), integer("iid"), integer("seq"), integer("part"), integer("crc")],
     },
 ];
 

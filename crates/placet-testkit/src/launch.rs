@@ -79,6 +79,12 @@ impl Launch {
         self.folder.path()
     }
 
+    /// Where its scheduler will be, if that is known: once it has run.
+    pub fn endpoint(&self) -> Option<String> {
+        let grpc_addr = self.args.iter().find_map(|arg| arg.to_str()?.strip_prefix("--grpc-addr="))?;
+        (!grpc_addr.ends_with(":0")).then(|| format!("http://{grpc_addr}"))
+    }
+
     /// The same with the ports that it has got: for starting it again where others look for it.
     pub(crate) fn at(mut self, announced: &Announced) -> Launch {
         for arg in &mut self.args {

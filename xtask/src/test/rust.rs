@@ -5,25 +5,25 @@ use std::process::ExitCode;
 use super::Options;
 use super::program::{Tells, cargo, run};
 use super::report::{Counts, Report};
-use crate::workspace::Workspace;
 
-/// Seeds that the simulator runs: as many as it does in about a minute.
-const SEEDS: &str = "3000";
-const SEEDS_LONG: &str = "60000";
+/// How many seeds the simulator runs, and for how many seconds at most.
+const SEEDS: [&str; 2] = ["4000", "90"];
+const SEEDS_LONG: [&str; 2] = ["100000", "1200"];
 
 /// Everything but the simulator, the quick parts first.
 pub(super) fn check(options: &Options, report: &mut Report) {
-    report.part("format", || run(&mut cargo(&["fmt", "--all", "--", "--check"]), Tells::ExitCode));
+    report.part("format", || run(&mut cargo(&["fmt", "--all", "--", "--check", "--files-with-diff"]), Tells::ExitCode));
     report.part("tidy", || {
         let is_tidy = crate::tidy::run(&[])? == ExitCode::SUCCESS;
         Ok(if is_tidy { Counts::PASSED } else { Counts::FAILED })
     });
     report.part("lints", || {
-        let lints = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"];
+        let lints =
+            ["clippy", "--workspace", "--all-targets", "--all-features", "--keep-going", "--", "--deny", "warnings"];
         run(&mut cargo(&lints), Tells::ExitCode)
     });
     report.part("docs", || {
-        let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
+        let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--keep-going"]);
         run(docs.env("RUSTDOCFLAGS", "--deny warnings"), Tells::ExitCode)
     });
     report.part("generated", || {
@@ -42,13 +42,10 @@ pub(super) fn check(options: &Options, report: &mut Report) {
 }
 
 /// The simulator, in the profile that it is meant for.
-pub(super) fn simulate(options: &Options, workspace: &Workspace, report: &mut Report) {
-    if !workspace.has_program("placet-sim") {
-        return;
-    }
+pub(super) fn simulate(options: &Options, report: &mut Report) {
     report.part("simulator", || {
-        let seeds = if options.long { SEEDS_LONG } else { SEEDS };
-        let sim = ["run", "--profile", "sim", "--package", "placet-sim", "--", "--seeds", seeds];
-        run(&mut cargo(&sim), Tells::ExitCode)
+        let [seeds, seconds] = if options.long { SEEDS_LONG } else { SEEDS };
+        let mut sim = cargo(&["run", "--profile", "sim", "--package", "placet-sim", "--"]);
+        run(sim.args(["--seeds", seeds, "--seconds", seconds]), Tells::ExitCode)
     });
 }

@@ -44,6 +44,8 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     (
         "placet-bench",
         &[
+            "placet",
+            "placet-api",
             "placet-approval",
             "placet-core",
             "placet-proto",
@@ -101,7 +103,6 @@ mod tests {
             name: name.to_owned(),
             folder: format!("crates/{name}"),
             needs: needs.iter().map(|&need| need.to_owned()).collect(),
-            has_program: false,
         }
     }
 

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Query, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use placet_approval::{DECISION_EVENT, Decision, Outcome, Reply};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::requests::{json, status, status_url};
+use super::requests::{RequestId, json, status, status_url};
 use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
@@ -31,6 +32,15 @@ pub(crate) struct Wait {
     wait: Option<u32>,
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for Wait {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Wait, Problem> {
+        let query = Query::from_request_parts(parts, state).await;
+        query.map(|Query(wait)| wait).map_err(|_| Problem::field("wait", "must be a number of whole seconds"))
+    }
+}
+
 /// What a decider is told whose decision won.
 #[derive(Debug, Serialize)]
 struct Won {
@@ -43,8 +53,8 @@ struct Won {
 pub(crate) async fn decide(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
-    Path(id): Path<String>,
-    Query(Wait { wait }): Query<Wait>,
+    RequestId(id): RequestId,
+    Wait { wait }: Wait,
     Body(decision): Body<Decision>,
 ) -> Result<Response, Problem> {
     decision.check()?;
@@ -66,7 +76,7 @@ pub(crate) async fn decide(
 /// `GET /api/approvals/{id}`: the link that people are sent. It decides nothing, and says how to.
 pub(crate) async fn explain(
     Extension(base): Extension<BaseUrl>,
-    Path(id): Path<String>,
+    RequestId(id): RequestId,
 ) -> Json<Value> {
     Json(serde_json::json!({
         "request_id": id,

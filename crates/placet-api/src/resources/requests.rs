@@ -1,6 +1,7 @@
 //! `/api/requests`: ask for an approval, and look at it.
 
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
 use axum::{Extension, Json};
 use jiff::Timestamp;
 use placet_approval::{NewRequest, ORCHESTRATION};
@@ -64,8 +65,21 @@ pub(crate) struct Shown {
     error: Option<String>,
 }
 
+/// The request that a path names.
+pub(crate) struct RequestId(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<RequestId, Problem> {
+        // What is no text names no request.
+        let path = Path::from_request_parts(parts, state).await;
+        path.map(|Path(id)| RequestId(id)).map_err(|_| Problem::no_such_request(parts.uri.path()))
+    }
+}
+
 /// `GET /api/requests/{id}`.
-pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Shown>, Problem> {
+pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Json<Shown>, Problem> {
     let state = api.client.get(&id).await.map_err(|error| problem::of_call(&id, &error))?;
     let state = state.ok_or_else(|| Problem::no_such_request(&id))?;
     Ok(Json(Shown {

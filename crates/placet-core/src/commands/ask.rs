@@ -56,6 +56,9 @@ impl Partition {
     /// Records that an ask was consumed, with or without an answer, and tells those who wait.
     pub(crate) fn answer_ask(&mut self, iid: Iid, ask_id: &str, answer: Option<Arc<str>>, outcome: &mut Outcome) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        if instance.replies.contains_key(ask_id) {
+            return; // the first turn that consumed it answered it: a later reply comes too late
+        }
         instance.body.open_asks.retain(|open| open != ask_id);
         let ask_id: Arc<str> = ask_id.into();
         outcome.writes.push(Write::PutReply(ReplyRow { iid, ask_id: ask_id.clone(), answer: answer.clone() }));

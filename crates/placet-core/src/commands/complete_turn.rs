@@ -9,13 +9,13 @@ use placet_proto::durabletask::{
 };
 use prost::Message as _;
 
-use crate::body::PendingActivity;
+use crate::body::{MessageKind, PendingActivity};
 use crate::command::{CompleteTurn, Refusal, Reply};
 use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
 use crate::limits;
 use crate::outcome::{Effect, Outcome};
-use crate::partition::{Activity, Ended, Instance, Known, Partition};
+use crate::partition::{Activity, Ended, Instance, Known, Message, Partition};
 use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
 use crate::time::{Now, Timestamp};
 use crate::wire;
@@ -106,6 +106,7 @@ impl Partition {
 
         publish(instance, completion.publish, outcome);
         let knows_asks = completion.replies.is_some();
+        let termination = self.termination_among(iid, messages);
         let taken = self.consume(iid, messages, completion.replies.as_deref(), outcome);
         match plan.next {
             Next::Waits => {
@@ -121,7 +122,7 @@ impl Partition {
                 self.pend(iid, plan.activities, Vec::new(), outcome);
                 self.record_turn(iid, run.freeze(), outcome);
             }
-            Next::ContinuesAsNew(action) => self.continue_as_new(now, iid, action, outcome),
+            Next::ContinuesAsNew(action) => self.continue_as_new(now, iid, action, termination, outcome),
         }
         self.settle_asks(iid, completion.replies.unwrap_or_default(), taken, knows_asks, outcome);
         self.wake_waiters(iid, outcome);
@@ -167,12 +168,23 @@ impl Partition {
             outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
             taken.extend(entry.message.ask_id);
         }
-        if let Some(replies) = replies {
-            let answered = |ask_id: &String| replies.iter().any(|reply| reply.ask_id == *ask_id);
-            let open = taken.iter().filter(|ask_id| !answered(ask_id)).cloned();
-            instance.body.open_asks.extend(open);
+        match replies {
+            Some(replies) => {
+                let answered = |ask_id: &String| replies.iter().any(|reply| reply.ask_id == *ask_id);
+                let open = taken.iter().filter(|ask_id| !answered(ask_id)).cloned();
+                instance.body.open_asks.extend(open);
+            }
+            // Its code has seen the questions that an earlier worker left open, and will not say what it does.
+            None => taken.extend(instance.body.open_asks.iter().cloned()),
         }
         taken
+    }
+
+    /// A termination among the messages of a turn.
+    fn termination_among(&self, iid: Iid, messages: usize) -> Option<Message> {
+        let instance = self.instances.get(&iid)?;
+        let mut taken = instance.inbox.iter().take(messages);
+        taken.find(|entry| entry.message.kind() == MessageKind::Terminated).cloned()
     }
 
     /// Makes the activities and timers that a turn asked for.

@@ -17,12 +17,14 @@ use crate::time::{Now, Timestamp};
 use crate::wire;
 
 impl Partition {
-    /// The turn itself leaves no history: it ends the generation that it belongs to.
+    /// The turn itself leaves no history: it ends the generation that it belongs to. A termination that came with
+    /// it goes over, too: SDKs drop one that comes after their code said that it continues as new.
     pub(crate) fn continue_as_new(
         &mut self,
         now: Now,
         iid: Iid,
         action: CompleteOrchestrationAction,
+        termination: Option<Message>,
         outcome: &mut Outcome,
     ) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
@@ -51,7 +53,7 @@ impl Partition {
         for event in action.carryover_events {
             instance.receive_carried(at, event, outcome);
         }
-        for Message { message, .. } in arrived_meanwhile {
+        for Message { message, .. } in termination.into_iter().chain(arrived_meanwhile) {
             let kind = message.kind();
             instance.receive(kind, message.event, message.ask_id.as_deref(), outcome);
         }

@@ -26,6 +26,10 @@ impl Partition {
                 instance.body.poisoned = true;
                 let at = instance.record_time(now);
                 instance.touch(at);
+                if instance.is_terminating() {
+                    // No worker can be asked any more.
+                    self.end_terminated(now, iid, outcome);
+                }
             }
         }
         self.conclude(iid, outcome);

@@ -9,7 +9,7 @@ use crate::command::{Asked, Refusal, Reply, StartInstance, is_terminal, status_n
 use crate::dispatch::RESERVED_PREFIX;
 use crate::ids::{CallId, Iid, InstanceKey};
 use crate::limits;
-use crate::outcome::Outcome;
+use crate::outcome::{Effect, Outcome};
 use crate::partition::{Instance, Known, Partition};
 use crate::rows::Write;
 use crate::time::{Now, Timestamp};
@@ -87,6 +87,8 @@ impl Partition {
         let Some(mut instance) = self.forget(iid) else { return };
         instance.drop_pending(self.id, outcome);
         outcome.writes.push(Write::DeleteInstance(iid));
+        outcome.effects.push(Effect::Deleted(self.id, iid));
+        self.deleted.push(iid);
         for waiter in self.ask_waiters.remove(&iid).unwrap_or_default() {
             outcome.reply(Some(waiter.call), Ok(Reply::Asked(Asked::Ended(instance.view()))));
         }

@@ -58,7 +58,7 @@ impl Partition {
         true
     }
 
-    fn end_terminated(&mut self, now: Now, iid: Iid, outcome: &mut Outcome) {
+    pub(crate) fn end_terminated(&mut self, now: Now, iid: Iid, outcome: &mut Outcome) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         let at = instance.record_time(now);
         let output = instance.termination_output();

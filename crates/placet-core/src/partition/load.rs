@@ -42,6 +42,11 @@ impl Partition {
             return waiting.into_iter().map(|command| (command, false)).collect();
         };
         let (iid, key) = (found.row.iid, found.row.key());
+        if self.instances.contains_key(&iid) {
+            // Another answer brought it: this one may be old, and what it has to do is offered already.
+            self.clear_left();
+            return waiting.into_iter().map(|command| (command, true)).collect();
+        }
         let by_key = Lookup::Key(key.clone());
         if *lookup != by_key && self.loading.contains_key(&by_key) {
             // The same instance is being loaded by its key: that answer will serve these, too.
@@ -50,7 +55,7 @@ impl Partition {
             self.clear_left();
             return Vec::new();
         }
-        if self.hubs_left.contains(&found.row.hub) {
+        if self.is_deleted(iid, &found.row.hub) {
             self.clear_left();
             return waiting.into_iter().map(|command| (command, false)).collect();
         }
@@ -130,7 +135,7 @@ impl Partition {
         let busy = self.keys.contains_key(&key)
             || self.loading.contains_key(&Lookup::Key(key))
             || self.loading.contains_key(&Lookup::Iid(iid));
-        if busy || self.left.contains(&iid) || self.hubs_left.contains(&found.row.hub) {
+        if busy || self.left.contains(&iid) || self.is_deleted(iid, &found.row.hub) {
             return Ok(()); // in memory, or on its way there by a newer answer
         }
         self.install(found)?;

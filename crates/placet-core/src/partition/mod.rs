@@ -1,7 +1,7 @@
 //! The partition machine: what a command means. It is the single writer of its instances.
 //!
 //! It holds hot instances only. A command for a cold one waits for a load; then it is decided, at once and
-//! whole, from what is in memory. What each command does stands in [`crate::commands`].
+//! whole, from what is in memory. What each command does stands in `commands/`.
 
 mod instance;
 mod load;
@@ -59,6 +59,10 @@ pub struct Partition {
     pub(crate) left: Vec<Iid>,
     /// Hubs that were deleted meanwhile.
     pub(crate) hubs_left: Vec<Hub>,
+    /// Instances whose deletion is not durable yet: the store still has them, and what it says of them is old.
+    pub(crate) deleted: Vec<Iid>,
+    /// Hubs whose deletion is not durable yet.
+    pub(crate) hubs_deleted: Vec<Hub>,
     pub(crate) waiters: Map<InstanceKey, Vec<Waiter>>,
     pub(crate) ask_waiters: Map<Iid, Vec<AskWaiter>>,
     /// Bytes of history that its instances keep.
@@ -80,6 +84,8 @@ impl Partition {
             loads_by_iid: 0,
             left: Vec::new(),
             hubs_left: Vec::new(),
+            deleted: Vec::new(),
+            hubs_deleted: Vec::new(),
             waiters: Map::default(),
             ask_waiters: Map::default(),
             history_cached: 0,
@@ -108,9 +114,10 @@ impl Partition {
             Lookup::Key(key) => self.keys.get(key).copied(),
             Lookup::Iid(iid) => self.instances.contains_key(iid).then_some(*iid),
         };
-        match hot {
-            Some(iid) => self.decide(now, iid, command, outcome),
-            None => self.load_first(command, outcome),
+        match (hot, &command.target) {
+            (Some(iid), _) => self.decide(now, iid, command, outcome),
+            (None, Lookup::Iid(iid)) if self.deleted.contains(iid) => self.decide_absent(now, None, command, outcome),
+            (None, _) => self.load_first(command, outcome),
         }
         debug_assert_eq!(self.violated_invariant(), None);
     }
@@ -252,9 +259,30 @@ impl Partition {
             }
             stays
         });
+        self.hubs_deleted.push(hub.clone());
+    }
+
+    /// The deletion of an instance is durable: only the answer to a question that was asked before is old now.
+    pub fn deletion_is_durable(&mut self, iid: Iid) {
+        self.deleted.retain(|deleted| *deleted != iid);
         if self.loads_by_iid > 0 {
+            self.left.push(iid);
+        }
+    }
+
+    /// The deletion of a hub is durable, or it came to nothing.
+    pub fn hub_deletion_ends(&mut self, hub: &Hub, durable: bool) {
+        if let Some(at) = self.hubs_deleted.iter().position(|deleted| deleted == hub) {
+            self.hubs_deleted.swap_remove(at);
+        }
+        if durable && self.loads_by_iid > 0 {
             self.hubs_left.push(hub.clone());
         }
+    }
+
+    /// Whether what the store says of an instance is older than what was decided of it or of its hub.
+    pub(crate) fn is_deleted(&self, iid: Iid, hub: &Hub) -> bool {
+        self.deleted.contains(&iid) || self.hubs_deleted.contains(hub) || self.hubs_left.contains(hub)
     }
 
     pub(crate) fn forget(&mut self, iid: Iid) -> Option<Instance> {

@@ -40,8 +40,11 @@ impl Shard {
         self.follow(now, home(hub), outputs);
     }
 
-    /// The deletion is durable: what waited for it goes on.
-    pub(super) fn hub_deleted(&mut self, now: Now, hub: &Hub, outputs: &mut Vec<Output>) {
+    /// The deletion is durable, or it came to nothing: what waited for it goes on.
+    pub(super) fn hub_deleted(&mut self, now: Now, hub: &Hub, durable: bool, outputs: &mut Vec<Output>) {
+        for partition in &mut self.partitions {
+            partition.hub_deletion_ends(hub, durable);
+        }
         if let Some(at) = self.closing.iter().position(|closing| closing == hub) {
             self.closing.swap_remove(at);
         }

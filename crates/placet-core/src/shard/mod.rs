@@ -207,7 +207,7 @@ impl Shard {
             Input::StreamClosed(stream, drained) => self.stream_closed(now, stream, drained, outputs),
             Input::TurnCompleted(call, completion) => self.turn_completed(now, call, completion, outputs),
             Input::ActivityCompleted(call, token, response) => {
-                self.activity_completed(now, call, token, response, outputs);
+                self.activity_completed(now, call, token, *response, outputs);
             }
             Input::Abandoned(call, token) => self.abandoned(now, call, token, outputs),
             Input::Committed(batch, took) => self.committed(now, batch, took, outputs),
@@ -392,8 +392,9 @@ impl Shard {
                     self.memory.active(partition, iid);
                 }
             }
+            Effect::Deleted(partition, iid) => self.partitions[partition.index()].deletion_is_durable(iid),
             Effect::ReadHistory(read) => outputs.push(Output::ReadHistory(read)),
-            Effect::HubDeleted(hub) => self.hub_deleted(now, &hub, outputs),
+            Effect::HubDeleted(hub) => self.hub_deleted(now, &hub, true, outputs),
             Effect::ReadTimers => {
                 if let Some(read) = self.timers.read() {
                     outputs.push(Output::ReadTimers(read));
@@ -428,7 +429,7 @@ impl Shard {
                 Effect::HubDeleted(hub) => hubs.push(hub),
                 Effect::ReadHistory(read) => reads.push(read),
                 // Their partitions look at the store again, and so do the timers.
-                Effect::Activity(_) | Effect::Settled(..) | Effect::ReadTimers => {}
+                Effect::Activity(_) | Effect::Settled(..) | Effect::Deleted(..) | Effect::ReadTimers => {}
             }
         }
         self.timers.reset();
@@ -458,7 +459,7 @@ impl Shard {
             }
         }
         for hub in hubs {
-            self.hub_deleted(now, &hub, outputs); // or not: what waited for it goes on
+            self.hub_deleted(now, &hub, false, outputs);
         }
     }
 

@@ -52,14 +52,14 @@ impl Shard {
         now: Now,
         call: CallId,
         token: Token,
-        response: Box<placet_proto::durabletask::ActivityResponse>,
+        response: placet_proto::durabletask::ActivityResponse,
         outputs: &mut Vec<Output>,
     ) {
         let Token::Activity { partition, iid, seq, execution } = token else {
             outputs.push(Output::Reply(call, Ok(Reply::Stale)));
             return;
         };
-        let completion = CompleteActivity { seq, execution, response: *response };
+        let completion = CompleteActivity { seq, execution, response };
         let kind = CommandKind::CompleteActivity(Box::new(completion));
         self.handle_command(now, partition, Command { target: Lookup::Iid(iid), kind, call: Some(call) }, outputs);
     }

@@ -1,9 +1,11 @@
 //! A live orchestration: its code, and what the history has made of it so far.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use placet_proto::durabletask::history_event::EventType;
 use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
@@ -45,6 +47,17 @@ pub(crate) struct Orchestration {
     /// What came while it was suspended.
     buffered: VecDeque<HistoryEvent>,
     events: u32,
+    /// Something asked for another look at the code while it was looked at.
+    woken: Arc<Woken>,
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Woken>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 enum End {
@@ -64,6 +77,7 @@ impl Orchestration {
             suspended: false,
             buffered: VecDeque::new(),
             events: 0,
+            woken: Arc::default(),
         }
     }
 
@@ -97,6 +111,11 @@ impl Orchestration {
                     EventType::ExecutionResumed(_)
                         | EventType::ExecutionTerminated(_)
                         | EventType::OrchestratorStarted(_)
+                        // Of what was asked for in the turn that suspended it.
+                        | EventType::TaskScheduled(_)
+                        | EventType::TimerCreated(_)
+                        | EventType::SubOrchestrationInstanceCreated(_)
+                        | EventType::EventSent(_)
                 )
             )
         {
@@ -152,7 +171,10 @@ impl Orchestration {
         state.parent = started.parent_instance;
         drop(state);
         let context = OrchestrationContext::new(self.shared.clone());
-        self.future = Some((self.code)(context, started.input));
+        match catch_unwind(AssertUnwindSafe(|| (self.code)(context, started.input))) {
+            Ok(future) => self.future = Some(future),
+            Err(panic) => self.end = Some(End::Returned(Err(panicked(&*panic)))),
+        }
         self.poll();
     }
 
@@ -174,20 +196,20 @@ impl Orchestration {
             return;
         }
         let Some(future) = &mut self.future else { return };
-        let mut context = Context::from_waker(Waker::noop());
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context))) {
-            Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(result)) => self.end = Some(End::Returned(result)),
-            Err(panic) => {
-                let message = panic.downcast_ref::<String>().map(String::as_str);
-                let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
-                let failure = Failure::new("Panic", format!("the orchestration panicked: {message}"));
-                self.end = Some(End::Returned(Err(failure)));
+        let waker = Waker::from(self.woken.clone());
+        let mut context = Context::from_waker(&waker);
+        let result = loop {
+            self.woken.0.store(false, Ordering::Relaxed);
+            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context))) {
+                // A wait that was given up may have left its event to one that was looked at before.
+                Ok(Poll::Pending) if self.woken.0.load(Ordering::Relaxed) => {}
+                Ok(Poll::Pending) => return,
+                Ok(Poll::Ready(result)) => break result,
+                Err(panic) => break Err(panicked(&*panic)),
             }
-        }
-        if self.end.is_some() {
-            self.future = None;
-        }
+        };
+        self.end = Some(End::Returned(result));
+        self.future = None;
     }
 
     /// The history confirms an action: the code must have asked for the same one.
@@ -214,6 +236,9 @@ impl Orchestration {
     }
 
     fn differs(&mut self, what: &str) {
+        if matches!(self.end, Some(End::Differs(_))) {
+            return; // the first difference tells; the others follow from it
+        }
         let message = format!(
             "the orchestration's code is not what it was when its history was recorded: {what}. \
              Put the old code back, or give the changed one a new name or version"
@@ -230,13 +255,13 @@ impl Orchestration {
             _ => std::mem::take(&mut state.actions).into_values().map(|(_, action)| action).collect(),
         };
         let confirmations = count(actions.len());
-        if self.end.is_none() && !self.suspended {
+        if self.end.is_none() {
             // Asked for now, confirmed in the history right after this turn: not to be asked for again.
             self.events += confirmations;
         }
         let ended = self.end.is_some();
         if let Some(end) = &self.end {
-            let id = actions.last().map_or(1, |action| action.id + 1);
+            let id = state.next_id();
             let complete = completion(end, &mut state);
             actions.push(OrchestratorAction {
                 id,
@@ -276,6 +301,12 @@ fn completion(end: &End, state: &mut super::shared::State) -> CompleteOrchestrat
         failure_details: failure,
         ..CompleteOrchestrationAction::default()
     }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    let message = panic.downcast_ref::<String>().map(String::as_str);
+    let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+    Failure::new("Panic", format!("the orchestration panicked: {message}"))
 }
 
 fn count(events: usize) -> u32 {

@@ -20,6 +20,8 @@ pub(crate) enum Resolved {
 /// An external event as it was recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Raised {
+    /// Its place in the order of arrival.
+    arrival: u64,
     /// The whole event: carried over as it is if the code never takes it.
     pub(crate) event: HistoryEvent,
     pub(crate) input: Option<String>,
@@ -29,7 +31,7 @@ pub(crate) struct Raised {
 impl Raised {
     pub(crate) fn new(event: &HistoryEvent, raised: &EventRaisedEvent) -> Raised {
         let stamp = Stamp::decode(raised.stamp.clone()).unwrap_or_default();
-        Raised { event: event.clone(), input: raised.input.clone(), stamp }
+        Raised { arrival: 0, event: event.clone(), input: raised.input.clone(), stamp }
     }
 }
 
@@ -86,6 +88,7 @@ pub(crate) struct State {
     buffered: Vec<(String, Raised)>,
     waiters: BTreeMap<String, VecDeque<EventWaiter>>,
     last_waiter: u64,
+    last_arrival: u64,
     /// Asks whose event the code took in this turn.
     taken_asks: Vec<String>,
 }
@@ -104,13 +107,18 @@ impl Shared {
 impl State {
     /// Asks for something: its id, under which the answer comes.
     pub(crate) fn emit(&mut self, kind: &'static str, name: &str, action: Action) -> i32 {
-        self.last_id += 1;
-        let id = self.last_id;
+        let id = self.next_id();
         let step = Step { kind, name: name.to_owned() };
         let action = OrchestratorAction { id, orchestrator_action_type: Some(action) };
         self.actions.insert(id, (step, action));
         self.slots.insert(id, Slot::default());
         id
+    }
+
+    /// An id for an action: rising, none is given twice.
+    pub(crate) fn next_id(&mut self) -> i32 {
+        self.last_id += 1;
+        self.last_id
     }
 
     /// The answer under an id, if it has come; else the waker is kept.
@@ -175,14 +183,16 @@ impl State {
         let Some(at) = waiters.iter().position(|waiter| waiter.number == number) else { return };
         let raised = waiters.remove(at).and_then(|waiter| waiter.raised);
         if let Some(raised) = raised {
-            self.buffered.insert(0, (folded, raised));
+            let at = self.buffered.partition_point(|(_, other)| other.arrival < raised.arrival);
+            self.buffered.insert(at, (folded, raised));
             self.hand_out_buffered();
         }
     }
 
     /// An event has come.
     pub(crate) fn raise(&mut self, name: &str, raised: Raised) {
-        self.buffered.push((fold(name), raised));
+        self.last_arrival += 1;
+        self.buffered.push((fold(name), Raised { arrival: self.last_arrival, ..raised }));
         self.hand_out_buffered();
     }
 
@@ -209,7 +219,9 @@ impl State {
         let handed: Vec<Raised> =
             self.waiters.values_mut().flatten().filter_map(|waiter| waiter.raised.take()).collect();
         let buffered = std::mem::take(&mut self.buffered).into_iter().map(|(_, raised)| raised);
-        handed.into_iter().chain(buffered).map(|raised| raised.event).collect()
+        let mut all: Vec<Raised> = handed.into_iter().chain(buffered).collect();
+        all.sort_unstable_by_key(|raised| raised.arrival);
+        all.into_iter().map(|raised| raised.event).collect()
     }
 
     /// A number that is new each time and the same on every replay.

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use placet_proto::durabletask::{
-    ActivityRequest, ActivityResponse, WorkItem, work_item::Request,
-};
+use placet_proto::durabletask::{ActivityRequest, ActivityResponse, WorkItem, work_item::Request};
 use placet_proto::placet::v1::{Completions, Open, WorkEnvelope};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;

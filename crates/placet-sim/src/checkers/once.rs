@@ -17,7 +17,7 @@ pub(super) struct Once {
     sent: BTreeMap<usize, Sent>,
     /// Which life each execution that a client named is.
     lives: BTreeMap<String, u32>,
-    turns: BTreeSet<(u64, u32)>,
+    turns: BTreeSet<(String, u32)>,
     /// What workers brought, by slot, execution and step.
     results: BTreeMap<(usize, String, i32), BTreeSet<Result<String, String>>>,
 }
@@ -26,9 +26,9 @@ impl Once {
     pub(super) fn see(&mut self, fact: &Fact<'_>) -> Check {
         match fact {
             Fact::Sent(call) => self.sent(call),
-            Fact::TurnAccepted(instance, turn) => {
-                if !self.turns.insert((*instance, *turn)) {
-                    return Err(format!("turn {turn} of instance {instance} was completed twice"));
+            Fact::TurnAccepted(execution, turn) => {
+                if !self.turns.insert(((*execution).to_owned(), *turn)) {
+                    return Err(format!("turn {turn} of execution {execution} was completed twice"));
                 }
             }
             Fact::ActivitySent(slot, false) => {
@@ -104,9 +104,9 @@ mod tests {
     #[test]
     fn a_turn_that_is_completed_twice_is_found() {
         let mut once = Once::default();
-        once.see(&Fact::TurnAccepted(7, 1)).unwrap();
-        once.see(&Fact::TurnAccepted(7, 2)).unwrap();
-        assert!(once.see(&Fact::TurnAccepted(7, 1)).is_err());
+        once.see(&Fact::TurnAccepted(GENERATION, 1)).unwrap();
+        once.see(&Fact::TurnAccepted(GENERATION, 2)).unwrap();
+        assert!(once.see(&Fact::TurnAccepted(GENERATION, 1)).is_err());
     }
 
     #[test]

@@ -156,9 +156,15 @@ impl World {
         for row in &batch.history_appended {
             for bytes in wire::Events(&row.events) {
                 let event = HistoryEvent::decode(bytes).map_err(|error| format!("history cannot be read: {error}"))?;
+                let at = event.timestamp.as_ref().map(micros).unwrap_or_default();
+                if let Some(EventType::TimerCreated(_)) = &event.event_type {
+                    self.timers_made.insert((row.iid.0, event.event_id), at);
+                }
                 if let Some(EventType::TimerFired(fired)) = &event.event_type {
                     let due = fired.fire_at.as_ref().map(micros).unwrap_or_default();
-                    let at = event.timestamp.as_ref().map(micros).unwrap_or_default();
+                    // One that is made when its time is over is due when it is made.
+                    let made = self.timers_made.get(&(row.iid.0, fired.timer_id)).copied();
+                    let due = due.max(made.unwrap_or(due));
                     let due_since_begin = due - super::WALL_BEGIN - self.wall_offset;
                     let calm = due_since_begin >= i64::try_from(self.trouble_until).unwrap_or(i64::MAX);
                     self.see(&Fact::Fired { due, at, calm })?;

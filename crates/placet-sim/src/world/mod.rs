@@ -105,6 +105,8 @@ impl Ord for Queued {
 struct Stream {
     worker: usize,
     process: ProcessId,
+    /// When the server hears of it.
+    opened_at: u64,
     /// When the last thing sent to the server arrives: the next one arrives later.
     to_server_at: u64,
     to_worker_at: u64,
@@ -155,6 +157,10 @@ pub(crate) struct World {
     checkers: Checkers,
     /// Items that were handed out before, for the marks.
     seen_items: BTreeSet<(u64, u64, bool)>,
+    /// When timers were made, by the instance's key in the store and the step.
+    timers_made: BTreeMap<(u64, i32), i64>,
+    /// Whose turns were sent, by the instance's key in the store and the turn.
+    executions: BTreeMap<(u64, u32), String>,
     /// In which process an activity was first handed out.
     handed_out: BTreeMap<(u64, u64), ProcessId>,
     told_recorded: BTreeSet<(usize, String)>,
@@ -194,6 +200,8 @@ impl World {
             next_call: 0,
             longest: workload.longest,
             seen_items: BTreeSet::new(),
+            timers_made: BTreeMap::new(),
+            executions: BTreeMap::new(),
             handed_out: BTreeMap::new(),
             told_recorded: BTreeSet::new(),
             told_answer: BTreeSet::new(),

@@ -55,8 +55,8 @@ pub(crate) enum Request {
 pub(crate) enum ReplyTo {
     /// A client; the flag says that he waits for this very call.
     Client(usize, Call, bool),
-    /// A worker, on its stream.
-    Stream(StreamId, String),
+    /// A worker, on its stream; the flag says that the completion is more than a wish for the history.
+    Stream(StreamId, String, bool),
     /// A worker that called and does not care.
     Nobody(Option<String>),
 }
@@ -176,9 +176,7 @@ impl World {
     /// Takes what waits, all of it or some, and carries out what the shard makes of it.
     pub(super) fn step(&mut self, process: ProcessId) -> Result<(), Violation> {
         let now = self.server_time();
-        let Some(mut server) = self.process.take().filter(|server| server.id == process) else {
-            return Ok(());
-        };
+        let Some(mut server) = self.process.take_if(|server| server.id == process) else { return Ok(()) };
         if self.now < server.hung_until {
             let until = server.hung_until;
             self.process = Some(server);
@@ -301,8 +299,8 @@ impl World {
         };
         match reply_to {
             ReplyTo::Client(client, call, waits) => self.answer_client(client, call, waits, reply),
-            ReplyTo::Stream(stream, token) => {
-                self.completion_answered(Some(&token), &reply)?;
+            ReplyTo::Stream(stream, token, counts) => {
+                self.completion_answered(Some(&token).filter(|_| counts), &reply)?;
                 let (stale, refused) = match reply {
                     Ok(Reply::Stale) => (true, String::new()),
                     Ok(_) => (false, String::new()),
@@ -314,19 +312,20 @@ impl World {
             }
             ReplyTo::Nobody(token) => {
                 self.trace.note(self.now, &[15], || format!("answer to {token:?}: {reply:?}"));
-                self.completion_answered(token.as_deref(), &reply)
+                self.completion_answered(token.as_ref(), &reply)
             }
         }
     }
 
     /// A completion counts, or not.
-    fn completion_answered(&mut self, token: Option<&str>, reply: &Result<Reply, Refusal>) -> Result<(), Violation> {
+    fn completion_answered(&mut self, token: Option<&String>, reply: &Result<Reply, Refusal>) -> Result<(), Violation> {
         let Some(token) = token.and_then(|token| token.parse::<Token>().ok()) else { return Ok(()) };
         match (token, reply) {
             (Token::Turn { .. }, Ok(Reply::Stale)) => self.reach(Mark::StaleTurnIgnored),
             (Token::Activity { .. }, Ok(Reply::Stale)) => self.reach(Mark::StaleActivityIgnored),
             (Token::Turn { iid, turn, .. }, Ok(Reply::Done)) => {
-                return self.see(&Fact::TurnAccepted(iid.0, turn.0));
+                let execution = self.executions.get(&(iid.0, turn.0)).cloned().unwrap_or_default();
+                return self.see(&Fact::TurnAccepted(&execution, turn.0));
             }
             (Token::Activity { iid, seq, .. }, Ok(Reply::Done)) => {
                 let process = self.process.as_ref().map_or(0, |server| server.id);

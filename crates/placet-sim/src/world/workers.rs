@@ -121,7 +121,7 @@ impl World {
             WorkerStep::Stream(..) => {}
             WorkerStep::Broken(stream) => self.notices_break(at, stream),
             WorkerStep::ActivityEnds(response) => self.activity_ends(at, *response),
-            WorkerStep::Complete(completion) => self.complete(*completion),
+            WorkerStep::Complete(completion) => self.complete(at, *completion),
             WorkerStep::GoesOn => self.worker_recovers(at),
         }
         Ok(())
@@ -140,7 +140,7 @@ impl World {
         self.next_stream += 1;
         let id = StreamId(self.next_stream);
         let (to_server_at, to_worker_at) = (self.now, self.now);
-        self.streams.insert(id, Stream { worker: at, process, to_server_at, to_worker_at, broken: false });
+        self.streams.insert(id, Stream { worker: at, process, opened_at: 0, to_server_at, to_worker_at, broken: false });
         let worker = &mut self.workers[at];
         worker.stream = Some(id);
         let spec = StreamSpec {
@@ -154,6 +154,9 @@ impl World {
         let results: Vec<ActivityResponse> = worker.results.drain(..).collect();
         self.trace.note(self.now, &[20, at as u64, id.0], || format!("worker {at} opens stream {id}"));
         self.on_stream(id, 0, Arrival::Opened(id, spec));
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.opened_at = stream.to_server_at;
+        }
         for response in results {
             self.send_result(id, response);
         }
@@ -167,9 +170,11 @@ impl World {
             return;
         }
         let (at, process) = (stream.worker, stream.process);
+        // The server cannot notice the end of a stream before its beginning.
+        let to_server = (self.now + to_server).max(stream.opened_at + 1);
         let life = self.workers[at].life;
         self.trace.note(self.now, &[21, id.0], || format!("stream {id} breaks"));
-        self.after(to_server, Event::Arrive(process, Box::new(Arrival::Closed(id, false))));
+        self.at(to_server, Event::Arrive(process, Box::new(Arrival::Closed(id, false))));
         self.after(to_worker, Event::Worker(at, life, WorkerStep::Broken(id)));
     }
 
@@ -263,7 +268,8 @@ impl World {
         if self.workers[at].keeps_state {
             let sticky = Some(stream);
             let completion = CompleteTurn { token: parsed, sticky, response, publish, replies: Some(replies) };
-            self.on_stream(stream, think, Arrival::Turn(ReplyTo::Stream(stream, token), Box::new(completion)));
+            let reply_to = ReplyTo::Stream(stream, token, !completion.response.requires_history);
+            self.on_stream(stream, think, Arrival::Turn(reply_to, Box::new(completion)));
         } else {
             let life = self.workers[at].life;
             self.after(think, Event::Worker(at, life, WorkerStep::Complete(Box::new(Completion::Turn(stray)))));
@@ -327,22 +333,22 @@ impl World {
                 None => worker.results.push_back(response),
             }
         } else if let Ok(token) = response.completion_token.parse() {
-            self.complete(Completion::Activity(token, response));
+            self.complete(at, Completion::Activity(token, response));
         }
     }
 
     fn send_result(&mut self, stream: StreamId, response: ActivityResponse) {
         let text = response.completion_token.clone();
         let Ok(token) = text.parse() else { return };
-        self.on_stream(stream, 0, Arrival::Activity(ReplyTo::Stream(stream, text), token, Box::new(response)));
+        self.on_stream(stream, 0, Arrival::Activity(ReplyTo::Stream(stream, text, true), token, Box::new(response)));
     }
 
     fn give_back(&mut self, stream: StreamId, at: usize, token: Token) {
         if self.workers[at].keeps_state {
-            let reply_to = ReplyTo::Stream(stream, token.to_string());
+            let reply_to = ReplyTo::Stream(stream, token.to_string(), false);
             self.on_stream(stream, 0, Arrival::Abandon(reply_to, token));
         } else {
-            self.complete(Completion::Abandon(token));
+            self.complete(at, Completion::Abandon(token));
         }
         if self.goes_wrong(|faults| faults.doubled) {
             self.double(at, Completion::Abandon(token));
@@ -356,9 +362,19 @@ impl World {
         self.after(wait, Event::Worker(at, life, WorkerStep::Complete(Box::new(completion))));
     }
 
-    /// A completion by a call of its own. If it is lost, nobody sends it again: the server must do without.
-    fn complete(&mut self, completion: Completion) {
+    /// A completion by a call of its own. If it is lost, the worker makes it again, or the connection that failed
+    /// was that of its stream, too. (One that is lost for good while its stream lives is nobody's to notice: an
+    /// activity has no lease then.)
+    fn complete(&mut self, at: usize, completion: Completion) {
         if self.goes_wrong(|faults| faults.call_lost) {
+            match self.workers[at].stream {
+                Some(stream) if self.chance.one_in(2) => self.break_stream(stream),
+                _ => {
+                    let wait = self.chance.skewed(1_000, 5 * SECOND);
+                    let life = self.workers[at].life;
+                    self.after(wait, Event::Worker(at, life, WorkerStep::Complete(Box::new(completion))));
+                }
+            }
             return;
         }
         let wait = self.latency();
@@ -447,7 +463,8 @@ impl World {
                 if carries_an_ask(&turn.new_events) {
                     self.reach(Mark::AskCarriedOver);
                 }
-                self.see(&Fact::TurnSent(slot, &execution, &turn.past_events, &turn.new_events))
+                self.executions.insert((iid.0, number.0), execution.clone());
+                self.see(&Fact::TurnSent(slot, &turn.past_events, &turn.new_events))
             }
             (Some(Request::ActivityRequest(activity)), Token::Activity { iid, seq, .. }) => {
                 if !self.seen_items.insert((iid.0, seq.0, false)) {

@@ -3,9 +3,7 @@
 use placet_core::ids::{Hub, Iid};
 use placet_core::rows::{Batch, LoadedInstance};
 
-use super::samples::{
-    activity, furnished, inserts, instance, message, parked, published, reply, timer, turn,
-};
+use super::samples::{activity, furnished, inserts, instance, message, parked, published, reply, timer, turn};
 use super::stage::Stage;
 use crate::Remedy;
 use crate::dump::Dump;
@@ -43,10 +41,7 @@ pub(super) fn an_id_may_be_deleted_and_inserted_in_one_batch(stage: &mut Stage) 
     stage.commit(again);
     assert_eq!(stage.by_name("h", "a").map(|found| found.row), Some(instance(2, "h", "a")));
     assert_eq!(stage.by_iid(1), None);
-    assert_eq!(
-        (stage.turns(1, 0, usize::MAX), stage.turns(2, 0, usize::MAX)),
-        (vec![], vec![0, 1])
-    );
+    assert_eq!((stage.turns(1, 0, usize::MAX), stage.turns(2, 0, usize::MAX)), (vec![], vec![0, 1]));
 }
 
 pub(super) fn a_batch_whose_last_row_is_refused_writes_nothing(stage: &mut Stage) {
@@ -107,11 +102,7 @@ pub(super) fn of_two_writes_of_one_row_the_later_one_holds(stage: &mut Stage) {
     stage.commit(Batch {
         activities_put: vec![activity(1, 1), later.clone()],
         timers_put: vec![timer(5, 1, &owner), timer(5, 1, &owner)],
-        replies_put: vec![
-            reply(1, "ask", Some("no")),
-            reply(1, "ask", None),
-            reply(1, "ask", Some("yes")),
-        ],
+        replies_put: vec![reply(1, "ask", Some("no")), reply(1, "ask", None), reply(1, "ask", Some("yes"))],
         published: vec![
             published("h", "k", "1", Some("old")),
             published("h", "k", "1", Some("new")),

@@ -8,10 +8,7 @@ use super::stage::Stage;
 
 pub(super) fn turns_come_back_in_order_from_the_one_asked_for(stage: &mut Stage) {
     let turns = [0, 1, 2, 255, 256, 70_000, u32::MAX - 1].map(|number| turn(1, number));
-    stage.commit(Batch {
-        history_appended: turns[..3].to_vec(),
-        ..inserts([instance(1, "h", "a")])
-    });
+    stage.commit(Batch { history_appended: turns[..3].to_vec(), ..inserts([instance(1, "h", "a")]) });
     stage.commit(Batch { history_appended: turns[3..].to_vec(), ..Batch::default() });
     assert_eq!(stage.history(1, 0, usize::MAX), turns);
     assert_eq!(stage.history(1, 2, usize::MAX), turns[2..]);
@@ -22,9 +19,7 @@ pub(super) fn turns_come_back_in_order_from_the_one_asked_for(stage: &mut Stage)
 
 pub(super) fn a_page_of_history_takes_what_fits_and_at_least_one_turn(stage: &mut Stage) {
     let sizes = [10_usize, 20, 0, 30, 5];
-    let rows = (0..)
-        .zip(sizes)
-        .map(|(number, size)| HistoryRow { events: vec![1; size].into(), ..turn(1, number) });
+    let rows = (0..).zip(sizes).map(|(number, size)| HistoryRow { events: vec![1; size].into(), ..turn(1, number) });
     stage.commit(Batch { history_appended: rows.collect(), ..inserts([instance(1, "h", "a")]) });
     let pages = [
         ((0, 0), vec![0]),
@@ -41,11 +36,7 @@ pub(super) fn a_page_of_history_takes_what_fits_and_at_least_one_turn(stage: &mu
         ((5, 1_000), vec![]),
     ];
     for ((from, bytes_max), expected) in pages {
-        assert_eq!(
-            stage.turns(1, from, bytes_max),
-            expected,
-            "from {from}, at most {bytes_max} bytes"
-        );
+        assert_eq!(stage.turns(1, from, bytes_max), expected, "from {from}, at most {bytes_max} bytes");
     }
 }
 

@@ -18,14 +18,8 @@ pub(super) fn an_instance_is_found_by_name_and_by_key(stage: &mut Stage) {
 pub(super) fn what_is_absent_is_answered_with_none_in_its_place(stage: &mut Stage) {
     stage.commit(inserts([instance(1, "h", "a"), instance(2, "h", "b")]));
     let name = |hub, id: &str| Lookup::Key(InstanceKey::new(Hub::new(hub), InstanceId::new(id)));
-    let lookups = [
-        name("h", "b"),
-        name("h", "z"),
-        Lookup::Iid(Iid(9)),
-        name("unknown", "a"),
-        Lookup::Iid(Iid(1)),
-        name("h", ""),
-    ];
+    let lookups =
+        [name("h", "b"), name("h", "z"), Lookup::Iid(Iid(9)), name("unknown", "a"), Lookup::Iid(Iid(1)), name("h", "")];
     let found: Vec<Option<u64>> =
         stage.load(&lookups).into_iter().map(|found| found.map(|found| found.row.iid.0)).collect();
     assert_eq!(found, [Some(2), None, None, None, Some(1), None]);
@@ -98,10 +92,7 @@ pub(super) fn messages_and_activities_come_in_the_order_of_their_numbers(stage: 
     let sorted = [2, 255, 256, 300, 1 << 40].map(Seq);
     assert_eq!(found.inbox.iter().map(|row| row.seq).collect::<Vec<_>>(), sorted);
     assert_eq!(found.activities.iter().map(|row| row.seq).collect::<Vec<_>>(), sorted);
-    stage.commit(Batch {
-        inbox_deleted: vec![(Iid(1), Seq(255)), (Iid(1), Seq(2))],
-        ..Batch::default()
-    });
+    stage.commit(Batch { inbox_deleted: vec![(Iid(1), Seq(255)), (Iid(1), Seq(2))], ..Batch::default() });
     let rest: Vec<Seq> = stage.instance(1).inbox.iter().map(|row| row.seq).collect();
     assert_eq!(rest, [256, 300, 1 << 40].map(Seq));
 }
@@ -113,8 +104,7 @@ pub(super) fn an_activity_is_replaced_and_deleted(stage: &mut Stage) {
     });
     let mut poisoned = activity(1, 2);
     poisoned.data = "poisoned".into();
-    let batch =
-        Batch { activities_put: vec![poisoned.clone(), activity(2, 1)], ..Batch::default() };
+    let batch = Batch { activities_put: vec![poisoned.clone(), activity(2, 1)], ..Batch::default() };
     stage.commit(Batch { activities_deleted: vec![(Iid(1), Seq(1))], ..batch });
     assert_eq!(stage.instance(1).activities, [poisoned]);
     assert_eq!(stage.instance(2).activities, [activity(2, 1)]);
@@ -130,11 +120,10 @@ pub(super) fn replies_are_kept_with_and_without_an_answer(stage: &mut Stage) {
 }
 
 pub(super) fn ids_may_be_any_text_of_a_hundred_characters(stage: &mut Stage) {
-    let ids: Vec<String> =
-        ["a", "é", "漢", "🦀", "\u{10ffff}", "%", "'", "\\", "\0", "\n", " ", "\u{301}"]
-            .iter()
-            .map(|letter| letter.repeat(100))
-            .collect();
+    let ids: Vec<String> = ["a", "é", "漢", "🦀", "\u{10ffff}", "%", "'", "\\", "\0", "\n", " ", "\u{301}"]
+        .iter()
+        .map(|letter| letter.repeat(100))
+        .collect();
     let rows: Vec<InstanceRow> = (1..).zip(&ids).map(|(iid, id)| instance(iid, "h", id)).collect();
     stage.commit(inserts(rows.clone()));
     stage.reopen();
@@ -156,10 +145,7 @@ pub(super) fn ids_that_differ_in_case_or_normal_form_are_different(stage: &mut S
 pub(super) fn every_status_of_the_protocol_is_kept(stage: &mut Stage) {
     let rows: Vec<InstanceRow> = (0..8)
         .map(|status| InstanceRow {
-            status: i32::try_from(status)
-                .expect("small")
-                .try_into()
-                .expect("a status of the protocol"),
+            status: i32::try_from(status).expect("small").try_into().expect("a status of the protocol"),
             ..instance(status + 1, "h", &status.to_string())
         })
         .collect();

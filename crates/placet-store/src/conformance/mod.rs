@@ -23,6 +23,7 @@
 
 mod batches;
 mod chance;
+mod concurrency;
 mod histories;
 mod hubs;
 mod instances;
@@ -34,6 +35,7 @@ mod scripts;
 mod stage;
 mod timers;
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
 
@@ -41,7 +43,7 @@ use crate::Store;
 use stage::Stage;
 
 /// Where one store keeps its rows: it can be opened, and opened again after the last one was dropped.
-pub trait Home: Send {
+pub trait Home: Send + Sync {
     /// Opens the store on what is there.
     fn open(&self) -> Arc<dyn Store>;
 }
@@ -57,8 +59,8 @@ const SCRIPTS: u64 = 200;
 /// # Panics
 /// If a case fails. The others are run all the same, and the message names those that failed.
 pub fn exercise(new_home: NewHome<'_>) {
-    let failed: Vec<&str> =
-        cases().filter(|case| !holds(case, new_home)).map(|case| case.name).collect();
+    let cases: Vec<Case> = cases().collect();
+    let failed: Vec<&str> = in_parallel(&cases, |case| (!holds(case, new_home)).then_some(case.name));
     assert!(failed.is_empty(), "the store does not keep: {}", failed.join(", "));
     exercise_scripts(new_home, 0..SCRIPTS);
 }
@@ -68,9 +70,8 @@ pub fn exercise(new_home: NewHome<'_>) {
 /// # Panics
 /// If a store and the model differ; the message names the seed and shows both.
 pub fn exercise_scripts(new_home: NewHome<'_>, seeds: std::ops::Range<u64>) {
-    for seed in seeds {
-        scripts::run(seed, &mut Stage::new(new_home()));
-    }
+    let seeds: Vec<u64> = seeds.collect();
+    in_parallel(&seeds, |seed| Some(scripts::run(*seed, &mut Stage::new(new_home()))));
 }
 
 struct Case {
@@ -137,10 +138,28 @@ cases! {
         published_rows_are_inserted_replaced_and_deleted,
         published_rows_are_told_apart_by_hub_projection_and_key,
         deleting_a_row_that_was_never_published_makes_no_hub;
+    concurrency:
+        a_read_sees_a_batch_whole_or_not_at_all,
+        what_was_committed_is_read_at_once;
     payloads:
         payloads_may_be_empty,
         payloads_of_a_mebibyte_come_back_whole,
         payloads_may_be_any_bytes;
+}
+
+/// How many homes are at work at a time: most of a case is waiting for a disk.
+const PARALLEL: usize = 8;
+
+/// Does it for every item; what came of it, in the order of the items.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Option<R> + Sync) -> Vec<R> {
+    let share = items.len().div_ceil(PARALLEL).max(1);
+    let run = |share: &[T]| -> Vec<R> { share.iter().filter_map(&work).collect() };
+    let run = &run;
+    thread::scope(|scope| {
+        let threads: Vec<_> = items.chunks(share).map(|share| scope.spawn(move || run(share))).collect();
+        let done = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        done.flatten().collect()
+    })
 }
 
 /// Runs a case in a thread of its own that is called like it, so that a panic tells which one it is.

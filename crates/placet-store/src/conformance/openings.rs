@@ -43,10 +43,7 @@ pub(super) fn a_claim_knows_the_newest_time_to_a_second(stage: &mut Stage) {
         stage.commit(Batch { newest: Timestamp(begin + step), ..Batch::default() });
         stage.reopen();
         let known = stage.store().claim().expect("the store is claimed").newest.0;
-        assert!(
-            (newest - SECOND..=newest).contains(&known),
-            "{known} is known, {newest} was committed"
-        );
+        assert!((newest - SECOND..=newest).contains(&known), "{known} is known, {newest} was committed");
     }
 }
 

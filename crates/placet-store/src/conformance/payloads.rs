@@ -36,15 +36,8 @@ fn come_back(stage: &mut Stage, payload: &Bytes) {
     for _ in 0..2 {
         let found = stage.instance(1);
         let turns = stage.history(1, 0, 0);
-        for same in
-            [&found.row.body, &found.inbox[0].data, &found.activities[0].data, &turns[0].events]
-        {
-            assert!(
-                same == payload,
-                "a payload of {} bytes came back with {}",
-                payload.len(),
-                same.len()
-            );
+        for same in [&found.row.body, &found.inbox[0].data, &found.activities[0].data, &turns[0].events] {
+            assert!(same == payload, "a payload of {} bytes came back with {}", payload.len(), same.len());
         }
         assert!(stage.published("h", "k", "1").as_deref() == Some(&payload[..]));
         stage.reopen();

@@ -24,10 +24,7 @@ pub(super) fn recovery_follows_the_active_flag(stage: &mut Stage) {
     let updated = vec![(parked(1, "h", "a"), true), (instance(2, "h", "b"), true)];
     stage.commit(Batch { instances_updated: updated, ..Batch::default() });
     assert_eq!(stage.active(), [2, 3]);
-    stage.commit(Batch {
-        instances_updated: vec![(instance(3, "h", "c"), false)],
-        ..Batch::default()
-    });
+    stage.commit(Batch { instances_updated: vec![(instance(3, "h", "c"), false)], ..Batch::default() });
     stage.commit(Batch { instances_deleted: vec![Iid(2)], ..Batch::default() });
     assert_eq!(stage.active(), [3]);
 }
@@ -46,8 +43,7 @@ pub(super) fn recovery_is_for_the_partitions_asked_for(stage: &mut Stage) {
     let rows: Vec<InstanceRow> = (1..=60).map(|iid| numbered(iid, true)).collect();
     stage.commit(inserts(rows.clone()));
     let lower = |partition: PartitionId| partition.0 < 64;
-    let expected: Vec<Iid> =
-        rows.iter().filter(|row| lower(row.key().partition())).map(|row| row.iid).collect();
+    let expected: Vec<Iid> = rows.iter().filter(|row| lower(row.key().partition())).map(|row| row.iid).collect();
     assert!(!expected.is_empty() && expected.len() < rows.len(), "the sample falls into both");
     for limit in [1, 3, 100] {
         assert_eq!(pages(stage, &lower, limit), expected, "in pages of {limit}");
@@ -64,11 +60,7 @@ fn pages(stage: &Stage, partitions: &dyn Fn(PartitionId) -> bool, limit: usize) 
     let (mut found, mut after) = (Vec::new(), None);
     loop {
         let page = stage.store().recover(partitions, after, limit).expect("the store can be read");
-        assert!(
-            page.instances.len() <= limit,
-            "a page of {} where {limit} were asked for",
-            page.instances.len()
-        );
+        assert!(page.instances.len() <= limit, "a page of {} where {limit} were asked for", page.instances.len());
         found.extend(page.instances.iter().map(|instance| instance.row.iid));
         assert!(page.next.is_none() || page.next > after, "the next page begins after this one");
         after = page.next;

@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use placet_core::ids::{Hub, Iid, InstanceId, Seq, Turn};
-use placet_core::rows::{
-    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, TimerRow,
-};
+use placet_core::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, TimerRow};
 use placet_core::time::Timestamp;
 
 pub(super) fn instance(iid: u64, hub: &str, id: &str) -> InstanceRow {
@@ -27,12 +25,7 @@ pub(super) fn parked(iid: u64, hub: &str, id: &str) -> InstanceRow {
 }
 
 pub(super) fn turn(iid: u64, turn: u32) -> HistoryRow {
-    HistoryRow {
-        iid: Iid(iid),
-        turn: Turn(turn),
-        count: turn + 1,
-        events: format!("events {iid}.{turn}").into(),
-    }
+    HistoryRow { iid: Iid(iid), turn: Turn(turn), count: turn + 1, events: format!("events {iid}.{turn}").into() }
 }
 
 pub(super) fn message(iid: u64, seq: u64) -> InboxRow {
@@ -45,30 +38,15 @@ pub(super) fn activity(iid: u64, seq: u64) -> ActivityRow {
 
 /// A timer of an instance that is in `hub` under `id`.
 pub(super) fn timer(fire_at: i64, seq: u64, owner: &InstanceRow) -> TimerRow {
-    TimerRow {
-        fire_at: Timestamp(fire_at),
-        iid: owner.iid,
-        seq: Seq(seq),
-        partition: owner.key().partition(),
-    }
+    TimerRow { fire_at: Timestamp(fire_at), iid: owner.iid, seq: Seq(seq), partition: owner.key().partition() }
 }
 
 pub(super) fn reply(iid: u64, ask_id: &str, answer: Option<&str>) -> ReplyRow {
     ReplyRow { iid: Iid(iid), ask_id: ask_id.into(), answer: answer.map(Into::into) }
 }
 
-pub(super) fn published(
-    hub: &str,
-    kind: &str,
-    key: &str,
-    body: Option<&'static str>,
-) -> PublishedRow {
-    PublishedRow {
-        hub: Hub::new(hub),
-        kind: kind.into(),
-        key: key.into(),
-        body: body.map(Bytes::from),
-    }
+pub(super) fn published(hub: &str, kind: &str, key: &str, body: Option<&'static str>) -> PublishedRow {
+    PublishedRow { hub: Hub::new(hub), kind: kind.into(), key: key.into(), body: body.map(Bytes::from) }
 }
 
 /// A batch that inserts these instances and nothing else.

@@ -7,8 +7,7 @@
 use bytes::Bytes;
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
 use placet_core::rows::{
-    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow,
-    ReplyRow, TimerRow,
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow, ReplyRow, TimerRow,
 };
 use placet_core::time::Timestamp;
 
@@ -26,13 +25,7 @@ const STATUSES: u64 = 8;
 
 /// Runs the script with this seed; returns what the store holds at its end.
 pub(super) fn run(seed: u64, stage: &mut Stage) -> Dump {
-    let mut script = Script {
-        chance: Chance::new(seed),
-        model: ModelStore::default(),
-        iid: 0,
-        seq: 0,
-        now: 1_000_000,
-    };
+    let mut script = Script { chance: Chance::new(seed), model: ModelStore::default(), iid: 0, seq: 0, now: 1_000_000 };
     for step in 0..BATCHES {
         let batch = script.batch();
         script.model.commit(&batch).expect("the script is valid");
@@ -64,23 +57,15 @@ fn agree_on_reads(script: &mut Script, stage: &Stage, at: &str) {
     let half = u8::try_from(chance.below(256)).expect("small");
     let partitions = move |partition: PartitionId| partition.0 >= half;
 
-    let lookup = Lookup::Key(name(chance));
-    assert_eq!(store.load(&[lookup.clone()]).ok(), model.load(&[lookup]).ok(), "{at}");
+    let lookups = [Lookup::Key(name(chance))];
+    assert_eq!(store.load(&lookups).ok(), model.load(&lookups).ok(), "{at}");
 
     let after = (!chance.one_in(2)).then(|| Iid(chance.below(script.iid + 1)));
-    assert_eq!(
-        all_active(store, &partitions, after, limit),
-        all_active(model, &partitions, after, limit),
-        "{at}"
-    );
+    assert_eq!(all_active(store, &partitions, after, limit), all_active(model, &partitions, after, limit), "{at}");
 
     let iid = Iid(chance.below(script.iid + 1));
     let from = Turn(u32::try_from(chance.below(4)).expect("small"));
-    assert_eq!(
-        store.history(iid, from, bytes_max).ok(),
-        model.history(iid, from, bytes_max).ok(),
-        "{at}"
-    );
+    assert_eq!(store.history(iid, from, bytes_max).ok(), model.history(iid, from, bytes_max).ok(), "{at}");
 
     let until = Timestamp(script.now + 5_000_000);
     let after = chance.pick(&rows.timers);
@@ -144,8 +129,7 @@ impl Script {
 
     /// The names of new instances; one that is taken is given up first, in the same batch.
     fn new_names(&mut self, batch: &Batch) -> Vec<InstanceKey> {
-        let mut names: Vec<InstanceKey> =
-            (0..self.chance.below(4)).map(|_| name(&mut self.chance)).collect();
+        let mut names: Vec<InstanceKey> = (0..self.chance.below(4)).map(|_| name(&mut self.chance)).collect();
         names.sort();
         names.dedup();
         names.retain(|key| !batch.hubs_deleted.contains(&key.hub) || self.chance.one_in(2));
@@ -175,11 +159,9 @@ impl Script {
     fn change(&mut self, batch: &mut Batch, there: &Dump, instance: &LoadedInstance) {
         let iid = instance.row.iid;
         self.delete_rows(batch, there, instance);
-        let turn =
-            there.history.iter().filter(|row| row.iid == iid).map(|row| row.turn.0 + 1).max();
+        let turn = there.history.iter().filter(|row| row.iid == iid).map(|row| row.turn.0 + 1).max();
         self.put_rows(batch, &instance.row, turn.unwrap_or(0));
-        let kept: Vec<ActivityRow> =
-            instance.activities.iter().filter(|row| stays(batch, row)).cloned().collect();
+        let kept: Vec<ActivityRow> = instance.activities.iter().filter(|row| stays(batch, row)).cloned().collect();
         if let Some(row) = self.chance.pick(&kept) {
             batch.activities_put.push(ActivityRow { data: self.payload(), ..row });
         }
@@ -200,8 +182,7 @@ impl Script {
         batch.activities_deleted.extend(activities.map(|row| (iid, row.seq)));
         let timers = there.timers.iter().filter(|row| row.iid == iid && self.chance.one_in(2));
         batch.timers_deleted.extend(timers);
-        let turns: Vec<Turn> =
-            there.history.iter().filter(|row| row.iid == iid).map(|row| row.turn).collect();
+        let turns: Vec<Turn> = there.history.iter().filter(|row| row.iid == iid).map(|row| row.turn).collect();
         if self.chance.one_in(4)
             && let Some(before) = self.chance.pick(&turns)
         {
@@ -213,26 +194,16 @@ impl Script {
     fn put_rows(&mut self, batch: &mut Batch, owner: &InstanceRow, turn: u32) {
         let iid = owner.iid;
         for turn in turn..turn + self.some() {
-            batch.history_appended.push(HistoryRow {
-                iid,
-                turn: Turn(turn),
-                count: turn,
-                events: self.payload(),
-            });
+            batch.history_appended.push(HistoryRow { iid, turn: Turn(turn), count: turn, events: self.payload() });
         }
         for _ in 0..self.some() {
             batch.inbox_put.push(InboxRow { iid, seq: self.next_seq(), data: self.payload() });
         }
         for _ in 0..self.some() {
-            batch.activities_put.push(ActivityRow {
-                iid,
-                seq: self.next_seq(),
-                data: self.payload(),
-            });
+            batch.activities_put.push(ActivityRow { iid, seq: self.next_seq(), data: self.payload() });
         }
         for _ in 0..self.some() {
-            let fire_at =
-                Timestamp(self.now + i64::try_from(self.chance.below(10_000_000)).expect("small"));
+            let fire_at = Timestamp(self.now + i64::try_from(self.chance.below(10_000_000)).expect("small"));
             let partition = owner.key().partition();
             batch.timers_put.push(TimerRow { fire_at, iid, seq: self.next_seq(), partition });
         }
@@ -254,13 +225,7 @@ impl Script {
     fn plain_change_of(&mut self, row: InstanceRow) -> InstanceRow {
         let completed_at = self.chance.one_in(3).then_some(Timestamp(self.now));
         let name = self.one_of(&NAMES).into();
-        InstanceRow {
-            name,
-            updated_at: Timestamp(self.now),
-            completed_at,
-            body: self.payload(),
-            ..row
-        }
+        InstanceRow { name, updated_at: Timestamp(self.now), completed_at, body: self.payload(), ..row }
     }
 
     fn indexed_change(&mut self, row: InstanceRow) -> InstanceRow {

@@ -24,25 +24,14 @@ fn rows() -> Vec<TimerRow> {
 fn furnish(stage: &Stage) -> Vec<TimerRow> {
     let mut shuffled = rows();
     shuffled.rotate_left(3);
-    stage.commit(Batch {
-        timers_put: shuffled,
-        ..inserts([parked(1, "h", "a"), parked(2, "h", "b")])
-    });
+    stage.commit(Batch { timers_put: shuffled, ..inserts([parked(1, "h", "a"), parked(2, "h", "b")]) });
     rows()
 }
 
 pub(super) fn timers_are_due_until_the_time_asked_for_in_order(stage: &mut Stage) {
     let rows = furnish(stage);
-    for (until, count) in [
-        (i64::MIN, 0),
-        (-6, 0),
-        (-5, 1),
-        (9, 2),
-        (10, 5),
-        (11, 6),
-        (i64::MAX - 1, 6),
-        (i64::MAX, 7),
-    ] {
+    for (until, count) in [(i64::MIN, 0), (-6, 0), (-5, 1), (9, 2), (10, 5), (11, 6), (i64::MAX - 1, 6), (i64::MAX, 7)]
+    {
         assert_eq!(stage.due(None, until, 100), rows[..count], "until {until}");
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn contradiction(state: &State, batch: &Batch) -> Result<(), Contradi
     for (row, _) in &batch.instances_updated {
         let kept = state.instances.get(&row.iid).filter(|_| !gone.instances.contains(&row.iid));
         let before = inserted.get(&row.iid).copied().or(kept);
-        if !before.is_some_and(|before| before.key() == row.key()) {
+        if before.is_none_or(|before| before.key() != row.key()) {
             return Err(Contradiction::InstanceAbsent(row.iid));
         }
     }
@@ -55,8 +55,7 @@ impl Gone {
     fn new(state: &State, batch: &Batch) -> Gone {
         let mut instances: BTreeSet<Iid> = batch.instances_deleted.iter().copied().collect();
         if !batch.hubs_deleted.is_empty() {
-            let in_hubs =
-                state.instances.values().filter(|row| batch.hubs_deleted.contains(&row.hub));
+            let in_hubs = state.instances.values().filter(|row| batch.hubs_deleted.contains(&row.hub));
             instances.extend(in_hubs.map(|row| row.iid));
         }
         Gone {
@@ -92,8 +91,7 @@ fn turns(state: &State, batch: &Batch, gone: &Gone) -> Result<(), Contradiction>
     for row in &batch.history_appended {
         let key = (row.iid, row.turn);
         let dropped = gone.turns_before.get(&row.iid).is_some_and(|before| row.turn < *before);
-        let there =
-            state.history.contains_key(&key) && !dropped && !gone.instances.contains(&row.iid);
+        let there = state.history.contains_key(&key) && !dropped && !gone.instances.contains(&row.iid);
         if there || !appended.insert(key) {
             return Err(Contradiction::TurnThere(row.iid, row.turn));
         }

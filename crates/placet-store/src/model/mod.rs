@@ -51,9 +51,7 @@ impl Store for ModelStore {
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
-        self.lock()
-            .apply(batch)
-            .map_err(|contradiction| CommitError::Unavailable(contradiction.into()))
+        self.lock().apply(batch).map_err(|contradiction| CommitError::Unavailable(contradiction.into()))
     }
 
     fn recover(
@@ -70,12 +68,7 @@ impl Store for ModelStore {
         Ok(lookups.iter().map(|lookup| state.load(lookup)).collect())
     }
 
-    fn history(
-        &self,
-        iid: Iid,
-        from: Turn,
-        bytes_max: usize,
-    ) -> Result<Vec<HistoryRow>, ReadError> {
+    fn history(&self, iid: Iid, from: Turn, bytes_max: usize) -> Result<Vec<HistoryRow>, ReadError> {
         Ok(self.lock().history(iid, from, bytes_max))
     }
 

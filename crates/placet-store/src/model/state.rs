@@ -7,8 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use placet_core::ids::{Hub, Iid, InstanceKey, PartitionId, Seq, Turn};
 use placet_core::rows::{
-    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow,
-    ReplyRow, TimerRow,
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow, ReplyRow, TimerRow,
 };
 use placet_core::time::Timestamp;
 
@@ -45,10 +44,7 @@ impl State {
         batch.hubs_deleted.iter().for_each(|hub| self.delete_hub(hub));
         self.delete(batch);
         self.insert(batch);
-        batch
-            .instances_updated
-            .iter()
-            .for_each(|(row, indexed)| self.update_instance(row, *indexed));
+        batch.instances_updated.iter().for_each(|(row, indexed)| self.update_instance(row, *indexed));
         self.newest = self.newest.max(batch.newest);
         Ok(())
     }
@@ -85,10 +81,8 @@ impl State {
     ) -> ActivePage {
         let later = self.instances.values().filter(|row| Some(row.iid) > after);
         let wanted = later.filter(|row| row.active && partitions(row.key().partition()));
-        let instances: Vec<LoadedInstance> =
-            wanted.take(limit).map(|row| self.whole(row)).collect();
-        let next =
-            if instances.len() == limit { instances.last().map(|last| last.row.iid) } else { None };
+        let instances: Vec<LoadedInstance> = wanted.take(limit).map(|row| self.whole(row)).collect();
+        let next = if instances.len() == limit { instances.last().map(|last| last.row.iid) } else { None };
         ActivePage { instances, next }
     }
 
@@ -125,9 +119,9 @@ impl State {
     pub(super) fn query(&self, query: &Query) -> Answer {
         match query {
             Query::Hubs => Answer::Hubs(self.hubs.iter().cloned().collect()),
-            Query::Published { hub, kind, key } => Answer::Published(
-                self.published.get(&(hub.clone(), kind.clone(), key.clone())).cloned(),
-            ),
+            Query::Published { hub, kind, key } => {
+                Answer::Published(self.published.get(&(hub.clone(), kind.clone(), key.clone())).cloned())
+            }
         }
     }
 
@@ -135,24 +129,13 @@ impl State {
         LoadedInstance {
             row: row.clone(),
             inbox: self.inbox.range(rows_of(row.iid)).map(|(_, row)| row.clone()).collect(),
-            activities: self
-                .activities
-                .range(rows_of(row.iid))
-                .map(|(_, row)| row.clone())
-                .collect(),
-            replies: self
-                .replies
-                .get(&row.iid)
-                .into_iter()
-                .flat_map(BTreeMap::values)
-                .cloned()
-                .collect(),
+            activities: self.activities.range(rows_of(row.iid)).map(|(_, row)| row.clone()).collect(),
+            replies: self.replies.get(&row.iid).into_iter().flat_map(BTreeMap::values).cloned().collect(),
         }
     }
 
     fn delete_hub(&mut self, hub: &Hub) {
-        let gone: BTreeSet<Iid> =
-            self.instances.values().filter(|row| row.hub == *hub).map(|row| row.iid).collect();
+        let gone: BTreeSet<Iid> = self.instances.values().filter(|row| row.hub == *hub).map(|row| row.iid).collect();
         gone.iter().for_each(|iid| self.delete_instance(*iid));
         self.timers.retain(|row| !gone.contains(&row.iid));
         self.published.retain(|(owner, ..), _| owner != hub);
@@ -192,11 +175,9 @@ impl State {
             self.iids.insert(row.key(), row.iid);
             self.instances.insert(row.iid, row.clone());
         }
-        self.history
-            .extend(batch.history_appended.iter().map(|row| ((row.iid, row.turn), row.clone())));
+        self.history.extend(batch.history_appended.iter().map(|row| ((row.iid, row.turn), row.clone())));
         self.inbox.extend(batch.inbox_put.iter().map(|row| ((row.iid, row.seq), row.clone())));
-        self.activities
-            .extend(batch.activities_put.iter().map(|row| ((row.iid, row.seq), row.clone())));
+        self.activities.extend(batch.activities_put.iter().map(|row| ((row.iid, row.seq), row.clone())));
         self.timers.extend(batch.timers_put.iter().copied());
         for row in &batch.replies_put {
             self.replies.entry(row.iid).or_default().insert(row.ask_id.clone(), row.clone());
@@ -218,16 +199,9 @@ impl State {
     }
 
     fn update_instance(&mut self, row: &InstanceRow, indexed: bool) {
-        let before = self
-            .instances
-            .insert(row.iid, row.clone())
-            .expect("checked before anything was written");
+        let before = self.instances.insert(row.iid, row.clone()).expect("checked before anything was written");
         let same = (before.status, before.active) == (row.status, row.active);
-        assert!(
-            indexed || same,
-            "instance {}: status or active changed and the update does not say so",
-            row.iid
-        );
+        assert!(indexed || same, "instance {}: status or active changed and the update does not say so", row.iid);
     }
 }
 

@@ -3,16 +3,13 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 
-use super::{CALL_PATIENCE, connect, within};
+use super::{CALL_PATIENCE, call_once};
 use crate::exit::Failure;
 use crate::flags::Health;
 
 pub(super) fn run(flags: &Health) -> Result<(), Failure> {
     match &flags.endpoint {
-        Some(endpoint) => {
-            let client = connect(endpoint)?;
-            within(endpoint, async { client.hello().await })
-        }
+        Some(endpoint) => call_once(endpoint, async |client| client.hello().await),
         None => ask_api(&flags.http_addr),
     }
 }

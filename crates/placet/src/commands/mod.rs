@@ -57,16 +57,19 @@ fn connect(endpoint: &str) -> Result<Client, Failure> {
     Client::connect(endpoint).map_err(|error| Failure::Flag { flag: "--endpoint", what: error.to_string() })
 }
 
-/// Makes one call of a scheduler, within a bound, for commands that do nothing else.
+/// Makes one call of the scheduler at this endpoint, within a bound, for commands that do nothing else.
 ///
 /// # Errors
-/// If the call is not answered well in time.
-fn within(endpoint: &str, call: impl Future<Output = Result<(), CallError>>) -> Result<(), Failure> {
+/// If the endpoint is none, or the call is not answered well in time.
+fn call_once(endpoint: &str, call: impl AsyncFnOnce(Client) -> Result<(), CallError>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::system("no runtime", error))?;
-    match runtime.block_on(async { tokio::time::timeout(CALL_PATIENCE, call).await }) {
+    // Even a connection that is made later wants its runtime now.
+    let _entered = runtime.enter();
+    let client = connect(endpoint)?;
+    match runtime.block_on(async { tokio::time::timeout(CALL_PATIENCE, call(client)).await }) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Failure::NotReady(error.to_string())),
         Err(_) => Err(Failure::NotReady(format!("{endpoint} did not answer in {} s", CALL_PATIENCE.as_secs()))),

@@ -36,7 +36,10 @@ async fn a_folder_that_cannot_be_made_is_refused() {
     // Nobody can write below a file, whoever he is.
     let ended = start_in(&folder.join("placet.db").join("below")).await;
     assert_eq!(ended.code, Some(73));
-    assert_snap!(ended.stderr, @"");
+    assert_snap!(ended.stderr, @r"
+    placet: FOLDER/placet-data/placet.db/below cannot be written: Not a directory (os error 20)
+            choose a folder that this user can write with --data-dir
+    ");
     drop(launch);
 }
 

@@ -53,7 +53,14 @@ async fn reflection_tells_the_services_and_describes_their_messages() {
     let MessageResponse::ListServicesResponse(services) = &answers[0] else { panic!("{answers:?}") };
     let mut names: Vec<&str> = services.service.iter().map(|service| service.name.as_str()).collect();
     names.sort_unstable();
-    insta::assert_snapshot!(names.join("\n"), @"");
+    insta::assert_snapshot!(names.join("\n"), @r"
+    TaskHubSidecarService
+    grpc.health.v1.Health
+    grpc.reflection.v1.ServerReflection
+    placet.v1.Admin
+    placet.v1.Client
+    placet.v1.Worker
+    ");
     for answer in &answers[1..] {
         assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{answer:?}");
     }

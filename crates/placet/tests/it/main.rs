@@ -8,6 +8,7 @@ mod command_line;
 mod data_folder;
 mod health;
 mod mission;
+mod other_languages;
 mod ports;
 mod refusals;
 mod stopping;
@@ -20,4 +21,10 @@ const PLACET: &str = env!("CARGO_BIN_EXE_placet");
 /// A server with all three roles, on free ports, with its data in a folder of its own.
 async fn server() -> Server {
     Launch::serve(PLACET).start().await.expect("the server starts")
+}
+
+/// A time as it stands in JSON.
+fn time_of(value: &serde_json::Value) -> std::time::SystemTime {
+    let text = value.as_str().unwrap_or_else(|| panic!("{value} is no time"));
+    text.parse::<jiff::Timestamp>().unwrap_or_else(|error| panic!("{text}: {error}")).into()
 }

@@ -6,9 +6,12 @@ use serde_json::{Value, json};
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 
-/// The names in an object, in order.
+/// The names in an object, sorted.
 fn names(value: &Value) -> Vec<&str> {
-    value.as_object().unwrap_or_else(|| panic!("{value}")).keys().map(String::as_str).collect()
+    let object = value.as_object().unwrap_or_else(|| panic!("{value}"));
+    let mut names: Vec<&str> = object.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
 }
 
 async fn ask(http: &Http) -> Value {

@@ -72,5 +72,5 @@ async fn an_address_that_is_none_of_this_computer_is_refused() {
         .await
         .unwrap();
     assert_eq!(ended.code, Some(69));
-    assert_snap!(ended.stderr, @"");
+    assert_snap!(ended.stderr, @"placet: --http-addr: cannot listen on 192.0.2.1:N: Cannot assign requested address (os error 99)");
 }

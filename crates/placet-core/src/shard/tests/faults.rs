@@ -101,3 +101,42 @@ fn a_turn_that_breaks_its_streams_comes_back_later_each_time_and_is_set_aside() 
     }
     assert_snapshot!(trace(&script));
 }
+
+#[test]
+fn an_old_answer_about_an_instance_that_is_in_memory_changes_nothing() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: timer 1h
+        59m hold-loads
+        59m raise seq-1 event
+        60.01m tick
+        60.02m answer-load
+        60.03m hold
+        60.03m turn seq-1: activity one
+        60.03m answer-load
+        60.04m commit
+        60.05m done seq-1/one
+    "
+    ));
+}
+
+#[test]
+fn an_old_answer_about_an_instance_that_was_started_over_does_not_bring_it_back() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: timer 1h
+        59m hold-loads
+        59m start seq-1 over RUNNING,TERMINATED
+        60.01m tick
+        60.02m answer-load
+        60.03m answer-load
+        60.03m answer-load
+        60.04m turn seq-1: complete
+        60.05m rows
+    "
+    ));
+}

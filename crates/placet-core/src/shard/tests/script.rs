@@ -3,7 +3,7 @@
 //! Each line is a time and a step. Between steps everything that can happen happens: commits succeed, the
 //! store answers, items are delivered. The trace tells what the world saw: replies, items, events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -66,6 +66,8 @@ struct World {
     late: BTreeMap<String, Item>,
     /// The store cannot be read.
     unreadable: bool,
+    /// The store's answers to loads, as it stood when it was asked; held, as long as there is a list.
+    loads: Option<VecDeque<Input>>,
     incarnation: u32,
     trace: String,
 }
@@ -86,6 +88,7 @@ impl World {
             items: BTreeMap::new(),
             late: BTreeMap::new(),
             unreadable: false,
+            loads: None,
             incarnation: 1,
             trace: String::new(),
         };
@@ -123,6 +126,11 @@ impl World {
             "done" => self.done(rest),
             "late" => self.late(rest),
             "abandon" => self.abandon(rest),
+            "hold-loads" => self.loads = Some(VecDeque::new()),
+            "answer-load" => {
+                let answer = self.loads.as_mut().and_then(VecDeque::pop_front).expect("a load is held");
+                self.input(answer);
+            }
             "unreadable" => self.unreadable = true,
             "readable" => self.unreadable = false,
             "delete-hub" => {
@@ -415,7 +423,14 @@ impl World {
             Output::Load(read) if self.unreadable => Some(Input::Loaded(read, Err("unreadable".into()))),
             Output::Load(read) => {
                 let found = read.lookups.iter().map(|lookup| self.store.load(lookup)).collect();
-                Some(Input::Loaded(read, Ok(found)))
+                let answer = Input::Loaded(read, Ok(found));
+                match &mut self.loads {
+                    Some(held) => {
+                        held.push_back(answer);
+                        None
+                    }
+                    None => Some(answer),
+                }
             }
             Output::ReadHistory(read) => {
                 let runs = self.store.history(read.iid, read.from);

@@ -1,0 +1,162 @@
+//! A case: one way in, at one number of callers, with the limits beside it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use placet_sdk::Client;
+
+use crate::load::Load;
+use crate::record::Committed;
+use crate::stage::Stage;
+use crate::{approvals, limits, load, sequences};
+
+/// The ways in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    ApprovalHttp,
+    ApprovalInProcess,
+    ApprovalGrpc,
+    SequenceInProcess,
+    SequenceGrpc,
+}
+
+pub(crate) const WAYS: [Way; 5] =
+    [Way::ApprovalHttp, Way::ApprovalInProcess, Way::ApprovalGrpc, Way::SequenceInProcess, Way::SequenceGrpc];
+
+impl Way {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Way::ApprovalHttp => "approval, HTTP",
+            Way::ApprovalInProcess => "approval, SDK in-process",
+            Way::ApprovalGrpc => "approval, SDK gRPC",
+            Way::SequenceInProcess => "sequence of 5, SDK in-process",
+            Way::SequenceGrpc => "sequence of 5, SDK gRPC",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) way: Way,
+    pub(crate) callers: usize,
+    pub(crate) warm_up: Duration,
+    pub(crate) window: Duration,
+    pub(crate) limits: bool,
+}
+
+/// What a case has shown.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) case: Case,
+    pub(crate) load: Load,
+    pub(crate) commits: Commits,
+    pub(crate) limits: Option<Limits>,
+}
+
+/// What was committed in the window.
+#[derive(Debug)]
+pub(crate) struct Commits {
+    pub(crate) count: usize,
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
+    /// How long the store was at it.
+    pub(crate) took: Duration,
+    /// How long the recording was at it.
+    pub(crate) recording: Duration,
+}
+
+/// Units a second if there were nothing else to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) store: f64,
+    pub(crate) disk: f64,
+}
+
+impl Case {
+    pub(crate) fn run(self, folder: &Path) -> Result<Measured> {
+        let stage = Stage::set(folder)?;
+        let load = self.load(&stage)?;
+        let records = stage.records.clone();
+        stage.strike();
+
+        let mut batches = records.take();
+        let (begun, ended) = load.window;
+        batches.retain(|committed| committed.at <= ended);
+        let from = batches.partition_point(|committed| committed.at < begun);
+        let commits = Commits::of(&batches[from..]);
+        let limits = if self.limits { Some(Limits::measure(folder, &batches, from, load.count())?) } else { None };
+        Ok(Measured { case: self, load, commits, limits })
+    }
+
+    fn load(&self, stage: &Stage) -> Result<Load> {
+        match self.way {
+            Way::ApprovalHttp => {
+                let address = stage.serve_http()?;
+                let _inside = stage.server.enter();
+                placet_worker::start(stage.in_process(), ["*"]);
+                stage.client.block_on(load::run(self.callers, self.warm_up, self.window, |go_on| {
+                    approvals::over_http(address, go_on)
+                }))
+            }
+            Way::ApprovalInProcess => {
+                let client = stage.in_process();
+                let _inside = stage.client.enter();
+                placet_worker::start(client.clone(), ["*"]);
+                self.approvals(stage, &client)
+            }
+            Way::ApprovalGrpc => {
+                let client = Client::connect(&stage.serve_grpc()?)?;
+                let _inside = stage.server.enter();
+                placet_worker::start(stage.in_process(), ["*"]);
+                self.approvals(stage, &client)
+            }
+            Way::SequenceInProcess => {
+                let client = stage.in_process();
+                self.sequences(stage, &client, client.clone())
+            }
+            Way::SequenceGrpc => {
+                let endpoint = stage.serve_grpc()?;
+                // A connection each, as they would be programs of their own.
+                let _inside = stage.client.enter();
+                self.sequences(stage, &Client::connect(&endpoint)?, Client::connect(&endpoint)?)
+            }
+        }
+    }
+
+    fn approvals(&self, stage: &Stage, client: &Client) -> Result<Load> {
+        stage.client.block_on(load::run(self.callers, self.warm_up, self.window, |go_on| {
+            approvals::by_sdk(client.clone(), go_on)
+        }))
+    }
+
+    fn sequences(&self, stage: &Stage, client: &Client, workers: Client) -> Result<Load> {
+        let _inside = stage.client.enter();
+        sequences::worker(workers);
+        stage.client.block_on(load::run(self.callers, self.warm_up, self.window, |go_on| {
+            sequences::by_sdk(client.clone(), go_on)
+        }))
+    }
+}
+
+impl Commits {
+    fn of(batches: &[Committed]) -> Commits {
+        Commits {
+            count: batches.len(),
+            rows: batches.iter().map(|committed| limits::rows(&committed.batch)).sum(),
+            bytes: batches.iter().map(|committed| limits::bytes(&committed.batch)).sum(),
+            took: batches.iter().map(|committed| committed.took).sum(),
+            recording: batches.iter().map(|committed| committed.kept_in).sum(),
+        }
+    }
+}
+
+impl Limits {
+    fn measure(folder: &Path, batches: &[Committed], from: usize, units: f64) -> Result<Limits> {
+        let groups: Vec<usize> = batches[from..].iter().map(|committed| limits::bytes(&committed.batch)).collect();
+        Ok(Limits {
+            store: units / limits::store(folder, batches, from)?.as_secs_f64(),
+            disk: units / limits::disk(folder, &groups)?.as_secs_f64(),
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! The load: so many callers, each of which does one unit after another, from the first of them to the end of the
+//! window. What ended within the window counts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::task::JoinSet;
+
+use crate::cpu::Cpu;
+
+/// One unit that was done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unit {
+    pub(crate) ended: Instant,
+    /// From its beginning to its end.
+    pub(crate) whole: Duration,
+    /// From the decision to its outcome, where there is one.
+    pub(crate) decision: Option<Duration>,
+}
+
+/// What was measured.
+#[derive(Debug)]
+pub(crate) struct Load {
+    /// When the window began and ended.
+    pub(crate) window: (Instant, Instant),
+    /// The units that ended in it.
+    pub(crate) units: Vec<Unit>,
+    /// CPU time spent in it.
+    pub(crate) cpu: Cpu,
+}
+
+/// Whether the callers are to go on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GoOn(Arc<AtomicBool>);
+
+impl GoOn {
+    pub(crate) fn holds(&self) -> bool {
+        !self.0.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Does `unit` again and again until the end, and keeps what it took.
+pub(crate) async fn again_and_again(go_on: GoOn, mut unit: impl AsyncFnMut() -> Result<Option<Duration>>) -> Result<Vec<Unit>> {
+    let mut units = Vec::new();
+    while go_on.holds() {
+        let begun = Instant::now();
+        let decision = unit().await?;
+        let ended = Instant::now();
+        units.push(Unit { ended, whole: ended - begun, decision });
+    }
+    Ok(units)
+}
+
+/// Runs the callers for the warm-up and the window.
+pub(crate) async fn run<F>(callers: usize, warm_up: Duration, window: Duration, caller: impl Fn(GoOn) -> F) -> Result<Load>
+where
+    F: Future<Output = Result<Vec<Unit>>> + Send + 'static,
+{
+    let go_on = GoOn::default();
+    let mut running = JoinSet::new();
+    for _ in 0..callers {
+        running.spawn(caller(go_on.clone()));
+    }
+    tokio::time::sleep(warm_up).await;
+    let (begun, cpu_before) = (Instant::now(), Cpu::now());
+    tokio::time::sleep(window).await;
+    let (ended, cpu) = (Instant::now(), Cpu::now().since(&cpu_before));
+    go_on.end();
+    let mut units = Vec::new();
+    while let Some(done) = running.join_next().await {
+        units.extend(done.context("a caller")??);
+    }
+    units.retain(|unit| unit.ended >= begun && unit.ended <= ended);
+    ensure!(!units.is_empty(), "nothing was done in the window: make it longer");
+    Ok(Load { window: (begun, ended), units, cpu })
+}
+
+impl Load {
+    pub(crate) fn count(&self) -> f64 {
+        self.units.len() as f64
+    }
+
+    pub(crate) fn per_second(&self) -> f64 {
+        self.count() / (self.window.1 - self.window.0).as_secs_f64()
+    }
+
+    /// The given parts (0.5 is the median) of the units' whole times.
+    pub(crate) fn wholes<const N: usize>(&self, parts: [f64; N]) -> [Duration; N] {
+        percentiles(self.units.iter().map(|unit| unit.whole).collect(), parts)
+    }
+
+    /// The same of the times from decision to outcome; none where nothing is decided.
+    pub(crate) fn decisions<const N: usize>(&self, parts: [f64; N]) -> Option<[Duration; N]> {
+        let times: Vec<Duration> = self.units.iter().filter_map(|unit| unit.decision).collect();
+        (!times.is_empty()).then(|| percentiles(times, parts))
+    }
+}
+
+/// The nearest-rank percentiles of times.
+///
+/// # Panics
+/// If there are none.
+pub(crate) fn percentiles<const N: usize>(mut times: Vec<Duration>, parts: [f64; N]) -> [Duration; N] {
+    times.sort_unstable();
+    #[expect(clippy::cast_possible_truncation, reason = "an index of the list, times a number up to one")]
+    parts.map(|part| times[((times.len() - 1) as f64 * part).round() as usize])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_the_nearest_of_what_was_measured() {
+        let times = (1..=101).rev().map(Duration::from_millis).collect();
+        assert_eq!(percentiles(times, [0.0, 0.5, 0.99, 1.0]), [1, 51, 100, 101].map(Duration::from_millis));
+        assert_eq!(percentiles(vec![Duration::from_millis(7)], [0.99]), [Duration::from_millis(7)]);
+    }
+}

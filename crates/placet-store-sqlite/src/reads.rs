@@ -1,0 +1,300 @@
+//! The reads. Every row's checksum is compared: what is damaged is an error, never taken for what was written.
+
+use bytes::Bytes;
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
+use placet_core::rows::{ActivityRow, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, ReplyRow, TimerRow};
+use placet_core::time::Timestamp;
+use placet_store::{ActivePage, ReadError};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use crate::checksum;
+use crate::readers::Fault;
+
+macro_rules! instances {
+    ($rest:literal) => {
+        concat!(
+            "SELECT instance.iid, hub.name, instance.id, instance.name, instance.status, instance.active,
+                instance.created_at, instance.updated_at, instance.completed_at, instance.crc, instance.body
+            FROM ",
+            $rest
+        )
+    };
+}
+
+const BY_NAME: &str =
+    instances!("hub JOIN instance ON instance.hub = hub.hub WHERE hub.name = ?1 AND instance.id = ?2");
+const BY_IID: &str = instances!("instance LEFT JOIN hub ON hub.hub = instance.hub WHERE instance.iid = ?1");
+/// A hub that is missing is damage and not the end of the instance. The index is named, or a million parked instances might be looked at.
+const ACTIVE: &str = instances!(
+    "instance INDEXED BY instance_active LEFT JOIN hub ON hub.hub = instance.hub
+    WHERE instance.active = 1 AND instance.iid > ?1 ORDER BY instance.iid LIMIT ?2"
+);
+const INBOX: &str = "SELECT seq, crc, data FROM inbox WHERE iid = ?1 ORDER BY seq";
+const ACTIVITIES: &str = "SELECT seq, crc, data FROM activity WHERE iid = ?1 ORDER BY seq";
+const REPLIES: &str = "SELECT ask_id, crc, answer FROM reply WHERE iid = ?1 ORDER BY ask_id";
+const HISTORY: &str = "SELECT turn, count, crc, events FROM history WHERE iid = ?1 AND turn >= ?2 ORDER BY turn";
+const DUE: &str = "
+    SELECT fire_at, iid, seq, part, crc FROM timer
+    WHERE (fire_at, iid, seq) > (?1, ?2, ?3) AND fire_at <= ?4 ORDER BY fire_at, iid, seq";
+const HUBS: &str = "SELECT name FROM hub ORDER BY name";
+const PUBLISHED: &str = "
+    SELECT published.crc, published.body
+    FROM hub JOIN published ON published.hub = hub.hub
+    WHERE hub.name = ?1 AND published.kind = ?2 AND published.key = ?3";
+
+pub(crate) fn load(connection: &Connection, lookup: &Lookup) -> Result<Option<LoadedInstance>, ReadError> {
+    let found = match lookup {
+        Lookup::Key(key) => {
+            one(connection, BY_NAME, [key.hub.as_str(), key.id.as_str()], |row| instance(row, key.clone()))
+        }
+        Lookup::Iid(iid) => one(connection, BY_IID, [stored(iid.0)], |row| instance(row, name(row)?)),
+    };
+    let row = found.map_err(|fault| fault.of("instance"))?;
+    row.map(|row| whole(connection, row)).transpose()
+}
+
+pub(crate) fn recover(
+    connection: &Connection,
+    partitions: &dyn Fn(PartitionId) -> bool,
+    after: Option<Iid>,
+    limit: usize,
+) -> Result<ActivePage, ReadError> {
+    let after = after.map_or(-1, |iid| stored(iid.0));
+    let rows = all(connection, ACTIVE, params![after, count(limit)], |row| instance(row, name(row)?));
+    let rows = rows.map_err(|fault| fault.of("instance"))?;
+    // The limit is on rows looked at: a page may be short, and says whether another follows.
+    let next = if rows.len() == limit { rows.last().map(|row| row.iid) } else { None };
+    let wanted = rows.into_iter().filter(|row| partitions(row.key().partition()));
+    let instances = wanted.map(|row| whole(connection, row)).collect::<Result<_, _>>()?;
+    Ok(ActivePage { instances, next })
+}
+
+pub(crate) fn history(
+    connection: &Connection,
+    iid: Iid,
+    from: Turn,
+    bytes_max: usize,
+) -> Result<Vec<HistoryRow>, ReadError> {
+    turns(connection, iid, from, bytes_max).map_err(|fault| fault.of("history"))
+}
+
+pub(crate) fn due(
+    connection: &Connection,
+    partitions: &dyn Fn(PartitionId) -> bool,
+    after: Option<TimerRow>,
+    until: Timestamp,
+    limit: usize,
+) -> Result<Vec<TimerRow>, ReadError> {
+    let (at, iid, seq) = after.map_or((i64::MIN, -1, -1), |row| (row.fire_at.0, stored(row.iid.0), stored(row.seq.0)));
+    let timers = || -> Result<Vec<TimerRow>, Fault> {
+        let mut statement = connection.prepare_cached(DUE)?;
+        let mut rows = statement.query(params![at, iid, seq, until.0])?;
+        let mut found = Vec::new();
+        while found.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            let row = timer(row)?;
+            if partitions(row.partition) {
+                found.push(row);
+            }
+        }
+        Ok(found)
+    };
+    timers().map_err(|fault| fault.of("timer"))
+}
+
+pub(crate) fn hubs(connection: &Connection) -> Result<Vec<Hub>, ReadError> {
+    all(connection, HUBS, [], |row| Ok(Hub::new(text(row, 0)?))).map_err(|fault| fault.of("hub"))
+}
+
+pub(crate) fn published(connection: &Connection, hub: &Hub, kind: &str, key: &str) -> Result<Option<Bytes>, ReadError> {
+    let found = one(connection, PUBLISHED, [hub.as_str(), kind, key], |row| {
+        let body = blob(row, 1)?;
+        let crc = checksum::of_published(hub, kind, key, body);
+        compare(crc, row.get(0)?, || format!("{kind} {key} of {hub}"))?;
+        Ok(Bytes::copy_from_slice(body))
+    });
+    found.map_err(|fault| fault.of("published"))
+}
+
+/// The instance with the rows that hang on it.
+fn whole(connection: &Connection, row: InstanceRow) -> Result<LoadedInstance, ReadError> {
+    let (iid, key) = (row.iid, stored(row.iid.0));
+    let inbox = all(connection, INBOX, [key], |row| payload(row, iid).map(|(seq, data)| InboxRow { iid, seq, data }));
+    let activities =
+        all(connection, ACTIVITIES, [key], |row| payload(row, iid).map(|(seq, data)| ActivityRow { iid, seq, data }));
+    let replies = all(connection, REPLIES, [key], |row| reply(row, iid));
+    Ok(LoadedInstance {
+        inbox: inbox.map_err(|fault| fault.of("inbox"))?,
+        activities: activities.map_err(|fault| fault.of("activity"))?,
+        replies: replies.map_err(|fault| fault.of("reply"))?,
+        row,
+    })
+}
+
+fn name(row: &Row<'_>) -> Result<InstanceKey, Fault> {
+    Ok(InstanceKey::new(Hub::new(text(row, 1)?), InstanceId::new(text(row, 2)?)))
+}
+
+fn instance(row: &Row<'_>, key: InstanceKey) -> Result<InstanceRow, Fault> {
+    let iid: i64 = row.get(0)?;
+    let status: i32 = row.get(4)?;
+    let damaged = || Fault::Damaged(format!("instance {iid} has status {status}"));
+    let found = InstanceRow {
+        iid: Iid(number(row, 0)?),
+        hub: key.hub,
+        id: key.id,
+        name: text(row, 3)?.into(),
+        status: status.try_into().map_err(|_| damaged())?,
+        active: row.get(5)?,
+        created_at: Timestamp(row.get(6)?),
+        updated_at: Timestamp(row.get(7)?),
+        completed_at: row.get::<_, Option<i64>>(8)?.map(Timestamp),
+        body: Bytes::copy_from_slice(blob(row, 10)?),
+    };
+    let crc = checksum::of_instance(iid, &found);
+    compare(crc, row.get(9)?, || format!("instance {iid}"))?;
+    Ok(found)
+}
+
+/// A message or an activity.
+fn payload(row: &Row<'_>, iid: Iid) -> Result<(Seq, Bytes), Fault> {
+    let seq = number(row, 0)?;
+    let data = blob(row, 2)?;
+    let crc = checksum::of_row(stored(iid.0), stored(seq), data);
+    compare(crc, row.get(1)?, || format!("number {seq} of instance {iid}"))?;
+    Ok((Seq(seq), Bytes::copy_from_slice(data)))
+}
+
+fn reply(row: &Row<'_>, iid: Iid) -> Result<ReplyRow, Fault> {
+    let ask_id = text(row, 0)?;
+    let answer = row.get_ref(2)?.as_str_or_null().map_err(conversion)?;
+    let crc = checksum::of_reply(stored(iid.0), ask_id, answer);
+    compare(crc, row.get(1)?, || format!("ask {ask_id} of instance {iid}"))?;
+    Ok(ReplyRow { iid, ask_id: ask_id.into(), answer: answer.map(Into::into) })
+}
+
+fn timer(row: &Row<'_>) -> Result<TimerRow, Fault> {
+    let found = TimerRow {
+        fire_at: Timestamp(row.get(0)?),
+        iid: Iid(number(row, 1)?),
+        seq: Seq(number(row, 2)?),
+        partition: PartitionId(row.get(3)?),
+    };
+    let crc = checksum::of_timer(found.fire_at.0, row.get(1)?, row.get(2)?, found.partition.0);
+    compare(crc, row.get(4)?, || format!("number {} of instance {}", found.seq, found.iid))?;
+    Ok(found)
+}
+
+fn turns(connection: &Connection, iid: Iid, from: Turn, bytes_max: usize) -> Result<Vec<HistoryRow>, Fault> {
+    let mut statement = connection.prepare_cached(HISTORY)?;
+    let mut rows = statement.query(params![stored(iid.0), from.0])?;
+    let (mut found, mut bytes) = (Vec::new(), 0_usize);
+    while let Some(row) = rows.next()? {
+        let (turn, count, events) = (row.get(0)?, row.get(1)?, blob(row, 3)?);
+        bytes = bytes.saturating_add(events.len());
+        if bytes > bytes_max && !found.is_empty() {
+            break;
+        }
+        let crc = checksum::of_turn(stored(iid.0), turn, count, events);
+        compare(crc, row.get(2)?, || format!("turn {turn} of instance {iid}"))?;
+        found.push(HistoryRow { iid, turn: Turn(turn), count, events: Bytes::copy_from_slice(events) });
+    }
+    Ok(found)
+}
+
+fn all<T>(
+    connection: &Connection,
+    statement: &str,
+    values: impl Params,
+    read: impl Fn(&Row<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let mut rows = statement.query(values)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+fn one<T>(
+    connection: &Connection,
+    statement: &str,
+    values: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let found = statement.query_row(values, |row| Ok(read(row))).optional()?;
+    found.transpose()
+}
+
+fn compare(computed: i64, stored: i64, which: impl FnOnce() -> String) -> Result<(), Fault> {
+    if computed == stored { Ok(()) } else { Err(Fault::Damaged(format!("{}: the checksum differs", which()))) }
+}
+
+fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Fault> {
+    row.get_ref(column)?.as_str().map_err(conversion)
+}
+
+fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], Fault> {
+    row.get_ref(column)?.as_blob().map_err(conversion)
+}
+
+fn conversion(error: rusqlite::types::FromSqlError) -> Fault {
+    Fault::Damaged(error.to_string())
+}
+
+fn number(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
+    let stored: i64 = row.get(column)?;
+    u64::try_from(stored).map_err(|_| Fault::Damaged(format!("a key of {stored}")))
+}
+
+/// As it is stored. What would not fit was never written, and is not found either.
+fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How SQLite finds the rows, a line a step.
+    fn plan(statement: &str) -> Vec<String> {
+        let mut connection = Connection::open_in_memory().unwrap();
+        crate::schema::migrate(&mut connection).unwrap();
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+        let values = vec![rusqlite::types::Null; explain.parameter_count()];
+        let steps = explain.query_map(rusqlite::params_from_iter(values), |row| row.get(3)).unwrap();
+        steps.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn no_read_looks_at_rows_that_it_does_not_answer_with() {
+        let statements = [
+            (BY_NAME, &["hub USING COVERING INDEX", "instance USING INDEX instance_id (hub=? AND id=?)"][..]),
+            (BY_IID, &["instance USING INTEGER PRIMARY KEY (rowid=?)", "hub USING INTEGER PRIMARY KEY (rowid=?)"]),
+            (ACTIVE, &["instance USING INDEX instance_active (iid>?)", "hub USING INTEGER PRIMARY KEY (rowid=?)"]),
+            (INBOX, &["inbox USING PRIMARY KEY (iid=?)"]),
+            (ACTIVITIES, &["activity USING PRIMARY KEY (iid=?)"]),
+            (REPLIES, &["reply USING PRIMARY KEY (iid=?)"]),
+            (HISTORY, &["history USING PRIMARY KEY (iid=? AND turn>?)"]),
+            (DUE, &["timer USING PRIMARY KEY"]),
+            (
+                PUBLISHED,
+                &["hub USING COVERING INDEX", "published USING INDEX published_key (hub=? AND kind=? AND key=?)"],
+            ),
+        ];
+        for (statement, expected) in statements {
+            let steps = plan(statement);
+            assert_eq!(steps.len(), expected.len(), "{steps:#?}");
+            for (step, expected) in steps.iter().zip(expected) {
+                assert!(step.starts_with("SEARCH ") && step.contains(expected), "{step:?} is not {expected:?}");
+            }
+        }
+    }
+}

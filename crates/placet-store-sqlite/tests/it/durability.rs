@@ -1,0 +1,89 @@
+//! What was committed is there, whatever becomes of the process, and what is damaged is not believed.
+
+use placet_core::ids::{Iid, Turn};
+use placet_core::rows::{Batch, Lookup};
+use placet_store::{CommitError, ReadError, Store as _};
+use placet_store_sqlite::SqliteStore;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::files::{copy, instance};
+
+#[test]
+fn what_was_committed_is_in_the_files_as_a_killed_process_leaves_them() {
+    let (folder, after_kill) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let store = SqliteStore::open(&folder.path().join("placet.db")).unwrap();
+    store.claim().unwrap();
+    for iid in 1..=50 {
+        store.commit(&instance(iid)).unwrap();
+    }
+    copy(folder.path(), after_kill.path());
+    let reopened = SqliteStore::open(&after_kill.path().join("placet.db")).unwrap();
+    let claim = reopened.claim().unwrap();
+    assert_eq!((claim.incarnation, claim.iid_max), (2, Iid(50)));
+    for iid in (1..=50).map(Iid) {
+        let lookups = [Lookup::Iid(iid)];
+        assert_eq!(reopened.load(&lookups).unwrap(), store.load(&lookups).unwrap());
+        assert_eq!(reopened.history(iid, Turn(0), 1).unwrap(), store.history(iid, Turn(0), 1).unwrap());
+    }
+}
+
+#[test]
+fn a_log_that_outgrows_its_bound_is_begun_anew_and_nothing_is_lost() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("placet.db");
+    let store = SqliteStore::open(&path).unwrap();
+    // About 200 MB through a log that is bounded at 64 MiB.
+    for iid in 1..=200 {
+        let mut batch = instance(iid);
+        batch.history_appended[0].events = vec![7; 1 << 20].into();
+        store.commit(&batch).unwrap();
+    }
+    let log = std::fs::metadata(folder.path().join("placet.db-wal")).unwrap().len();
+    assert!(log < 100 << 20, "the log has {log} bytes");
+    for iid in 1..=200 {
+        assert_eq!(store.history(Iid(iid), Turn(0), 1).unwrap()[0].events.len(), 1 << 20);
+    }
+}
+
+#[test]
+fn a_payload_that_is_not_what_was_written_is_not_believed() {
+    let tables = [
+        ("instance", "UPDATE instance SET body = x'00'"),
+        ("inbox", "UPDATE inbox SET data = x'00'"),
+        ("activity", "UPDATE activity SET data = x'00'"),
+    ];
+    for (table, damage) in tables {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("placet.db");
+        SqliteStore::open(&path).unwrap().commit(&instance(1)).unwrap();
+        Connection::open(&path).unwrap().execute(damage, []).unwrap();
+        let store = SqliteStore::open(&path).unwrap();
+        let error = store.load(&[Lookup::Iid(Iid(1))]).unwrap_err();
+        assert!(matches!(error, ReadError::Damaged { table: found, .. } if found == table), "{error}");
+    }
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("placet.db");
+    SqliteStore::open(&path).unwrap().commit(&instance(1)).unwrap();
+    Connection::open(&path).unwrap().execute("UPDATE history SET turn = 1", []).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    let error = store.history(Iid(1), Turn(0), 1).unwrap_err();
+    assert!(matches!(error, ReadError::Damaged { table: "history", .. }), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_whole_and_the_store_goes_on() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("placet.db");
+    let store = SqliteStore::open(&path).unwrap();
+    store.commit(&instance(1)).unwrap();
+    let mut large = instance(2);
+    // SQLite takes no row beyond a billion bytes.
+    large.history_appended[0].events = vec![0; 1_000_000_100].into();
+    let error = store.commit(&large).unwrap_err();
+    assert!(matches!(error, CommitError::Unavailable(_)), "{error}");
+    assert_eq!(store.load(&[Lookup::Iid(Iid(2))]).unwrap(), [None]);
+    store.commit(&instance(3)).unwrap();
+    store.commit(&Batch::default()).unwrap();
+    assert!(store.load(&[Lookup::Iid(Iid(3))]).unwrap()[0].is_some());
+}

@@ -1,0 +1,57 @@
+//! Files and batches that the tests of this crate work with.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, Seq, Turn};
+use placet_core::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, TimerRow};
+use placet_core::time::Timestamp;
+
+/// Every file of a folder, with its bytes.
+pub(crate) fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+}
+
+/// Copies every file, as a power cut would leave them.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    for (name, bytes) in contents(from) {
+        fs::write(to.join(name), bytes).unwrap();
+    }
+}
+
+/// A batch that makes an instance, with a row in every table.
+pub(crate) fn instance(iid: u64) -> Batch {
+    let key = InstanceKey::new(Hub::new("default"), InstanceId::new(format!("instance-{iid}")));
+    let row = InstanceRow {
+        iid: Iid(iid),
+        hub: key.hub.clone(),
+        id: key.id.clone(),
+        name: "placet.approval".into(),
+        status: 0.try_into().unwrap(),
+        active: true,
+        created_at: Timestamp(1_000_000),
+        updated_at: Timestamp(2_000_000),
+        completed_at: None,
+        body: Bytes::from(format!("body of {iid}")),
+    };
+    let fire_at = Timestamp(90_000_000_000 + i64::try_from(iid).unwrap());
+    Batch {
+        newest: row.updated_at,
+        timers_put: vec![TimerRow { fire_at, iid: row.iid, seq: Seq(3), partition: key.partition() }],
+        history_appended: vec![HistoryRow { iid: row.iid, turn: Turn(0), count: 2, events: "two events".into() }],
+        inbox_put: vec![InboxRow { iid: row.iid, seq: Seq(1), data: "a message".into() }],
+        activities_put: vec![ActivityRow { iid: row.iid, seq: Seq(2), data: "an activity".into() }],
+        replies_put: vec![ReplyRow { iid: row.iid, ask_id: "ask-1".into(), answer: Some("yes".into()) }],
+        published: vec![PublishedRow {
+            hub: key.hub,
+            kind: "request".into(),
+            key: key.id.as_str().into(),
+            body: Some("{}".into()),
+        }],
+        instances_inserted: vec![row],
+        ..Batch::default()
+    }
+}
