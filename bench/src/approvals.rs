@@ -10,31 +10,35 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::http::Connection;
-use crate::load::{GoOn, Unit, again_and_again};
+use crate::load::{GoOn, Units};
 
 /// By the mission's two calls.
-pub(crate) async fn over_http(address: SocketAddr, go_on: GoOn) -> Result<Vec<Unit>> {
+pub(crate) async fn over_http(address: SocketAddr, go_on: GoOn) -> Result<Units> {
     let mut connection = Connection::open(address).await?;
     let (request, decision) = (request(), decision());
-    again_and_again(go_on, async || {
+    let mut units = Units::default();
+    while go_on.holds() {
+        let begun = Instant::now();
         let created = connection.post("/api/requests", &request).await?;
         let id = created["request_id"].as_str().context("request_id")?.to_owned();
         let decided = Instant::now();
         connection.post(&format!("/api/approvals/{id}"), &decision).await?;
-        Ok(Some(decided.elapsed()))
-    })
-    .await
+        units.ended(begun, Some(decided.elapsed()));
+    }
+    Ok(units)
 }
 
 /// By the SDK's two calls, whatever its transport.
-pub(crate) async fn by_sdk(client: Client, go_on: GoOn) -> Result<Vec<Unit>> {
+pub(crate) async fn by_sdk(client: Client, go_on: GoOn) -> Result<Units> {
     let (request, decision) = (request(), decision());
-    again_and_again(go_on, async || {
+    let mut units = Units::default();
+    while go_on.holds() {
+        let begun = Instant::now();
         let id = Uuid::now_v7().to_string();
         let id = client.start(ORCHESTRATION, &request).id(id).only_if_absent().await?;
-        Ok(Some(decide(&client, &id, &decision).await?))
-    })
-    .await
+        units.ended(begun, Some(decide(&client, &id, &decision).await?));
+    }
+    Ok(units)
 }
 
 async fn decide(client: &Client, id: &str, decision: &Value) -> Result<Duration> {

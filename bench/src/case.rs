@@ -106,9 +106,13 @@ impl Case {
                 self.approvals(stage, &client)
             }
             Way::ApprovalGrpc => {
-                let client = Client::connect(&stage.serve_grpc()?)?;
-                let _inside = stage.server.enter();
-                placet_worker::start(stage.in_process(), ["*"]);
+                let endpoint = stage.serve_grpc()?;
+                {
+                    let _inside = stage.server.enter();
+                    placet_worker::start(stage.in_process(), ["*"]);
+                }
+                let _inside = stage.client.enter();
+                let client = Client::connect(&endpoint)?;
                 self.approvals(stage, &client)
             }
             Way::SequenceInProcess => {

@@ -45,22 +45,27 @@ impl GoOn {
     }
 }
 
-/// Does `unit` again and again until the end, and keeps what it took.
-pub(crate) async fn again_and_again(go_on: GoOn, mut unit: impl AsyncFnMut() -> Result<Option<Duration>>) -> Result<Vec<Unit>> {
-    let mut units = Vec::new();
-    while go_on.holds() {
-        let begun = Instant::now();
-        let decision = unit().await?;
+/// What one caller has done so far.
+#[derive(Debug, Default)]
+pub(crate) struct Units(Vec<Unit>);
+
+impl Units {
+    /// A unit that begun then has ended.
+    pub(crate) fn ended(&mut self, begun: Instant, decision: Option<Duration>) {
         let ended = Instant::now();
-        units.push(Unit { ended, whole: ended - begun, decision });
+        self.0.push(Unit { ended, whole: ended - begun, decision });
     }
-    Ok(units)
 }
 
 /// Runs the callers for the warm-up and the window.
-pub(crate) async fn run<F>(callers: usize, warm_up: Duration, window: Duration, caller: impl Fn(GoOn) -> F) -> Result<Load>
+pub(crate) async fn run<F>(
+    callers: usize,
+    warm_up: Duration,
+    window: Duration,
+    caller: impl Fn(GoOn) -> F,
+) -> Result<Load>
 where
-    F: Future<Output = Result<Vec<Unit>>> + Send + 'static,
+    F: Future<Output = Result<Units>> + Send + 'static,
 {
     let go_on = GoOn::default();
     let mut running = JoinSet::new();
@@ -74,7 +79,7 @@ where
     go_on.end();
     let mut units = Vec::new();
     while let Some(done) = running.join_next().await {
-        units.extend(done.context("a caller")??);
+        units.extend(done.context("a caller")??.0);
     }
     units.retain(|unit| unit.ended >= begun && unit.ended <= ended);
     ensure!(!units.is_empty(), "nothing was done in the window: make it longer");

@@ -131,10 +131,10 @@ fn cpu_line(measured: &Measured) -> String {
 pub(crate) fn write(machine: &Machine, seconds: f64, all: &[Measured]) -> Result<()> {
     let mut text = String::from(HEAD);
     writeln!(text, "{}\n{seconds} s measured per line.\n", describe(machine))?;
-    row(&mut text, COLUMNS.map(|(name, _)| name.to_owned()));
-    row(&mut text, std::array::from_fn(|column| if column == 0 { "---" } else { "---:" }.to_owned()));
+    row(&mut text, &COLUMNS.map(|(name, _)| name.to_owned()));
+    row(&mut text, &std::array::from_fn(|column| if column == 0 { "---" } else { "---:" }.to_owned()));
     for measured in all {
-        row(&mut text, cells(measured));
+        row(&mut text, &cells(measured));
     }
     write!(text, "\n## Where the CPU time goes\n\n```text\n{}\n", cpu_head())?;
     for measured in all {
@@ -150,7 +150,7 @@ pub(crate) fn write(machine: &Machine, seconds: f64, all: &[Measured]) -> Result
     Ok(())
 }
 
-fn row<const N: usize>(text: &mut String, cells: [String; N]) {
+fn row(text: &mut String, cells: &[String; 12]) {
     writeln!(text, "| {} |", cells.join(" | ")).expect("a string takes all");
 }
 

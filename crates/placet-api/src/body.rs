@@ -48,7 +48,8 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let what = without_place(&error.into_inner().to_string());
         // A field that is missing or unknown is named in the message, between backquotes.
         let named = what.split('`').nth(1).filter(|_| what.starts_with("missing") || what.starts_with("unknown"));
-        let field = if path != "." { path } else { named.unwrap_or("body").to_owned() };
+        // "." is the body itself, "?" a place in it that is cut off.
+        let field = if path != "." && path != "?" { path } else { named.unwrap_or("body").to_owned() };
         Problem::field(field, what)
     })?;
     json.end().map_err(|error| Problem::field("body", without_place(&error.to_string())))?;
@@ -88,6 +89,7 @@ mod tests {
                 "is_approved: invalid type: string \"yes\", expected a boolean",
             ),
             (decision(""), "body: EOF while parsing a value"),
+            (decision(r#"{"is_approved": true"#), "body: EOF while parsing an object"),
             (decision(r#"[true, "M", "so be it"]"#), "body: must be a JSON object"),
             (decision("is_approved=true"), "body: must be a JSON object"),
             (decision(r#"{"is_approved": true, "approver": "M"} x"#), "body: trailing characters"),

@@ -25,8 +25,8 @@ pub struct Outcome {
     pub done: Vec<ItemId>,
     /// The worker lacks the state that it was presumed to have: its turn is sent again with the history.
     pub resend: Option<Iid>,
-    /// An item whose completion was refused: it is given to somebody else, later.
-    pub given_back: Option<ItemId>,
+    /// Items whose completion was refused: they are given to somebody else, later.
+    pub given_back: Vec<ItemId>,
     /// Asks whose callers stop waiting at this time.
     pub ask_deadlines: Vec<(Mono, CallId, Iid)>,
     /// The highest key given to an instance so far.

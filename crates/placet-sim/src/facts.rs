@@ -150,6 +150,13 @@ pub(crate) enum Fact<'a> {
         /// Nothing was wrong when it was due, nor has been since.
         calm: bool,
     },
+    /// An event was acknowledged, so long after it was taken, and the disk may have taken this much of it.
+    Acknowledged {
+        /// How long its sender waited.
+        waited: u64,
+        /// What the disk may have taken.
+        disk: u64,
+    },
     /// The server has had nothing to do for a while: how many instances are in memory, how many have work.
     Idle(usize, usize),
 }

@@ -75,6 +75,12 @@ marks! {
     HubDeletedAlive,
     /// An instance continued as new.
     ContinuedAsNew,
+    /// An event was acknowledged while its instance's worker hung.
+    AcknowledgedThoughHung,
+    /// The server had nothing to do for a while, and instances were parked.
+    IdleBetween,
+    /// The same when everything had ended.
+    IdleAtTheEnd,
     /// A decision timed out though somebody had asked something.
     TimedOutThoughAsked,
 }

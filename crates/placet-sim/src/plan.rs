@@ -56,6 +56,8 @@ pub(crate) struct Faults {
     pub(crate) doubled: u32,
     /// A worker gives an item back.
     pub(crate) abandoned: u32,
+    /// The server dies while a batch is with the disk.
+    pub(crate) crash_in_commit: u32,
     /// The server dies and starts again.
     pub(crate) crashes: u64,
     /// A worker dies and starts again.
@@ -110,9 +112,10 @@ impl Faults {
             call_lost: rate(chance),
             doubled: rate(chance),
             abandoned: rate(chance),
+            crash_in_commit: rate(chance) / 3,
             crashes: count(chance, 6),
-            worker_crashes: count(chance, 6),
-            stream_breaks: count(chance, 10),
+            worker_crashes: count(chance, 8),
+            stream_breaks: count(chance, 15),
             worker_hangs: count(chance, 3),
             worker_stops: count(chance, 3),
             server_hangs: count(chance, 4),

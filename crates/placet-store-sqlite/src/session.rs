@@ -279,6 +279,16 @@ impl Session {
         self.log.frames - self.log.copied >= CHECKPOINT_FRAMES
     }
 
+    #[cfg(test)]
+    pub(crate) fn frames(&self) -> i64 {
+        self.log.frames
+    }
+
+    #[cfg(test)]
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Whether the log has grown too long.
     pub(crate) fn wants_restart(&self) -> bool {
         self.log.frames >= self.log.restart_at

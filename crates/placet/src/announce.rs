@@ -65,8 +65,9 @@ impl Announcement {
     pub(crate) fn make(&self, common: &Common) -> Result<(), Failure> {
         let json = serde_json::to_string(self).map_err(|e| Failure::system("the announcement", e))?;
         if let Some(path) = &common.ready_file {
-            write_whole(path, &json)
-                .map_err(|source| Failure::system(format!("--ready-file: {} cannot be written", path.display()), source))?;
+            write_whole(path, &json).map_err(|source| {
+                Failure::system(format!("--ready-file: {} cannot be written", path.display()), source)
+            })?;
         }
         // Whoever closed our output does not want to hear it.
         if common.json {
@@ -96,7 +97,10 @@ impl Announcement {
         lines.extend(self.notes.iter().take(2).map(|note| ("Note", note.clone())));
         if let Some(http) = &self.http {
             lines.push(("Try it", format!("curl -X POST {http}/api/requests -H 'Content-Type: application/json' \\")));
-            lines.push(("", r#"  -d '{"requester": "Alice", "item": "Vacation Request", "timeout_hours": 1}'"#.to_owned()));
+            lines.push((
+                "",
+                r#"  -d '{"requester": "Alice", "item": "Vacation Request", "timeout_hours": 1}'"#.to_owned(),
+            ));
         }
         let (bold, plain) = if colour { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
         let mut text = format!("{bold}Placet {}{plain}\n", self.version);

@@ -9,8 +9,7 @@ use placet_proto::durabletask::{
     RaiseEventRequest, TerminateRequest, WorkItem,
 };
 use placet_proto::placet::v1::{
-    AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame,
-    WorkEnvelope,
+    AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
 use placet_scheduler::{Scheduler, StreamOut, WorkerSender, WorkerStream, hub_of};
@@ -85,9 +84,7 @@ impl Transport for InProcess {
         hub: &'a str,
         request: GetInstanceRequest,
     ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
-        Box::pin(self.call(hub, async |scheduler, hub| {
-            scheduler.wait_for_instance(hub, request, WaitFor::Start).await
-        }))
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.wait_for_instance(hub, request, WaitFor::Start).await))
     }
 
     fn wait_for_completion<'a>(
@@ -95,9 +92,9 @@ impl Transport for InProcess {
         hub: &'a str,
         request: GetInstanceRequest,
     ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
-        Box::pin(self.call(hub, async |scheduler, hub| {
-            scheduler.wait_for_instance(hub, request, WaitFor::Completion).await
-        }))
+        Box::pin(
+            self.call(hub, async |scheduler, hub| scheduler.wait_for_instance(hub, request, WaitFor::Completion).await),
+        )
     }
 
     fn raise_event<'a>(&'a self, hub: &'a str, request: RaiseEventRequest) -> BoxFuture<'a, CallResult<()>> {

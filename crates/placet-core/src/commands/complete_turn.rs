@@ -67,7 +67,7 @@ impl Partition {
                 return;
             }
             Err(refusal) => {
-                outcome.given_back = Some(ItemId::Turn(self.id, iid));
+                outcome.given_back.push(ItemId::Turn(self.id, iid));
                 outcome.reply(call, Err(refusal));
                 return;
             }
@@ -78,7 +78,7 @@ impl Partition {
             return;
         }
         if let Err(refusal) = check_published(instance, &completion) {
-            outcome.given_back = Some(ItemId::Turn(self.id, iid));
+            outcome.given_back.push(ItemId::Turn(self.id, iid));
             outcome.reply(call, Err(refusal));
             return;
         }

@@ -1,6 +1,7 @@
 //! Load first, decide after: how cold instances come into memory, and how everything is forgotten.
 
 use crate::command::{Command, CommandKind, Refusal};
+use crate::dispatch::ItemId;
 use crate::ids::{CallId, Epoch, Iid};
 use crate::outcome::Outcome;
 use crate::rows::{LoadedInstance, Lookup};
@@ -42,6 +43,11 @@ impl Partition {
             return waiting.into_iter().map(|command| (command, false)).collect();
         };
         let (iid, key) = (found.row.iid, found.row.key());
+        if key.partition() != self.id {
+            // The key of an instance that was deleted was given again after a restart, to one that lives elsewhere.
+            self.clear_left();
+            return waiting.into_iter().map(|command| (command, false)).collect();
+        }
         if self.instances.contains_key(&iid) {
             // Another answer brought it: this one may be old, and what it has to do is offered already.
             self.clear_left();
@@ -86,8 +92,14 @@ impl Partition {
         self.end_load(lookup);
         self.clear_left();
         for command in self.loading.remove(lookup).unwrap_or_default() {
-            if let CommandKind::FireTimer(timer) = command.kind {
-                outcome.timers.push(timer); // it is due again, until its instance can be read
+            match (&command.kind, &command.target) {
+                // It is due again, until its instance can be read.
+                (CommandKind::FireTimer(timer), _) => outcome.timers.push(*timer),
+                // Its result is lost: it must run again.
+                (CommandKind::CompleteActivity(completion), Lookup::Iid(iid)) => {
+                    outcome.given_back.push(ItemId::Activity(self.id, *iid, completion.seq));
+                }
+                _ => {}
             }
             outcome.reply(command.call, Err(Refusal::Unreadable(why.to_owned())));
         }

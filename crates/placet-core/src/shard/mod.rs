@@ -334,7 +334,7 @@ impl Shard {
         let done = std::mem::take(&mut outcome.done);
         let ready = std::mem::take(&mut outcome.ready);
         let resend = outcome.resend.take();
-        let given_back = outcome.given_back.take();
+        let given_back = std::mem::take(&mut outcome.given_back);
         // First: the next turn of an instance is the same item as the one that was just finished.
         let freed: Vec<StreamId> = done.iter().filter_map(|item| self.dispatch.finished(*item)).collect();
         // What waited for room goes before what becomes ready now: else a loop would keep its worker to itself.
@@ -356,7 +356,7 @@ impl Shard {
         if let Some(iid) = resend {
             self.send_again(now, partition, iid, outputs);
         }
-        if let Some(item) = given_back {
+        for item in given_back {
             self.give_back(now, item, outputs);
         }
     }

@@ -36,19 +36,25 @@ pub(super) async fn work(
     let spec = stream_spec(hub, &open).map_err(|error| status_of(&error))?;
     let worker = scheduler.open_stream(spec).map_err(|error| status_of(&error.into()))?;
     let sender = worker.sender();
-    // Completions are read by a task of their own, which ends with the worker's half of the stream.
-    tokio::spawn(async move {
+    // Completions are read by a task of their own, which ends with the worker's half of the stream, or once the
+    // scheduler has ended its own: a worker that says no more must not hold up a server that stops.
+    let completions = tokio::spawn(async move {
         while let Ok(Some(frame)) = frames.message().await {
             if let Some(Frame::Completions(completions)) = frame.frame {
                 complete(&sender, completions);
             }
         }
     });
-    let state = (worker, Vec::new());
+    let state = (worker, Vec::new(), completions);
     Ok(Response::new(
-        stream::unfold(state, |(mut worker, mut left)| async move {
-            let frame = next_frame(&mut worker, &mut left).await?;
-            Some((Ok(frame), (worker, left)))
+        stream::unfold(state, |(mut worker, mut left, completions)| async move {
+            match next_frame(&mut worker, &mut left).await {
+                Some(frame) => Some((Ok(frame), (worker, left, completions))),
+                None => {
+                    completions.abort();
+                    None
+                }
+            }
         })
         .boxed(),
     ))

@@ -1,10 +1,14 @@
-//! P5: what is parked costs nothing, and its timer fires within a second of its time, never before.
+//! P5: what is parked costs nothing, and its timer fires within a second of its time, never before. And what waits
+//! to share a commit does not wait long: a worker that hangs delays nobody (DESIGN.md §3, "Pipelining").
 
 use super::Check;
 use crate::facts::Fact;
 
 /// How late a timer may be while nothing is wrong, in microseconds.
 const LATE_MAX: i64 = 1_000_000;
+
+/// How long an acknowledgement may be held for a turn, in microseconds.
+const HOLD_MAX: u64 = 5_000;
 
 /// The checker.
 #[derive(Debug)]
@@ -19,6 +23,9 @@ impl Parked {
             }
             Fact::Fired { due, at, calm: true } if at - due > LATE_MAX => {
                 Err(format!("a timer fired {} µs after its time, and nothing was wrong", at - due))
+            }
+            Fact::Acknowledged { waited, disk } if *waited > disk + HOLD_MAX => {
+                Err(format!("an acknowledgement came after {waited} µs, of which the disk took at most {disk}"))
             }
             Fact::Idle(hot, active) if hot > active => {
                 Err(format!("nothing happens, and {hot} instances are in memory, of which {active} have work"))
@@ -42,6 +49,12 @@ mod tests {
     fn a_timer_that_fires_late_is_found_if_nothing_was_wrong() {
         assert!(Parked.see(&Fact::Fired { due: 0, at: LATE_MAX + 1, calm: true }).is_err());
         assert!(Parked.see(&Fact::Fired { due: 0, at: LATE_MAX + 1, calm: false }).is_ok());
+    }
+
+    #[test]
+    fn an_acknowledgement_that_waits_for_more_than_the_disk_is_found() {
+        assert!(Parked.see(&Fact::Acknowledged { waited: HOLD_MAX + 101, disk: 100 }).is_err());
+        assert!(Parked.see(&Fact::Acknowledged { waited: HOLD_MAX + 100, disk: 100 }).is_ok());
     }
 
     #[test]

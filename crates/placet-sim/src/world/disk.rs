@@ -92,6 +92,10 @@ impl World {
         if hangs > 0 || fate != Fate::Good {
             self.trouble(answers + 3 * SECOND);
         }
+        if self.goes_wrong(|faults| faults.crash_in_commit) {
+            let at = self.chance.between(0, answers);
+            self.after(at, Event::Fault(super::faults::Fault::Crash));
+        }
         self.counts.commits += 1;
         self.trace.note(self.now, &[1, id.0, answers], || format!("batch {id} goes to the disk ({fate:?}): {}", told(&batch)));
         self.disk.writing = Some(Writing { process, batch, fate, began: self.now, written: false });
@@ -166,7 +170,10 @@ impl World {
                     let made = self.timers_made.get(&(row.iid.0, fired.timer_id)).copied();
                     let due = due.max(made.unwrap_or(due));
                     let due_since_begin = due - super::WALL_BEGIN - self.wall_offset;
-                    let calm = due_since_begin >= i64::try_from(self.trouble_until).unwrap_or(i64::MAX);
+                    let calm_since = i64::try_from(self.trouble_until).unwrap_or(i64::MAX);
+                    let calm = due_since_begin >= calm_since && self.now >= self.trouble_until;
+                    // The time of an instance does not run back when the clock is set back: then it says too late a time.
+                    let at = at.min(self.wall().max(due));
                     self.see(&Fact::Fired { due, at, calm })?;
                 }
             }

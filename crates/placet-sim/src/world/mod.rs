@@ -157,6 +157,8 @@ pub(crate) struct World {
     checkers: Checkers,
     /// Items that were handed out before, for the marks.
     seen_items: BTreeSet<(u64, u64, bool)>,
+    /// Which worker was last sent a turn of a slot.
+    turn_with: BTreeMap<usize, usize>,
     /// When timers were made, by the instance's key in the store and the step.
     timers_made: BTreeMap<(u64, i32), i64>,
     /// Whose turns were sent, by the instance's key in the store and the turn.
@@ -198,8 +200,10 @@ impl World {
             slot_of,
             clients: workload.actors.into_iter().map(Client::new).collect(),
             next_call: 0,
-            longest: workload.longest,
+            // A deadline that was fixed before the clock was set back is that much farther away.
+            longest: workload.longest + plan.faults.wall_steps * plan.faults.wall_step_max,
             seen_items: BTreeSet::new(),
+            turn_with: BTreeMap::new(),
             timers_made: BTreeMap::new(),
             executions: BTreeMap::new(),
             handed_out: BTreeMap::new(),

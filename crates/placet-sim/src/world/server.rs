@@ -1,7 +1,7 @@
 //! The server's process: the real shard, driven as the scheduler's core thread drives it. What waits is taken, the
 //! shard decides, what it says is carried out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +17,8 @@ use placet_store::Store as _;
 use super::disk::ReadAsk;
 use super::workers::ToWorker;
 use super::{Event, Mark, ProcessId, SECOND, Violation, World};
-use crate::facts::{Answer, Call, Fact};
+use crate::facts::{Answer, Call, Fact, What};
+use crate::plan::MILLISECOND;
 
 /// The server was so long without anything to do that what is parked must have left memory.
 const IDLE: u64 = 40 * SECOND;
@@ -73,10 +74,10 @@ pub(super) struct Process {
     /// Which sleep it is in.
     sleep: u64,
     hung_until: u64,
-    calls: BTreeMap<CallId, ReplyTo>,
+    /// Who waits for which call, and when it was taken.
+    calls: BTreeMap<CallId, (ReplyTo, u64)>,
     by_number: BTreeMap<u64, CallId>,
     next_call: u64,
-    streams: BTreeSet<StreamId>,
     steps: (u64, u32),
 }
 
@@ -99,7 +100,6 @@ impl World {
             calls: BTreeMap::new(),
             by_number: BTreeMap::new(),
             next_call: 0,
-            streams: BTreeSet::new(),
             steps: (0, 0),
         });
         self.trouble(3 * SECOND);
@@ -120,12 +120,13 @@ impl World {
         self.crash_while_writing()?;
         let Some(process) = self.process.take() else { return Ok(()) };
         self.trace.note(self.now, &[11, process.id], || "the server dies".to_owned());
-        let asked = process.calls.into_values().chain(process.inbox.into_iter().filter_map(reply_to));
+        let asked = process.calls.into_values().map(|(reply_to, _)| reply_to).chain(process.inbox.into_iter().filter_map(reply_to));
         let asked: Vec<ReplyTo> = asked.collect();
         for reply_to in asked {
             self.lose(&reply_to);
         }
-        for stream in process.streams {
+        let here = self.streams.iter().filter(|(_, stream)| stream.process == process.id);
+        for stream in here.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.break_stream(stream);
         }
         self.trouble(3 * SECOND);
@@ -231,6 +232,7 @@ impl World {
         let Some(server) = &self.process else { return Ok(()) };
         let status = server.shard.status();
         let active = self.disk.store.recover(&|_| true, None, usize::MAX).map_or(0, |page| page.instances.len());
+        self.reach(if self.is_over() { Mark::IdleAtTheEnd } else { Mark::IdleBetween });
         self.see(&Fact::Idle(status.hot_instances, active))
     }
 
@@ -245,7 +247,7 @@ impl World {
             Arrival::Call(call) => {
                 let (reply_to, request) = *call;
                 let number = if let ReplyTo::Client(_, call, _) = &reply_to { Some(call.number) } else { None };
-                let call = server.call(reply_to);
+                let call = server.call(self.now, reply_to);
                 if let Some(number) = number {
                     server.by_number.insert(number, call);
                 }
@@ -260,20 +262,14 @@ impl World {
                 server.calls.remove(&call);
                 Input::Cancelled(call)
             }
-            Arrival::Opened(stream, spec) => {
-                server.streams.insert(stream);
-                Input::StreamOpened(stream, spec)
-            }
-            Arrival::Closed(stream, drained) => {
-                server.streams.remove(&stream);
-                Input::StreamClosed(stream, drained)
-            }
-            Arrival::Turn(reply_to, completion) => Input::TurnCompleted(server.call(reply_to), completion),
+            Arrival::Opened(stream, spec) => Input::StreamOpened(stream, spec),
+            Arrival::Closed(stream, drained) => Input::StreamClosed(stream, drained),
+            Arrival::Turn(reply_to, completion) => Input::TurnCompleted(server.call(self.now, reply_to), completion),
             Arrival::Activity(reply_to, token, response) => {
-                Input::ActivityCompleted(server.call(reply_to), token, response)
+                Input::ActivityCompleted(server.call(self.now, reply_to), token, response)
             }
-            Arrival::Abandon(reply_to, token) => Input::Abandoned(server.call(reply_to), token),
-            Arrival::AcceptTime => Input::AcceptTime(server.call(ReplyTo::Nobody(None))),
+            Arrival::Abandon(reply_to, token) => Input::Abandoned(server.call(self.now, reply_to), token),
+            Arrival::AcceptTime => Input::AcceptTime(server.call(self.now, ReplyTo::Nobody(None))),
         };
         self.trace.note(self.now, &[13], || format!("server takes {}", brief(&input)));
         server.shard.take(now, input, outputs);
@@ -294,11 +290,14 @@ impl World {
     }
 
     fn reply(&mut self, call: CallId, reply: Result<Reply, Refusal>) -> Result<(), Violation> {
-        let Some(reply_to) = self.process.as_mut().and_then(|server| server.calls.remove(&call)) else {
+        let Some((reply_to, taken_at)) = self.process.as_mut().and_then(|server| server.calls.remove(&call)) else {
             return Ok(()); // whoever does not wait any more has gone
         };
         match reply_to {
-            ReplyTo::Client(client, call, waits) => self.answer_client(client, call, waits, reply),
+            ReplyTo::Client(client, call, waits) => {
+                self.answered_after(&call, self.now - taken_at, &reply)?;
+                self.answer_client(client, call, waits, reply)
+            }
             ReplyTo::Stream(stream, token, counts) => {
                 self.completion_answered(Some(&token).filter(|_| counts), &reply)?;
                 let (stale, refused) = match reply {
@@ -315,6 +314,22 @@ impl World {
                 self.completion_answered(token.as_ref(), &reply)
             }
         }
+    }
+
+    /// An acknowledgement waits for the disk, and for nobody else for long.
+    fn answered_after(&mut self, call: &Call, waited: u64, reply: &Result<Reply, Refusal>) -> Result<(), Violation> {
+        if !matches!(call.what, What::Raise { .. }) || reply.is_err() {
+            return Ok(());
+        }
+        let worker = self.turn_with.get(&call.slot).and_then(|worker| self.workers.get(*worker));
+        if worker.is_some_and(|worker| worker.hangs) {
+            self.reach(Mark::AcknowledgedThoughHung);
+        }
+        if self.now - waited < self.trouble_until {
+            return Ok(());
+        }
+        let disk = 5 * self.plan.commit_max + 3 * MILLISECOND;
+        self.see(&Fact::Acknowledged { waited, disk })
     }
 
     /// A completion counts, or not.
@@ -353,16 +368,16 @@ impl World {
     /// An item goes to its worker.
     fn send_item(&mut self, stream: StreamId, hub: &Hub, item: Bytes) -> Result<(), Violation> {
         self.trace.note(self.now, &[16, stream.0, crate::trace::digest(&item)], || format!("item for stream {stream}"));
-        self.look_at_item(hub, &item)?;
+        self.look_at_item(stream, hub, &item)?;
         self.to_worker(stream, ToWorker::Item { hub: hub.as_str().to_owned(), item });
         Ok(())
     }
 }
 
 impl Process {
-    fn call(&mut self, reply_to: ReplyTo) -> CallId {
+    fn call(&mut self, now: u64, reply_to: ReplyTo) -> CallId {
         self.next_call += 1;
-        self.calls.insert(CallId(self.next_call), reply_to);
+        self.calls.insert(CallId(self.next_call), (reply_to, now));
         CallId(self.next_call)
     }
 }

@@ -449,7 +449,7 @@ impl World {
     }
 
     /// What an item is, as seen from outside.
-    pub(super) fn look_at_item(&mut self, hub: &Hub, item: &Bytes) -> Result<(), Violation> {
+    pub(super) fn look_at_item(&mut self, stream: StreamId, hub: &Hub, item: &Bytes) -> Result<(), Violation> {
         let item = WorkItem::decode(item.clone()).map_err(|error| format!("an item cannot be read: {error}"))?;
         let token: Token = item.completion_token.parse().map_err(|_| "an item's token is none".to_owned())?;
         match (item.request, token) {
@@ -464,6 +464,9 @@ impl World {
                     self.reach(Mark::AskCarriedOver);
                 }
                 self.executions.insert((iid.0, number.0), execution.clone());
+                if let Some(stream) = self.streams.get(&stream) {
+                    self.turn_with.insert(slot, stream.worker);
+                }
                 self.see(&Fact::TurnSent(slot, &turn.past_events, &turn.new_events))
             }
             (Some(Request::ActivityRequest(activity)), Token::Activity { iid, seq, .. }) => {

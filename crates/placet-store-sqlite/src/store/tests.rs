@@ -1,1 +1,128 @@
+use placet_core::ids::{Hub, InstanceId, Seq};
+use placet_core::rows::{HistoryRow, InboxRow, InstanceRow};
+use placet_store::Remedy;
+use rusqlite::StatementStatus;
+use tempfile::TempDir;
 
+use super::*;
+use crate::connection;
+use crate::statements as sql;
+
+fn opened() -> (TempDir, SqliteStore) {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::open(&folder.path().join("placet.db")).unwrap();
+    (folder, store)
+}
+
+/// An instance with a turn of this many bytes.
+fn batch(iid: u64, bytes: usize) -> Batch {
+    let row = InstanceRow {
+        iid: Iid(iid),
+        hub: Hub::new("h"),
+        id: InstanceId::new(iid.to_string()),
+        name: "name".into(),
+        status: 0.try_into().unwrap(),
+        active: true,
+        created_at: Timestamp(0),
+        updated_at: Timestamp(0),
+        completed_at: None,
+        body: "body".into(),
+    };
+    Batch {
+        instances_inserted: vec![row],
+        history_appended: vec![HistoryRow { iid: Iid(iid), turn: Turn(0), count: 1, events: vec![7; bytes].into() }],
+        inbox_put: vec![InboxRow { iid: Iid(iid), seq: Seq(1), data: "message".into() }],
+        ..Batch::default()
+    }
+}
+
+fn update(iid: u64, indexed: bool) -> Batch {
+    let mut batch = batch(iid, 0);
+    Batch { instances_updated: vec![(batch.instances_inserted.remove(0), indexed)], ..Batch::default() }
+}
+
+/// SQLite says the same of a file that may not grow as of a disk that is full.
+#[test]
+fn a_full_disk_writes_nothing_and_the_store_goes_on_when_there_is_room() {
+    let (_folder, store) = opened();
+    store.commit(&batch(1, 10)).unwrap();
+    {
+        let session = store.session.lock().unwrap();
+        let connection = session.as_ref().unwrap().connection();
+        // Not less than there are.
+        connection.query_row("PRAGMA max_page_count = 1", [], |_| Ok(())).unwrap();
+    }
+    let error = store.commit(&batch(2, 100_000)).unwrap_err();
+    assert!(matches!(&error, CommitError::DiskFull { path } if path.ends_with("placet.db")), "{error}");
+    assert_eq!(error.remedy(), Remedy::RefuseNewWork);
+    assert_eq!(store.load(&[Lookup::Iid(Iid(2))]).unwrap(), [None]);
+    assert!(store.load(&[Lookup::Iid(Iid(1))]).unwrap()[0].is_some());
+    store.commit(&batch(2, 100_000)).unwrap();
+    assert_eq!(store.history(Iid(2), Turn(0), 0).unwrap().len(), 1);
+}
+
+#[test]
+fn a_checkpoint_that_was_called_copies_the_log_into_the_file() {
+    let (_folder, store) = opened();
+    store.commit(&batch(1, 1_000_000)).unwrap();
+    assert_eq!(copied_of_log(&store.session).0, 0);
+    store.checkpointer.call();
+    let SqliteStore { checkpointer, session, .. } = store;
+    // Its end is waited for.
+    drop(checkpointer);
+    let (copied, frames) = copied_of_log(&session);
+    assert!(frames > 100 && copied == frames, "{copied} of {frames}");
+}
+
+fn copied_of_log(session: &Mutex<Option<Session>>) -> (i64, i64) {
+    let place = session.lock().unwrap();
+    let count = |row: &rusqlite::Row<'_>| Ok((row.get(2)?, row.get(1)?));
+    place.as_ref().unwrap().connection().query_row(sql::LOG, [], count).unwrap()
+}
+
+/// A reader of an old snapshot keeps the log from beginning anew. The commit goes on, and tries again later.
+#[test]
+fn a_reader_of_an_old_snapshot_holds_up_the_log_and_no_commit() {
+    let (_folder, store) = opened();
+    store.commit(&batch(1, 100_000)).unwrap();
+    let reader = connection::reader(&store.path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM instance;").unwrap();
+    store.commit(&batch(2, 100_000)).unwrap();
+    let mut place = store.session.lock().unwrap();
+    let session = place.as_mut().unwrap();
+    session.restart_log().unwrap();
+    assert!(!session.wants_restart());
+    session.commit(&batch(3, 100_000)).unwrap();
+    let held_up = session.frames();
+    reader.execute_batch("COMMIT").unwrap();
+    session.restart_log().unwrap();
+    session.commit(&batch(4, 10)).unwrap();
+    assert!(session.frames() < held_up, "the log began anew");
+}
+
+/// A statement that SQLite prepares again at every use costs more than it does.
+#[test]
+fn every_statement_is_prepared_once() {
+    let (_folder, store) = opened();
+    for iid in 1..=4 {
+        store.commit(&batch(iid, 10)).unwrap();
+        store.commit(&update(iid, false)).unwrap();
+        store.commit(&update(iid, true)).unwrap();
+        let row = update(iid, true).instances_updated.remove(0).0;
+        store.load(&[Lookup::Iid(Iid(iid)), Lookup::Key(row.key())]).unwrap();
+        store.recover(&|_| true, Some(Iid(iid - 1)), 5).unwrap();
+        store.history(Iid(iid), Turn(0), 10).unwrap();
+        store.due(&|_| true, None, Timestamp(iid.cast_signed()), 10).unwrap();
+    }
+    let prepared_again = |connection: &rusqlite::Connection, statement: &str| {
+        connection.prepare_cached(statement).unwrap().get_status(StatementStatus::RePrepare)
+    };
+    for statement in reads::ALL {
+        let again = store.readers.read(|connection| Ok(prepared_again(connection, statement))).unwrap();
+        assert_eq!(again, 0, "{statement}");
+    }
+    let place = store.session.lock().unwrap();
+    for statement in [sql::UPDATE_INSTANCE, sql::UPDATE_INSTANCE_PLAINLY, sql::APPEND_HISTORY, sql::PUT_INBOX] {
+        assert_eq!(prepared_again(place.as_ref().unwrap().connection(), statement), 0, "{statement}");
+    }
+}

@@ -1,50 +1,50 @@
-//! Data folders of earlier versions, kept in `tests/data/`: today's store opens each and finds all that is in it.
+//! Data folders that earlier versions made (`examples/keep_data.rs`), kept in `tests/data/` of the workspace:
+//! today's store opens each, brings it up to date, and finds all that is in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use placet_core::ids::Hub;
+use placet_core::rows::PublishedRow;
 use placet_store::Store as _;
-use placet_store::dump::Dump;
-use placet_store_sqlite::SqliteStore;
+use placet_store::dump::{Dump, Extent};
+use placet_store_sqlite::{Options, SqliteStore};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::files::{copy, instance};
 
-fn kept() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data")
+fn kept() -> Vec<PathBuf> {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
+    fs::read_dir(all).unwrap().map(|folder| folder.unwrap().path()).collect()
 }
 
 #[test]
 fn the_data_of_every_version_is_opened_and_all_of_it_is_there() {
-    let mut seen = 0;
-    for entry in fs::read_dir(kept()).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
+    assert!(kept().iter().any(|folder| folder.ends_with("issue-3")));
+    for kept in kept() {
         let folder = TempDir::new().unwrap();
-        copy(&kept().join(&name), folder.path());
-        let store = SqliteStore::open_with(
-            &folder.path().join("placet.db"),
-            &placet_store_sqlite::Options { integrity_check: true },
-        );
-        let dump = Dump::read(
-            &store.unwrap(),
-            &placet_store::dump::Extent { iid_max: placet_core::ids::Iid(9), published: &[] },
-        )
-        .unwrap();
-        insta::assert_snapshot!(name, dump.to_string());
-        seen += 1;
+        let path = folder.path().join("placet.db");
+        copy(&kept, folder.path());
+        let published = published(&path);
+        let store = SqliteStore::open_with(&path, &Options { integrity_check: true }).unwrap();
+        let claim = store.claim().unwrap();
+        let dump = Dump::read(&store, &Extent { iid_max: claim.iid_max, published: &published }).unwrap();
+        let name = kept.file_name().unwrap().to_str().unwrap();
+        insta::assert_snapshot!(name, format!("{claim:?}\n{dump}"));
+        // And it is a store like any other.
+        store.commit(&instance(claim.iid_max.0 + 1)).unwrap();
     }
-    assert!(seen > 0, "{} is empty", kept().display());
 }
 
-/// Makes the folder of this version: `PLACET_KEEP_DATA=issue-3 cargo test -p placet-store-sqlite --test it keep`.
-#[test]
-fn data_is_kept_when_it_is_asked_for() {
-    let Some(name) = std::env::var_os("PLACET_KEEP_DATA") else { return };
-    let folder = kept().join(name);
-    fs::create_dir_all(&folder).unwrap();
-    let store = SqliteStore::open(&folder.join("placet.db")).unwrap();
-    store.claim().unwrap();
-    for iid in 1..=3 {
-        store.commit(&instance(iid)).unwrap();
-    }
+/// The names of what was published, which a store does not list.
+fn published(path: &Path) -> Vec<PublishedRow> {
+    let connection = Connection::open(path).unwrap();
+    let names = "SELECT name, kind, key FROM published JOIN hub USING(hub)";
+    let mut names = connection.prepare(names).unwrap();
+    let rows = names.query_map([], |row| {
+        let (hub, kind, key): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(PublishedRow { hub: Hub::new(&hub), kind: kind.into(), key: key.into(), body: None })
+    });
+    rows.unwrap().map(Result::unwrap).collect()
 }

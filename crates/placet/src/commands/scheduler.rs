@@ -30,7 +30,10 @@ pub(super) async fn run(flags: &flags::Scheduler) -> Result<(), Failure> {
     let serve = tokio::spawn(grpc::serve(scheduler.clone(), tokio_listeners(grpc)?, stopped(stopping.clone())));
     announcement.make(&flags.common)?;
     stopped(stopping).await;
-    let stop = { let scheduler = scheduler.clone(); move || scheduler.stop() };
+    let stop = {
+        let scheduler = scheduler.clone();
+        move || scheduler.stop()
+    };
     tokio::task::spawn_blocking(stop).await.map_err(|error| Failure::system("the scheduler", error))?;
     drop(timeout(DRAIN_MAX, serve).await);
     Ok(())

@@ -58,7 +58,10 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
     // Calls under way may end; what asks for ever is cut off.
     drop(timeout(DRAIN_MAX, serve_http).await);
     drop(timeout(DRAIN_MAX, worker.shutdown()).await);
-    let stop = { let scheduler = scheduler.clone(); move || scheduler.stop() };
+    let stop = {
+        let scheduler = scheduler.clone();
+        move || scheduler.stop()
+    };
     tokio::task::spawn_blocking(stop).await.map_err(|error| Failure::system("the scheduler", error))?;
     drop(timeout(DRAIN_MAX, serve_grpc).await);
     Ok(())

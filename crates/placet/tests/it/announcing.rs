@@ -68,7 +68,10 @@ async fn a_ready_file_in_no_folder_ends_the_server_with_a_line_that_says_so() {
     let launch = Launch::serve(PLACET).args(["--ready-file", "no/such/folder/ready.json"]);
     let ended = launch.run().await.unwrap();
     assert_eq!(ended.code, Some(74));
-    assert!(ended.stderr.starts_with("placet: --ready-file: no/such/folder/ready.json cannot be written: "), "{ended:?}");
+    assert!(
+        ended.stderr.starts_with("placet: --ready-file: no/such/folder/ready.json cannot be written: "),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]

@@ -26,7 +26,10 @@ async fn a_folder_that_another_server_has_is_refused_with_its_process_id() {
     let ended = start_in(&folder).await;
     assert_eq!(ended.code, Some(69));
     assert!(ended.stderr.contains(&format!("pid {}", server.announced().pid)), "{}", ended.stderr);
-    assert_snap!(ended.stderr, @"");
+    assert_snap!(ended.stderr, @r"
+    placet: FOLDER/placet-data/placet.db is in use by another process (pid N)
+            stop the other server, or give this one its own folder with --data-dir
+    ");
     assert_eq!(server.http().get("/readyz").await.unwrap().status, 200);
 }
 
@@ -53,7 +56,10 @@ async fn a_file_that_a_later_version_wrote_is_refused_and_not_touched() {
     fs::write(&file, &bytes).unwrap();
     let ended = start_in(&folder).await;
     assert_eq!(ended.code, Some(65));
-    assert_snap!(ended.stderr, @"");
+    assert_snap!(ended.stderr, @r"
+    placet: FOLDER/placet-data/placet.db has schema version 4000; this binary knows versions up to 1
+            start it with the version that wrote it, or a later one
+    ");
     assert!(fs::read(&file).unwrap() == bytes, "the file was changed");
     drop(launch);
 }

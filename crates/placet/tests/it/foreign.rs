@@ -56,7 +56,11 @@ async fn an_orchestration_of_somebodys_own_is_approved_and_the_next_decider_is_t
     for (approves, word) in [(true, "approved"), (false, "rejected")] {
         let id = client.start("human_interaction_orchestrator", &json!({"item": "Laptop"})).await.unwrap();
         let won = decide(&http, &id, approves, "Manager").await;
-        assert_eq!((won.status, &won.json()["message"]), (200, &json!(format!("Request {word} by Manager"))), "{won:?}");
+        assert_eq!(
+            (won.status, &won.json()["message"]),
+            (200, &json!(format!("Request {word} by Manager"))),
+            "{won:?}"
+        );
         let done = look(&http, &id).await;
         assert_eq!(done["runtime_status"], "COMPLETED");
         assert_eq!(done["status"].as_str().unwrap().to_lowercase(), word);

@@ -93,10 +93,7 @@ async fn a_request_in_its_next_generation_survives_a_crash() {
     let (_, _, created, before) = worn_out(&server, 1.0).await;
     let server = server.kill().await.unwrap().start().await.unwrap();
     let http = server.http();
-    assert_eq!(look(&http, &id(&created)).await, {
-        // The links name the port, which is the same.
-        before
-    });
+    assert_eq!(look(&http, &id(&created)).await, before);
     assert_eq!(decide(&http, &id(&created), true, "Manager").await.status, 200);
 }
 

@@ -42,10 +42,8 @@ async fn reflection_tells_the_services_and_describes_their_messages() {
         MessageRequest::FileContainingSymbol("TaskHubSidecarService".into()),
         MessageRequest::FileContainingSymbol("placet.v1.Client".into()),
     ];
-    let questions = questions.map(|question| ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(question),
-    });
+    let questions =
+        questions.map(|question| ServerReflectionRequest { host: String::new(), message_request: Some(question) });
     let answers = client.server_reflection_info(futures_util::stream::iter(questions)).await.unwrap();
     let answers: Vec<ServerReflectionResponse> =
         futures_util::TryStreamExt::try_collect(answers.into_inner()).await.unwrap();
@@ -82,6 +80,14 @@ async fn the_health_command_asks_the_api_or_a_scheduler_alone() {
         assert_eq!(ended.code, Some(1), "{args:?}: {ended:?}");
         assert!(ended.stderr.starts_with("placet: not ready: "), "{args:?}: {}", ended.stderr);
     }
+}
+
+#[tokio::test]
+async fn an_operator_can_say_that_the_clock_is_right() {
+    let server = crate::server().await;
+    let ended = Launch::new(PLACET).args(["time", "accept", "--endpoint", server.endpoint()]).run().await.unwrap();
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(0), "", ""));
+    assert_eq!(server.http().get("/readyz").await.unwrap().status, 200);
 }
 
 /// The promise is 300 ms for the binary as it ships; a debug build on a machine that runs other tests as well gets

@@ -1,16 +1,28 @@
 //! The whole product, from outside: real processes, real ports, real files. A module per subject.
+#![expect(clippy::unwrap_used, reason = "what a test did not expect fails it")]
 
 #[macro_use]
 mod asserting;
 
 mod announcing;
 mod command_line;
+mod crashes;
 mod data_folder;
+mod deadlines;
+#[cfg(unix)]
+mod disk;
+mod foreign;
+mod generations;
 mod health;
+mod histories;
 mod mission;
 mod other_languages;
 mod ports;
+mod races;
 mod refusals;
+mod requests;
+mod reserved;
+mod roles;
 mod stopping;
 
 use placet_testkit::{Launch, Server};

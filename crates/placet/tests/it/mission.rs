@@ -44,7 +44,8 @@ async fn somebody_asks_somebody_looks_somebody_approves() {
     assert_eq!(created["status_url"], format!("{}/api/requests/{id}", http.base()));
 
     let pending = placet_testkit::eventually("the request is shown", async || {
-        Some(look(&http, id).await).filter(|shown| shown["runtime_status"] == "RUNNING" && shown.get("details").is_some())
+        Some(look(&http, id).await)
+            .filter(|shown| shown["runtime_status"] == "RUNNING" && shown.get("details").is_some())
     })
     .await;
     assert_eq!(names(&pending), ["details", "request_id", "runtime_status", "status"]);
@@ -157,5 +158,8 @@ async fn the_links_lead_to_where_the_caller_found_the_server() {
     let headers = [("Content-Type", "application/json"), ("Host", "localhost:8000")];
     let body = r#"{"requester": "Alice", "item": "Vacation Request"}"#;
     let created = http.call(Method::POST, "/api/requests", &headers, body).await.unwrap().json();
-    assert!(created["status_url"].as_str().unwrap().starts_with("http://localhost:8000/api/requests/"), "{created} {port}");
+    assert!(
+        created["status_url"].as_str().unwrap().starts_with("http://localhost:8000/api/requests/"),
+        "{created} {port}"
+    );
 }

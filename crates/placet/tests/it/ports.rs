@@ -40,19 +40,12 @@ async fn a_default_port_that_is_taken_gives_way_to_the_next_free_one_and_that_is
 
 #[tokio::test]
 async fn an_address_that_was_asked_for_and_is_taken_ends_the_server_with_a_line_that_names_the_holder() {
-    for flag in ["--http-addr", "--grpc-addr"] {
+    for (flag, other) in [("--http-addr", "--grpc-addr=127.0.0.1:0"), ("--grpc-addr", "--http-addr=127.0.0.1:0")] {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = taken.local_addr().unwrap();
-        let launch = Launch::new(PLACET).args(["serve", "--http-addr=127.0.0.1:0", "--grpc-addr=127.0.0.1:0"]);
-        let launch = if flag == "--http-addr" {
-            Launch::new(PLACET).args(["serve", "--grpc-addr=127.0.0.1:0", flag, &addr.to_string()])
-        } else {
-            drop(launch);
-            Launch::new(PLACET).args(["serve", "--http-addr=127.0.0.1:0", flag, &addr.to_string()])
-        };
+        let launch = Launch::new(PLACET).args(["serve", other, flag, &addr.to_string()]);
         let data = launch.folder().join("placet-data");
-        let folder = launch.clone();
-        let ended = launch.run().await.unwrap();
+        let ended = launch.clone().run().await.unwrap();
         assert_eq!(ended.code, Some(69), "{ended:?}");
         let line = ended.stderr.lines().next().unwrap();
         assert!(line.starts_with(&format!("placet: {flag}: {addr} is in use by ")), "{line}");
@@ -60,7 +53,6 @@ async fn an_address_that_was_asked_for_and_is_taken_ends_the_server_with_a_line_
             assert!(line.contains(&format!("(pid {})", std::process::id())), "{line}");
         }
         assert!(!data.exists(), "a folder was made for nothing");
-        drop(folder);
     }
 }
 

@@ -78,8 +78,7 @@ fn winner(race: &Race) -> &str {
 async fn of_many_deciders_and_the_deadline_one_wins_and_all_are_told_the_same() {
     let server = crate::server().await;
     let (http, client) = (server.http(), server.client());
-    let races: Vec<_> =
-        (0..REQUESTS).map(|number| tokio::spawn(race(http.clone(), client.clone(), number))).collect();
+    let races: Vec<_> = (0..REQUESTS).map(|number| tokio::spawn(race(http.clone(), client.clone(), number))).collect();
     let mut won = std::collections::BTreeMap::new();
     for race in races {
         let race = race.await.unwrap();

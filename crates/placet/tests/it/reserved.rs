@@ -92,7 +92,8 @@ async fn a_request_is_not_started_over_while_it_runs_or_after() {
     let id = ask_for_id(&http).await;
     let input = json!({"requester": "Mallory", "item": "Something else"});
     let again = || client.start("placet.approval", &input).id(&id);
-    let refused = |error: &StartError| matches!(error, StartError::Call(error) if error.code == Code::FailedPrecondition);
+    let refused =
+        |error: &StartError| matches!(error, StartError::Call(error) if error.code == Code::FailedPrecondition);
 
     let running = again().await.unwrap_err();
     assert!(matches!(running, StartError::AlreadyExists(_)), "{running:?}");
