@@ -67,12 +67,14 @@ pub(crate) fn bytes(batch: &Batch) -> usize {
     let history = batch.history_appended.iter().map(|row| KEY + NUMBER + row.events.len());
     let inbox = batch.inbox_put.iter().map(|row| KEY + row.data.len());
     let activities = batch.activities_put.iter().map(|row| KEY + row.data.len());
-    let replies = batch.replies_put.iter().map(|row| {
-        KEY + row.ask_id.len() + row.answer.as_ref().map_or(0, |answer| answer.len())
-    });
-    let published = batch.published.iter().map(|row| {
-        KEY + row.kind.len() + row.key.len() + row.body.as_ref().map_or(0, |body| body.len())
-    });
+    let replies = batch
+        .replies_put
+        .iter()
+        .map(|row| KEY + row.ask_id.len() + row.answer.as_ref().map_or(0, |answer| answer.len()));
+    let published = batch
+        .published
+        .iter()
+        .map(|row| KEY + row.kind.len() + row.key.len() + row.body.as_ref().map_or(0, |body| body.len()));
     let deleted = batch.instances_deleted.len()
         + batch.history_dropped.len()
         + batch.inbox_deleted.len()

@@ -147,8 +147,11 @@ pub(crate) enum Fact<'a> {
         due: i64,
         /// When it was recorded.
         at: i64,
-        /// Nothing was wrong when it was due, nor has been since.
-        calm: bool,
+    },
+    /// A timer is over, though it was due and nothing has been wrong since.
+    TimerOver {
+        /// How long after its time.
+        late: u64,
     },
     /// An event was acknowledged, so long after it was taken, and the disk may have taken this much of it.
     Acknowledged {

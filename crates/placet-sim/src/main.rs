@@ -151,7 +151,11 @@ fn report(sum: &Sum, from: u64, took: Duration, jobs: usize) -> ExitCode {
     let each = |total: u64| total as f64 / runs as f64;
     let rate = sum.runs as f64 / took.as_secs_f64();
     let Counts { instances, calls, turns, activities, commits, inputs, faults, simulated_seconds } = sum.counts;
-    say(&format!("{} seeds from {from} in {:.1} s on {jobs} threads: {rate:.0} seeds a second", sum.runs, took.as_secs_f64()));
+    say(&format!(
+        "{} seeds from {from} in {:.1} s on {jobs} threads: {rate:.0} seeds a second",
+        sum.runs,
+        took.as_secs_f64()
+    ));
     say(&format!(
         "each on average: {:.1} instances, {:.1} calls, {:.1} turns, {:.1} activities, {:.1} commits, {:.1} inputs, \
          {:.1} faults, {:.0} simulated seconds, {:.0} steps",
@@ -171,7 +175,11 @@ fn report(sum: &Sum, from: u64, took: Duration, jobs: usize) -> ExitCode {
         for (seed, violation) in &sum.failed {
             say(&format!("FAILED  cargo xtask sim --seed {seed}\n        {violation}"));
         }
-        say(&format!("{} of {} seeds failed; the first again, with the end of its trace:\n", sum.failed.len(), sum.runs));
+        say(&format!(
+            "{} of {} seeds failed; the first again, with the end of its trace:\n",
+            sum.failed.len(),
+            sum.runs
+        ));
         return one(sum.failed[0].0, false);
     }
     let missing = sum.marks.missing();

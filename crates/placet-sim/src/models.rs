@@ -80,7 +80,13 @@ impl Program {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn check(&self, life: u32, outcome: &Outcome, sent: &Sent, history: &[HistoryEvent]) -> Result<(), String> {
+    pub(crate) fn check(
+        &self,
+        life: u32,
+        outcome: &Outcome,
+        sent: &Sent,
+        history: &[HistoryEvent],
+    ) -> Result<(), String> {
         if outcome.status == OrchestrationStatus::Terminated {
             return expect(sent.terminated && outcome.output.as_deref() == Some(STOPPED), "nobody terminated it so");
         }

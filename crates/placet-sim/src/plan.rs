@@ -86,7 +86,7 @@ impl Plan {
         let plain_workers = if sticky_workers == 0 { chance.between(1, 2) } else { chance.below(3) };
         let quiet = chance.one_in(8);
         Plan {
-            instances: chance.between(1, 10),
+            instances: if chance.one_in(10) { chance.between(10, 40) } else { chance.between(1, 10) },
             sticky_workers,
             plain_workers,
             items_max: *chance.pick(&[0, 0, 1, 2, 5]),

@@ -141,7 +141,11 @@ pub(crate) fn run_activity(name: &str, input: &str, task_id: i32) -> Result<Stri
             let fails: i32 = serde_json::from_str(input)?;
             // Between two attempts lies a timer: attempts are the steps 1, 3, 5 …
             let attempt = (task_id + 1) / 2;
-            if attempt <= fails { Err(Failure::new("Flaky", format!("attempt {attempt}"))) } else { Ok(attempt.to_string()) }
+            if attempt <= fails {
+                Err(Failure::new("Flaky", format!("attempt {attempt}")))
+            } else {
+                Ok(attempt.to_string())
+            }
         }
         other => Err(Failure::new("ActivityNotRegisteredError", other)),
     }

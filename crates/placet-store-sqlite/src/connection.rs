@@ -75,9 +75,9 @@ pub(crate) fn observer(path: &Path, logged: bool) -> rusqlite::Result<Connection
 /// The file as a URI that says that it does not change.
 fn immutable(path: &Path) -> String {
     let mut uri = "file:".to_owned();
-    // On Windows: file:///C:/…
-    let lead = if cfg!(windows) { "///" } else { "" };
-    uri.push_str(lead);
+    // An empty authority, or the first part of a path could be taken for one. On Windows: file:///C:/…
+    let lead = if cfg!(windows) { "///" } else { "//" };
+    uri.push_str(if path.is_absolute() { lead } else { "" });
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),

@@ -18,7 +18,8 @@ mod work_stream;
 /// The generated stubs.
 #[rustfmt::skip]
 #[allow(
-    clippy::all, clippy::allow_attributes, missing_docs, unreachable_pub, unused_qualifications, dead_code,
+    clippy::all, clippy::allow_attributes, clippy::allow_attributes_without_reason, missing_docs, unreachable_pub,
+    unused_qualifications, dead_code,
     reason = "generated"
 )]
 mod generated {

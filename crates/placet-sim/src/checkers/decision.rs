@@ -48,7 +48,11 @@ impl Decision {
             _ => return Ok(()),
         };
         let first = self.questions.entry((call.slot, id.clone())).or_insert_with(|| became.clone());
-        if *first == became { Ok(()) } else { Err(format!("question {id} was answered {first:?}, and then {became:?}")) }
+        if *first == became {
+            Ok(())
+        } else {
+            Err(format!("question {id} was answered {first:?}, and then {became:?}"))
+        }
     }
 
     pub(super) fn at_end(&mut self, at: usize, slot: &Slot, stored: &Stored) -> Check {
@@ -76,7 +80,11 @@ fn agrees(reply: &str, output: &str) -> Check {
     // One that was terminated has no decision: what was told before may stand.
     let Ok(decided) = serde_json::from_str::<Said>(output) else { return Ok(()) };
     let is_comment = told.what.starts_with("comment");
-    if is_comment || told == decided { Ok(()) } else { Err(format!("somebody was told {told:?}, and it is {decided:?}")) }
+    if is_comment || told == decided {
+        Ok(())
+    } else {
+        Err(format!("somebody was told {told:?}, and it is {decided:?}"))
+    }
 }
 
 /// A vote's number is its place among those counted.

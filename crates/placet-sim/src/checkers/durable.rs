@@ -91,10 +91,10 @@ impl Durable {
                     return Err(format!("question {id} was answered {reply}, and the store has {there:?}"));
                 }
             }
-            (What::Ask { id, .. }, Answer::Recorded) if !known.renews => {
-                if !stored.is_some_and(|stored| has_event(stored, id) || stored.outcome.is_some()) {
-                    return Err(format!("question {id} is said to be recorded, and the store does not have it"));
-                }
+            (What::Ask { id, .. }, Answer::Recorded)
+                if !known.renews && !stored.is_some_and(|stored| has_event(stored, id) || stored.outcome.is_some()) =>
+            {
+                return Err(format!("question {id} is said to be recorded, and the store does not have it"));
             }
             (_, Answer::State(seen) | Answer::After(seen) | Answer::Ended(seen)) => {
                 return self.outcome_told(call.slot, seen, stored);

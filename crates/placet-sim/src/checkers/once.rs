@@ -26,10 +26,8 @@ impl Once {
     pub(super) fn see(&mut self, fact: &Fact<'_>) -> Check {
         match fact {
             Fact::Sent(call) => self.sent(call),
-            Fact::TurnAccepted(execution, turn) => {
-                if !self.turns.insert(((*execution).to_owned(), *turn)) {
-                    return Err(format!("turn {turn} of execution {execution} was completed twice"));
-                }
+            Fact::TurnAccepted(execution, turn) if !self.turns.insert(((*execution).to_owned(), *turn)) => {
+                return Err(format!("turn {turn} of execution {execution} was completed twice"));
             }
             Fact::ActivitySent(slot, false) => {
                 return Err(format!("an activity of slot {slot} went out before its scheduling was durable"));
@@ -71,7 +69,9 @@ impl Once {
     fn results_are_real(&self, at: usize, stored: &Stored) -> Check {
         for event in &stored.history {
             let (step, result) = match &event.event_type {
-                Some(EventType::TaskCompleted(task)) => (task.task_scheduled_id, Ok(task.result.clone().unwrap_or_default())),
+                Some(EventType::TaskCompleted(task)) => {
+                    (task.task_scheduled_id, Ok(task.result.clone().unwrap_or_default()))
+                }
                 Some(EventType::TaskFailed(task)) => {
                     let details = task.failure_details.clone().unwrap_or_default();
                     (task.task_scheduled_id, Err(details.error_message))

@@ -86,7 +86,8 @@ impl World {
         } else {
             Fate::Good
         };
-        let hangs = if self.goes_wrong(|faults| faults.disk_hangs) { self.chance.skewed(SECOND / 10, 5 * SECOND) } else { 0 };
+        let hangs =
+            if self.goes_wrong(|faults| faults.disk_hangs) { self.chance.skewed(SECOND / 10, 5 * SECOND) } else { 0 };
         let answers = self.chance.skewed(100, self.plan.commit_max) + hangs;
         let writes = self.chance.between(0, answers);
         if hangs > 0 || fate != Fate::Good {
@@ -97,7 +98,9 @@ impl World {
             self.after(at, Event::Fault(super::faults::Fault::Crash));
         }
         self.counts.commits += 1;
-        self.trace.note(self.now, &[1, id.0, answers], || format!("batch {id} goes to the disk ({fate:?}): {}", told(&batch)));
+        self.trace.note(self.now, &[1, id.0, answers], || {
+            format!("batch {id} goes to the disk ({fate:?}): {}", told(&batch))
+        });
         self.disk.writing = Some(Writing { process, batch, fate, began: self.now, written: false });
         self.after(writes, Event::Disk(process, DiskStep::Writes(id)));
         self.after(answers, Event::Disk(process, DiskStep::Answers(id)));
@@ -155,27 +158,28 @@ impl World {
         Ok(())
     }
 
-    /// Looks at what has become history.
+    /// Looks at what has become history, and at the timers that are over.
     fn recorded(&mut self, batch: &Batch) -> Result<(), Violation> {
         for row in &batch.history_appended {
             for bytes in wire::Events(&row.events) {
                 let event = HistoryEvent::decode(bytes).map_err(|error| format!("history cannot be read: {error}"))?;
-                let at = event.timestamp.as_ref().map(micros).unwrap_or_default();
-                if let Some(EventType::TimerCreated(_)) = &event.event_type {
-                    self.timers_made.insert((row.iid.0, event.event_id), at);
-                }
                 if let Some(EventType::TimerFired(fired)) = &event.event_type {
                     let due = fired.fire_at.as_ref().map(micros).unwrap_or_default();
-                    // One that is made when its time is over is due when it is made.
-                    let made = self.timers_made.get(&(row.iid.0, fired.timer_id)).copied();
-                    let due = due.max(made.unwrap_or(due));
-                    let due_since_begin = due - super::WALL_BEGIN - self.wall_offset;
-                    let calm_since = i64::try_from(self.trouble_until).unwrap_or(i64::MAX);
-                    let calm = due_since_begin >= calm_since && self.now >= self.trouble_until;
-                    // The time of an instance does not run back when the clock is set back: then it says too late a time.
-                    let at = at.min(self.wall().max(due));
-                    self.see(&Fact::Fired { due, at, calm })?;
+                    let at = event.timestamp.as_ref().map(micros).unwrap_or_default();
+                    self.see(&Fact::Fired { due, at })?;
                 }
+            }
+        }
+        for row in &batch.timers_put {
+            self.timers_made.insert(*row, self.now);
+        }
+        for row in &batch.timers_deleted {
+            let due = row.fire_at.0 - super::WALL_BEGIN - self.wall_offset;
+            // One that is made when its time is over is due when it is made.
+            let made = self.timers_made.remove(row).unwrap_or_default();
+            let due = u64::try_from(due).unwrap_or(0).max(made);
+            if due >= self.trouble_until && self.now >= self.trouble_until {
+                self.see(&Fact::TimerOver { late: self.now.saturating_sub(due) })?;
             }
         }
         if !batch.history_dropped.is_empty() {
@@ -255,7 +259,9 @@ impl World {
             }
         };
         let wait = self.chance.skewed(10, self.plan.commit_max);
-        self.trace.note(self.now, &[4, wait, u64::from(fails)], || format!("the store reads (fails: {fails}): {}", read_of(&input)));
+        self.trace.note(self.now, &[4, wait, u64::from(fails)], || {
+            format!("the store reads (fails: {fails}): {}", read_of(&input))
+        });
         self.after(wait, Event::Arrive(process, Box::new(Arrival::Input(input))));
     }
 }
@@ -301,4 +307,3 @@ fn read_of(input: &Input) -> String {
         other => format!("{other:?}"),
     }
 }
-

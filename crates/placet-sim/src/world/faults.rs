@@ -32,7 +32,11 @@ impl World {
         for (fault, times) in planned {
             for _ in 0..times {
                 // More of them early: that is when most happens.
-                let at = if self.chance.one_in(2) { self.chance.below(self.plan.span) } else { self.chance.skewed(1_000, self.plan.span) };
+                let at = if self.chance.one_in(2) {
+                    self.chance.below(self.plan.span)
+                } else {
+                    self.chance.skewed(1_000, self.plan.span)
+                };
                 self.after(at, Event::Fault(fault));
             }
         }

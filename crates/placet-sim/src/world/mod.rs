@@ -14,6 +14,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use placet_core::ids::StreamId;
+use placet_core::rows::TimerRow;
 
 use crate::chance::Chance;
 use crate::checkers::Checkers;
@@ -159,8 +160,8 @@ pub(crate) struct World {
     seen_items: BTreeSet<(u64, u64, bool)>,
     /// Which worker was last sent a turn of a slot.
     turn_with: BTreeMap<usize, usize>,
-    /// When timers were made, by the instance's key in the store and the step.
-    timers_made: BTreeMap<(u64, i32), i64>,
+    /// When timers were stored.
+    timers_made: BTreeMap<TimerRow, u64>,
     /// Whose turns were sent, by the instance's key in the store and the turn.
     executions: BTreeMap<(u64, u32), String>,
     /// In which process an activity was first handed out.
@@ -322,7 +323,7 @@ impl World {
     }
 
     /// Sends something to a worker, in the order of the stream.
-    fn to_worker(&mut self, stream: StreamId, what: ToWorker) {
+    fn send_to_worker(&mut self, stream: StreamId, what: ToWorker) {
         let latency = self.latency();
         let Some(wire) = self.streams.get_mut(&stream) else { return };
         if wire.broken {

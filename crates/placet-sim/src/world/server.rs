@@ -120,7 +120,11 @@ impl World {
         self.crash_while_writing()?;
         let Some(process) = self.process.take() else { return Ok(()) };
         self.trace.note(self.now, &[11, process.id], || "the server dies".to_owned());
-        let asked = process.calls.into_values().map(|(reply_to, _)| reply_to).chain(process.inbox.into_iter().filter_map(reply_to));
+        let asked = process
+            .calls
+            .into_values()
+            .map(|(reply_to, _)| reply_to)
+            .chain(process.inbox.into_iter().filter_map(reply_to));
         let asked: Vec<ReplyTo> = asked.collect();
         for reply_to in asked {
             self.lose(&reply_to);
@@ -195,7 +199,8 @@ impl World {
         server.shard.finish(now, &mut outputs);
         server.awake = !server.inbox.is_empty();
         let next = if server.awake { Some(self.now + 1) } else { None };
-        server.steps = if self.now - server.steps.0 > 1_000 { (self.now, 0) } else { (server.steps.0, server.steps.1 + 1) };
+        server.steps =
+            if self.now - server.steps.0 > 1_000 { (self.now, 0) } else { (server.steps.0, server.steps.1 + 1) };
         let spins = server.steps.1 > SPIN;
         self.process = Some(server);
         if spins {
@@ -284,7 +289,7 @@ impl World {
             Output::Recover(read) => self.ask_store(process, ReadAsk::Recover(read)),
             Output::Reply(call, reply) => self.reply(call, reply)?,
             Output::Send(stream, hub, item) => self.send_item(stream, &hub, item)?,
-            Output::Ping(stream) => self.to_worker(stream, ToWorker::Ping),
+            Output::Ping(stream) => self.send_to_worker(stream, ToWorker::Ping),
         }
         Ok(())
     }
@@ -306,7 +311,7 @@ impl World {
                     Err(refusal) => (false, refusal.to_string()),
                 };
                 self.trace.note(self.now, &[14, u64::from(stale)], || format!("ack {token} stale {stale} {refused}"));
-                self.to_worker(stream, ToWorker::Ack { token, stale, refused });
+                self.send_to_worker(stream, ToWorker::Ack { token, stale, refused });
                 Ok(())
             }
             ReplyTo::Nobody(token) => {
@@ -369,7 +374,7 @@ impl World {
     fn send_item(&mut self, stream: StreamId, hub: &Hub, item: Bytes) -> Result<(), Violation> {
         self.trace.note(self.now, &[16, stream.0, crate::trace::digest(&item)], || format!("item for stream {stream}"));
         self.look_at_item(stream, hub, &item)?;
-        self.to_worker(stream, ToWorker::Item { hub: hub.as_str().to_owned(), item });
+        self.send_to_worker(stream, ToWorker::Item { hub: hub.as_str().to_owned(), item });
         Ok(())
     }
 }
@@ -386,11 +391,9 @@ fn reply_to(arrival: Arrival) -> Option<ReplyTo> {
     match arrival {
         Arrival::Call(call) => Some(call.0),
         Arrival::Turn(reply_to, _) | Arrival::Activity(reply_to, ..) | Arrival::Abandon(reply_to, _) => Some(reply_to),
-        Arrival::Input(_)
-        | Arrival::Cancel(_)
-        | Arrival::Opened(..)
-        | Arrival::Closed(..)
-        | Arrival::AcceptTime => None,
+        Arrival::Input(_) | Arrival::Cancel(_) | Arrival::Opened(..) | Arrival::Closed(..) | Arrival::AcceptTime => {
+            None
+        }
     }
 }
 

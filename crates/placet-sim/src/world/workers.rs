@@ -140,7 +140,8 @@ impl World {
         self.next_stream += 1;
         let id = StreamId(self.next_stream);
         let (to_server_at, to_worker_at) = (self.now, self.now);
-        self.streams.insert(id, Stream { worker: at, process, opened_at: 0, to_server_at, to_worker_at, broken: false });
+        self.streams
+            .insert(id, Stream { worker: at, process, opened_at: 0, to_server_at, to_worker_at, broken: false });
         let worker = &mut self.workers[at];
         worker.stream = Some(id);
         let spec = StreamSpec {
@@ -226,7 +227,8 @@ impl World {
     ) -> Result<(), Violation> {
         self.counts.turns += 1;
         let parsed: Token = token.parse().map_err(|error| format!("token {token}: {error}"))?;
-        let bomb = self.slot_of.get(&(hub.clone(), turn.instance_id.clone())).is_some_and(|slot| self.slots[*slot].bomb);
+        let bomb =
+            self.slot_of.get(&(hub.clone(), turn.instance_id.clone())).is_some_and(|slot| self.slots[*slot].bomb);
         if bomb && !self.healed {
             self.break_stream(stream);
             return Ok(());
@@ -254,7 +256,8 @@ impl World {
         self.trace.note(self.now, &[23, at as u64, response.actions.len() as u64], || {
             format!("worker {at} ran {name} {token}: {:?} replies {replies:?}", response.actions)
         });
-        let think = if self.chance.one_in(10) { self.chance.skewed(100, 3 * SECOND) } else { self.chance.skewed(10, 2_000) };
+        let think =
+            if self.chance.one_in(10) { self.chance.skewed(100, 3 * SECOND) } else { self.chance.skewed(10, 2_000) };
         let stray = CompleteTurn {
             token: parsed,
             sticky: None,
@@ -293,7 +296,7 @@ impl World {
         }
         let instance = request.orchestration_instance.unwrap_or_default();
         let result = run_activity(&request.name, request.input.as_deref().unwrap_or("null"), request.task_id);
-        let told = result.as_ref().map(Clone::clone).map_err(|failure| failure.message().to_owned());
+        let told = result.clone().map_err(|failure| failure.message().to_owned());
         if let Some(slot) = self.slot_named(&instance.instance_id) {
             let execution = instance.execution_id.unwrap_or_default();
             self.see(&Fact::ActivityRan(slot, &execution, request.task_id, &told))?;

@@ -1,3 +1,5 @@
+//! What goes on between the store and SQLite, which its users never see.
+
 use placet_core::ids::{Hub, InstanceId, Seq};
 use placet_core::rows::{HistoryRow, InboxRow, InstanceRow};
 use placet_store::Remedy;

@@ -16,7 +16,7 @@ use crate::files::{copy, instance};
 
 fn kept() -> Vec<PathBuf> {
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
-    fs::read_dir(all).unwrap().map(|folder| folder.unwrap().path()).collect()
+    fs::read_dir(all).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
 }
 
 #[test]

@@ -235,4 +235,6 @@ fn a_path_may_hold_what_looks_like_a_uri() {
     fs::remove_file(odd.join("placet.lock")).unwrap();
     Connection::open(odd.join("placet.db")).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(refused(&odd, &Options::default()), OpenError::Newer { .. }));
+    let double = Path::new("/").join(format!("/{}", odd.display()));
+    assert!(matches!(refused(&double, &Options::default()), OpenError::Newer { .. }));
 }

@@ -79,7 +79,7 @@ async fn a_request_in_its_next_generation_is_rejected() {
 #[tokio::test]
 async fn a_request_in_its_next_generation_is_due_when_it_was() {
     let server = crate::server().await;
-    let (http, client, created, _) = worn_out(&server, 2.0 / 3_600.0).await;
+    let (http, client, created, _) = worn_out(&server, 3.0 / 3_600.0).await;
     client.wait_for_completion(&id(&created)).await.unwrap();
     let done = look(&http, &id(&created)).await;
     assert_eq!((&done["status"], &done["output"]["timed_out_at"]), (&json!("Timeout"), &created["due"]));

@@ -5,6 +5,7 @@
 mod asserting;
 
 mod announcing;
+mod asking;
 mod command_line;
 mod crashes;
 mod data_folder;

@@ -1,15 +1,23 @@
 //! Approve, reject and the deadline at once: one wins, and everybody is told that one (P2).
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use placet_sdk::Client;
 use placet_testkit::{Answer, Http};
 use serde_json::{Value, json};
 
 use crate::requests::{ask, decide, id, look};
 use crate::time_of;
 
-/// Requests that are raced for.
-const REQUESTS: usize = 100;
+/// Requests that are raced for, at once.
+const REQUESTS: u32 = 100;
+
+/// How long the first of them can be answered: enough for all to be made, on a machine that has nothing else to do.
+const LEAD_MS: u32 = 250;
+
+/// How often the races are run anew with twice the time, if it was not enough.
+const ROUNDS: u32 = 5;
 
 /// All that came of one race.
 struct Race {
@@ -26,12 +34,12 @@ async fn near(due: &Value, off_by_ms: i64) {
     tokio::time::sleep(at.duration_since(SystemTime::now()).unwrap_or_default()).await;
 }
 
-async fn race(http: Http, client: placet_sdk::Client, number: usize) -> Race {
-    // From a quarter of a second on, so that the deadlines of all lie among the calls of all.
-    let created = ask(&http, (250.0 + 5.0 * number as f64) / 3_600_000.0).await;
+async fn race(http: Http, client: Client, lead_ms: u32, number: u32) -> Race {
+    // One after another, so that the deadlines of some lie among the calls of others.
+    let created = ask(&http, f64::from(lead_ms + 5 * number) / 3_600_000.0).await;
     let (id, due) = (id(&created), created["due"].clone());
     // Each request meets another order: the callers come between 12 ms before and 12 ms after its deadline.
-    let number = i64::try_from(number).unwrap();
+    let number = i64::from(number);
     let offset = |salt: i64| (number * 7 + salt * 11) % 25 - 12;
     let decider = |approves: bool, name: &str, off_by: i64| {
         let (http, id, due, name) = (http.clone(), id.clone(), due.clone(), name.to_owned());
@@ -78,15 +86,20 @@ fn winner(race: &Race) -> &str {
 async fn of_many_deciders_and_the_deadline_one_wins_and_all_are_told_the_same() {
     let server = crate::server().await;
     let (http, client) = (server.http(), server.client());
-    let races: Vec<_> = (0..REQUESTS).map(|number| tokio::spawn(race(http.clone(), client.clone(), number))).collect();
-    let mut won = std::collections::BTreeMap::new();
-    for race in races {
-        let race = race.await.unwrap();
-        *won.entry(winner(&race).to_owned()).or_insert(0) += 1;
+    let mut won = BTreeMap::new();
+    for round in 0..ROUNDS {
+        let race = |number| race(http.clone(), client.clone(), LEAD_MS << round, number);
+        let races: Vec<_> = (0..REQUESTS).map(|number| tokio::spawn(race(number))).collect();
+        for race in races {
+            *won.entry(winner(&race.await.unwrap()).to_owned()).or_insert(0) += 1;
+        }
+        println!("won so far: {won:?}");
+        // The deadline and two deciders at least: else it was no race, and the machine was busy with something else.
+        if won.len() >= 3 && won.contains_key("nobody") {
+            return;
+        }
     }
-    println!("won: {won:?}");
-    assert_eq!(won.values().sum::<usize>(), REQUESTS);
-    assert!(won.len() >= 3, "the races were none: {won:?}");
+    panic!("the races were none: {won:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 mod faults;
 mod protocol;
 mod script;
+mod simulated;
 mod store;
 
 use insta::assert_snapshot;

@@ -225,7 +225,7 @@ impl World {
     }
 
     /// `turn id: action | action`: completes the turn that is out. Actions: `activity NAME`, `timer TIME`,
-    /// `complete`, `new CARRIED-EVENTS`, `status TEXT`, `processed EVENTS`, `reply ASK=ANSWER`, `wait`. A `piece` of a completion leaves the turn with its worker.
+    /// `complete`, `new CARRIED-EVENTS`, `status TEXT`, `processed EVENTS`, `reply ASK=ANSWER`, `take ASK`, `wait`. A `piece` of a completion leaves the turn with its worker.
     fn turn(&mut self, rest: &str, piece: Option<i32>) {
         let (id, actions) = rest.split_once(':').unwrap();
         let item = self.items.remove(id).unwrap_or_else(|| panic!("no worker holds a turn of {id}"));
@@ -247,6 +247,10 @@ impl World {
                 "reply" => {
                     let (ask, answer) = rest.split_once('=').unwrap();
                     replies.push(AskReply { ask_id: ask.to_owned(), answer: Some(answer.to_owned()) });
+                    continue;
+                }
+                "take" => {
+                    replies.push(AskReply { ask_id: rest.to_owned(), answer: None });
                     continue;
                 }
                 "activity" => Action::ScheduleTask(ScheduleTaskAction { name: rest.to_owned(), ..Default::default() }),
@@ -440,6 +444,7 @@ impl World {
                 let rows = self.store.due(read.after, read.until, read.limit);
                 Some(Input::TimersRead(read, Ok(rows)))
             }
+            Output::Recover(read) if self.unreadable => Some(Input::Recovered(read, Err("unreadable".into()))),
             Output::Recover(read) => {
                 let page = self.store.active(read.after);
                 Some(Input::Recovered(read, Ok((page, None))))

@@ -1,0 +1,126 @@
+//! What the simulator found, each as the shortest script that shows it (crates/placet-sim/HISTORY.md has the seeds).
+
+use insta::assert_snapshot;
+
+use super::script::trace;
+
+#[test]
+fn a_reply_that_comes_a_turn_after_the_question_was_taken_changes_no_answer() {
+    assert_snapshot!(trace(
+        "
+        0s sticky-worker
+        0s start late-1
+        0s turn late-1: wait
+        1s ask late-1 question#a1
+        1s turn late-1: take a1 | activity one
+        2s done late-1/one
+        2s turn late-1: reply a1=late
+        3s ask late-1 question#a1
+    "
+    ));
+}
+
+#[test]
+fn a_question_left_open_is_answered_when_code_that_does_not_know_of_asks_takes_over() {
+    assert_snapshot!(trace(
+        "
+        0s sticky-worker
+        0s start expense-1
+        0s turn expense-1: wait
+        1s ask expense-1 decide#a1
+        1s turn expense-1: wait
+        2s disconnect
+        2s worker
+        3s raise expense-1 other
+        3s turn expense-1: wait
+        4s ask expense-1 decide#a1
+    "
+    ));
+}
+
+#[test]
+fn a_termination_in_the_turn_that_continues_as_new_ends_the_next_generation() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start loop-1
+        0s raise loop-1 event
+        0s terminate loop-1
+        1s turn loop-1: wait
+        1s turn loop-1: new
+        1s turn loop-1: terminated
+        1s rows
+    "
+    ));
+}
+
+#[test]
+fn a_completion_for_a_life_whose_deletion_is_not_durable_yet_brings_nothing_back() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: activity one
+        1s hold
+        1s start seq-1 over RUNNING,TERMINATED
+        1s done seq-1/one
+        2s commit
+        3s turn seq-1: complete
+        3s rows
+    "
+    ));
+}
+
+#[test]
+fn a_timer_of_a_hub_whose_deletion_is_not_durable_yet_brings_nothing_back() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: timer 1h
+        59m hold
+        59m delete-hub
+        60.1m tick
+        61m commit
+        61m rows
+    "
+    ));
+}
+
+#[test]
+fn an_activity_whose_completion_could_not_be_taken_is_given_out_again() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: activity one | activity two
+        1s hold
+        1s done seq-1/one
+        1s unreadable
+        1s fail
+        1s done seq-1/two
+        2s readable
+        9s done seq-1/one
+        9s done seq-1/two
+        9s rows
+    "
+    ));
+}
+
+#[test]
+fn a_key_that_was_given_again_to_an_instance_of_another_partition_is_not_mistaken_for_the_old_one() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: activity one
+        1s delete-hub
+        2s crash
+        2s worker
+        2s start other-1
+        3s done seq-1/one
+        4s turn other-1: complete
+        4s rows
+    "
+    ));
+}
