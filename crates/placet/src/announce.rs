@@ -96,11 +96,8 @@ impl Announcement {
         lines.push(("Open to", who.to_owned()));
         lines.extend(self.notes.iter().take(2).map(|note| ("Note", note.clone())));
         if let Some(http) = &self.http {
-            lines.push(("Try it", format!("curl -X POST {http}/api/requests -H 'Content-Type: application/json' \\")));
-            lines.push((
-                "",
-                r#"  -d '{"requester": "Alice", "item": "Vacation Request", "timeout_hours": 1}'"#.to_owned(),
-            ));
+            let call = format!("curl {http}/api/requests -H 'Content-Type: application/json'");
+            lines.push(("Try it", format!(r#"{call} -d '{{"requester": "Alice", "item": "Vacation Request"}}'"#)));
         }
         let (bold, plain) = if colour { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
         let mut text = format!("{bold}Placet {}{plain}\n", self.version);

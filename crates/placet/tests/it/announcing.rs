@@ -28,8 +28,7 @@ async fn a_person_is_told_on_stderr_in_at_most_ten_aligned_lines() {
       Task hub   default
       Data       DATA  (kept, synced to disk)
       Open to    this computer only
-      Try it     curl -X POST HTTP/api/requests -H 'Content-Type: application/json' \
-                   -d '{"requester": "Alice", "item": "Vacation Request", "timeout_hours": 1}'
+      Try it     curl HTTP/api/requests -H 'Content-Type: application/json' -d '{"requester": "Alice", "item": "Vacation Request"}'
     "#);
 }
 
