@@ -230,9 +230,6 @@ pub enum Refusal {
     /// The row that the call concerns cannot be read.
     #[error("the store did not answer: {0}")]
     Unreadable(String),
-    /// What was asked for does not exist yet.
-    #[error("{0} is not implemented yet")]
-    Unimplemented(&'static str),
 }
 
 /// The protocol's name of a status, as people write it.

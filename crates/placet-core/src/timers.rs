@@ -33,20 +33,24 @@ pub struct Timers {
     reading: Option<DueRead>,
     /// More are due within the window than were read at once: read on from here.
     rest: Option<TimerRow>,
+    /// How many in memory come no later than that: when they run low, it is time to read on.
+    before_rest: usize,
 }
 
 impl Timers {
     /// A timer was made.
     pub fn add(&mut self, row: TimerRow) {
-        if row.fire_at <= self.end {
-            self.near.insert(row);
+        if row.fire_at <= self.end && self.near.insert(row) {
+            self.before_rest += usize::from(self.rest.is_some_and(|rest| row <= rest));
         }
     }
 
     /// The next one that is due.
     pub fn pop_due(&mut self, wall: Timestamp) -> Option<TimerRow> {
-        let first = self.near.first().copied()?;
-        (first.fire_at <= wall).then(|| self.near.pop_first()).flatten()
+        let first = self.near.first().copied().filter(|first| first.fire_at <= wall)?;
+        self.near.remove(&first);
+        self.before_rest -= usize::from(self.rest.is_some_and(|rest| first <= rest));
+        Some(first)
     }
 
     /// Moves the window on if it is time to: what is to be read for it, once all that was decided is durable.
@@ -54,11 +58,8 @@ impl Timers {
         if self.reading.is_some() {
             return false;
         }
-        let (after, until) = match self.rest.take() {
-            Some(rest) if self.near.len() >= limits::TIMER_PAGE => {
-                self.rest = Some(rest);
-                return false;
-            }
+        let (after, until) = match self.rest {
+            Some(_) if self.before_rest > limits::TIMER_PAGE / 2 => return false,
             Some(rest) => (Some(rest), self.end),
             None if self.end < wall.after(limits::TIMER_WINDOW / 2) => (None, wall.after(limits::TIMER_WINDOW)),
             None => return false,
@@ -81,6 +82,7 @@ impl Timers {
         self.reading = None;
         self.near.extend(rows);
         self.rest = (rows.len() >= read.limit).then(|| rows.last().copied()).flatten();
+        self.before_rest = self.rest.map_or(0, |rest| self.near.range(..=rest).count());
     }
 
     /// The store did not answer: it is asked again.
@@ -98,7 +100,9 @@ impl Timers {
     /// When the next timer is due, or the window is to be moved.
     pub fn next_due(&self) -> Option<Timestamp> {
         let near = self.near.first().map(|row| row.fire_at);
-        let advance = self.reading.is_none().then(|| Timestamp(self.end.0.saturating_sub(HALF_WINDOW_MICROS)));
+        // As long as there is a rest, it is read when those before it have fired.
+        let moves = self.reading.is_none() && self.rest.is_none();
+        let advance = moves.then(|| Timestamp(self.end.0.saturating_sub(HALF_WINDOW_MICROS)));
         [near, advance].into_iter().flatten().min()
     }
 
@@ -135,6 +139,32 @@ mod tests {
         assert!(read.until >= timer(100, 2).fire_at);
         timers.arrived(read, &[timer(100, 2)]);
         assert_eq!(timers.pop_due(Timestamp(100_000_000)), Some(timer(100, 2)));
+    }
+
+    #[test]
+    fn a_wave_that_does_not_fit_into_a_page_is_read_on_before_it_runs_out_and_wakes_nobody_early() {
+        let mut timers = Timers::default();
+        timers.advance(Timestamp(0));
+        let page = |first: u64| -> Vec<TimerRow> {
+            (first..first + limits::TIMER_PAGE as u64).map(|seq| timer(20, seq)).collect()
+        };
+        let read = timers.read().unwrap();
+        timers.arrived(read, &page(0));
+        // Made meanwhile, later than the wave: they must not keep it from being read.
+        (0..10_000).for_each(|seq| timers.add(timer(50, 1_000_000 + seq)));
+        assert_eq!(timers.next_due(), Some(Timestamp(20_000_000)), "not before the first of them is due");
+        assert!(!timers.advance(Timestamp(1)));
+        let due = Timestamp(20_000_000);
+        let mut fired = 0;
+        while !timers.advance(due) {
+            timers.pop_due(due).unwrap();
+            fired += 1;
+        }
+        assert!(fired < limits::TIMER_PAGE, "it is read on while there are some left");
+        assert_eq!(timers.read().unwrap().after, page(0).last().copied());
+        let read = timers.read().unwrap();
+        timers.arrived(read, &[]);
+        assert_eq!(std::iter::from_fn(|| timers.pop_due(due)).count(), limits::TIMER_PAGE - fired);
     }
 
     #[test]

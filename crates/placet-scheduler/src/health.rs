@@ -22,6 +22,9 @@ pub enum NotReady {
     /// Timers are held.
     #[error("the clock is not believed, timers are held: {0}")]
     Clock(String),
+    /// The core thread has ended.
+    #[error("the scheduler has ended: restart the server, and see its log")]
+    CoreEnded,
     /// It is on its way out.
     #[error("the server is stopping")]
     Stopping,
@@ -37,6 +40,7 @@ struct Facts {
     commit_owed_since: Option<Instant>,
     status: ShardStatus,
     stopping: bool,
+    core_ended: bool,
 }
 
 impl Health {
@@ -51,6 +55,9 @@ impl Health {
         }
         if let Some(doubt) = facts.status.clock_doubt {
             reasons.push(NotReady::Clock(describe(doubt)));
+        }
+        if facts.core_ended && !facts.stopping {
+            reasons.push(NotReady::CoreEnded);
         }
         if facts.stopping {
             reasons.push(NotReady::Stopping);
@@ -73,6 +80,15 @@ impl Health {
 
     pub(crate) fn core_says(&self, status: ShardStatus) {
         self.lock().status = status;
+    }
+
+    /// Whether the last commit did not succeed.
+    pub(crate) fn owes_commit(&self) -> bool {
+        self.lock().commit_owed_since.is_some()
+    }
+
+    pub(crate) fn core_ended(&self) {
+        self.lock().core_ended = true;
     }
 
     pub(crate) fn stopping(&self) {

@@ -132,7 +132,10 @@ impl Scheduler {
     /// # Cancel safety
     /// A command that was given is carried out although nobody waits for it; a wait ends.
     pub async fn command(&self, key: InstanceKey, kind: CommandKind, bytes: usize) -> Result<Reply, CallError> {
-        self.0.hubs.used(&key.hub)?;
+        // Only a start makes a hub: a question about one that is not there leaves nothing behind.
+        if matches!(kind, CommandKind::Start(_)) {
+            self.0.hubs.used(&key.hub)?;
+        }
         let _share = self.0.budget.take(bytes).ok_or(CallError::Busy)?;
         let waits = matches!(kind, CommandKind::Wait(_) | CommandKind::Ask(_));
         let target = Lookup::Key(key);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::stream::{self, StreamExt as _};
 use placet_proto::durabletask::{
     CreateInstanceRequest, CreateInstanceResponse, CreateTaskHubRequest, DeleteTaskHubRequest, GetInstanceRequest,
     GetInstanceResponse, HistoryEvent, RaiseEventRequest, StreamInstanceHistoryRequest, TerminateRequest,
@@ -90,23 +90,16 @@ impl GrpcTransport {
     }
 
     async fn placet_work(&self, hub: &str, open: Open) -> CallResult<WorkStream> {
-        let (completions, mut outgoing) = unbounded_channel::<Completions>();
-        let (frames_out, frames) = unbounded_channel();
-        let first = WorkerFrame { frame: Some(Frame::Open(open)) };
-        drop(frames_out.send(first));
-        tokio::spawn(async move {
-            while let Some(completions) = outgoing.recv().await {
-                if frames_out.send(WorkerFrame { frame: Some(Frame::Completions(completions)) }).is_err() {
-                    return;
-                }
-            }
-        });
+        let (completions, outgoing) = unbounded_channel::<Completions>();
+        let first = stream::iter([WorkerFrame { frame: Some(Frame::Open(open)) }]);
+        let outgoing = UnboundedReceiverStream::new(outgoing)
+            .map(|completions| WorkerFrame { frame: Some(Frame::Completions(completions)) });
         let mut worker = WorkerClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let response = worker.work(self.request(hub, UnboundedReceiverStream::new(frames))).await?;
+        let response = worker.work(self.request(hub, first.chain(outgoing))).await?;
         let frames = response.into_inner().map(|frame| frame.map_err(CallError::from)).boxed();
-        Ok(WorkStream { frames, completions })
+        Ok(WorkStream { frames, completions: completions.into() })
     }
 }
 

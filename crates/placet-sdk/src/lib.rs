@@ -69,7 +69,7 @@ pub use error::{ActivityError, Failure, PayloadError, Result};
 pub use futures_util::future::Either;
 pub use grpc::GrpcTransport;
 pub use state::{InstanceState, Status};
-pub use transport::{BoxFuture, CallError, CallResult, Code, Transport, WorkStream};
+pub use transport::{BoxFuture, CallError, CallResult, Closed, Code, Completer, Transport, WorkStream};
 pub use worker::{ActivityContext, Worker, WorkerBuilder};
 
 /// The worker without its stream and clock: for the simulator alone, and no part of what is promised.

@@ -75,13 +75,49 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
 pub struct WorkStream {
     /// Work items and acknowledgements.
     pub frames: BoxStream<'static, CallResult<SchedulerFrame>>,
-    /// Completions; each is acknowledged by its token.
-    pub completions: UnboundedSender<Completions>,
+    /// Where completions go; each is acknowledged by its token.
+    pub completions: Completer,
 }
 
 impl std::fmt::Debug for WorkStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WorkStream").finish_non_exhaustive()
+    }
+}
+
+/// The way back of a worker's stream. Sending never waits: how much is under way is bounded by what the scheduler
+/// hands out.
+pub struct Completer(Box<dyn Fn(Completions) -> Result<(), Closed> + Send + Sync>);
+
+/// The stream has ended: what was to be sent was not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the stream has ended")]
+pub struct Closed;
+
+impl Completer {
+    /// A way back that gives completions to this function.
+    pub fn new(give: impl Fn(Completions) -> Result<(), Closed> + Send + Sync + 'static) -> Completer {
+        Completer(Box::new(give))
+    }
+
+    /// Sends completions.
+    ///
+    /// # Errors
+    /// If the stream has ended.
+    pub fn send(&self, completions: Completions) -> Result<(), Closed> {
+        (self.0)(completions)
+    }
+}
+
+impl From<UnboundedSender<Completions>> for Completer {
+    fn from(sender: UnboundedSender<Completions>) -> Completer {
+        Completer::new(move |completions| sender.send(completions).map_err(|_| Closed))
+    }
+}
+
+impl std::fmt::Debug for Completer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Completer").finish_non_exhaustive()
     }
 }
 

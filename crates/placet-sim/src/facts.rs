@@ -36,6 +36,8 @@ pub(crate) enum What {
         execution: String,
         /// When it is to start, if not at once.
         delay: u64,
+        /// Whether it may end a life that has not ended.
+        over_running: bool,
     },
     /// Raise an event.
     Raise {

@@ -58,6 +58,8 @@ pub(crate) struct Faults {
     pub(crate) abandoned: u32,
     /// The server dies while a batch is with the disk.
     pub(crate) crash_in_commit: u32,
+    /// The server dies soon after a hub was deleted.
+    pub(crate) crash_after_delete: u32,
     /// The server dies and starts again.
     pub(crate) crashes: u64,
     /// A worker dies and starts again.
@@ -113,6 +115,7 @@ impl Faults {
             doubled: rate(chance),
             abandoned: rate(chance),
             crash_in_commit: rate(chance) / 3,
+            crash_after_delete: if chance.one_in(2) { 500_000 } else { 0 },
             crashes: count(chance, 6),
             worker_crashes: count(chance, 8),
             stream_breaks: count(chance, 15),

@@ -117,11 +117,13 @@ impl Workload {
         let lives = if chance.one_in(2) { small(chance.between(1, 3)) } else { 1 };
         let mut steps = vec![pause(plan, chance)];
         for life in 0..lives {
-            steps.push(start(life, 0));
+            let over_running = life > 0 && chance.one_in(2);
+            steps.push(Step::Call(What::Start { life, execution: String::new(), delay: 0, over_running }));
             if chance.one_in(3) {
                 steps.extend([pause(plan, chance), Step::Call(What::Terminate)]);
             }
-            steps.push(Step::Call(What::Wait));
+            let waits = life + 1 == lives || chance.one_in(2);
+            steps.push(if waits { Step::Call(What::Wait) } else { pause(plan, chance) });
         }
         self.actor(slot, steps);
     }
@@ -219,8 +221,8 @@ impl Workload {
     }
 
     fn add_doomed(&mut self, plan: &Plan, chance: &mut Chance) {
-        for _ in 0..chance.between(1, 3) {
-            let program = if chance.one_in(2) {
+        for _ in 0..chance.between(1, 4) {
+            let program = if chance.below(3) > 0 {
                 Program::Sequence(Sequence { steps: small(chance.between(1, 4)), salt: 9 })
             } else {
                 Program::Sleep(Sleep { naps_ms: vec![chance.skewed(1, 30_000)] })
@@ -275,7 +277,7 @@ fn asks(plan: &Plan, chance: &mut Chance, name: &'static str, id: &str, what: &s
 }
 
 fn start(life: u32, delay: u64) -> Step {
-    Step::Call(What::Start { life, execution: String::new(), delay })
+    Step::Call(What::Start { life, execution: String::new(), delay, over_running: false })
 }
 
 fn pause(plan: &Plan, chance: &mut Chance) -> Step {

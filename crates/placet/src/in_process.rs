@@ -13,9 +13,8 @@ use placet_proto::placet::v1::{
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
 use placet_scheduler::{Scheduler, StreamOut, WorkerSender, WorkerStream, hub_of};
-use placet_sdk::{BoxFuture, CallError, CallResult, Code, Transport, WorkStream};
+use placet_sdk::{BoxFuture, CallError, CallResult, Code, Completer, Transport, WorkStream};
 use prost::Message as _;
-use tokio::sync::mpsc::unbounded_channel;
 
 /// Items and acknowledgements handed over at once.
 const FRAME_ITEMS_MAX: usize = 256;
@@ -146,11 +145,9 @@ impl Transport for InProcess {
             let spec = stream_spec(hub, &open).map_err(|error| told(&error))?;
             let worker = self.0.open_stream(spec).map_err(|error| told(&error.into()))?;
             let sender = worker.sender();
-            let (completions, mut given) = unbounded_channel();
-            tokio::spawn(async move {
-                while let Some(completions) = given.recv().await {
-                    complete(&sender, completions);
-                }
+            let completions = Completer::new(move |completions| {
+                complete(&sender, completions);
+                Ok(())
             });
             let frames = stream::unfold(worker, |mut worker| async move {
                 let frame = next_frame(&mut worker).await?;

@@ -159,3 +159,11 @@ fn without_sources(mut descriptors: FileDescriptorSet) -> Vec<u8> {
     }
     descriptors.encode_to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_lies_in_the_crates_is_what_would_be_generated() {
+        super::generate(true).unwrap();
+    }
+}

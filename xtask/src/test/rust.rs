@@ -10,6 +10,9 @@ use super::report::{Counts, Report};
 const SEEDS: [&str; 2] = ["4000", "90"];
 const SEEDS_LONG: [&str; 2] = ["100000", "1200"];
 
+/// All tests of the workspace; with the generator's feature, so that they tell, too, whether what it writes is fresh.
+pub(super) const TESTS: [&str; 3] = ["test", "--workspace", "--all-features"];
+
 /// Everything but the simulator, the quick parts first.
 pub(super) fn check(options: &Options, report: &mut Report) {
     report.part("format", || run(&mut cargo(&["fmt", "--all", "--", "--check", "--files-with-diff"]), Tells::ExitCode));
@@ -23,15 +26,13 @@ pub(super) fn check(options: &Options, report: &mut Report) {
         run(&mut cargo(&lints), Tells::ExitCode)
     });
     report.part("docs", || {
-        let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--keep-going"]);
+        let mut docs =
+            cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--all-features", "--keep-going"]);
         run(docs.env("RUSTDOCFLAGS", "--deny warnings"), Tells::ExitCode)
     });
-    report.part("generated", || {
-        let check = ["run", "--package", "xtask", "--features", "codegen", "--", "codegen", "--check"];
-        run(&mut cargo(&check), Tells::ExitCode)
-    });
     report.part("rust", || {
-        let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
+        let mut tests = cargo(&TESTS);
+        tests.arg("--no-fail-fast");
         // Tells the tests that the suites in other languages run as well, and how long a test may take.
         tests.env("PLACET_SUITES", "xtask").env("INSTA_UPDATE", "no");
         if options.long {

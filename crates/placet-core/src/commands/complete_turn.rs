@@ -18,6 +18,7 @@ use crate::outcome::{Effect, Outcome};
 use crate::partition::{Activity, Ended, Instance, Known, Message, Partition};
 use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
 use crate::time::{Now, Timestamp};
+use crate::token::Token;
 use crate::wire;
 
 /// How an instance ends.
@@ -73,7 +74,11 @@ impl Partition {
             }
         }
         if completion.response.requires_history && completion.response.actions.is_empty() {
-            outcome.resend = Some(iid);
+            match completion.token {
+                Token::Turn { presumed: true, .. } => outcome.resend = Some(iid),
+                // It had the history: what it lacks, another may have.
+                Token::Turn { .. } | Token::Activity { .. } => outcome.given_back.push(ItemId::Turn(self.id, iid)),
+            }
             outcome.reply(call, Ok(Reply::Done));
             return;
         }

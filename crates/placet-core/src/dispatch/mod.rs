@@ -325,6 +325,11 @@ impl Dispatch {
         }
     }
 
+    /// Takes a hub's items out of the queues: it is deleted.
+    pub fn unqueue_hub(&mut self, hub: &Hub) {
+        self.queues.retain(|spec| spec.hub != *hub);
+    }
+
     /// Takes the items of instances that leave memory (sorted) out of the queues.
     pub fn unqueue(&mut self, gone: &[(PartitionId, Iid)]) {
         self.queues.retain(|spec| gone.binary_search(&(spec.id.partition(), spec.id.iid())).is_err());

@@ -7,79 +7,67 @@ use crate::outcome::Outcome;
 use crate::rows::{LoadedInstance, Lookup};
 use crate::time::Now;
 
-use super::{Instance, Partition};
-
-/// What a partition was in the middle of when it dropped its memory: to be handled again.
-#[derive(Debug, Default)]
-pub struct Interrupted {
-    /// Commands that were not decided, and waits.
-    pub commands: Vec<Command>,
-}
+use super::{Instance, Loading, Partition};
 
 impl Partition {
     /// Queues a command until its instance is in memory.
     pub(super) fn load_first(&mut self, command: Command, outcome: &mut Outcome) {
-        let lookup = command.target.clone();
-        let waiting = self.loading.entry(lookup.clone()).or_default();
-        waiting.push(command);
-        if waiting.len() == 1 {
-            self.begin_load(&lookup);
-            outcome.loads.push(lookup);
+        match self.loading.get_mut(&command.target) {
+            Some(loading) => loading.commands.push(command),
+            None => self.load(command.target.clone(), vec![command], outcome),
         }
     }
 
-    /// The store's answer to a load. What waited for it is handed back, to be handled one by one: `None`
-    /// beside a command says that its instance does not exist.
+    fn load(&mut self, lookup: Lookup, commands: Vec<Command>, outcome: &mut Outcome) {
+        let asked = self.departures.ask();
+        self.loading.insert(lookup.clone(), Loading { asked, commands });
+        outcome.loads.push(lookup);
+    }
+
+    /// The store's answer to a load. What waited for it is handed back, to be handled one by one; the flag beside a
+    /// command says whether its instance exists.
     pub fn loaded(
         &mut self,
         lookup: &Lookup,
         found: Option<LoadedInstance>,
         outcome: &mut Outcome,
     ) -> Vec<(Command, bool)> {
-        self.end_load(lookup);
-        let Some(waiting) = self.loading.remove(lookup) else { return Vec::new() };
-        let Some(found) = found else {
-            self.clear_left();
-            return waiting.into_iter().map(|command| (command, false)).collect();
+        let Some(Loading { asked, commands }) = self.loading.remove(lookup) else { return Vec::new() };
+        let old = found.as_ref().is_some_and(|found| self.departures.is_old(asked, found.row.iid, &found.row.hub));
+        self.departures.answered(asked);
+        let handed_back = |commands: Vec<Command>, exists| commands.into_iter().map(|c| (c, exists)).collect();
+        // The key of an instance that was deleted may have been given again after a restart, to one that lives elsewhere.
+        let Some(found) = found.filter(|found| found.row.key().partition() == self.id) else {
+            return handed_back(commands, false);
         };
         let (iid, key) = (found.row.iid, found.row.key());
-        if key.partition() != self.id {
-            // The key of an instance that was deleted was given again after a restart, to one that lives elsewhere.
-            self.clear_left();
-            return waiting.into_iter().map(|command| (command, false)).collect();
-        }
         if self.instances.contains_key(&iid) {
             // Another answer brought it: this one may be old, and what it has to do is offered already.
-            self.clear_left();
-            return waiting.into_iter().map(|command| (command, true)).collect();
+            return handed_back(commands, true);
         }
-        let by_key = Lookup::Key(key.clone());
-        if *lookup != by_key && self.loading.contains_key(&by_key) {
+        let by_key = Lookup::Key(key);
+        if let Some(loading) = self.loading.get_mut(&by_key) {
             // The same instance is being loaded by its key: that answer will serve these, too.
-            let queue = self.loading.entry(by_key).or_default();
-            queue.extend(waiting);
-            self.clear_left();
+            loading.commands.extend(commands);
             return Vec::new();
         }
         if self.is_deleted(iid, &found.row.hub) {
-            self.clear_left();
-            return waiting.into_iter().map(|command| (command, false)).collect();
+            return handed_back(commands, false);
         }
-        if self.left.contains(&iid) {
-            // It came and went since the question was asked: the answer may be old.
-            self.loading.insert(lookup.clone(), waiting);
-            self.begin_load(lookup);
-            outcome.loads.push(lookup.clone());
+        if old {
+            // It came and went since the question was asked.
+            if !commands.is_empty() {
+                self.load(lookup.clone(), commands, outcome);
+            }
             return Vec::new();
         }
-        self.clear_left();
         match self.install(found) {
             Ok(()) => {
                 self.offer_work(iid, outcome);
-                waiting.into_iter().map(|command| (command, true)).collect()
+                handed_back(commands, true)
             }
             Err(refusal) => {
-                for command in waiting {
+                for command in commands {
                     outcome.reply(command.call, Err(refusal.clone()));
                 }
                 Vec::new()
@@ -89,9 +77,9 @@ impl Partition {
 
     /// The store could not answer a load: those who wait are told.
     pub fn load_failed(&mut self, lookup: &Lookup, why: &str, outcome: &mut Outcome) {
-        self.end_load(lookup);
-        self.clear_left();
-        for command in self.loading.remove(lookup).unwrap_or_default() {
+        let Some(Loading { asked, commands }) = self.loading.remove(lookup) else { return };
+        self.departures.answered(asked);
+        for command in commands {
             match (&command.kind, &command.target) {
                 // It is due again, until its instance can be read.
                 (CommandKind::FireTimer(timer), _) => outcome.timers.push(*timer),
@@ -129,13 +117,14 @@ impl Partition {
 
     /// A page of active instances was asked of the store.
     pub fn recovery_begins(&mut self) {
-        self.loads_by_iid += 1;
+        self.page = Some(self.departures.ask());
     }
 
     /// The page came, or failed.
     pub fn recovery_ends(&mut self) {
-        self.loads_by_iid -= 1;
-        self.clear_left();
+        if let Some(asked) = self.page.take() {
+            self.departures.answered(asked);
+        }
     }
 
     /// An instance of such a page. Its work is offered.
@@ -147,7 +136,8 @@ impl Partition {
         let busy = self.keys.contains_key(&key)
             || self.loading.contains_key(&Lookup::Key(key))
             || self.loading.contains_key(&Lookup::Iid(iid));
-        if busy || self.left.contains(&iid) || self.is_deleted(iid, &found.row.hub) {
+        let old = self.page.is_none_or(|asked| self.departures.is_old(asked, iid, &found.row.hub));
+        if busy || old || self.is_deleted(iid, &found.row.hub) {
             return Ok(()); // in memory, or on its way there by a newer answer
         }
         self.install(found)?;
@@ -156,9 +146,9 @@ impl Partition {
     }
 
     /// Drops everything in memory; what was decided and not committed is void. From now on it writes in this
-    /// epoch. What it was asked and had not decided is handed back.
-    pub fn reset(&mut self, epoch: Epoch) -> Interrupted {
-        let mut commands: Vec<Command> = std::mem::take(&mut self.loading).into_values().flatten().collect();
+    /// epoch. What it was asked and had not decided, and who waits, is handed back to be handled again.
+    pub fn reset(&mut self, epoch: Epoch) -> Vec<Command> {
+        let mut commands: Vec<Command> = std::mem::take(&mut self.loading).into_values().flat_map(|loading| loading.commands).collect();
         for (key, waiters) in std::mem::take(&mut self.waiters) {
             commands.extend(waiters.into_iter().map(|waiter| {
                 let target = Lookup::Key(key.clone());
@@ -171,7 +161,7 @@ impl Partition {
         }));
         commands.sort_by_key(|command| command.call.map_or(0, |CallId(call)| call));
         *self = Partition::new(self.id, epoch);
-        Interrupted { commands }
+        commands
     }
 
     /// Puts an instance from the store into memory.
@@ -197,25 +187,6 @@ impl Partition {
             if !activity.pending.poisoned {
                 outcome.ready.push(instance.activity_spec(self.id, *seq, &activity.pending));
             }
-        }
-    }
-
-    fn begin_load(&mut self, lookup: &Lookup) {
-        if matches!(lookup, Lookup::Iid(_)) {
-            self.loads_by_iid += 1;
-        }
-    }
-
-    fn end_load(&mut self, lookup: &Lookup) {
-        if matches!(lookup, Lookup::Iid(_)) {
-            self.loads_by_iid -= 1;
-        }
-    }
-
-    fn clear_left(&mut self) {
-        if self.loads_by_iid == 0 {
-            self.left.clear();
-            self.hubs_left.clear();
         }
     }
 }

@@ -3,6 +3,7 @@
 //! It holds hot instances only. A command for a cold one waits for a load; then it is decided, at once and
 //! whole, from what is in memory. What each command does stands in `commands/`.
 
+mod departures;
 mod instance;
 mod load;
 mod pieces;
@@ -22,8 +23,8 @@ use crate::outcome::{Effect, Outcome};
 use crate::rows::Lookup;
 use crate::time::Now;
 use crate::token::Token;
+use departures::{Asked, Departures};
 pub(crate) use instance::{Activity, Ended, Instance, Known, Message};
-pub use load::Interrupted;
 pub use turn::{Begun, TurnStart};
 pub use view::view_of_row;
 
@@ -44,6 +45,14 @@ pub(crate) struct AskWaiter {
     pub(crate) ask: Arc<Ask>,
 }
 
+/// A load under way.
+#[derive(Debug)]
+pub(crate) struct Loading {
+    asked: Asked,
+    /// What waits for it: nothing if its hub was deleted meanwhile.
+    commands: Vec<Command>,
+}
+
 /// One partition.
 #[derive(Debug)]
 pub struct Partition {
@@ -51,14 +60,12 @@ pub struct Partition {
     pub(crate) epoch: Epoch,
     pub(crate) instances: Map<Iid, Instance>,
     pub(crate) keys: Map<InstanceKey, Iid>,
-    /// Commands that wait for a load.
-    pub(crate) loading: Map<Lookup, Vec<Command>>,
-    /// Loads and pages under way that may bring an instance which changes and leaves memory meanwhile.
-    pub(crate) loads_by_iid: usize,
-    /// Instances that left memory while such a load was under way: what it brings of them may be old.
-    pub(crate) left: Vec<Iid>,
-    /// Hubs that were deleted meanwhile.
-    pub(crate) hubs_left: Vec<Hub>,
+    /// Loads under way, and the commands that wait for them.
+    pub(crate) loading: Map<Lookup, Loading>,
+    /// The page of active instances that the store is asked for.
+    pub(crate) page: Option<Asked>,
+    /// What left memory while the store was being asked.
+    pub(crate) departures: Departures,
     /// Instances whose deletion is not durable yet: the store still has them, and what it says of them is old.
     pub(crate) deleted: Vec<Iid>,
     /// Hubs whose deletion is not durable yet.
@@ -81,9 +88,8 @@ impl Partition {
             instances: Map::default(),
             keys: Map::default(),
             loading: Map::default(),
-            loads_by_iid: 0,
-            left: Vec::new(),
-            hubs_left: Vec::new(),
+            page: None,
+            departures: Departures::default(),
             deleted: Vec::new(),
             hubs_deleted: Vec::new(),
             waiters: Map::default(),
@@ -168,7 +174,7 @@ impl Partition {
 
     /// A call no longer waits.
     pub fn cancel(&mut self, call: CallId) {
-        self.loading.values_mut().flatten().for_each(|command| command.forget(call));
+        self.loading.values_mut().flat_map(|loading| &mut loading.commands).for_each(|command| command.forget(call));
         self.waiters.retain(|_, waiters| {
             waiters.retain(|waiter| waiter.call != call);
             !waiters.is_empty()
@@ -195,9 +201,7 @@ impl Partition {
             return false;
         }
         self.forget(iid);
-        if self.loads_by_iid > 0 {
-            self.left.push(iid);
-        }
+        self.departures.instance_left(iid);
         true
     }
 
@@ -244,14 +248,13 @@ impl Partition {
         for iid in gone {
             self.delete_instance(iid, outcome);
         }
-        for (lookup, commands) in &mut self.loading {
+        for (lookup, loading) in &mut self.loading {
             if matches!(lookup, Lookup::Key(key) if key.hub == *hub) {
-                for command in commands.drain(..) {
+                for command in loading.commands.drain(..) {
                     outcome.reply(command.call, Err(Refusal::Unknown));
                 }
             }
         }
-        self.loading.retain(|_, commands| !commands.is_empty());
         self.waiters.retain(|key, waiters| {
             let stays = key.hub != *hub;
             if !stays {
@@ -265,9 +268,7 @@ impl Partition {
     /// The deletion of an instance is durable: only the answer to a question that was asked before is old now.
     pub fn deletion_is_durable(&mut self, iid: Iid) {
         self.deleted.retain(|deleted| *deleted != iid);
-        if self.loads_by_iid > 0 {
-            self.left.push(iid);
-        }
+        self.departures.instance_left(iid);
     }
 
     /// The deletion of a hub is durable, or it came to nothing.
@@ -275,14 +276,14 @@ impl Partition {
         if let Some(at) = self.hubs_deleted.iter().position(|deleted| deleted == hub) {
             self.hubs_deleted.swap_remove(at);
         }
-        if durable && self.loads_by_iid > 0 {
-            self.hubs_left.push(hub.clone());
+        if durable {
+            self.departures.hub_left(hub);
         }
     }
 
-    /// Whether what the store says of an instance is older than what was decided of it or of its hub.
+    /// Whether an instance or its hub is deleted, though the store does not know it yet.
     pub(crate) fn is_deleted(&self, iid: Iid, hub: &Hub) -> bool {
-        self.deleted.contains(&iid) || self.hubs_deleted.contains(hub) || self.hubs_left.contains(hub)
+        self.deleted.contains(&iid) || self.hubs_deleted.contains(hub)
     }
 
     pub(crate) fn forget(&mut self, iid: Iid) -> Option<Instance> {

@@ -34,6 +34,7 @@ impl Shard {
             self.outcome = outcome;
             self.follow(now, id, outputs);
         }
+        self.dispatch.unqueue_hub(hub);
         self.closing.push(hub.clone());
         self.outcome.writes.push(Write::DeleteHub(hub.clone()));
         self.outcome.effects.push(Effect::HubDeleted(hub.clone()));

@@ -26,14 +26,15 @@ impl Memory {
     }
 
     pub(super) fn active(&mut self, partition: PartitionId, iid: Iid) {
-        if self.active.len() < limits::ACTIVE_MAX {
-            self.active.push_back((partition, iid));
-        }
+        self.active.push_back((partition, iid));
     }
 
-    /// An instance that was loaded for a command that did not change it leaves again like a parked one.
+    /// An instance was loaded for a command that may not have changed it.
     pub(super) fn loaded(&mut self, now: Mono, id: PartitionId, lookup: &Lookup, partition: &Partition) {
-        if let Some(iid) = partition.hot_iid(lookup) {
+        let Some(iid) = partition.hot_iid(lookup) else { return };
+        if partition.is_active(iid) {
+            self.active(id, iid);
+        } else {
             self.parked(now, id, iid);
         }
     }
@@ -55,7 +56,10 @@ impl Shard {
             && (self.memory.parked.len() > limits::PARKED_MAX || since.after(limits::PARKED_IDLE) <= now.mono)
         {
             self.memory.parked.pop_front();
-            self.partitions[partition.index()].evict(iid, false);
+            let here = &mut self.partitions[partition.index()];
+            if !here.evict(iid, false) && here.is_active(iid) {
+                self.memory.active(partition, iid);
+            }
         }
         if self.memory.active.len() >= limits::ACTIVE_MAX {
             self.spill();

@@ -70,6 +70,8 @@ pub enum Input {
     Recovered(RecoverRead, Result<(Vec<LoadedInstance>, Option<Iid>), String>),
     /// The operator says that the wall clock is right.
     AcceptTime(CallId),
+    /// The process is about to stop: who waits for an answer to an ask is told that it is recorded.
+    Stopping,
     /// Time has passed.
     Tick,
 }
@@ -196,6 +198,7 @@ impl Shard {
     pub fn take(&mut self, now: Now, input: Input, outputs: &mut Vec<Output>) {
         match input {
             Input::Started | Input::Tick => {}
+            Input::Stopping => self.expire_asks(Now { mono: Mono(u64::MAX), ..now }, outputs),
             Input::Call(call, command) => self.call(now, call, command, outputs),
             Input::Cancelled(call) => {
                 self.partitions.iter_mut().for_each(|partition| partition.cancel(call));
@@ -442,7 +445,7 @@ impl Shard {
             freed.extend(self.dispatch.reset(id));
             self.memory.reset(id);
             self.ask_deadlines.retain(|_, (partition, _)| *partition != id);
-            let commands = self.partitions[id.index()].reset(epoch).commands;
+            let commands = self.partitions[id.index()].reset(epoch);
             interrupted.extend(commands.into_iter().map(|command| (id, command)));
         }
         self.recovery.restart();

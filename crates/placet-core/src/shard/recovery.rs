@@ -71,11 +71,11 @@ impl Shard {
         if !wanted || recovery.reading.is_some() || recovery.retry_at.is_some_and(|at| now.mono < at) {
             return;
         }
+        self.recovery.retry_at = None;
         if self.memory_is_full() {
             return;
         }
         let recovery = &mut self.recovery;
-        recovery.retry_at = None;
         if recovery.from.is_none()
             && let Some(iid) = recovery.spilled.take()
         {

@@ -1,9 +1,10 @@
 //! The threads that wait for the store, so that the core never does: one that commits, some that read.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use placet_core::outcome::HistoryRead;
 use placet_core::rows::Batch;
@@ -19,6 +20,9 @@ const READERS: usize = 2;
 
 /// The most history that is read for one turn: beyond it no worker could take the item (PROTOCOL.md §2.4).
 const HISTORY_BYTES_MAX: usize = 256 << 20;
+
+/// How often the store is tried while a commit is owed and no batch comes.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
 
 /// Something to be read.
 #[derive(Debug)]
@@ -79,22 +83,55 @@ impl Io {
 }
 
 fn commit_all(store: &dyn Store, batches: &Receiver<Box<Batch>>, core: &Sender<Message>, health: &Health) {
-    while let Ok(batch) = batches.recv() {
+    while let Some(batch) = next_batch(store, batches, health) {
         let id = batch.id.expect("the core numbers its batches");
         health.commit_begins();
         let begin = Instant::now();
-        let answer = match store.commit(&batch) {
+        let answer = match commit(store, &batch) {
             Ok(()) => {
                 health.commit_succeeded();
                 Input::Committed(id, begin.elapsed())
             }
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
-                Input::CommitFailed(id, failure(&error))
-            }
+            Err(failure) => Input::CommitFailed(id, failure),
         };
         if core.send(Message::Input(answer)).is_err() {
             return;
+        }
+    }
+}
+
+/// The next batch; none once the core has ended. While the last commit is still owed, the store is tried from time to
+/// time, so that readiness comes back though a server that is not ready gets no work.
+fn next_batch(store: &dyn Store, batches: &Receiver<Box<Batch>>, health: &Health) -> Option<Box<Batch>> {
+    loop {
+        if !health.owes_commit() {
+            return batches.recv().ok();
+        }
+        match batches.recv_timeout(PROBE_EVERY) {
+            Ok(batch) => return Some(batch),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {
+                // Only the time, which makes a row change.
+                let probe = Batch { newest: super::wall(), ..Batch::default() };
+                if commit(store, &probe).is_ok() {
+                    health.commit_succeeded();
+                }
+            }
+        }
+    }
+}
+
+/// A panic of the store is an answer, too: nobody knows what was written.
+fn commit(store: &dyn Store, batch: &Batch) -> Result<(), CommitFailure> {
+    match catch_unwind(AssertUnwindSafe(|| store.commit(batch))) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
+            Err(failure(&error))
+        }
+        Err(_) => {
+            tracing::error!("the store panicked in a commit");
+            Err(CommitFailure::Unknown)
         }
     }
 }

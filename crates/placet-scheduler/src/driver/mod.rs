@@ -62,10 +62,20 @@ pub(crate) fn start(store: Arc<dyn Store>, claim: Claim, health: Arc<Health>) ->
     let (messages, inbox) = channel();
     let io = Io::start(store, messages.clone(), health.clone())?;
     let thread = std::thread::Builder::new().name("placet-core".into()).spawn(move || {
+        let _end = End(health.clone());
         let shard = Shard::new(claim.incarnation, 0, claim.iid_max, claim.newest);
         Driver::new(shard, claim, inbox, io, health).run();
     })?;
     Ok(CoreThread { messages, thread })
+}
+
+/// Says that the core thread has ended, however it ended.
+struct End(Arc<Health>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.core_ended();
+    }
 }
 
 struct Driver {
@@ -145,6 +155,8 @@ impl Driver {
     fn take(&mut self, message: Message) {
         let input = match message {
             Message::Input(input) => input,
+            // Whoever waits for its answer learns by the end of its channel that nothing was done.
+            Message::Call(..) if self.stopping => return,
             Message::Call(call, reply_to, input) => {
                 self.calls.insert(call, reply_to);
                 input
@@ -201,10 +213,12 @@ impl Driver {
         }
     }
 
-    /// Streams end, so that workers turn elsewhere; what was decided is finished.
+    /// Streams end, so that workers turn elsewhere; what was decided is finished; who asked a question is told that it
+    /// is recorded, since it is.
     fn begin_to_stop(&mut self) {
         self.stopping = true;
         let now = self.now();
+        self.shard.take(now, Input::Stopping, &mut self.outputs);
         for (stream, outbox) in self.streams.drain() {
             outbox.send(StreamOut::Closed);
             self.shard.take(now, Input::StreamClosed(stream, true), &mut self.outputs);
@@ -249,10 +263,12 @@ impl Driver {
     }
 
     fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            wall: Timestamp(i64::try_from(wall.as_micros()).unwrap_or(i64::MAX)),
-            mono: Mono::default().after(self.started.elapsed()),
-        }
+        Now { wall: wall(), mono: Mono::default().after(self.started.elapsed()) }
     }
+}
+
+/// The wall clock.
+fn wall() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -31,7 +31,6 @@ fn code_of_refusal(refusal: &Refusal) -> Code {
         Refusal::Exhausted { .. } => Code::ResourceExhausted,
         Refusal::Unknown => Code::Unknown,
         Refusal::Unreadable(_) => Code::Internal,
-        Refusal::Unimplemented(_) => Code::Unimplemented,
         // A refusal that this edge does not know yet is the server's fault, not the caller's.
         _ => Code::Internal,
     }
@@ -57,7 +56,6 @@ mod tests {
             (exhausted, Code::ResourceExhausted),
             (Refusal::Unknown, Code::Unknown),
             (Refusal::Unreadable("x".into()), Code::Internal),
-            (Refusal::Unimplemented("x"), Code::Unimplemented),
         ];
         for (refusal, code) in table {
             assert_eq!(status_of(&CallError::Refused(refusal)).code(), code);

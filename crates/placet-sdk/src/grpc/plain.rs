@@ -44,7 +44,7 @@ impl GrpcTransport {
         // The worker's half of the stream ends with the items, whether acknowledgements are awaited or not.
         let frames = stream::select(items.map(Some).chain(stream::iter([None])), acks.map(Some));
         let frames = frames.take_while(|frame| std::future::ready(frame.is_some())).filter_map(std::future::ready);
-        Ok(WorkStream { frames: frames.boxed(), completions })
+        Ok(WorkStream { frames: frames.boxed(), completions: completions.into() })
     }
 
     /// Makes the calls side by side; each is acknowledged when it is answered.

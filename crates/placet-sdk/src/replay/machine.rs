@@ -122,8 +122,14 @@ impl Orchestration {
             self.buffered.push_back(event);
             return;
         }
+        if let Some(EventType::EventRaised(raised)) = &event.event_type {
+            let (name, raised) = (raised.name.clone(), Raised::new(&event, raised));
+            self.shared.lock().raise(&name, raised);
+            self.poll();
+            return;
+        }
         let id = event.event_id;
-        match event.event_type.clone() {
+        match event.event_type {
             Some(EventType::OrchestratorStarted(_)) => self.shared.lock().now = event.timestamp,
             Some(EventType::ExecutionStarted(started)) => self.start(started, event.timestamp),
             Some(EventType::TaskScheduled(task)) => self.confirm(id, "activity", &task.name),
@@ -147,10 +153,6 @@ impl Orchestration {
                 self.resolve(child.task_scheduled_id, Resolved::Failed(details));
             }
             Some(EventType::TimerFired(timer)) => self.resolve(timer.timer_id, Resolved::Fired),
-            Some(EventType::EventRaised(raised)) => {
-                self.shared.lock().raise(&raised.name, Raised::new(&event, &raised));
-                self.poll();
-            }
             Some(EventType::ExecutionTerminated(terminated)) => {
                 self.end.get_or_insert(End::Terminated(terminated.input));
             }

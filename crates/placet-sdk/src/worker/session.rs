@@ -17,7 +17,7 @@ use super::registry::Registry;
 use super::turns::Turns;
 use crate::client::Client;
 use crate::error::Failure;
-use crate::transport::{CallError, WorkStream};
+use crate::transport::{CallError, Completer, WorkStream};
 
 /// The first and the longest wait before connecting again; it grows with chance in between.
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
@@ -176,7 +176,7 @@ impl Session {
     }
 
     /// Lets what runs come to its end, and sends its results.
-    async fn finish(&mut self, stream: &UnboundedSender<Completions>) {
+    async fn finish(&mut self, stream: &Completer) {
         let all = async { while self.running.join_next().await.is_some() {} };
         drop(timeout(SHUTDOWN_PATIENCE, all).await);
         let mut completions = Completions::default();

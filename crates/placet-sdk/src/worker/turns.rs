@@ -129,7 +129,88 @@ fn name_of(events: &[placet_proto::durabletask::HistoryEvent]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
+    use placet_proto::durabletask::{EventRaisedEvent, ExecutionStartedEvent, HistoryEvent, OrchestratorStartedEvent};
+
     use super::*;
+    use crate::context::OrchestrationContext;
+    use crate::error::Result;
+
+    async fn echo(ctx: OrchestrationContext, _: ()) -> Result<String> {
+        Ok(ctx.external_event("said").await?)
+    }
+
+    fn worker() -> Turns {
+        let mut registry = Registry::default();
+        registry.register("echo", echo);
+        Turns::new(registry.into())
+    }
+
+    fn request(event: EventType) -> OrchestratorRequest {
+        let started = EventType::OrchestratorStarted(OrchestratorStartedEvent {});
+        let new = [started, event].map(|kind| HistoryEvent { event_id: -1, timestamp: None, event_type: Some(kind) });
+        OrchestratorRequest {
+            instance_id: "echo-1".into(),
+            execution_id: Some("e".into()),
+            new_events: new.into(),
+            ..OrchestratorRequest::default()
+        }
+    }
+
+    fn first() -> OrchestratorRequest {
+        request(EventType::ExecutionStarted(ExecutionStartedEvent { name: "echo".into(), ..Default::default() }))
+    }
+
+    fn second() -> OrchestratorRequest {
+        let input = Some("\"hello\"".into());
+        request(EventType::EventRaised(EventRaisedEvent { name: "said".into(), input, ..Default::default() }))
+    }
+
+    fn turn(worker: &mut Turns, request: OrchestratorRequest, token: &str) -> OrchestratorResponse {
+        let completion = worker.turn(Duration::ZERO, "default".into(), request, token.into());
+        completion.response.expect("a turn is answered")
+    }
+
+    fn output(response: &OrchestratorResponse) -> Option<&str> {
+        response.actions.iter().find_map(|action| match &action.orchestrator_action_type {
+            Some(Action::CompleteOrchestration(complete)) => complete.result.as_deref(),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn a_state_serves_the_turn_after_the_events_that_it_has_seen_and_no_other() {
+        let mut worker = worker();
+        assert_eq!(output(&turn(&mut worker, first(), "pl1.0.0.t.1")), None);
+        assert_eq!(output(&turn(&mut worker, second(), "pl1.2.1.t.2")), Some("\"hello\""));
+        turn(&mut worker, first(), "pl1.0.0.t.3");
+        assert!(turn(&mut worker, second(), "pl1.3.1.t.4").requires_history);
+    }
+
+    #[test]
+    fn the_state_after_a_completion_that_did_not_count_is_not_kept() {
+        for (stale, refused) in [(true, ""), (false, "the commit failed")] {
+            let mut worker = worker();
+            turn(&mut worker, first(), "pl1.0.0.t.1");
+            assert_eq!(worker.kept(), 1);
+            let ack = Ack { completion_token: "pl1.0.0.t.1".into(), stale, refused: refused.into() };
+            worker.acknowledged(&ack);
+            assert!(turn(&mut worker, second(), "pl1.2.1.t.2").requires_history);
+        }
+    }
+
+    #[test]
+    fn a_state_is_kept_for_a_while_and_only_as_long_as_the_stream_lives() {
+        let mut worker = worker();
+        turn(&mut worker, first(), "pl1.0.0.t.1");
+        worker.sweep(Duration::from_secs(29));
+        assert_eq!(worker.kept(), 1);
+        worker.sweep(Duration::from_secs(31));
+        assert_eq!(worker.kept(), 0);
+        turn(&mut worker, first(), "pl1.0.0.t.2");
+        worker.disconnected();
+        assert_eq!(worker.kept(), 0);
+    }
 
     #[test]
     fn only_tokens_of_ours_say_what_is_presumed() {

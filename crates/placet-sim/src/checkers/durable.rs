@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use placet_proto::durabletask::history_event::EventType;
+
 use super::Check;
 use crate::facts::{Answer, Call, Fact, Outcome, Seen, Stored, What, id_of};
 use crate::models::Program;
@@ -16,6 +18,8 @@ struct Known {
     /// Its start was acknowledged, and its hub not deleted since.
     started: bool,
     terminated: bool,
+    /// Its termination was acknowledged when it had not ended: its history has to tell of it.
+    to_be_told: bool,
 }
 
 /// The checker.
@@ -38,6 +42,7 @@ impl Durable {
             ),
             started: false,
             terminated: false,
+            to_be_told: false,
         });
         Durable { known: known.collect(), outcomes: BTreeMap::new(), newest: BTreeMap::new() }
     }
@@ -61,6 +66,7 @@ impl Durable {
             What::Start { life, execution, .. } if *life > 0 => {
                 self.newest.insert(call.slot, execution.clone());
                 self.known[call.slot].terminated = false;
+                self.known[call.slot].to_be_told = false;
             }
             _ => {}
         }
@@ -84,6 +90,9 @@ impl Durable {
                 if !there {
                     return Err(format!("event {id} was acknowledged, and the store does not have it"));
                 }
+            }
+            (What::Terminate, Answer::Done) if stored.is_some_and(|stored| stored.outcome.is_none()) => {
+                known.to_be_told = known.started;
             }
             (What::Ask { id, .. }, Answer::Reply(reply)) => {
                 let there = stored.and_then(|stored| stored.replies.get(id));
@@ -126,6 +135,11 @@ impl Durable {
         };
         if known.terminated && stored.outcome.is_none() {
             return Err("its termination was acknowledged, and it goes on".to_owned());
+        }
+        let tells =
+            stored.history.iter().any(|event| matches!(event.event_type, Some(EventType::ExecutionTerminated(_))));
+        if known.to_be_told && !tells {
+            return Err("its termination was acknowledged, and its history does not tell of it".to_owned());
         }
         match self.outcomes.get(&(slot, stored.execution.clone())) {
             Some(told) if Some(told) != stored.outcome.as_ref() => {
@@ -193,5 +207,8 @@ mod tests {
         durable.see(&Fact::Released(&start(1), &Answer::Done, Some(&stored(None)))).unwrap();
         durable.see(&Fact::Told(&call(2, What::Terminate), &Answer::Done)).unwrap();
         assert!(durable.at_end(0, Some(&stored(None))).is_err());
+        assert!(durable.at_end(0, Some(&stored(Some(completed("4"))))).is_ok(), "it may have ended before");
+        durable.see(&Fact::Released(&call(2, What::Terminate), &Answer::Done, Some(&stored(None)))).unwrap();
+        assert!(durable.at_end(0, Some(&stored(Some(completed("4"))))).is_err(), "it had not ended");
     }
 }

@@ -19,62 +19,85 @@ enum Part {
     End,
 }
 
-/// Whether a history is laid out as it must be.
-pub(super) fn check(history: &[HistoryEvent]) -> Check {
-    let mut part = Part::End;
-    let mut last_id = i32::MIN;
-    let mut open: BTreeSet<i32> = BTreeSet::new();
-    let mut turn_at = i64::MIN;
-    for (at, event) in history.iter().enumerate() {
-        let wrong = |what: &str| Err(format!("event {at} {what}: {event:?}"));
-        let Some(time) = event.timestamp.as_ref().map(micros) else { return wrong("has no time") };
-        let Some(kind) = &event.event_type else { return wrong("is none") };
-        let here = match kind {
+impl Part {
+    fn of(kind: &EventType) -> Part {
+        match kind {
             EventType::OrchestratorStarted(_) => Part::Begin,
             EventType::TaskScheduled(_) | EventType::TimerCreated(_) => Part::Confirmation,
             EventType::ExecutionCompleted(_) => Part::End,
             _ => Part::Message,
-        };
-        if here == Part::Begin {
-            if at > 0 && !matches!(part, Part::Message | Part::Confirmation) {
-                return wrong("begins a turn after nothing");
-            }
-            if time < turn_at {
-                return wrong("begins a turn before the last one");
-            }
-            turn_at = time;
-        } else if at == 0 || here < part {
-            return wrong("stands in the wrong place");
-        }
-        part = here;
-        if (at == 1) != matches!(kind, EventType::ExecutionStarted(_)) {
-            return wrong("is no start where one belongs, or one where none does");
-        }
-        if here == Part::Confirmation {
-            if event.event_id <= last_id {
-                return wrong("confirms a step out of order");
-            }
-            last_id = event.event_id;
-            open.insert(event.event_id);
-        } else if here != Part::End && event.event_id != -1 {
-            return wrong("has an id");
-        }
-        let answers = match kind {
-            EventType::TaskCompleted(task) => Some(task.task_scheduled_id),
-            EventType::TaskFailed(task) => Some(task.task_scheduled_id),
-            EventType::TimerFired(timer) => Some(timer.timer_id),
-            _ => None,
-        };
-        if let Some(step) = answers
-            && !open.remove(&step)
-        {
-            return wrong("answers a step that does not wait");
-        }
-        if here == Part::End && at + 1 < history.len() {
-            return wrong("is the end, and more follows");
         }
     }
+}
+
+/// Which step an event answers.
+fn answers(kind: &EventType) -> Option<i32> {
+    match kind {
+        EventType::TaskCompleted(task) => Some(task.task_scheduled_id),
+        EventType::TaskFailed(task) => Some(task.task_scheduled_id),
+        EventType::TimerFired(timer) => Some(timer.timer_id),
+        _ => None,
+    }
+}
+
+/// A history read so far.
+struct Reader {
+    part: Part,
+    last_id: i32,
+    /// Steps without an answer.
+    open: BTreeSet<i32>,
+    turn_at: i64,
+}
+
+/// Whether a history is laid out as it must be.
+pub(super) fn check(history: &[HistoryEvent]) -> Check {
+    let mut reader = Reader { part: Part::End, last_id: i32::MIN, open: BTreeSet::new(), turn_at: i64::MIN };
+    for (at, event) in history.iter().enumerate() {
+        let is_last = at + 1 == history.len();
+        reader.read(at, event, is_last).map_err(|what| format!("event {at} {what}: {event:?}"))?;
+    }
     Ok(())
+}
+
+impl Reader {
+    fn read(&mut self, at: usize, event: &HistoryEvent, is_last: bool) -> Result<(), &'static str> {
+        let time = event.timestamp.as_ref().map(micros).ok_or("has no time")?;
+        let kind = event.event_type.as_ref().ok_or("is none")?;
+        let here = Part::of(kind);
+        if here == Part::Begin {
+            self.begin(at, time)?;
+        } else if at == 0 || here < self.part {
+            return Err("stands in the wrong place");
+        }
+        self.part = here;
+        if (at == 1) != matches!(kind, EventType::ExecutionStarted(_)) {
+            return Err("is no start where one belongs, or one where none does");
+        }
+        if here == Part::Confirmation {
+            if event.event_id <= self.last_id {
+                return Err("confirms a step out of order");
+            }
+            self.last_id = event.event_id;
+            self.open.insert(event.event_id);
+        } else if here != Part::End && event.event_id != -1 {
+            return Err("has an id");
+        }
+        if answers(kind).is_some_and(|step| !self.open.remove(&step)) {
+            return Err("answers a step that does not wait");
+        }
+        if here == Part::End && !is_last { Err("is the end, and more follows") } else { Ok(()) }
+    }
+
+    fn begin(&mut self, at: usize, time: i64) -> Result<(), &'static str> {
+        if at > 0 && !matches!(self.part, Part::Message | Part::Confirmation) {
+            return Err("begins a turn after nothing");
+        }
+        if time < self.turn_at {
+            return Err("begins a turn before the last one");
+        }
+        self.turn_at = time;
+        Ok(())
+    }
 }
 
 /// Whether today's code makes of a history what is recorded as its end.

@@ -95,7 +95,7 @@ mod planted {
     }
 
     pub(crate) fn start(number: u64) -> Call {
-        call(number, What::Start { life: 0, execution: GENERATION.into(), delay: 0 })
+        call(number, What::Start { life: 0, execution: GENERATION.into(), delay: 0, over_running: false })
     }
 
     pub(crate) fn raise(number: u64, id: &str) -> Call {

@@ -9,6 +9,7 @@ use placet_core::rows::Lookup;
 use placet_core::time::Timestamp;
 use placet_proto::durabletask::OrchestrationStatus;
 
+use super::faults::Fault;
 use super::server::{Arrival, ReplyTo, Request};
 use super::{Event, Mark, SECOND, Violation, World};
 use crate::facts::{Answer, Call, Fact, What};
@@ -73,8 +74,8 @@ impl World {
         self.counts.calls += 1;
         let number = self.next_call;
         let what = match what {
-            What::Start { life, delay, .. } => {
-                What::Start { life, delay, execution: format!("{slot:08x}{life:08x}{number:016x}") }
+            What::Start { life, delay, over_running, .. } => {
+                What::Start { life, delay, over_running, execution: format!("{slot:08x}{life:08x}{number:016x}") }
             }
             what => what,
         };
@@ -96,15 +97,14 @@ impl World {
         let wall = self.wall();
         let slot = &self.slots[slot];
         let kind = match what {
-            What::Start { life, execution, delay } => {
+            What::Start { life, execution, delay, over_running } => {
                 let at = i64::try_from(*delay).map_or(wall, |delay| wall + delay);
                 CommandKind::Start(Box::new(StartInstance {
                     name: slot.program.name().to_owned(),
                     input: Some(slot.program.input(*life)),
                     execution_id: execution.clone(),
                     scheduled_start: (*delay > 0).then(|| Timestamp(at).to_proto()),
-                    // A first start that is sent again must not start it over.
-                    reuse: (*life == 0).then(Vec::<OrchestrationStatus>::new),
+                    reuse: reuse(*life, *over_running),
                     ..StartInstance::default()
                 }))
             }
@@ -156,6 +156,12 @@ impl World {
         self.trace.note(self.now, &[31, at as u64, number], || format!("client {at} is told {number}: {answer:?}"));
         self.see(&Fact::Told(&call, &answer))?;
         self.mark_answer(&call, &answer);
+        if matches!(call.what, What::DeleteHub | What::EmptyHub) && self.goes_wrong(|faults| faults.crash_after_delete)
+        {
+            // Keys of instances that are gone are given again after a restart.
+            let wait = self.chance.skewed(1_000, SECOND);
+            self.after(wait, Event::Fault(Fault::Crash));
+        }
         if self.is_answered(&call, &answer) {
             self.clients[at].actor.steps.pop_front();
             self.after(0, Event::Client(at));
@@ -197,6 +203,21 @@ impl World {
             (What::Start { life: 1.., .. }, Answer::Done) => self.reach(Mark::StartedOver),
             _ => {}
         }
+    }
+}
+
+/// What may give way to a start. A first start that is sent again must not start it over.
+fn reuse(life: u32, over_running: bool) -> Option<Vec<OrchestrationStatus>> {
+    match (life, over_running) {
+        (0, _) => Some(Vec::new()),
+        (_, false) => None,
+        (_, true) => Some(vec![
+            OrchestrationStatus::Completed,
+            OrchestrationStatus::Failed,
+            OrchestrationStatus::Terminated,
+            OrchestrationStatus::Running,
+            OrchestrationStatus::Pending,
+        ]),
     }
 }
 

@@ -1,0 +1,101 @@
+//! What left memory while the store was being asked. An answer that was asked for before is older than what left, and
+//! must not bring it back.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{Hub, Iid};
+
+use super::Map;
+
+/// When something was asked, as [`Departures`] counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Asked(u64);
+
+/// The departures that a question under way does not know of.
+#[derive(Debug, Default)]
+pub(crate) struct Departures {
+    count: u64,
+    /// How many questions are under way that were asked at each count.
+    questions: BTreeMap<u64, usize>,
+    instances: Map<Iid, u64>,
+    hubs: Vec<(Hub, u64)>,
+}
+
+impl Departures {
+    /// A question is asked. Follow with [`Departures::answered`].
+    pub(crate) fn ask(&mut self) -> Asked {
+        *self.questions.entry(self.count).or_default() += 1;
+        Asked(self.count)
+    }
+
+    /// It was answered. What no question under way could confuse is forgotten.
+    pub(crate) fn answered(&mut self, asked: Asked) {
+        let open = self.questions.get_mut(&asked.0).expect("a question is answered once");
+        *open -= 1;
+        if *open > 0 {
+            return;
+        }
+        self.questions.remove(&asked.0);
+        match self.questions.first_key_value() {
+            None => {
+                self.instances.clear();
+                self.hubs.clear();
+            }
+            Some((oldest, _)) => {
+                self.instances.retain(|_, left| *left > *oldest);
+                self.hubs.retain(|(_, left)| *left > *oldest);
+            }
+        }
+    }
+
+    /// An instance left memory, or its deletion became durable.
+    pub(crate) fn instance_left(&mut self, iid: Iid) {
+        if !self.questions.is_empty() {
+            self.count += 1;
+            self.instances.insert(iid, self.count);
+        }
+    }
+
+    /// The deletion of a hub became durable.
+    pub(crate) fn hub_left(&mut self, hub: &Hub) {
+        if !self.questions.is_empty() {
+            self.count += 1;
+            self.hubs.push((hub.clone(), self.count));
+        }
+    }
+
+    /// Whether an answer may be older than what left.
+    pub(crate) fn is_old(&self, asked: Asked, iid: Iid, hub: &Hub) -> bool {
+        self.instances.get(&iid).is_some_and(|left| *left > asked.0)
+            || self.hubs.iter().any(|(gone, left)| gone == hub && *left > asked.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_answers_that_were_asked_for_before_are_old() {
+        let (hub, mut departures) = (Hub::new("default"), Departures::default());
+        let before = departures.ask();
+        departures.instance_left(Iid(1));
+        let after = departures.ask();
+        assert!(departures.is_old(before, Iid(1), &hub));
+        assert!(!departures.is_old(after, Iid(1), &hub));
+        assert!(!departures.is_old(before, Iid(2), &hub));
+        departures.hub_left(&hub);
+        assert!(departures.is_old(after, Iid(2), &hub));
+        departures.answered(before);
+        assert!(departures.instances.is_empty(), "no question under way is older than this departure");
+        departures.answered(after);
+        assert!(departures.hubs.is_empty());
+    }
+
+    #[test]
+    fn what_leaves_while_nothing_is_asked_is_not_kept() {
+        let mut departures = Departures::default();
+        departures.instance_left(Iid(1));
+        assert!(departures.instances.is_empty());
+    }
+}
