@@ -58,7 +58,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 
 /// Without "at line 1 column 7": the body is one line to whoever sent it.
 fn without_place(message: &str) -> String {
-    message.split(" at line ").next().unwrap_or_default().to_owned()
+    message.split(" at line ").next().unwrap_or_default().replace("expected f64", "expected a number")
 }
 
 #[cfg(test)]

@@ -46,6 +46,17 @@ fn timeout_hours_default() -> f64 {
 }
 
 impl NewRequest {
+    /// A request with all else left open.
+    pub fn new(requester: impl Into<String>, item: impl Into<String>) -> NewRequest {
+        NewRequest {
+            requester: requester.into(),
+            item: item.into(),
+            timeout_hours: TIMEOUT_HOURS_DEFAULT,
+            due: None,
+            approval_url: None,
+        }
+    }
+
     /// Whether it can be accepted.
     ///
     /// # Errors

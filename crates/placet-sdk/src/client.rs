@@ -35,6 +35,12 @@ pub enum ConnectError {
         #[source]
         source: tonic::transport::Error,
     },
+    /// It asks for what is not spoken.
+    #[error("endpoint: {endpoint:?} is not of the form http://host:port; TLS is not spoken yet")]
+    Unspoken {
+        /// What was given.
+        endpoint: String,
+    },
 }
 
 /// Why an instance was not started.
@@ -71,7 +77,10 @@ impl Client {
     /// If the endpoint is none.
     pub fn connect(endpoint: &str) -> Result<Client, ConnectError> {
         let (address, hub) = connection_string(endpoint).unwrap_or((endpoint, None));
-        let transport = GrpcTransport::new(address)
+        if !is_plain(address) {
+            return Err(ConnectError::Unspoken { endpoint: endpoint.to_owned() });
+        }
+        let transport = GrpcTransport::new(address.trim_end_matches('/'))
             .map_err(|source| ConnectError::Endpoint { endpoint: endpoint.to_owned(), source })?;
         Ok(Client::over(Arc::new(transport), hub.unwrap_or(HUB_DEFAULT)))
     }
@@ -146,7 +155,7 @@ impl Client {
     ///
     /// # Errors
     /// If the call fails; with [`Code::NotFound`] if there is no such instance.
-    pub async fn raise_event(&self, id: &str, name: &str, payload: &impl Serialize) -> Result<(), CallError> {
+    pub async fn raise_event(&self, id: &str, name: &str, payload: &(impl Serialize + ?Sized)) -> Result<(), CallError> {
         let request =
             RaiseEventRequest { instance_id: id.to_owned(), name: name.to_owned(), input: Some(json(payload)?) };
         self.transport.raise_event(&self.hub, request).await
@@ -156,13 +165,13 @@ impl Client {
     ///
     /// # Errors
     /// If the call fails.
-    pub async fn terminate(&self, id: &str, output: &impl Serialize) -> Result<(), CallError> {
+    pub async fn terminate(&self, id: &str, output: &(impl Serialize + ?Sized)) -> Result<(), CallError> {
         let request = TerminateRequest { instance_id: id.to_owned(), output: Some(json(output)?), recursive: false };
         self.transport.terminate(&self.hub, request).await
     }
 
     /// Raises an event and waits for what the orchestration makes of it; await the call.
-    pub fn ask(&self, id: &str, event: &str, payload: &impl Serialize) -> AskCall {
+    pub fn ask(&self, id: &str, event: &str, payload: &(impl Serialize + ?Sized)) -> AskCall {
         let request = json(payload).map(|payload| AskRequest {
             instance_id: id.to_owned(),
             event_name: event.to_owned(),
@@ -220,6 +229,13 @@ impl Client {
     pub async fn hello(&self) -> Result<(), CallError> {
         self.transport.hello().await
     }
+}
+
+/// Whether an address names a host and nothing that would silently be left out: another scheme, a path.
+fn is_plain(address: &str) -> bool {
+    let (scheme, host) = address.split_once("://").unwrap_or(("http", address));
+    let host = host.trim_end_matches('/');
+    matches!(scheme, "http" | "grpc") && !host.is_empty() && !host.contains(['/', '?', '#', ' '])
 }
 
 /// A start that is being described. Await it.
@@ -369,7 +385,7 @@ fn found(id: &str, state: Option<placet_proto::durabletask::OrchestrationState>)
     state.map(InstanceState::new).ok_or_else(absent)
 }
 
-fn json(payload: &impl Serialize) -> Result<String, CallError> {
+fn json(payload: &(impl Serialize + ?Sized)) -> Result<String, CallError> {
     serde_json::to_string(payload).map_err(|error| {
         CallError::new(Code::InvalidArgument, format!("the payload cannot be written as JSON: {error}"))
     })
@@ -388,6 +404,16 @@ fn connection_string(text: &str) -> Option<(&str, Option<&str>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_that_asks_for_what_is_not_spoken_is_refused() {
+        for plain in ["http://localhost:8080", "http://localhost:8080/", "grpc://localhost:8080", "[::1]:8080"] {
+            assert!(is_plain(plain), "{plain}");
+        }
+        for other in ["https://localhost:8080", "ftp://localhost", "http://localhost:8080/path", "http://", "a b"] {
+            assert!(!is_plain(other), "{other}");
+        }
+    }
 
     #[test]
     fn an_azure_connection_string_names_endpoint_and_hub() {

@@ -118,8 +118,8 @@ pub(crate) struct Data {
     /// The folder that holds the data.
     #[arg(long, env = "PLACET_DATA_DIR", default_value = "./placet-data", value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
-    /// Keep the data in a temporary folder that is removed at the end.
-    #[arg(long, conflicts_with = "data_dir")]
+    /// Keep the data in a temporary folder instead, which is removed at the end.
+    #[arg(long)]
     pub(crate) ephemeral: bool,
 }
 
@@ -173,8 +173,9 @@ pub(crate) struct Common {
     #[arg(long)]
     pub(crate) insecure: bool,
     /// What to log on stderr: a level, or filters such as `placet=debug`.
-    #[arg(long, env = "PLACET_LOG", default_value = "warn", value_name = "FILTER")]
-    pub(crate) log: String,
+    /// [default: warn; off if quiet]
+    #[arg(long, env = "PLACET_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
     /// Say where to go as one JSON object on stdout.
     #[arg(long, conflicts_with = "quiet")]
     pub(crate) json: bool,
@@ -184,4 +185,20 @@ pub(crate) struct Common {
     /// Say nothing.
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+impl Common {
+    /// Removes the ready file of an earlier run: whoever waits for it waits for this one.
+    ///
+    /// # Errors
+    /// If it is there and cannot be removed.
+    pub(crate) fn forget_ready_file(&self) -> Result<(), Failure> {
+        let Some(path) = &self.ready_file else { return Ok(()) };
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Failure::system(format!("--ready-file: {} cannot be replaced", path.display()), error))
+            }
+            _ => Ok(()),
+        }
+    }
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::exit::Failure;
 use crate::flags::Data;
+use crate::os;
 
 /// The file's name in the data folder.
 const FILE: &str = "placet.db";
@@ -33,7 +34,7 @@ pub(crate) fn open(data: &Data) -> Result<Opened, Failure> {
         None
     };
     let dir = temporary.as_ref().map_or(data.data_dir.as_path(), TempDir::path);
-    std::fs::create_dir_all(dir).map_err(|source| unwritable(dir, source))?;
+    os::make_private_folder(dir).map_err(|source| unwritable(dir, source))?;
     let dir = std::path::absolute(dir).map_err(|source| unwritable(dir, source))?;
     let store = Arc::new(SqliteStore::open(&dir.join(FILE))?);
     Ok(Opened { store, dir, temporary })

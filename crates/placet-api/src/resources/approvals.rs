@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use placet_approval::{DECISION_EVENT, Decision, Outcome, Reply};
+use placet_approval::{DECISION_EVENT, Decision, Reply};
 use placet_sdk::{Answer, InstanceState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -68,7 +68,7 @@ pub(crate) async fn decide(
     match answer {
         Answer::Reply(reply) => case.replied(&reply),
         Answer::State(state) => case.taken(&state).await,
-        Answer::Ended(state) => Err(case.lost_to(&state)),
+        Answer::Ended(state) => case.ended(&state).await,
         Answer::Recorded => Ok(case.recorded()),
     }
 }
@@ -106,18 +106,27 @@ impl Case<'_> {
     }
 
     /// An orchestration that does not know of asks has taken the event: it won if it was the first of its name, and
-    /// if the orchestration did not say that something else came before.
+    /// if the orchestration does not say that something else came before.
     async fn taken(&self, state: &InstanceState) -> Result<Response, Problem> {
+        let other = if self.decision.is_approved { "Rejected" } else { "Approved" };
+        let lost = [other, "Timeout", "Withdrawn", "Failed"].contains(&status(state).as_str());
+        if !lost && self.was_first().await? { Ok(self.won()) } else { Err(self.lost_to(state)) }
+    }
+
+    /// It has ended, and nobody saw it take the event: it won if the outcome is this very decision.
+    async fn ended(&self, state: &InstanceState) -> Result<Response, Problem> {
+        let said = if self.decision.is_approved { "Approved" } else { "Rejected" };
+        let outcome = Said::of(state);
+        let mine = outcome.status.as_deref() == Some(said)
+            && outcome.approver.is_none_or(|approver| approver == self.decision.approver);
+        if mine && self.was_first().await? { Ok(self.won()) } else { Err(self.lost_to(state)) }
+    }
+
+    /// Whether this decision's event is the first of its name in the history.
+    async fn was_first(&self) -> Result<bool, Problem> {
         let first = self.api.client.first_event(self.id, DECISION_EVENT).await;
         let first = first.map_err(|error| problem::of_call(self.id, &error))?;
-        let mine = first.is_some_and(|event| event.ask_id.as_deref() == Some(self.ask_id));
-        let against: &[&str] = if self.decision.is_approved { &["Rejected"] } else { &["Approved"] };
-        let status = status(state);
-        if mine && status != "Timeout" && !against.contains(&status.as_str()) {
-            Ok(self.won())
-        } else {
-            Err(self.lost_to(state))
-        }
+        Ok(first.is_some_and(|event| event.ask_id.as_deref() == Some(self.ask_id)))
     }
 
     fn won(&self) -> Response {
@@ -134,10 +143,13 @@ impl Case<'_> {
     }
 
     fn lost_to(&self, state: &InstanceState) -> Problem {
-        let output = json(state.output_json());
-        let outcome = output.clone().and_then(|output| serde_json::from_value::<Outcome>(output).ok());
-        let sentence = outcome.map_or_else(|| format!("Request is {}", status(state)), |outcome| outcome.sentence());
-        self.lost(&sentence, output)
+        let sentence = match Said::of(state) {
+            Said { status: Some(status), approver: Some(approver) } => {
+                format!("Request {} by {approver}", status.to_lowercase())
+            }
+            Said { .. } => format!("Request is {}", status(state)),
+        };
+        self.lost(&sentence, json(state.output_json()))
     }
 
     fn lost(&self, sentence: &str, outcome: Option<Value>) -> Problem {
@@ -145,5 +157,20 @@ impl Case<'_> {
             .with("request_id", self.id)
             .with("outcome", outcome)
             .with("status_url", status_url(self.base, self.id))
+    }
+}
+
+/// What an orchestration that ended says of its outcome, if it speaks of it as the mission's does.
+#[derive(Debug, Default, Deserialize)]
+struct Said {
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    approver: Option<String>,
+}
+
+impl Said {
+    fn of(state: &InstanceState) -> Said {
+        state.output_json().and_then(|output| serde_json::from_str(output).ok()).unwrap_or_default()
     }
 }

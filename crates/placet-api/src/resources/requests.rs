@@ -6,7 +6,7 @@ use axum::{Extension, Json};
 use jiff::Timestamp;
 use placet_approval::{NewRequest, ORCHESTRATION};
 use placet_sdk::{InstanceState, StartError, Status};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -14,6 +14,25 @@ use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
 use crate::problem::{self, Kind, Problem};
+
+/// The body of `POST /api/requests`: the mission's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    requester: String,
+    item: String,
+    #[serde(default)]
+    timeout_hours: Option<f64>,
+}
+
+impl Asked {
+    fn into_request(self, approval_url: String) -> NewRequest {
+        let mut request = NewRequest::new(self.requester, self.item);
+        request.timeout_hours = self.timeout_hours.unwrap_or(request.timeout_hours);
+        request.approval_url = Some(approval_url);
+        request
+    }
+}
 
 /// What whoever asked is told.
 #[derive(Debug, Serialize)]
@@ -29,17 +48,15 @@ pub(crate) struct Created {
 pub(crate) async fn create(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
-    Body(mut request): Body<NewRequest>,
+    Body(asked): Body<Asked>,
 ) -> Result<Json<Created>, Problem> {
+    let request_id = Uuid::now_v7().to_string();
+    let approval_url = approval_url(&base, &request_id);
+    let mut request = asked.into_request(approval_url.clone());
     request.check()?;
     let now = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap_or(Timestamp::UNIX_EPOCH);
     let due = request.due_from(now)?;
-    if due <= now {
-        return Err(Problem::field("due", "must lie in the future"));
-    }
     request.due = Some(due);
-    let request_id = Uuid::now_v7().to_string();
-    let approval_url = request.approval_url.get_or_insert_with(|| approval_url(&base, &request_id)).clone();
 
     let started = api.client.start(ORCHESTRATION, &request).id(&request_id).only_if_absent().await;
     started.map_err(|error| not_started(&request_id, &error))?;

@@ -38,6 +38,19 @@ enum Next {
     ContinuesAsNew(CompleteOrchestrationAction),
 }
 
+/// Which of the asks that came with a turn, or before it, its code has taken.
+pub(crate) enum Taken<'a> {
+    /// The worker knows of asks, and says so.
+    Said(&'a [placet_proto::placet::v1::AskReply]),
+    /// It does not, and its code did something.
+    All {
+        /// It ended.
+        ends: bool,
+    },
+    /// It does not, and its code did nothing.
+    Nothing,
+}
+
 /// A turn's actions, sorted by what they need.
 struct Plan {
     next: Next,
@@ -98,6 +111,7 @@ impl Partition {
         let out = instance.out.take().expect("its token was checked");
         let at = instance.record_time(now);
         instance.last_turn_took = now.mono.since(out.began);
+        let status_changed = instance.body.custom_status != completion.response.custom_status;
         instance.body.custom_status = completion.response.custom_status;
         instance.body.turn_trace = completion.response.orchestration_trace_context;
         let plan = plan(at, completion.response.actions);
@@ -112,7 +126,13 @@ impl Partition {
         publish(instance, completion.publish, outcome);
         let knows_asks = completion.replies.is_some();
         let termination = self.termination_among(iid, messages);
-        let taken = self.consume(iid, messages, completion.replies.as_deref(), outcome);
+        let taken = match &completion.replies {
+            Some(replies) => Taken::Said(replies),
+            // Code that did nothing has not taken what came: it waits for something else.
+            None if plan.does_something() || status_changed => Taken::All { ends: matches!(plan.next, Next::Ends(_)) },
+            None => Taken::Nothing,
+        };
+        let taken = self.consume(iid, messages, taken, outcome);
         match plan.next {
             Next::Waits => {
                 let instance = self.instances.get_mut(&iid).expect("it is in memory");
@@ -158,31 +178,26 @@ impl Partition {
         }
     }
 
-    /// Takes the first messages out of the inbox; tells the asks among them. Where the worker knows of asks,
-    /// those that its code did not take yet stay open.
-    pub(crate) fn consume(
-        &mut self,
-        iid: Iid,
-        messages: usize,
-        replies: Option<&[placet_proto::placet::v1::AskReply]>,
-        outcome: &mut Outcome,
-    ) -> Vec<String> {
+    /// Takes the first messages out of the inbox; tells the asks that are answered by this turn. The others stay open.
+    pub(crate) fn consume(&mut self, iid: Iid, messages: usize, taken: Taken<'_>, outcome: &mut Outcome) -> Vec<String> {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
-        let mut taken = Vec::new();
+        let mut asked = Vec::new();
         for entry in instance.inbox.drain(..messages) {
             outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
-            taken.extend(entry.message.ask_id);
+            asked.extend(entry.message.ask_id);
         }
-        match replies {
-            Some(replies) => {
+        let open = &mut instance.body.open_asks;
+        match taken {
+            Taken::Said(replies) => {
                 let answered = |ask_id: &String| replies.iter().any(|reply| reply.ask_id == *ask_id);
-                let open = taken.iter().filter(|ask_id| !answered(ask_id)).cloned();
-                instance.body.open_asks.extend(open);
+                open.extend(asked.iter().filter(|ask_id| !answered(ask_id)).cloned());
             }
-            // Its code has seen the questions that an earlier worker left open, and will not say what it does.
-            None => taken.extend(instance.body.open_asks.iter().cloned()),
+            Taken::Nothing => open.append(&mut asked),
+            // What it had seen before and not acted upon, it did not end for.
+            Taken::All { ends: true } => {}
+            Taken::All { ends: false } => asked.extend(open.iter().cloned()),
         }
-        taken
+        asked
     }
 
     /// A termination among the messages of a turn.
@@ -307,6 +322,10 @@ fn plan(at: Timestamp, actions: Vec<OrchestratorAction>) -> Plan {
 }
 
 impl Plan {
+    fn does_something(&self) -> bool {
+        !self.confirmations.is_empty() || !matches!(self.next, Next::Waits)
+    }
+
     fn confirm(&mut self, id: i32, at: Timestamp, event: EventType) {
         wire::push_event(&mut self.confirmations, wire::PAST_EVENTS, &wire::event(id, at, event));
     }

@@ -14,7 +14,7 @@ use crate::partition::{Instance, Partition};
 use crate::time::Now;
 use crate::wire;
 
-use super::complete_turn::End;
+use super::complete_turn::{End, Taken};
 
 impl Partition {
     pub(crate) fn terminate(
@@ -70,7 +70,7 @@ impl Partition {
         }
         instance.body.held = false;
         let messages = instance.inbox.len();
-        self.consume(iid, messages, None, outcome);
+        self.consume(iid, messages, Taken::Nothing, outcome);
         let end = End { id: -1, status: OrchestrationStatus::Terminated, output, failure: None };
         self.end(iid, at, end, &mut run, outcome);
         self.record_turn(iid, run.freeze(), outcome);

@@ -347,7 +347,9 @@ impl Shard {
         }
         let (placed, quick) = self.place(now, ready);
         assigned.extend(placed);
-        let released = self.commit.add(now.mono, (partition, epoch), &mut outcome, quick && done.is_empty());
+        // An activity's result may wait for the turn that it causes, as an event may; a turn's own never does.
+        let waits = quick && done.iter().all(|item| matches!(item, ItemId::Activity(..)));
+        let released = self.commit.add(now.mono, (partition, epoch), &mut outcome, waits);
         self.outcome = outcome;
         for effect in released {
             self.release(now, effect, outputs);

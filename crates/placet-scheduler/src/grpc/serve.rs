@@ -42,11 +42,15 @@ pub async fn serve(
     listeners: Vec<TcpListener>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let (_, health) = tonic_health::server::health_reporter();
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<TaskHubSidecarServiceServer<Sidecar>>().await;
+    let reflected = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // The older version is what Python's and older tools speak.
+    let (reflection, reflection_alpha) = (reflected().build_v1()?, reflected().build_v1alpha()?);
     let sidecar = TaskHubSidecarServiceServer::new(Sidecar(scheduler.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(usize::MAX);
@@ -71,6 +75,7 @@ pub async fn serve(
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .add_service(health)
         .add_service(reflection)
+        .add_service(reflection_alpha)
         .add_service(sidecar)
         .add_service(client)
         .add_service(worker)

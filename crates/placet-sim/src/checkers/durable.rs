@@ -18,8 +18,8 @@ struct Known {
     /// Its start was acknowledged, and its hub not deleted since.
     started: bool,
     terminated: bool,
-    /// Its termination was acknowledged when it had not ended: its history has to tell of it.
-    to_be_told: bool,
+    /// Its termination was acknowledged in this generation, which had not ended: the next one has to tell of it.
+    terminated_in: Option<String>,
 }
 
 /// The checker.
@@ -42,7 +42,7 @@ impl Durable {
             ),
             started: false,
             terminated: false,
-            to_be_told: false,
+            terminated_in: None,
         });
         Durable { known: known.collect(), outcomes: BTreeMap::new(), newest: BTreeMap::new() }
     }
@@ -66,7 +66,7 @@ impl Durable {
             What::Start { life, execution, .. } if *life > 0 => {
                 self.newest.insert(call.slot, execution.clone());
                 self.known[call.slot].terminated = false;
-                self.known[call.slot].to_be_told = false;
+                self.known[call.slot].terminated_in = None;
             }
             _ => {}
         }
@@ -91,8 +91,9 @@ impl Durable {
                     return Err(format!("event {id} was acknowledged, and the store does not have it"));
                 }
             }
-            (What::Terminate, Answer::Done) if stored.is_some_and(|stored| stored.outcome.is_none()) => {
-                known.to_be_told = known.started;
+            (What::Terminate, Answer::Done) if known.started && known.renews => {
+                let alive = stored.filter(|stored| stored.outcome.is_none());
+                known.terminated_in = alive.map(|stored| stored.execution.clone());
             }
             (What::Ask { id, .. }, Answer::Reply(reply)) => {
                 let there = stored.and_then(|stored| stored.replies.get(id));
@@ -138,8 +139,8 @@ impl Durable {
         }
         let tells =
             stored.history.iter().any(|event| matches!(event.event_type, Some(EventType::ExecutionTerminated(_))));
-        if known.to_be_told && !tells {
-            return Err("its termination was acknowledged, and its history does not tell of it".to_owned());
+        if known.terminated_in.as_ref().is_some_and(|generation| *generation != stored.execution) && !tells {
+            return Err("its termination was acknowledged, and the generation after it does not tell of it".to_owned());
         }
         match self.outcomes.get(&(slot, stored.execution.clone())) {
             Some(told) if Some(told) != stored.outcome.as_ref() => {
@@ -156,8 +157,9 @@ fn has_event(stored: &Stored, id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::planted::{ask, call, completed, raise, raised, seen, sequence, start, stored};
+    use super::super::planted::{ask, call, completed, raise, raised, seen, sequence, slot, start, stored};
     use super::*;
+    use crate::programs::Collect;
 
     fn checker() -> Durable {
         Durable::new(&[sequence()])
@@ -207,8 +209,17 @@ mod tests {
         durable.see(&Fact::Released(&start(1), &Answer::Done, Some(&stored(None)))).unwrap();
         durable.see(&Fact::Told(&call(2, What::Terminate), &Answer::Done)).unwrap();
         assert!(durable.at_end(0, Some(&stored(None))).is_err());
-        assert!(durable.at_end(0, Some(&stored(Some(completed("4"))))).is_ok(), "it may have ended before");
+    }
+
+    #[test]
+    fn a_termination_that_a_next_generation_knows_nothing_of_is_found() {
+        let loops = slot(Program::Collect(Collect { want: 1, every: 1, seen: Vec::new() }));
+        let mut durable = Durable::new(&[loops]);
+        durable.see(&Fact::Released(&start(1), &Answer::Done, Some(&stored(None)))).unwrap();
         durable.see(&Fact::Released(&call(2, What::Terminate), &Answer::Done, Some(&stored(None)))).unwrap();
-        assert!(durable.at_end(0, Some(&stored(Some(completed("4"))))).is_err(), "it had not ended");
+        let same = stored(Some(completed("[]")));
+        assert!(durable.at_end(0, Some(&same)).is_ok(), "a turn that was out may have ended it");
+        let next = Stored { execution: "another".into(), ..same };
+        assert!(durable.at_end(0, Some(&next)).is_err());
     }
 }

@@ -7,6 +7,7 @@ mod serve;
 mod time;
 mod worker;
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use placet_sdk::{CallError, Client};
@@ -18,6 +19,9 @@ use crate::os;
 
 /// How long a stopping server waits for the calls under way.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// A signal this soon after the first one is the same wish.
+const SECOND_WISH_AFTER: Duration = Duration::from_secs(1);
 
 /// How long the answer to a single call may take.
 const CALL_PATIENCE: Duration = Duration::from_secs(3);
@@ -39,7 +43,8 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
 }
 
 fn with_runtime(common: &Common, role: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    start_log(&common.log)?;
+    start_log(common)?;
+    common.forget_ready_file()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -76,10 +81,13 @@ fn call_once(endpoint: &str, call: impl AsyncFnOnce(Client) -> Result<(), CallEr
     }
 }
 
-fn start_log(filter: &str) -> Result<(), Failure> {
+/// What goes to stderr: a quiet server writes nothing, unless it was told what.
+fn start_log(common: &Common) -> Result<(), Failure> {
+    let filter = common.log.as_deref().unwrap_or(if common.quiet { "off" } else { "warn" });
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|error| Failure::Flag { flag: "--log", what: format!("{filter:?} is no filter: {error}") })?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let stderr = std::io::stderr;
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(stderr().is_terminal()).with_writer(stderr).init();
     Ok(())
 }
 
@@ -96,6 +104,8 @@ pub(crate) fn stop_switch() -> Result<watch::Receiver<bool>, Failure> {
         asked.await;
         tracing::info!("stopping");
         switch.send_replace(true);
+        // One wish to stop may come twice, to the process and to its group.
+        tokio::time::sleep(SECOND_WISH_AFTER).await;
         if let Ok(asked_again) = os::stop_requested() {
             asked_again.await;
             std::process::exit(1);

@@ -1,4 +1,4 @@
-//! What differs between systems: signals, and who holds a port. Each call has a twin.
+//! What differs between systems: signals, who holds a port, who may look into a folder. Each call has a twin.
 
 #[cfg(unix)]
 mod unix;
@@ -6,6 +6,6 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use unix::{port_holder, stop_requested};
+pub(crate) use unix::{make_private_folder, port_holder, stop_requested};
 #[cfg(windows)]
-pub(crate) use windows::{port_holder, stop_requested};
+pub(crate) use windows::{make_private_folder, port_holder, stop_requested};

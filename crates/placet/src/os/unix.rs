@@ -2,22 +2,34 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Ready once somebody asks the process to stop: SIGTERM, or Ctrl-C.
+/// Ready once somebody asks the process to stop: SIGTERM, Ctrl-C, or the terminal's end.
 ///
 /// # Errors
 /// If the system gives no signals.
 pub(crate) fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
         }
     })
+}
+
+/// Makes a folder, and those above it, that only this user may look into.
+///
+/// # Errors
+/// If it cannot be made.
+pub(crate) fn make_private_folder(path: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Who listens on this address: "name (pid 7)", if the system tells (Linux does, by /proc).

@@ -1,6 +1,7 @@
 //! The Windows twin.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 /// Ready once somebody asks the process to stop: Ctrl-C, Ctrl-Break, or the console's end.
 ///
@@ -17,6 +18,14 @@ pub(crate) fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
             _ = break_.recv() => {}
         }
     })
+}
+
+/// Makes a folder, and those above it: below a user's own folders it is his alone.
+///
+/// # Errors
+/// If it cannot be made.
+pub(crate) fn make_private_folder(path: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(path)
 }
 
 /// Who listens on this address: `netstat -ano` tells, a file does not.

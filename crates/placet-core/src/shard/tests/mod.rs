@@ -188,6 +188,27 @@ fn code_that_does_not_know_of_asks_answers_with_the_state_after_its_turn() {
 }
 
 #[test]
+fn code_that_does_nothing_has_not_taken_a_question_and_does_not_end_for_it() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start expense-1
+        0s turn expense-1: timer 24h
+        1s ask expense-1 approval_response#a1
+        1s turn expense-1: wait
+        2s raise expense-1 go
+        2s turn expense-1: complete
+        3s start expense-2
+        3s turn expense-2: timer 24h
+        4s ask expense-2 approval_response#a2
+        4s turn expense-2: wait
+        5s raise expense-2 go
+        5s turn expense-2: timer 24h
+    "
+    ));
+}
+
+#[test]
 fn a_worker_that_keeps_state_is_sent_no_history_and_another_is() {
     assert_snapshot!(trace(
         "

@@ -32,7 +32,7 @@ fn a_question_left_open_is_answered_when_code_that_does_not_know_of_asks_takes_o
         2s disconnect
         2s worker
         3s raise expense-1 other
-        3s turn expense-1: wait
+        3s turn expense-1: timer 24h
         4s ask expense-1 decide#a1
     "
     ));
