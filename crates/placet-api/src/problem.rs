@@ -46,9 +46,7 @@ impl Kind {
             Kind::SchedulerUnreachable => {
                 ("scheduler-unreachable", "The scheduler does not answer", StatusCode::SERVICE_UNAVAILABLE)
             }
-            Kind::SchedulerFailed => {
-                ("scheduler-failed", "The scheduler failed", StatusCode::INTERNAL_SERVER_ERROR)
-            }
+            Kind::SchedulerFailed => ("scheduler-failed", "The scheduler failed", StatusCode::INTERNAL_SERVER_ERROR),
             Kind::OutcomeUnknown => {
                 ("outcome-unknown", "Nobody knows whether it was done", StatusCode::INTERNAL_SERVER_ERROR)
             }
@@ -117,7 +115,10 @@ pub(crate) fn of_call(id: &str, error: &CallError) -> Problem {
         Code::InvalidArgument | Code::OutOfRange => return Problem::field("request_id", &error.message),
         Code::AlreadyExists | Code::FailedPrecondition => Kind::AlreadyDecided,
         Code::ResourceExhausted => Kind::Overloaded,
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unauthenticated
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Cancelled
+        | Code::Unauthenticated
         | Code::PermissionDenied => Kind::SchedulerUnreachable,
         Code::Unknown | Code::Aborted => Kind::OutcomeUnknown,
         Code::Unimplemented | Code::Internal | Code::DataLoss => Kind::SchedulerFailed,

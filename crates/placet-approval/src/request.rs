@@ -69,7 +69,10 @@ impl NewRequest {
         if hours > 0.0 && hours <= TIMEOUT_HOURS_MAX {
             return Ok(());
         }
-        Err(FieldError::new("timeout_hours", format!("must be more than 0 and at most {TIMEOUT_HOURS_MAX}, not {hours}")))
+        Err(FieldError::new(
+            "timeout_hours",
+            format!("must be more than 0 and at most {TIMEOUT_HOURS_MAX}, not {hours}"),
+        ))
     }
 
     /// The deadline of a request that was accepted at this time.

@@ -29,32 +29,17 @@ fn work_item_keeps_its_token_in_field_10() {
     let item = WorkItem { completion_token: "x".to_owned(), request: None };
     assert_eq!(item.encode_to_vec(), [0x52, 1, b'x']);
 
-    let ping = WorkItem {
-        completion_token: String::new(),
-        request: Some(Request::HealthPing(HealthPing {})),
-    };
+    let ping = WorkItem { completion_token: String::new(), request: Some(Request::HealthPing(HealthPing {})) };
     assert_eq!(ping.encode_to_vec(), [bytes_field(4), 0]);
 }
 
 #[test]
 fn history_events_keep_their_numbers() {
-    assert_eq!(
-        event(EventType::OrchestratorStarted(OrchestratorStartedEvent {})),
-        [bytes_field(14), 0]
-    );
-    assert_eq!(
-        event(EventType::OrchestratorCompleted(OrchestratorCompletedEvent {})),
-        [bytes_field(15), 0]
-    );
-    assert_eq!(
-        event(EventType::ExecutionStarted(ExecutionStartedEvent::default())),
-        [bytes_field(3), 0]
-    );
+    assert_eq!(event(EventType::OrchestratorStarted(OrchestratorStartedEvent {})), [bytes_field(14), 0]);
+    assert_eq!(event(EventType::OrchestratorCompleted(OrchestratorCompletedEvent {})), [bytes_field(15), 0]);
+    assert_eq!(event(EventType::ExecutionStarted(ExecutionStartedEvent::default())), [bytes_field(3), 0]);
     // From 16 on a key takes two bytes: 30 << 3 | 2 = 0xf2 = 0x72 + 1 * 0x80.
-    assert_eq!(
-        event(EventType::ExecutionRewound(ExecutionRewoundEvent::default())),
-        [0xf2, 0x01, 0]
-    );
+    assert_eq!(event(EventType::ExecutionRewound(ExecutionRewoundEvent::default())), [0xf2, 0x01, 0]);
     // The event id -1 takes ten bytes, as every negative int32.
     let minus_one = HistoryEvent { event_id: -1, ..HistoryEvent::default() };
     assert_eq!(minus_one.encoded_len(), 11);
@@ -62,15 +47,9 @@ fn history_events_keep_their_numbers() {
 
 #[test]
 fn actions_keep_their_numbers() {
-    assert_eq!(
-        action(OrchestratorActionType::ScheduleTask(ScheduleTaskAction::default())),
-        [bytes_field(2), 0]
-    );
+    assert_eq!(action(OrchestratorActionType::ScheduleTask(ScheduleTaskAction::default())), [bytes_field(2), 0]);
     let complete = CompleteOrchestrationAction::default();
-    assert_eq!(
-        action(OrchestratorActionType::CompleteOrchestration(complete)),
-        [bytes_field(6), 0]
-    );
+    assert_eq!(action(OrchestratorActionType::CompleteOrchestration(complete)), [bytes_field(6), 0]);
     let rewind = RewindOrchestrationAction::default();
     assert_eq!(action(OrchestratorActionType::RewindOrchestration(rewind)), [bytes_field(9), 0]);
 }
@@ -78,10 +57,7 @@ fn actions_keep_their_numbers() {
 #[test]
 fn capabilities_are_packed_in_field_10() {
     let request = GetWorkItemsRequest {
-        capabilities: vec![
-            WorkerCapability::HistoryStreaming.into(),
-            WorkerCapability::LargePayloads.into(),
-        ],
+        capabilities: vec![WorkerCapability::HistoryStreaming.into(), WorkerCapability::LargePayloads.into()],
         ..GetWorkItemsRequest::default()
     };
     assert_eq!(request.encode_to_vec(), [bytes_field(10), 2, 1, 3]);
@@ -96,8 +72,7 @@ fn a_purge_by_batch_is_field_4_between_two_flags() {
             instance_ids: vec!["a".to_owned()],
         })),
     };
-    let decoded =
-        PurgeInstancesRequest::decode(&[0x18, 1, 0x28, 1, bytes_field(4), 3, 0x0a, 1, b'a'][..]);
+    let decoded = PurgeInstancesRequest::decode(&[0x18, 1, 0x28, 1, bytes_field(4), 3, 0x0a, 1, b'a'][..]);
     assert_eq!(decoded.expect("well formed"), request);
 }
 
@@ -117,18 +92,14 @@ fn a_stamp_is_skipped_by_who_does_not_know_it() {
     // 100 << 3 | 2 = 0x322, in two bytes 0xa2 0x06.
     assert_eq!(raised.encode_to_vec(), [0x0a, 1, b'n', 0xa2, 0x06, 3, 0x0a, 1, b'q']);
     // A message without field 100 stands for another SDK.
-    let other = RestartInstanceResponse::decode(&raised.encode_to_vec()[..])
-        .expect("unknown fields are skipped");
+    let other = RestartInstanceResponse::decode(&raised.encode_to_vec()[..]).expect("unknown fields are skipped");
     assert_eq!(other.instance_id, "n");
 }
 
 #[test]
 fn statuses_are_named_as_protobuf_json_names_them() {
     assert_eq!(OrchestrationStatus::default(), OrchestrationStatus::Running);
-    assert_eq!(
-        OrchestrationStatus::ContinuedAsNew.as_str_name(),
-        "ORCHESTRATION_STATUS_CONTINUED_AS_NEW"
-    );
+    assert_eq!(OrchestrationStatus::ContinuedAsNew.as_str_name(), "ORCHESTRATION_STATUS_CONTINUED_AS_NEW");
     assert_eq!(OrchestrationStatus::Suspended as i32, 7);
 }
 
@@ -136,17 +107,12 @@ fn statuses_are_named_as_protobuf_json_names_them() {
 fn maps_have_one_encoding() {
     let tags = BTreeMap::from([("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())]);
     let event = TaskScheduledEvent { tags, ..TaskScheduledEvent::default() };
-    assert_eq!(
-        event.encode_to_vec(),
-        [0x2a, 6, 0x0a, 1, b'a', 0x12, 1, b'1', 0x2a, 6, 0x0a, 1, b'b', 0x12, 1, b'2']
-    );
+    assert_eq!(event.encode_to_vec(), [0x2a, 6, 0x0a, 1, b'a', 0x12, 1, b'1', 0x2a, 6, 0x0a, 1, b'b', 0x12, 1, b'2']);
 }
 
 #[test]
 fn the_descriptor_set_names_every_service() {
-    let set =
-        prost_types::FileDescriptorSet::decode(crate::DESCRIPTOR_SET).expect("an encoded set");
-    let services: Vec<&str> =
-        set.file.iter().flat_map(|file| &file.service).map(|service| service.name()).collect();
+    let set = prost_types::FileDescriptorSet::decode(crate::DESCRIPTOR_SET).expect("an encoded set");
+    let services: Vec<&str> = set.file.iter().flat_map(|file| &file.service).map(|service| service.name()).collect();
     assert_eq!(services, ["TaskHubSidecarService", "Client", "Worker", "Admin"]);
 }

@@ -155,7 +155,12 @@ impl Client {
     ///
     /// # Errors
     /// If the call fails; with [`Code::NotFound`] if there is no such instance.
-    pub async fn raise_event(&self, id: &str, name: &str, payload: &(impl Serialize + ?Sized)) -> Result<(), CallError> {
+    pub async fn raise_event(
+        &self,
+        id: &str,
+        name: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Result<(), CallError> {
         let request =
             RaiseEventRequest { instance_id: id.to_owned(), name: name.to_owned(), input: Some(json(payload)?) };
         self.transport.raise_event(&self.hub, request).await

@@ -64,7 +64,9 @@ mod generated {
 }
 
 pub use client::{Answer, AskCall, Client, ConnectError, StartCall, StartError};
-pub use context::{ActivityCall, EventCall, EventFacts, ExternalEvent, OrchestrationContext, Parent, RetryPolicy, TimerCall};
+pub use context::{
+    ActivityCall, EventCall, EventFacts, ExternalEvent, OrchestrationContext, Parent, RetryPolicy, TimerCall,
+};
 pub use error::{ActivityError, Failure, PayloadError, Result};
 pub use futures_util::future::Either;
 pub use grpc::GrpcTransport;

@@ -76,9 +76,7 @@ pub async fn human_interaction(ctx: OrchestrationContext, request: ApprovalReque
     let too_late = ctx.timer(Duration::from_secs_f64(request.timeout_hours * 3_600.0));
     match ctx.first(answered, too_late).await {
         Either::Left(response) => Ok(ctx.activity("process_approval", &(request_id, response?)).await?),
-        Either::Right(()) => {
-            Ok(Outcome { request_id, status: "Timeout".to_owned(), approver: None, comments: None })
-        }
+        Either::Right(()) => Ok(Outcome { request_id, status: "Timeout".to_owned(), approver: None, comments: None }),
     }
 }
 

@@ -74,10 +74,7 @@ pub(crate) async fn decide(
 }
 
 /// `GET /api/approvals/{id}`: the link that people are sent. It decides nothing, and says how to.
-pub(crate) async fn explain(
-    Extension(base): Extension<BaseUrl>,
-    RequestId(id): RequestId,
-) -> Json<Value> {
+pub(crate) async fn explain(Extension(base): Extension<BaseUrl>, RequestId(id): RequestId) -> Json<Value> {
     Json(serde_json::json!({
         "request_id": id,
         "how": "POST here {\"is_approved\": true or false, \"approver\": \"…\", \"comments\": \"…\"} as application/json",
@@ -132,7 +129,8 @@ impl Case<'_> {
     fn won(&self) -> Response {
         let said = if self.decision.is_approved { "approved" } else { "rejected" };
         let message = format!("Request {said} by {}", self.decision.approver);
-        Json(Won { request_id: self.id.to_owned(), message, status_url: status_url(self.base, self.id) }).into_response()
+        Json(Won { request_id: self.id.to_owned(), message, status_url: status_url(self.base, self.id) })
+            .into_response()
     }
 
     /// No worker has taken it yet: it will count, or not, when one does.

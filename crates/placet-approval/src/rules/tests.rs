@@ -11,7 +11,8 @@ fn at(seconds: i64) -> Timestamp {
 
 /// Due an hour after it was accepted.
 fn request() -> Request {
-    let new: NewRequest = serde_json::from_str(r#"{"requester": "Alice", "item": "Vacation", "timeout_hours": 1}"#).unwrap();
+    let new: NewRequest =
+        serde_json::from_str(r#"{"requester": "Alice", "item": "Vacation", "timeout_hours": 1}"#).unwrap();
     Input::New(new).open("r-1".into(), at(ACCEPTED)).unwrap()
 }
 
@@ -71,12 +72,8 @@ fn what_was_recorded_before_the_deadline_counts_and_what_was_recorded_at_it_does
 #[test]
 fn in_every_order_of_four_racing_events_one_wins_and_all_are_told_the_same() {
     let due = ACCEPTED + 3_600;
-    let racing = [
-        answered(due - 2, true, "A"),
-        answered(due - 2, false, "B"),
-        answered(due - 2, true, "C"),
-        Event::TimerFired,
-    ];
+    let racing =
+        [answered(due - 2, true, "A"), answered(due - 2, false, "B"), answered(due - 2, true, "C"), Event::TimerFired];
     for order in orders(4) {
         let events: Vec<Event> = order.iter().map(|i| racing[*i].clone()).collect();
         let (status, told) = run(&events);

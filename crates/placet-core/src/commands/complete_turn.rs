@@ -179,7 +179,13 @@ impl Partition {
     }
 
     /// Takes the first messages out of the inbox; tells the asks that are answered by this turn. The others stay open.
-    pub(crate) fn consume(&mut self, iid: Iid, messages: usize, taken: Taken<'_>, outcome: &mut Outcome) -> Vec<String> {
+    pub(crate) fn consume(
+        &mut self,
+        iid: Iid,
+        messages: usize,
+        taken: Taken<'_>,
+        outcome: &mut Outcome,
+    ) -> Vec<String> {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         let mut asked = Vec::new();
         for entry in instance.inbox.drain(..messages) {

@@ -148,7 +148,8 @@ impl Partition {
     /// Drops everything in memory; what was decided and not committed is void. From now on it writes in this
     /// epoch. What it was asked and had not decided, and who waits, is handed back to be handled again.
     pub fn reset(&mut self, epoch: Epoch) -> Vec<Command> {
-        let mut commands: Vec<Command> = std::mem::take(&mut self.loading).into_values().flat_map(|loading| loading.commands).collect();
+        let mut commands: Vec<Command> =
+            std::mem::take(&mut self.loading).into_values().flat_map(|loading| loading.commands).collect();
         for (key, waiters) in std::mem::take(&mut self.waiters) {
             commands.extend(waiters.into_iter().map(|waiter| {
                 let target = Lookup::Key(key.clone());

@@ -28,12 +28,11 @@ async fn the_version_is_that_of_the_crate() {
 
 #[tokio::test]
 async fn a_wrong_command_line_is_refused_with_the_code_for_it_and_nothing_is_started() {
-    let table: [(&[&str], &str); 10] = [
+    let table: [(&[&str], &str); 9] = [
         (&["--no-such-flag"], "unexpected argument '--no-such-flag'"),
         (&["no-such-command"], "unrecognized subcommand 'no-such-command'"),
         (&["serve", "--http-addr"], "a value is required for '--http-addr <ADDR>'"),
         (&["serve", "--json", "--quiet"], "cannot be used with '--quiet'"),
-        (&["serve", "--ephemeral", "--data-dir=x"], "cannot be used with"),
         (&["serve", "--taskhub=no hub"], "--taskhub: "),
         (&["serve", "--log=placet=loudly"], "--log: "),
         (&["serve", "--http-addr=0.0.0.0:0", "--grpc-addr=127.0.0.1:0"], "--http-addr: 0.0.0.0:0 can be reached"),
