@@ -7,9 +7,9 @@
 
 mod chance;
 mod checkers;
+mod expectations;
 mod facts;
 mod marks;
-mod models;
 mod plan;
 mod programs;
 mod trace;

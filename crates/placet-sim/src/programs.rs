@@ -1,5 +1,5 @@
 //! The orchestrations that run in the simulation, written as a user of the SDK would, and the activities that they
-//! call. What each must come to stands in [`crate::models`].
+//! call. What each must come to stands in [`crate::expectations`].
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

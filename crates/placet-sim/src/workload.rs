@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use crate::chance::Chance;
+use crate::expectations::Program;
 use crate::facts::What;
-use crate::models::Program;
 use crate::plan::{MILLISECOND, Plan, SECOND};
 use crate::programs::{Collect, Decide, FanOut, Heed, LateReply, Race, Retry, Sequence, Sleep, Tally};
 

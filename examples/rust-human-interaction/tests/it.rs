@@ -1,4 +1,5 @@
 //! The example, against a scheduler in this process.
+#![expect(clippy::unwrap_used, reason = "what a test did not expect fails it")]
 
 use std::sync::Arc;
 

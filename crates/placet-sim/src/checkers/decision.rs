@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::Check;
+use crate::expectations::Program;
 use crate::facts::{Answer, Call, Fact, Outcome, Stored, What};
-use crate::models::Program;
 use crate::programs::Said;
 use crate::workload::Slot;
 

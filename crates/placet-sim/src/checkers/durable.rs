@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use placet_proto::durabletask::history_event::EventType;
 
 use super::Check;
+use crate::expectations::Program;
 use crate::facts::{Answer, Call, Fact, Outcome, Seen, Stored, What, id_of};
-use crate::models::Program;
 use crate::workload::Slot;
 
 #[derive(Debug)]

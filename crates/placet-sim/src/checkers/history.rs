@@ -6,8 +6,8 @@ use placet_proto::durabletask::{HistoryEvent, OrchestrationStatus, history_event
 use placet_sdk::check_history;
 
 use super::Check;
+use crate::expectations::micros;
 use crate::facts::Outcome;
-use crate::models::micros;
 use crate::programs;
 
 /// Where in a turn an event may stand.

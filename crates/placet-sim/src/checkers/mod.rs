@@ -70,8 +70,8 @@ fn told(promise: &str, check: Check) -> Check {
 mod planted {
     //! Small worlds that never were: facts made by hand, each with something wrong in it.
 
+    use crate::expectations::Program;
     use crate::facts::{Call, Outcome, Seen, Stored, What};
-    use crate::models::Program;
     use crate::programs::Sequence;
     use crate::workload::Slot;
     use placet_proto::durabletask::history_event::EventType;

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use placet_proto::durabletask::history_event::EventType;
 
 use super::Check;
+use crate::expectations::Sent;
 use crate::facts::{Call, Fact, Stored, What};
-use crate::models::Sent;
 use crate::workload::Slot;
 
 /// The checker.

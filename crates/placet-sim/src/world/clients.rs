@@ -128,9 +128,10 @@ impl World {
             }
             What::Wait => CommandKind::Wait(WaitFor::Completion),
             What::WaitStart => CommandKind::Wait(WaitFor::Start),
-            What::Terminate => {
-                CommandKind::Terminate(Terminate { output: Some(crate::models::STOPPED.to_owned()), recurse: false })
-            }
+            What::Terminate => CommandKind::Terminate(Terminate {
+                output: Some(crate::expectations::STOPPED.to_owned()),
+                recurse: false,
+            }),
             What::RetryPoisoned => CommandKind::RetryPoisoned,
             What::DeleteHub => return Request::DeleteHub(Hub::new(&slot.hub)),
             What::EmptyHub => return Request::CreateHub(Hub::new(&slot.hub)),

@@ -18,8 +18,8 @@ use prost::Message as _;
 
 use super::server::Arrival;
 use super::{Event, Mark, ProcessId, SECOND, Violation, World};
+use crate::expectations::micros;
 use crate::facts::Fact;
-use crate::models::micros;
 
 #[derive(Debug, Default)]
 pub(super) struct Disk {

@@ -57,7 +57,7 @@ impl World {
     }
 
     fn mark_decision(&mut self, slot: usize, outcome: &Outcome) {
-        if !matches!(self.slots[slot].program, crate::models::Program::Decide(_)) {
+        if !matches!(self.slots[slot].program, crate::expectations::Program::Decide(_)) {
             return;
         }
         let timed_out = outcome.output.as_deref().is_some_and(|output| output.contains("timeout"));

@@ -21,8 +21,8 @@ use prost::Message as _;
 
 use super::server::{Arrival, ReplyTo};
 use super::{Event, Mark, Plan, SECOND, Stream, Violation, World};
+use crate::expectations::micros;
 use crate::facts::Fact;
-use crate::models::micros;
 use crate::plan::MINUTE;
 use crate::programs::{registry, run_activity};
 
