@@ -415,22 +415,29 @@ impl Shard {
     }
 
     fn commit_failed(&mut self, now: Now, batch: BatchId, failure: CommitFailure, outputs: &mut Vec<Output>) {
-        if failure == CommitFailure::Full {
-            self.refuse_until = Some(now.mono.after(limits::REFUSE_AFTER_FAILURE));
-        }
+        let retry_after = limits::REFUSE_AFTER_FAILURE;
+        // What is due stays due: without a rest it would be tried again, and fail, as fast as the disk says no.
+        self.rest_timers(now);
+        // On a full disk nothing was written, which whoever waits for a reply may know.
+        let refusal = if failure == CommitFailure::Full {
+            self.refuse_until = Some(now.mono.after(retry_after));
+            Refusal::Exhausted { what: "the disk is full", retry_after }
+        } else {
+            Refusal::Unknown
+        };
         let voided = self.commit.failed(batch);
-        self.void(now, voided, outputs);
+        self.void(now, voided, &refusal, outputs);
     }
 
     /// What was decided is void: the partitions forget what they held and load what is true; those who wait
-    /// for a reply are told that nobody knows.
-    fn void(&mut self, now: Now, voided: Voided, outputs: &mut Vec<Output>) {
+    /// for a reply are told what is known of it.
+    fn void(&mut self, now: Now, voided: Voided, refusal: &Refusal, outputs: &mut Vec<Output>) {
         self.resets += 1;
         let epoch = Epoch { incarnation: self.incarnation, resets: self.resets };
         let (mut hubs, mut reads) = (Vec::new(), Vec::new());
         for effect in voided.effects {
             match effect {
-                Effect::Reply(call, _) => outputs.push(Output::Reply(call, Err(Refusal::Unknown))),
+                Effect::Reply(call, _) => outputs.push(Output::Reply(call, Err(refusal.clone()))),
                 Effect::HubDeleted(hub) => hubs.push(hub),
                 Effect::ReadHistory(read) => reads.push(read),
                 // Their partitions look at the store again, and so do the timers.

@@ -140,3 +140,31 @@ fn an_old_answer_about_an_instance_that_was_started_over_does_not_bring_it_back(
     "
     ));
 }
+
+#[test]
+fn what_a_full_disk_did_not_take_is_refused_as_not_done() {
+    assert_snapshot!(trace(
+        "
+        0s hold
+        0s start seq-1
+        0s full
+        0s start seq-1
+        1s start seq-1
+    "
+    ));
+}
+
+#[test]
+fn a_timer_that_a_full_disk_did_not_let_fire_rests_before_it_is_tried_again() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: timer 1s
+        0s hold
+        1s tick
+        1s full
+        2s turn seq-1: complete
+    "
+    ));
+}

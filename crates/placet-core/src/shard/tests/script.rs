@@ -143,6 +143,7 @@ impl World {
             "hold" => self.holding = true,
             "commit" => self.answer(Ok(())),
             "fail" => self.answer(Err(CommitFailure::Unknown)),
+            "full" => self.answer(Err(CommitFailure::Full)),
             "crash" => self.crash(),
             "tick" => self.input(Input::Tick),
             "rows" => writeln!(self.trace, "{}", self.store.count()).unwrap(),
