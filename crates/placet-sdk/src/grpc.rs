@@ -66,15 +66,17 @@ impl GrpcTransport {
         Ok(self)
     }
 
-    fn request<T>(&self, hub: &str, message: T) -> Request<T> {
+    /// A call in this hub. One that cannot be named in a header must not end in the hub `default`.
+    fn request<T>(&self, hub: &str, message: T) -> CallResult<Request<T>> {
         let mut request = Request::new(message);
-        if let Ok(hub) = hub.parse() {
-            request.metadata_mut().insert("taskhub", hub);
-        }
+        let hub = hub
+            .parse()
+            .map_err(|_| CallError::new(Code::InvalidArgument, format!("taskhub: {hub:?} is not a hub's name")))?;
+        request.metadata_mut().insert("taskhub", hub);
         if let Some(bearer) = &self.bearer {
             request.metadata_mut().insert("authorization", bearer.clone());
         }
-        request
+        Ok(request)
     }
 
     fn sidecar(&self) -> TaskHubSidecarServiceClient<Channel> {
@@ -97,7 +99,7 @@ impl GrpcTransport {
         let mut worker = WorkerClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let response = worker.work(self.request(hub, first.chain(outgoing))).await?;
+        let response = worker.work(self.request(hub, first.chain(outgoing))?).await?;
         let frames = response.into_inner().map(|frame| frame.map_err(CallError::from)).boxed();
         Ok(WorkStream { frames, completions: completions.into() })
     }
@@ -106,7 +108,7 @@ impl GrpcTransport {
 macro_rules! sidecar_call {
     ($method:ident($request:ty) -> $response:ty as $rpc:ident) => {
         fn $method<'a>(&'a self, hub: &'a str, request: $request) -> BoxFuture<'a, CallResult<$response>> {
-            Box::pin(async move { Ok(self.sidecar().$rpc(self.request(hub, request)).await?.into_inner()) })
+            Box::pin(async move { Ok(self.sidecar().$rpc(self.request(hub, request)?).await?.into_inner()) })
         }
     };
 }
@@ -119,14 +121,14 @@ impl Transport for GrpcTransport {
 
     fn raise_event<'a>(&'a self, hub: &'a str, request: RaiseEventRequest) -> BoxFuture<'a, CallResult<()>> {
         Box::pin(async move {
-            self.sidecar().raise_event(self.request(hub, request)).await?;
+            self.sidecar().raise_event(self.request(hub, request)?).await?;
             Ok(())
         })
     }
 
     fn terminate<'a>(&'a self, hub: &'a str, request: TerminateRequest) -> BoxFuture<'a, CallResult<()>> {
         Box::pin(async move {
-            self.sidecar().terminate_instance(self.request(hub, request)).await?;
+            self.sidecar().terminate_instance(self.request(hub, request)?).await?;
             Ok(())
         })
     }
@@ -137,7 +139,7 @@ impl Transport for GrpcTransport {
                 instance_id: instance_id.to_owned(),
                 ..StreamInstanceHistoryRequest::default()
             };
-            let mut chunks = self.sidecar().stream_instance_history(self.request(hub, request)).await?.into_inner();
+            let mut chunks = self.sidecar().stream_instance_history(self.request(hub, request)?).await?.into_inner();
             let mut events = Vec::new();
             while let Some(chunk) = chunks.message().await? {
                 events.extend(chunk.events);
@@ -149,14 +151,14 @@ impl Transport for GrpcTransport {
     fn create_hub<'a>(&'a self, hub: &'a str, recreate: bool) -> BoxFuture<'a, CallResult<()>> {
         Box::pin(async move {
             let request = CreateTaskHubRequest { recreate_if_exists: recreate };
-            self.sidecar().create_task_hub(self.request(hub, request)).await?;
+            self.sidecar().create_task_hub(self.request(hub, request)?).await?;
             Ok(())
         })
     }
 
     fn delete_hub<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<()>> {
         Box::pin(async move {
-            self.sidecar().delete_task_hub(self.request(hub, DeleteTaskHubRequest {})).await?;
+            self.sidecar().delete_task_hub(self.request(hub, DeleteTaskHubRequest {})?).await?;
             Ok(())
         })
     }
@@ -170,14 +172,14 @@ impl Transport for GrpcTransport {
 
     fn accept_time(&self) -> BoxFuture<'_, CallResult<()>> {
         Box::pin(async move {
-            let request = self.request(HUB_NONE, AcceptTimeRequest {});
+            let request = self.request(HUB_NONE, AcceptTimeRequest {})?;
             AdminClient::new(self.channel.clone()).accept_time(request).await?;
             Ok(())
         })
     }
 
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<AskResponse>> {
-        Box::pin(async move { Ok(self.client().ask(self.request(hub, request)).await?.into_inner()) })
+        Box::pin(async move { Ok(self.client().ask(self.request(hub, request)?).await?.into_inner()) })
     }
 
     fn published<'a>(
@@ -185,7 +187,7 @@ impl Transport for GrpcTransport {
         hub: &'a str,
         request: GetPublishedRequest,
     ) -> BoxFuture<'a, CallResult<GetPublishedResponse>> {
-        Box::pin(async move { Ok(self.client().get_published(self.request(hub, request)).await?.into_inner()) })
+        Box::pin(async move { Ok(self.client().get_published(self.request(hub, request)?).await?.into_inner()) })
     }
 
     fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>> {

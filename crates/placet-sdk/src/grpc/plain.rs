@@ -12,18 +12,18 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::GrpcTransport;
-use crate::transport::{CallError, CallResult, WorkStream};
+use crate::transport::{CallResult, WorkStream};
 
 impl GrpcTransport {
     pub(super) async fn plain_work(&self, hub: &str, open: &Open) -> CallResult<WorkStream> {
-        self.sidecar().hello(self.request(hub, ())).await?;
+        self.sidecar().hello(self.request(hub, ())?).await?;
         let request = GetWorkItemsRequest {
             max_concurrent_orchestration_work_items: open.orchestrations_max,
             max_concurrent_activity_work_items: open.activities_max,
             work_item_filters: open.filters.clone(),
             ..GetWorkItemsRequest::default()
         };
-        let items = self.sidecar().get_work_items(self.request(hub, request)).await?.into_inner();
+        let items = self.sidecar().get_work_items(self.request(hub, request)?).await?.into_inner();
         let hub_name = hub.to_owned();
         let items = items.map(move |item| {
             let item = item?;
@@ -61,29 +61,32 @@ impl GrpcTransport {
         for token in completions.abandoned {
             let (transport, hub) = (self.clone(), hub.to_owned());
             // One of the two knows the token; the other ignores it.
-            tokio::spawn(async move {
-                let turn = AbandonOrchestrationTaskRequest { completion_token: token.clone() };
-                drop(transport.sidecar().abandon_task_orchestrator_work_item(transport.request(&hub, turn)).await);
-                let activity = AbandonActivityTaskRequest { completion_token: token };
-                drop(transport.sidecar().abandon_task_activity_work_item(transport.request(&hub, activity)).await);
-            });
+            tokio::spawn(async move { drop(transport.abandon(&hub, token).await) });
         }
+    }
+
+    async fn abandon(&self, hub: &str, token: String) -> CallResult<()> {
+        let turn = AbandonOrchestrationTaskRequest { completion_token: token.clone() };
+        self.sidecar().abandon_task_orchestrator_work_item(self.request(hub, turn)?).await?;
+        let activity = AbandonActivityTaskRequest { completion_token: token };
+        self.sidecar().abandon_task_activity_work_item(self.request(hub, activity)?).await?;
+        Ok(())
     }
 
     async fn complete_turn(&self, hub: &str, response: OrchestratorResponse, acks: &UnboundedSender<Ack>) {
         let token = response.completion_token.clone();
-        let answer = self.sidecar().complete_orchestrator_task(self.request(hub, response)).await;
-        drop(acks.send(ack(token, answer.map(drop))));
+        let answer = async { Ok(self.sidecar().complete_orchestrator_task(self.request(hub, response)?).await?) };
+        drop(acks.send(ack(token, answer.await.map(drop))));
     }
 
     async fn complete_activity(&self, hub: &str, response: ActivityResponse, acks: &UnboundedSender<Ack>) {
         let token = response.completion_token.clone();
-        let answer = self.sidecar().complete_activity_task(self.request(hub, response)).await;
-        drop(acks.send(ack(token, answer.map(drop))));
+        let answer = async { Ok(self.sidecar().complete_activity_task(self.request(hub, response)?).await?) };
+        drop(acks.send(ack(token, answer.await.map(drop))));
     }
 }
 
-fn ack(completion_token: String, answer: Result<(), tonic::Status>) -> Ack {
-    let refused = answer.err().map(|status| CallError::from(status).to_string()).unwrap_or_default();
+fn ack(completion_token: String, answer: CallResult<()>) -> Ack {
+    let refused = answer.err().map(|error| error.to_string()).unwrap_or_default();
     Ack { completion_token, stale: false, refused }
 }

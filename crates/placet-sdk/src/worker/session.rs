@@ -1,5 +1,6 @@
 //! A worker's life: connect, take items, run them, send completions, connect again.
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use super::registry::Registry;
 use super::turns::Turns;
 use crate::client::Client;
 use crate::error::Failure;
-use crate::transport::{CallError, Completer, WorkStream};
+use crate::transport::{CallError, WorkStream};
 
 /// The first and the longest wait before connecting again; it grows with chance in between.
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
@@ -95,7 +96,7 @@ impl Session {
             tokio::select! {
                 biased;
                 () = until_stopped(&mut self.stopped) => {
-                    self.finish(&stream.completions).await;
+                    self.finish(&mut stream).await;
                     return Ended::Stopped;
                 }
                 Some(result) = self.results.recv() => {
@@ -176,18 +177,29 @@ impl Session {
     }
 
     /// Lets what runs come to its end, and sends its results.
-    async fn finish(&mut self, stream: &Completer) {
+    async fn finish(&mut self, stream: &mut WorkStream) {
         let all = async { while self.running.join_next().await.is_some() {} };
         drop(timeout(SHUTDOWN_PATIENCE, all).await);
         let mut completions = Completions::default();
         while let Ok(result) = self.results.try_recv() {
             completions.activities.push(result);
         }
-        if !completions.activities.is_empty() {
-            drop(stream.send(completions));
-            // The stream is closed when it is dropped: give what was sent a moment to leave.
-            sleep(Duration::from_millis(50)).await;
+        let mut sent: HashSet<String> = completions.activities.iter().map(|a| a.completion_token.clone()).collect();
+        if sent.is_empty() || stream.completions.send(completions).is_err() {
+            return;
         }
+        // The stream closes when it is dropped: not before what was sent has arrived. What is handed out meanwhile
+        // goes to others then.
+        let acknowledged = async {
+            while !sent.is_empty()
+                && let Some(Ok(frame)) = stream.frames.next().await
+            {
+                for ack in frame.acks {
+                    sent.remove(&ack.completion_token);
+                }
+            }
+        };
+        drop(timeout(SHUTDOWN_PATIENCE, acknowledged).await);
     }
 }
 
