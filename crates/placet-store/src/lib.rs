@@ -1,4 +1,4 @@
-//! The store: a small trait that commits *data* and decides nothing. Six calls and no more without a reason;
+//! The store: a small trait that commits *data* and decides nothing. Seven calls and no more without a reason;
 //! a list that grows means that decisions leak out of the core.
 //!
 //! The rows are the core's ([`placet_core::rows`]); what a list may ask is a typed [`Query`]; what every

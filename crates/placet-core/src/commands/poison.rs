@@ -1,4 +1,4 @@
-//! Work that fails its worker again and again is set aside, visible, until somebody puts it back by hand.
+//! Work that fails its worker again and again is set aside until somebody puts it back by hand.
 
 use prost::Message as _;
 

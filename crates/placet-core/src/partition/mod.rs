@@ -223,6 +223,11 @@ impl Partition {
         self.instances.get(&iid).map(|instance| instance.key.hub.clone())
     }
 
+    /// How clients name an instance that is in memory.
+    pub fn key_of(&self, iid: Iid) -> Option<InstanceKey> {
+        self.instances.get(&iid).map(|instance| instance.key.clone())
+    }
+
     /// Whether an instance is in memory and has work to do.
     pub fn is_active(&self, iid: Iid) -> bool {
         self.instances.get(&iid).is_some_and(|instance| !instance.is_parked())

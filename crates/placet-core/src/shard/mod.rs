@@ -21,7 +21,7 @@ use crate::command::{Command, CommandKind, CompleteTurn, Refusal, Reply};
 use crate::commands::check_start;
 use crate::commit::{Commit, Voided};
 use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, StreamSpec};
-use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, PARTITIONS, PartitionId, StreamId};
+use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, InstanceKey, PARTITIONS, PartitionId, StreamId};
 use crate::limits;
 use crate::outcome::{Effect, HistoryRead, Outcome};
 use crate::partition::{Begun, Partition, TurnStart};
@@ -104,6 +104,8 @@ pub enum Output {
     Send(StreamId, Hub, Bytes),
     /// Send a health ping on a stream.
     Ping(StreamId),
+    /// Write down that an item was delivered too often, and of which instance it is, if that is in memory.
+    SetAside(ItemId, Option<InstanceKey>),
 }
 
 /// A load: of one partition, in one of its epochs.

@@ -234,6 +234,8 @@ impl Shard {
                 ItemId::Turn(..) => None,
                 ItemId::Activity(_, _, seq) => Some(seq),
             };
+            let key = self.partitions[item.partition().index()].key_of(item.iid());
+            outputs.push(Output::SetAside(item, key));
             let kind = CommandKind::SetAside(seq);
             let command = Command { target: Lookup::Iid(item.iid()), kind, call: None };
             self.handle_command(now, item.partition(), command, outputs);

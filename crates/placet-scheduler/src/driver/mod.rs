@@ -194,6 +194,10 @@ impl Driver {
                 Output::Reply(call, reply) => self.reply(call, reply),
                 Output::Send(stream, hub, item) => self.send(stream, StreamOut::Item { hub, item }),
                 Output::Ping(stream) => self.send(stream, StreamOut::Ping),
+                Output::SetAside(item, key) => {
+                    let instance = key.map(|key| key.to_string()).unwrap_or_default();
+                    tracing::warn!(instance, ?item, "was delivered too often without a result, and is set aside");
+                }
             }
         }
     }

@@ -461,7 +461,7 @@ impl World {
                 self.deliver(stream, item);
                 None
             }
-            Output::Ping(_) => None,
+            Output::Ping(_) | Output::SetAside(..) => None,
         }
     }
 

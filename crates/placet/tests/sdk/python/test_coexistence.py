@@ -1,8 +1,12 @@
 """Placet's own approvals and the mission's Python worker in one hub, `default`: neither takes the other's work."""
 
+import threading
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+import requests
+from durabletask import task
 
 from approvals_http import ApprovalsApi, once_back
 from conftest import Mission
@@ -107,3 +111,40 @@ def test_waiting_requests_of_both_survive_server_and_worker(both: Both, returns_
     assert both.placet.outcome(ours)["status"] == "Approved"
     assert both.mission.api.outcome(theirs)["status"] == "Rejected"
     assert ours not in both.mission.worker.log
+
+
+def test_a_decision_that_comes_while_a_timed_out_orchestration_cleans_up_has_lost(both: Both):
+    cleaning, cleaned = threading.Event(), both.hub.gate()
+
+    def clean_up(_: task.ActivityContext, __):
+        cleaning.set()
+        cleaned.wait(20)
+
+    def timed(ctx: task.OrchestrationContext, _):
+        answered = ctx.wait_for_external_event("approval_response")
+        too_late = ctx.create_timer(timedelta(milliseconds=10))
+        first = yield task.when_any([answered, too_late])
+        if first is too_late:
+            yield ctx.call_activity(clean_up)
+        return {"status": "Timeout" if first is too_late else "Approved"}
+
+    both.hub.serve(timed, clean_up)
+    request_id = both.hub.start(timed)
+    assert cleaning.wait(20)
+    threading.Timer(1.0, cleaned.set).start()
+    with pytest.raises(requests.HTTPError) as refused:
+        both.placet.decide(request_id, True)
+    assert refused.value.response.status_code == 409
+    assert refused.value.response.json()["outcome"] == {"status": "Timeout"}
+
+
+def test_an_orchestration_that_waits_for_something_else_has_not_decided(both: Both):
+    def deaf(ctx: task.OrchestrationContext, _):
+        yield ctx.wait_for_external_event("go")
+        return "gone"
+
+    both.hub.serve(deaf)
+    request_id = both.hub.start(deaf)
+    body = {"is_approved": True, "approver": "Manager"}
+    answer = requests.post(f"{both.placet.url}/api/approvals/{request_id}?wait=1", json=body, timeout=30)
+    assert answer.status_code == 202, answer.text
