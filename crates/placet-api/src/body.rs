@@ -76,7 +76,7 @@ mod tests {
             (new(r#"{"requester": 7, "item": "x"}"#), "requester: invalid type: integer `7`, expected a string"),
             (
                 new(r#"{"requester": "A", "item": "x", "timeout_hours": "1"}"#),
-                "timeout_hours: invalid type: string \"1\", expected f64",
+                "timeout_hours: invalid type: string \"1\", expected a number",
             ),
             (
                 new(r#"{"requester": "A", "item": "x", "timeout_hour": 1}"#),
