@@ -7,7 +7,7 @@ use placet_core::ids::{Hub, StreamId};
 use placet_core::shard::Input;
 use placet_core::token::Token;
 use placet_proto::durabletask::ActivityResponse;
-use placet_proto::placet::v1::{Ack, TurnCompletion};
+use placet_proto::placet::v1::{Ack, Completions, TurnCompletion};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::driver::{Message, ReplyTo};
@@ -105,6 +105,13 @@ pub struct WorkerSender {
 }
 
 impl WorkerSender {
+    /// What a worker sent at once.
+    pub fn complete(&self, completions: Completions) {
+        completions.turns.into_iter().for_each(|turn| self.complete_turn(turn));
+        completions.activities.into_iter().for_each(|activity| self.complete_activity(activity));
+        completions.abandoned.into_iter().for_each(|token| self.abandon(token));
+    }
+
     /// A turn is finished.
     pub fn complete_turn(&self, completion: TurnCompletion) {
         let TurnCompletion { response, publish, replies } = completion;

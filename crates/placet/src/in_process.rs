@@ -9,10 +9,10 @@ use placet_proto::durabletask::{
     RaiseEventRequest, TerminateRequest, WorkItem,
 };
 use placet_proto::placet::v1::{
-    AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame, WorkEnvelope,
+    AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
-use placet_scheduler::{Scheduler, StreamOut, WorkerSender, WorkerStream, hub_of};
+use placet_scheduler::{Scheduler, StreamOut, WorkerStream, hub_of};
 use placet_sdk::{BoxFuture, CallError, CallResult, Code, Completer, Transport, WorkStream};
 use prost::Message as _;
 
@@ -146,7 +146,7 @@ impl Transport for InProcess {
             let worker = self.0.open_stream(spec).map_err(|error| told(&error.into()))?;
             let sender = worker.sender();
             let completions = Completer::new(move |completions| {
-                complete(&sender, completions);
+                sender.complete(completions);
                 Ok(())
             });
             let frames = stream::unfold(worker, |mut worker| async move {
@@ -156,12 +156,6 @@ impl Transport for InProcess {
             Ok(WorkStream { frames: frames.boxed(), completions })
         })
     }
-}
-
-fn complete(sender: &WorkerSender, completions: Completions) {
-    completions.turns.into_iter().for_each(|turn| sender.complete_turn(turn));
-    completions.activities.into_iter().for_each(|activity| sender.complete_activity(activity));
-    completions.abandoned.into_iter().for_each(|token| sender.abandon(token));
 }
 
 async fn next_frame(worker: &mut WorkerStream) -> Option<CallResult<SchedulerFrame>> {

@@ -4,7 +4,7 @@
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use placet_core::dispatch::{HubSet, StreamSpec};
 use placet_core::ids::Hub;
-use placet_proto::placet::v1::{Completions, Open, WorkerFrame, worker_frame::Frame};
+use placet_proto::placet::v1::{Open, WorkerFrame, worker_frame::Frame};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::frame::SchedulerFrameOut;
@@ -13,7 +13,7 @@ use super::status::status_of;
 use super::work::{filters, limit};
 use crate::hubs::hub_of;
 use crate::scheduler::{CallError, Scheduler};
-use crate::worker::{StreamOut, WorkerSender, WorkerStream};
+use crate::worker::{StreamOut, WorkerStream};
 
 /// Items and acknowledgements put into one frame, at most.
 const FRAME_ITEMS_MAX: usize = 256;
@@ -41,7 +41,7 @@ pub(super) async fn work(
     let completions = tokio::spawn(async move {
         while let Ok(Some(frame)) = frames.message().await {
             if let Some(Frame::Completions(completions)) = frame.frame {
-                complete(&sender, completions);
+                sender.complete(completions);
             }
         }
     });
@@ -80,12 +80,6 @@ pub fn stream_spec(hub: Hub, open: &Open) -> Result<StreamSpec, CallError> {
         filters: open.filters.as_ref().and_then(filters),
         keeps_state: open.keeps_state,
     })
-}
-
-fn complete(sender: &WorkerSender, completions: Completions) {
-    completions.turns.into_iter().for_each(|turn| sender.complete_turn(turn));
-    completions.activities.into_iter().for_each(|activity| sender.complete_activity(activity));
-    completions.abandoned.into_iter().for_each(|token| sender.abandon(token));
 }
 
 /// The next frame: all that is there, within bounds. `left` is what did not fit into the last one, in reverse.
