@@ -5,13 +5,6 @@ use std::time::Duration;
 /// Ids longer than this are refused (PROTOCOL.md §1, rule 19).
 pub const INSTANCE_ID_CHARS_MAX: usize = 100;
 
-/// Messages in one turn: a worker's answer to more would exceed what clients may receive, and one instance
-/// would hold the committer for long.
-pub const TURN_MESSAGES_MAX: usize = 1_000;
-
-/// Bytes of messages in one turn, the first message excepted.
-pub const TURN_BYTES_MAX: usize = 1 << 20;
-
 /// Bytes of a turn's completion that comes in several pieces: as many as one message may hold.
 pub const TURN_PIECES_BYTES_MAX: usize = 64 << 20;
 
@@ -49,41 +42,6 @@ pub const HOLD_MIN: Duration = Duration::from_millis(1);
 /// … but never longer than this.
 pub const HOLD_MAX: Duration = Duration::from_millis(5);
 
-/// A batch that holds this many commands waits for no turn; past some 256 turns the throughput stays flat and
-/// the latency grows (STORAGE.md, "Embedded design"). What arrives while another batch syncs is not cut: it
-/// would only wait for one sync more.
-pub const BATCH_COMMANDS_MAX: usize = 1_024;
-
-/// Bytes waiting to be committed beyond which new work is refused until a commit has gone through.
-pub const UNCOMMITTED_BYTES_MAX: usize = 256 << 20;
-
-/// Timers due within this are held in memory; the store holds the rest.
-pub const TIMER_WINDOW: Duration = Duration::from_secs(60);
-
-/// Timers taken from the store at once.
-pub const TIMER_PAGE: usize = 4_096;
-
-/// Timers fired in one step, so that a wave of them does not starve the rest.
-pub const TIMERS_PER_STEP: usize = 128;
-
-/// Instances with work held in memory; the store holds the rest, and they are read back as room comes.
-pub const ACTIVE_MAX: usize = 50_000;
-
-/// Active instances taken from the store at once.
-pub const RECOVER_PAGE: usize = 1_000;
-
-/// Parked instances kept in memory for a short while, so that the next event finds them.
-pub const PARKED_MAX: usize = 2_000;
-
-/// How long a parked instance is kept.
-pub const PARKED_IDLE: Duration = Duration::from_secs(30);
-
-/// History bytes of hot instances kept for workers that replay.
-pub const HISTORY_CACHE_BYTES: usize = 32 << 20;
-
-/// The history of one instance is cached up to here; longer ones are read from the store when a worker replays.
-pub const HISTORY_CACHE_INSTANCE_BYTES: usize = 1 << 20;
-
 /// Wall-clock time that is behind the newest committed time by more than this at start is not believed.
 pub const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(5);
 
@@ -95,3 +53,58 @@ pub const REFUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
 /// What a caller waits for an answer to an ask if he does not say.
 pub const ASK_WAIT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// What one shard may hold and do at once. A value, so that the simulator can make it small: what happens at a
+/// limit must happen in the simulator, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages in one turn: a worker's answer to more would exceed what clients may receive, and one instance
+    /// would hold the committer for long.
+    pub turn_messages: usize,
+    /// Bytes of messages in one turn, the first message excepted.
+    pub turn_bytes: usize,
+    /// A batch that holds this many commands waits for no turn; past some 256 turns the throughput stays flat and
+    /// the latency grows (STORAGE.md, "Embedded design"). What arrives while another batch syncs is not cut: it
+    /// would only wait for one sync more.
+    pub batch_commands: usize,
+    /// Bytes waiting to be committed beyond which new work is refused until a commit has gone through.
+    pub uncommitted_bytes: usize,
+    /// Timers due within this are held in memory; the store holds the rest.
+    pub timer_window: Duration,
+    /// Timers taken from the store at once.
+    pub timer_page: usize,
+    /// Timers fired in one step, so that a wave of them does not starve the rest.
+    pub timers_per_step: usize,
+    /// Instances with work held in memory; the store holds the rest, and they are read back as room comes.
+    pub active_instances: usize,
+    /// Active instances taken from the store at once.
+    pub recover_page: usize,
+    /// Parked instances kept in memory for a short while, so that the next event finds them.
+    pub parked_instances: usize,
+    /// How long a parked instance is kept.
+    pub parked_idle: Duration,
+    /// History bytes of hot instances kept for workers that replay.
+    pub history_cache_bytes: usize,
+    /// The history of one instance is cached up to here; longer ones are read from the store when a worker replays.
+    pub history_cache_instance_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            turn_messages: 1_000,
+            turn_bytes: 1 << 20,
+            batch_commands: 1_024,
+            uncommitted_bytes: 256 << 20,
+            timer_window: Duration::from_secs(60),
+            timer_page: 4_096,
+            timers_per_step: 128,
+            active_instances: 50_000,
+            recover_page: 1_000,
+            parked_instances: 2_000,
+            parked_idle: Duration::from_secs(30),
+            history_cache_bytes: 32 << 20,
+            history_cache_instance_bytes: 1 << 20,
+        }
+    }
+}

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::limits;
+use crate::limits::Limits;
 use crate::rows::TimerRow;
 use crate::time::Timestamp;
 
@@ -35,9 +35,15 @@ pub struct Timers {
     rest: Option<TimerRow>,
     /// How many in memory come no later than that: when they run low, it is time to read on.
     before_rest: usize,
+    limits: Limits,
 }
 
 impl Timers {
+    /// A window that holds nothing yet.
+    pub fn new(limits: Limits) -> Timers {
+        Timers { limits, ..Timers::default() }
+    }
+
     /// A timer was made.
     pub fn add(&mut self, row: TimerRow) {
         if row.fire_at <= self.end && self.near.insert(row) {
@@ -59,13 +65,13 @@ impl Timers {
             return false;
         }
         let (after, until) = match self.rest {
-            Some(_) if self.before_rest > limits::TIMER_PAGE / 2 => return false,
+            Some(_) if self.before_rest > self.limits.timer_page / 2 => return false,
             Some(rest) => (Some(rest), self.end),
-            None if self.end < wall.after(limits::TIMER_WINDOW / 2) => (None, wall.after(limits::TIMER_WINDOW)),
+            None if self.end < wall.after(self.limits.timer_window / 2) => (None, wall.after(self.limits.timer_window)),
             None => return false,
         };
         self.end = until;
-        self.reading = Some(DueRead { generation: self.generation, after, until, limit: limits::TIMER_PAGE });
+        self.reading = Some(DueRead { generation: self.generation, after, until, limit: self.limits.timer_page });
         true
     }
 
@@ -94,7 +100,7 @@ impl Timers {
 
     /// What was fired may not have been: everything is read again.
     pub fn reset(&mut self) {
-        *self = Timers { generation: self.generation + 1, ..Timers::default() };
+        *self = Timers { generation: self.generation + 1, ..Timers::new(self.limits) };
     }
 
     /// When the next timer is due, or the window is to be moved.
@@ -102,7 +108,8 @@ impl Timers {
         let near = self.near.first().map(|row| row.fire_at);
         // As long as there is a rest, it is read when those before it have fired.
         let moves = self.reading.is_none() && self.rest.is_none();
-        let advance = moves.then(|| Timestamp(self.end.0.saturating_sub(HALF_WINDOW_MICROS)));
+        let half_window = i64::try_from(self.limits.timer_window.as_micros() / 2).unwrap_or(i64::MAX);
+        let advance = moves.then(|| Timestamp(self.end.0.saturating_sub(half_window)));
         [near, advance].into_iter().flatten().min()
     }
 
@@ -111,8 +118,6 @@ impl Timers {
         self.near.len()
     }
 }
-
-const HALF_WINDOW_MICROS: i64 = 30_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -146,7 +151,7 @@ mod tests {
         let mut timers = Timers::default();
         timers.advance(Timestamp(0));
         let page = |first: u64| -> Vec<TimerRow> {
-            (first..first + limits::TIMER_PAGE as u64).map(|seq| timer(20, seq)).collect()
+            (first..first + Limits::default().timer_page as u64).map(|seq| timer(20, seq)).collect()
         };
         let read = timers.read().unwrap();
         timers.arrived(read, &page(0));
@@ -160,16 +165,11 @@ mod tests {
             timers.pop_due(due).unwrap();
             fired += 1;
         }
-        assert!(fired < limits::TIMER_PAGE, "it is read on while there are some left");
+        assert!(fired < Limits::default().timer_page, "it is read on while there are some left");
         assert_eq!(timers.read().unwrap().after, page(0).last().copied());
         let read = timers.read().unwrap();
         timers.arrived(read, &[]);
-        assert_eq!(std::iter::from_fn(|| timers.pop_due(due)).count(), limits::TIMER_PAGE - fired);
-    }
-
-    #[test]
-    fn the_window_is_a_constant_of_the_limits() {
-        assert_eq!(i64::try_from((limits::TIMER_WINDOW / 2).as_micros()), Ok(HALF_WINDOW_MICROS));
+        assert_eq!(std::iter::from_fn(|| timers.pop_due(due)).count(), Limits::default().timer_page - fired);
     }
 
     #[test]

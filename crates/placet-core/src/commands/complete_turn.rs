@@ -259,7 +259,7 @@ impl Partition {
 
     /// Appends a turn's events to the history, and keeps them at hand for a worker that replays.
     pub(crate) fn record_turn(&mut self, iid: Iid, run: Bytes, outcome: &mut Outcome) {
-        let room = limits::HISTORY_CACHE_BYTES / crate::ids::PARTITIONS;
+        let room = self.limits.history_cache_bytes / crate::ids::PARTITIONS;
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         let count = u32::try_from(wire::Events(&run).count()).expect("a turn's events are counted in thousands");
         outcome.writes.push(Write::AppendHistory(HistoryRow {
@@ -273,7 +273,7 @@ impl Partition {
         instance.body.history_bytes += run.len() as u64;
         let keep = instance.sticky.is_none()
             && !instance.is_terminal()
-            && instance.body.history_bytes <= limits::HISTORY_CACHE_INSTANCE_BYTES as u64
+            && instance.body.history_bytes <= self.limits.history_cache_instance_bytes as u64
             && self.history_cached + run.len() <= room;
         if !keep {
             self.history_cached -= instance.history_bytes();

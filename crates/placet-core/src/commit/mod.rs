@@ -12,7 +12,7 @@ mod tests;
 use std::time::Duration;
 
 use crate::ids::{BatchId, Epoch, PartitionId};
-use crate::limits;
+use crate::limits::{self, Limits};
 use crate::outcome::{Effect, Outcome};
 use crate::rows::Batch;
 use crate::time::Mono;
@@ -25,6 +25,7 @@ pub struct Commit {
     in_flight: Option<InFlight>,
     last: BatchId,
     last_sync: Duration,
+    batch_commands: usize,
 }
 
 #[derive(Debug, Default)]
@@ -57,11 +58,22 @@ pub struct Voided {
 
 impl Default for Commit {
     fn default() -> Commit {
-        Commit { filling: Filling::default(), in_flight: None, last: BatchId(0), last_sync: limits::HOLD_MIN }
+        Commit::new(Limits::default())
     }
 }
 
 impl Commit {
+    /// A machine that has committed nothing yet.
+    pub fn new(limits: Limits) -> Commit {
+        Commit {
+            filling: Filling::default(),
+            in_flight: None,
+            last: BatchId(0),
+            last_sync: limits::HOLD_MIN,
+            batch_commands: limits.batch_commands,
+        }
+    }
+
     /// Takes over what a command decided. `waits`: all that the command caused is a message whose turn is out
     /// already, so that its commit may be shared with the turn's.
     ///
@@ -164,7 +176,7 @@ impl Commit {
     }
 
     fn holds_until(&self) -> Option<Mono> {
-        let full = self.filling.commands >= limits::BATCH_COMMANDS_MAX;
+        let full = self.filling.commands >= self.batch_commands;
         (!self.filling.urgent && !full).then(|| self.filling.since.after(self.patience()))
     }
 

@@ -178,7 +178,7 @@ fn a_turn_that_waits_for_its_history_is_not_waited_for() {
 #[test]
 fn a_full_batch_waits_for_no_turn() {
     let mut commit = Commit::default();
-    for number in 1..=limits::BATCH_COMMANDS_MAX as u64 {
+    for number in 1..=Limits::default().batch_commands as u64 {
         assert!(commit.seal(at(0)).is_none());
         assert_eq!(commit.add(at(0), HERE, &mut writing(number), true), []);
     }

@@ -161,7 +161,7 @@ impl Partition {
             Command { target, kind: CommandKind::Ask(waiter.ask), call: Some(waiter.call) }
         }));
         commands.sort_by_key(|command| command.call.map_or(0, |CallId(call)| call));
-        *self = Partition::new(self.id, epoch);
+        *self = Partition::new(self.id, epoch, self.limits);
         commands
     }
 

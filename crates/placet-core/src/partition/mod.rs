@@ -19,6 +19,7 @@ use rustc_hash::FxBuildHasher;
 use crate::command::{Ask, Command, CommandKind, Refusal, Reply, WaitFor};
 use crate::dispatch::ItemId;
 use crate::ids::{CallId, Epoch, Hub, Iid, InstanceKey, PartitionId};
+use crate::limits::Limits;
 use crate::outcome::{Effect, Outcome};
 use crate::rows::Lookup;
 use crate::time::Now;
@@ -57,6 +58,7 @@ pub(crate) struct Loading {
 #[derive(Debug)]
 pub struct Partition {
     pub(crate) id: PartitionId,
+    pub(crate) limits: Limits,
     pub(crate) epoch: Epoch,
     pub(crate) instances: Map<Iid, Instance>,
     pub(crate) keys: Map<InstanceKey, Iid>,
@@ -81,9 +83,10 @@ pub struct Partition {
 
 impl Partition {
     /// A partition that knows nothing yet.
-    pub fn new(id: PartitionId, epoch: Epoch) -> Partition {
+    pub fn new(id: PartitionId, epoch: Epoch, limits: Limits) -> Partition {
         Partition {
             id,
+            limits,
             epoch,
             instances: Map::default(),
             keys: Map::default(),

@@ -9,7 +9,7 @@ use placet_proto::durabletask::{
 use crate::body::MessageKind;
 use crate::dispatch::{ItemSpec, StreamSpec};
 use crate::ids::{Iid, Seq, StreamId};
-use crate::limits;
+use crate::limits::Limits;
 use crate::outcome::{HistoryRead, Outcome};
 use crate::time::{Mono, Now};
 use crate::token::Token;
@@ -73,7 +73,7 @@ impl Partition {
             events: instance.body.events,
             presumed,
         };
-        let (messages, events) = instance.new_events(now);
+        let (messages, events) = instance.new_events(now, self.limits);
         instance.out = Some(TurnOut { token, messages, events, began: now.mono, pieces: Pieces::default() });
         instance.item()
     }
@@ -132,15 +132,15 @@ impl Partition {
 
 impl Instance {
     /// The events of the turn that begins now, and how many messages they hold.
-    fn new_events(&mut self, now: Now) -> (usize, Bytes) {
+    fn new_events(&mut self, now: Now, limits: Limits) -> (usize, Bytes) {
         let at = self.record_time(now);
         let mut run = BytesMut::new();
         let started = EventType::OrchestratorStarted(OrchestratorStartedEvent {});
         wire::push_event(&mut run, wire::NEW_EVENTS, &wire::event(-1, at, started));
         let mut messages = 0;
-        for entry in self.inbox.iter().take(limits::TURN_MESSAGES_MAX) {
+        for entry in self.inbox.iter().take(limits.turn_messages) {
             let event = &entry.message.event;
-            if messages > 0 && run.len() + event.len() > limits::TURN_BYTES_MAX {
+            if messages > 0 && run.len() + event.len() > limits.turn_bytes {
                 break;
             }
             wire::push_event(&mut run, wire::NEW_EVENTS, event);

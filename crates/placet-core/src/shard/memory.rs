@@ -2,9 +2,9 @@
 //! event finds it; an active one stays unless there are too many.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use crate::ids::{Iid, PartitionId};
-use crate::limits;
 use crate::partition::Partition;
 use crate::rows::Lookup;
 use crate::time::{Mono, Now};
@@ -44,8 +44,8 @@ impl Memory {
         self.active.retain(|(id, _)| *id != partition);
     }
 
-    pub(super) fn next_due(&self) -> Option<Mono> {
-        self.parked.front().map(|(since, _, _)| since.after(limits::PARKED_IDLE))
+    pub(super) fn next_due(&self, parked_idle: Duration) -> Option<Mono> {
+        self.parked.front().map(|(since, _, _)| since.after(parked_idle))
     }
 }
 
@@ -53,7 +53,8 @@ impl Shard {
     /// Lets go of what need not be in memory.
     pub(super) fn shed(&mut self, now: Now) {
         while let Some((since, partition, iid)) = self.memory.parked.front().copied()
-            && (self.memory.parked.len() > limits::PARKED_MAX || since.after(limits::PARKED_IDLE) <= now.mono)
+            && (self.memory.parked.len() > self.limits.parked_instances
+                || since.after(self.limits.parked_idle) <= now.mono)
         {
             self.memory.parked.pop_front();
             let here = &mut self.partitions[partition.index()];
@@ -61,14 +62,14 @@ impl Shard {
                 self.memory.active(partition, iid);
             }
         }
-        if self.memory.active.len() >= limits::ACTIVE_MAX {
+        if self.memory.active.len() >= self.limits.active_instances {
             self.spill();
         }
     }
 
     /// Too many active instances: the youngest half of them leaves, and is read back when there is room.
     fn spill(&mut self) {
-        let keep = limits::ACTIVE_MAX / 2;
+        let keep = self.limits.active_instances / 2;
         let mut kept = VecDeque::with_capacity(keep);
         let active = std::mem::take(&mut self.memory.active);
         let mut gone = Vec::new();

@@ -22,7 +22,7 @@ use crate::commands::check_start;
 use crate::commit::{Commit, Voided};
 use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, StreamSpec};
 use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, InstanceKey, PARTITIONS, PartitionId, StreamId};
-use crate::limits;
+use crate::limits::{self, Limits};
 use crate::outcome::{Effect, HistoryRead, Outcome};
 use crate::partition::{Begun, Partition, TurnStart};
 use crate::rows::{Batch, LoadedInstance, Lookup, TimerRow};
@@ -137,6 +137,7 @@ pub struct ShardStatus {
 /// The machine.
 #[derive(Debug)]
 pub struct Shard {
+    limits: Limits,
     partitions: Vec<Partition>,
     commit: Commit,
     dispatch: Dispatch,
@@ -162,13 +163,14 @@ impl Shard {
     /// A shard of all partitions over a store that was claimed for the `incarnation`th time, whose highest
     /// instance key and newest time are these. `resets` counts the shards before it in this process: after a
     /// broken invariant nothing in memory is trusted, and a new shard begins where the old one stopped.
-    pub fn new(incarnation: u32, resets: u32, iid_max: Iid, newest: Timestamp) -> Shard {
+    pub fn new(limits: Limits, incarnation: u32, resets: u32, iid_max: Iid, newest: Timestamp) -> Shard {
         let epoch = Epoch { incarnation, resets };
         Shard {
-            partitions: PartitionId::all().map(|id| Partition::new(id, epoch)).collect(),
-            commit: Commit::default(),
+            limits,
+            partitions: PartitionId::all().map(|id| Partition::new(id, epoch, limits)).collect(),
+            commit: Commit::new(limits),
             dispatch: Dispatch::default(),
-            timers: Timers::default(),
+            timers: Timers::new(limits),
             clock: ClockGuard::new(newest),
             recovery: Recovery::default(),
             memory: Memory::default(),
@@ -251,7 +253,7 @@ impl Shard {
         let mono = [
             self.commit.next_due(),
             self.dispatch.next_due(),
-            self.memory.next_due(),
+            self.memory.next_due(self.limits.parked_idle),
             self.recovery.next_due(),
             self.ask_deadlines.first_key_value().map(|((due, _), _)| *due),
         ];
@@ -305,7 +307,7 @@ impl Shard {
             }
             self.refuse_until = None;
         }
-        if self.commit.uncommitted_bytes() > limits::UNCOMMITTED_BYTES_MAX {
+        if self.commit.uncommitted_bytes() > self.limits.uncommitted_bytes {
             let retry_after = limits::REFUSE_AFTER_FAILURE;
             return Err(Refusal::Exhausted { what: "too much waits to be written", retry_after });
         }
@@ -528,7 +530,7 @@ impl Shard {
         if self.clock.look(now).is_some() || now.mono < self.timers_rest_until {
             return;
         }
-        for _ in 0..limits::TIMERS_PER_STEP {
+        for _ in 0..self.limits.timers_per_step {
             let Some(timer) = self.timers.pop_due(now.wall) else { break };
             let command = Command { target: Lookup::Iid(timer.iid), kind: CommandKind::FireTimer(timer), call: None };
             self.handle_command(now, timer.partition, command, outputs);

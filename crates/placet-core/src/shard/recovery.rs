@@ -82,7 +82,7 @@ impl Shard {
             recovery.from = Some(Some(Iid(iid.0 - 1)));
         }
         let Some(after) = recovery.from else { return };
-        let read = RecoverRead { generation: recovery.generation, after, limit: limits::RECOVER_PAGE };
+        let read = RecoverRead { generation: recovery.generation, after, limit: self.limits.recover_page };
         recovery.reading = Some(read);
         self.partitions.iter_mut().for_each(crate::partition::Partition::recovery_begins);
         outputs.push(Output::Recover(read));
@@ -125,6 +125,6 @@ impl Shard {
 
     fn memory_is_full(&self) -> bool {
         let hot: usize = self.partitions.iter().map(crate::partition::Partition::hot_count).sum();
-        hot > limits::ACTIVE_MAX / 2 + limits::PARKED_MAX
+        hot > self.limits.active_instances / 2 + self.limits.parked_instances
     }
 }

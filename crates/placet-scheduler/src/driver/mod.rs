@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use placet_core::command::{Refusal, Reply};
 use placet_core::ids::{CallId, Iid, StreamId};
+use placet_core::limits::Limits;
 use placet_core::shard::{Input, Output, Shard};
 use placet_core::time::{Mono, Now, Timestamp};
 use placet_store::{Claim, Store};
@@ -63,7 +64,7 @@ pub(crate) fn start(store: Arc<dyn Store>, claim: Claim, health: Arc<Health>) ->
     let io = Io::start(store, messages.clone(), health.clone())?;
     let thread = std::thread::Builder::new().name("placet-core".into()).spawn(move || {
         let _end = End(health.clone());
-        let shard = Shard::new(claim.incarnation, 0, claim.iid_max, claim.newest);
+        let shard = Shard::new(Limits::default(), claim.incarnation, 0, claim.iid_max, claim.newest);
         Driver::new(shard, claim, inbox, io, health).run();
     })?;
     Ok(CoreThread { messages, thread })
@@ -247,7 +248,7 @@ impl Driver {
             outbox.send(StreamOut::Closed);
         }
         let (resets, iid_max) = self.watermark;
-        self.shard = Shard::new(self.claim.incarnation, resets + 1, iid_max, self.claim.newest);
+        self.shard = Shard::new(Limits::default(), self.claim.incarnation, resets + 1, iid_max, self.claim.newest);
         let now = self.now();
         self.shard.handle(now, Input::Started, &mut self.outputs);
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use placet_core::command::{Command, CompleteTurn, Refusal, Reply};
 use placet_core::dispatch::StreamSpec;
 use placet_core::ids::{CallId, Hub, StreamId};
+use placet_core::limits::Limits;
 use placet_core::shard::{Input, Output, Shard};
 use placet_core::time::{Mono, Now, Timestamp};
 use placet_core::token::Token;
@@ -91,7 +92,7 @@ impl World {
         self.process = Some(Process {
             id,
             incarnation: claim.incarnation,
-            shard: Shard::new(claim.incarnation, 0, claim.iid_max, newest),
+            shard: Shard::new(Limits::default(), claim.incarnation, 0, claim.iid_max, newest),
             started: self.now,
             inbox: VecDeque::new(),
             awake: false,

@@ -24,6 +24,7 @@ use crate::command::{
 };
 use crate::dispatch::{HubSet, StreamSpec};
 use crate::ids::{BatchId, CallId, Hub, Iid, InstanceId, InstanceKey, StreamId, Turn};
+use crate::limits::Limits;
 use crate::partition::view_of_row;
 use crate::rows::{Batch, Lookup};
 use crate::shard::{CommitFailure, Input, Output, Shard};
@@ -75,7 +76,7 @@ struct World {
 impl World {
     fn new() -> World {
         let mut world = World {
-            shard: Shard::new(1, 0, Iid(0), Timestamp(0)),
+            shard: Shard::new(Limits::default(), 1, 0, Iid(0), Timestamp(0)),
             store: MiniStore::default(),
             now: Now::default(),
             holding: false,
@@ -359,7 +360,7 @@ impl World {
         self.calls.clear();
         self.streams.clear();
         self.incarnation += 1;
-        self.shard = Shard::new(self.incarnation, 0, self.store.iid_max(), Timestamp(0));
+        self.shard = Shard::new(Limits::default(), self.incarnation, 0, self.store.iid_max(), Timestamp(0));
         self.say("crashed and restarted");
         self.input(Input::Started);
     }
