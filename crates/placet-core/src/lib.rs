@@ -21,6 +21,7 @@ pub mod outcome;
 pub mod partition;
 pub mod rows;
 pub mod shard;
+pub mod tally;
 pub mod time;
 pub mod timers;
 pub mod token;

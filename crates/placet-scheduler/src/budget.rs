@@ -18,6 +18,11 @@ pub(crate) struct Share {
 }
 
 impl Budget {
+    /// Bytes of the calls under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Takes a share, if there is that much left.
     pub(crate) fn take(&self, bytes: usize) -> Option<Share> {
         let before = self.0.fetch_add(bytes, Ordering::Relaxed);

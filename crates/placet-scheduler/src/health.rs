@@ -4,7 +4,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use placet_core::clock::Doubt;
-use placet_core::shard::ShardStatus;
 
 /// Commits that do not succeed for this long make the server not ready.
 const COMMIT_OVERDUE: Duration = Duration::from_secs(10);
@@ -38,7 +37,7 @@ pub struct Health(Mutex<Facts>);
 struct Facts {
     /// Since when a commit has been under way, or failing, without a success.
     commit_owed_since: Option<Instant>,
-    status: ShardStatus,
+    clock_doubt: Option<Doubt>,
     stopping: bool,
     core_ended: bool,
 }
@@ -53,7 +52,7 @@ impl Health {
         {
             reasons.push(NotReady::CommitsFail { for_ });
         }
-        if let Some(doubt) = facts.status.clock_doubt {
+        if let Some(doubt) = facts.clock_doubt {
             reasons.push(NotReady::Clock(describe(doubt)));
         }
         if facts.core_ended && !facts.stopping {
@@ -65,11 +64,6 @@ impl Health {
         reasons
     }
 
-    /// What the core last said of itself.
-    pub fn status(&self) -> ShardStatus {
-        self.lock().status.clone()
-    }
-
     pub(crate) fn commit_begins(&self) {
         self.lock().commit_owed_since.get_or_insert_with(Instant::now);
     }
@@ -78,8 +72,8 @@ impl Health {
         self.lock().commit_owed_since = None;
     }
 
-    pub(crate) fn core_says(&self, status: ShardStatus) {
-        self.lock().status = status;
+    pub(crate) fn clock_doubted(&self, doubt: Option<Doubt>) {
+        self.lock().clock_doubt = doubt;
     }
 
     /// Whether the last commit did not succeed.

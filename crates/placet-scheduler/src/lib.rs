@@ -10,11 +10,13 @@ mod driver;
 pub mod grpc;
 mod health;
 mod hubs;
+mod metrics;
 mod payloads;
 mod scheduler;
 mod worker;
 
 pub use health::{Health, NotReady};
 pub use hubs::{HubError, hub_of};
+pub use metrics::Metrics;
 pub use scheduler::{CallError, Scheduler, StartError};
 pub use worker::{StreamOut, WorkerSender, WorkerStream};

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use placet_core::body::InstanceBody;
@@ -17,15 +18,19 @@ use placet_proto::durabletask::{ActivityResponse, OrchestrationState};
 use placet_store::{Answer, CommitError, Query, ReadError, Store};
 use tokio::sync::oneshot;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Share};
 use crate::driver::{self, Message, ReplyTo};
 use crate::health::Health;
 use crate::hubs::{HubError, Hubs};
+use crate::metrics::{CoreFacts, Metrics};
 use crate::payloads;
 use crate::worker::WorkerStream;
 
 /// Bytes of history read at once for a stream of it.
 const HISTORY_PAGE_BYTES: usize = 1 << 20;
+
+/// How long the core may take to say how it goes.
+const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a call was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +64,7 @@ struct Inner {
     health: Arc<Health>,
     hubs: Hubs,
     budget: Budget,
+    metrics: Metrics,
     calls: AtomicU64,
     streams: AtomicU64,
 }
@@ -96,14 +102,16 @@ impl Scheduler {
             Answer::Published(_) => Hubs::default(),
         };
         let health = Arc::new(Health::default());
-        let core = driver::start(store.clone(), claim, health.clone())?;
+        let (budget, metrics) = (Budget::default(), Metrics::default());
+        let core = driver::start(store.clone(), claim, health.clone(), metrics.clone())?;
         Ok(Scheduler(Arc::new(Inner {
             messages: core.messages,
             thread: Mutex::new(Some(core.thread)),
             store,
             health,
             hubs,
-            budget: Budget::default(),
+            budget,
+            metrics,
             calls: AtomicU64::new(0),
             streams: AtomicU64::new(0),
         })))
@@ -124,6 +132,21 @@ impl Scheduler {
         &self.0.health
     }
 
+    /// Its metrics, to be registered and shown; [`Scheduler::look`] brings them up to date.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Asks the core how it goes, so that the metrics tell of now. If it does not answer in a moment they tell of what
+    /// is known without it.
+    pub async fn look(&self) {
+        let (sender, answer) = oneshot::channel();
+        self.tell(Message::Look(sender));
+        let answer: Option<Box<CoreFacts>> =
+            tokio::time::timeout(LOOK_PATIENCE, answer).await.ok().and_then(Result::ok);
+        self.0.metrics.looked(answer, self.0.budget.in_flight());
+    }
+
     /// Gives a command to the core and waits for its reply; what the reply tells of is durable.
     ///
     /// # Errors
@@ -136,7 +159,7 @@ impl Scheduler {
         if matches!(kind, CommandKind::Start(_)) {
             self.0.hubs.used(&key.hub)?;
         }
-        let _share = self.0.budget.take(bytes).ok_or(CallError::Busy)?;
+        let _share = self.share(bytes)?;
         let waits = matches!(kind, CommandKind::Wait(_) | CommandKind::Ask(_));
         let target = Lookup::Key(key);
         self.call(waits, |call| Input::Call(call, Command { target, kind, call: Some(call) })).await
@@ -185,7 +208,7 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn complete_turn(&self, completion: CompleteTurn, bytes: usize) -> Result<Reply, CallError> {
-        let _share = self.0.budget.take(bytes).ok_or(CallError::Busy)?;
+        let _share = self.share(bytes)?;
         self.call(false, |call| Input::TurnCompleted(call, Box::new(completion))).await
     }
 
@@ -199,7 +222,7 @@ impl Scheduler {
         response: ActivityResponse,
         bytes: usize,
     ) -> Result<Reply, CallError> {
-        let _share = self.0.budget.take(bytes).ok_or(CallError::Busy)?;
+        let _share = self.share(bytes)?;
         self.call(false, |call| Input::ActivityCompleted(call, token, Box::new(response))).await
     }
 
@@ -281,6 +304,14 @@ impl Scheduler {
             Answer::Hubs(_) => Ok(None),
         })
         .await
+    }
+
+    /// A share of the bytes in flight.
+    fn share(&self, bytes: usize) -> Result<Share, CallError> {
+        self.0.budget.take(bytes).ok_or_else(|| {
+            self.0.metrics.refused_busy();
+            CallError::Busy
+        })
     }
 
     pub(crate) fn new_call(&self) -> CallId {

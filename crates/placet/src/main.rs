@@ -10,6 +10,7 @@ mod exit;
 mod flags;
 mod http;
 mod listen;
+mod metrics;
 mod os;
 mod store;
 

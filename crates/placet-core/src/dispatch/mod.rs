@@ -18,6 +18,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::ids::{Hub, Iid, PartitionId, Seq, StreamId};
 use crate::limits;
+use crate::tally::DeliveriesByKind;
 use crate::time::Mono;
 use queues::Queues;
 use redelivery::Redelivery;
@@ -129,6 +130,7 @@ pub struct Dispatch {
     redelivery: Redelivery,
     /// No stream is to be pinged before then; absent: there is none.
     pings_from: Option<Mono>,
+    deliveries: DeliveriesByKind,
 }
 
 impl Dispatch {
@@ -150,9 +152,14 @@ impl Dispatch {
         self.streams.len()
     }
 
-    /// How many items are queued, delayed ones included.
-    pub fn backlog(&self) -> usize {
-        self.queues.len() + self.redelivery.delayed_count()
+    /// How many items of a kind are queued, delayed ones included.
+    pub fn backlog(&self, kind: Kind) -> usize {
+        self.queues.len_of(kind) + self.redelivery.delayed_count(kind)
+    }
+
+    /// How many items were given to workers.
+    pub fn deliveries(&self) -> DeliveriesByKind {
+        self.deliveries
     }
 
     /// How many items are with workers.
@@ -393,6 +400,7 @@ impl Dispatch {
         let item = spec.id;
         let stream = self.streams.get_mut(&id).expect("chosen among the open streams");
         stream.take(item, now);
+        self.deliveries.add(item.kind(), self.redelivery.was_delivered(item));
         if item.kind() == Kind::Turn {
             self.redelivery.lease(now, item);
         }

@@ -44,6 +44,10 @@ impl Memory {
         self.active.retain(|(id, _)| *id != partition);
     }
 
+    pub(super) fn parked_count(&self) -> usize {
+        self.parked.len()
+    }
+
     pub(super) fn next_due(&self, parked_idle: Duration) -> Option<Mono> {
         self.parked.front().map(|(since, _, _)| since.after(parked_idle))
     }

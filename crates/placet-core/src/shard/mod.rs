@@ -20,12 +20,13 @@ use crate::clock::{ClockGuard, Doubt};
 use crate::command::{Command, CommandKind, CompleteTurn, Refusal, Reply};
 use crate::commands::check_start;
 use crate::commit::{Commit, Voided};
-use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, StreamSpec};
+use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, Kind, StreamSpec};
 use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, InstanceKey, PARTITIONS, PartitionId, StreamId};
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, HistoryRead, Outcome};
 use crate::partition::{Begun, Partition, TurnStart};
 use crate::rows::{Batch, LoadedInstance, Lookup, TimerRow};
+use crate::tally::{DeliveriesByKind, Lateness};
 use crate::time::{Mono, Now, Timestamp};
 use crate::timers::{DueRead, Timers};
 use crate::token::Token;
@@ -123,15 +124,19 @@ pub struct LoadRead {
 #[derive(Debug, Clone, Default, PartialEq)]
 #[expect(missing_docs, reason = "named for what they count")]
 pub struct ShardStatus {
-    pub clock_doubt: Option<Doubt>,
     pub recovering: bool,
     pub refusing: bool,
     pub hot_instances: usize,
+    /// Those of the hot ones that wait and are kept for their next event. At most: one may be counted twice.
+    pub parked_instances: usize,
     pub near_timers: usize,
-    pub ready_items: usize,
+    pub ready_turns: usize,
+    pub ready_activities: usize,
     pub held_items: usize,
     pub streams: usize,
     pub uncommitted_bytes: usize,
+    pub deliveries: DeliveriesByKind,
+    pub timers_late: Lateness,
 }
 
 /// The machine.
@@ -157,6 +162,7 @@ pub struct Shard {
     /// Hubs whose deletion is not durable yet, and the commands that wait for it.
     closing: Vec<Hub>,
     deferred: Vec<(CallId, Command)>,
+    timers_late: Lateness,
 }
 
 impl Shard {
@@ -183,6 +189,7 @@ impl Shard {
             unserved: Vec::new(),
             closing: Vec::new(),
             deferred: Vec::new(),
+            timers_late: Lateness::default(),
         }
     }
 
@@ -267,18 +274,26 @@ impl Shard {
         [mono, wall, Some(CLOCK_LOOK)].into_iter().flatten().min()
     }
 
-    /// What an operator wants to know.
+    /// Why the wall clock is not believed, if it is not.
+    pub fn clock_doubt(&self) -> Option<Doubt> {
+        self.clock.doubt()
+    }
+
+    /// What an operator wants to know. Looks at every partition: not for each step.
     pub fn status(&self) -> ShardStatus {
         ShardStatus {
-            clock_doubt: self.clock.doubt(),
             recovering: self.recovery.is_running(),
             refusing: self.refuse_until.is_some(),
             hot_instances: self.partitions.iter().map(Partition::hot_count).sum(),
+            parked_instances: self.memory.parked_count(),
             near_timers: self.timers.near_count(),
-            ready_items: self.dispatch.backlog(),
+            ready_turns: self.dispatch.backlog(Kind::Turn),
+            ready_activities: self.dispatch.backlog(Kind::Activity),
             held_items: self.dispatch.held_count(),
             streams: self.dispatch.stream_count(),
             uncommitted_bytes: self.commit.uncommitted_bytes(),
+            deliveries: self.dispatch.deliveries(),
+            timers_late: self.timers_late,
         }
     }
 
@@ -532,6 +547,7 @@ impl Shard {
         }
         for _ in 0..self.limits.timers_per_step {
             let Some(timer) = self.timers.pop_due(now.wall) else { break };
+            self.timers_late.add(now.wall.since(timer.fire_at));
             let command = Command { target: Lookup::Iid(timer.iid), kind: CommandKind::FireTimer(timer), call: None };
             self.handle_command(now, timer.partition, command, outputs);
         }

@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use placet_core::clock::Doubt;
 use placet_core::command::{Refusal, Reply};
 use placet_core::ids::{CallId, Iid, StreamId};
 use placet_core::limits::Limits;
@@ -20,6 +21,7 @@ use placet_core::time::{Mono, Now, Timestamp};
 use placet_store::{Claim, Store};
 
 use crate::health::Health;
+use crate::metrics::{CoreFacts, Metrics};
 use crate::worker::{Outbox, StreamOut};
 use io::Io;
 
@@ -44,6 +46,8 @@ pub(crate) enum Message {
     Call(CallId, ReplyTo, Input),
     /// A worker's stream opened; its items go here.
     StreamOpened(StreamId, Outbox, placet_core::dispatch::StreamSpec),
+    /// Somebody wants to know how it goes.
+    Look(tokio::sync::oneshot::Sender<Box<CoreFacts>>),
     /// Finish what was decided, then end.
     Stop,
 }
@@ -59,9 +63,14 @@ pub(crate) struct CoreThread {
 ///
 /// # Errors
 /// If the system gives no threads.
-pub(crate) fn start(store: Arc<dyn Store>, claim: Claim, health: Arc<Health>) -> std::io::Result<CoreThread> {
+pub(crate) fn start(
+    store: Arc<dyn Store>,
+    claim: Claim,
+    health: Arc<Health>,
+    metrics: Metrics,
+) -> std::io::Result<CoreThread> {
     let (messages, inbox) = channel();
-    let io = Io::start(store, messages.clone(), health.clone())?;
+    let io = Io::start(store, messages.clone(), health.clone(), metrics)?;
     let thread = std::thread::Builder::new().name("placet-core".into()).spawn(move || {
         let _end = End(health.clone());
         let shard = Shard::new(Limits::default(), claim.incarnation, 0, claim.iid_max, claim.newest);
@@ -88,6 +97,9 @@ struct Driver {
     calls: HashMap<CallId, ReplyTo>,
     streams: HashMap<StreamId, Outbox>,
     outputs: Vec<Output>,
+    /// What it counts itself; the rest is the shard's.
+    facts: CoreFacts,
+    clock_doubt: Option<Doubt>,
     started: Instant,
     /// Where the shard stood after its last sound step.
     watermark: (u32, Iid),
@@ -107,6 +119,8 @@ impl Driver {
             calls: HashMap::new(),
             streams: HashMap::new(),
             outputs: Vec::new(),
+            facts: CoreFacts::default(),
+            clock_doubt: None,
             started: Instant::now(),
             watermark,
             committing: false,
@@ -137,7 +151,16 @@ impl Driver {
             self.contain(&panic);
         }
         self.carry_out();
-        self.health.core_says(self.shard.status());
+        self.tell_health();
+    }
+
+    /// Says whether the clock is believed, when that changes.
+    fn tell_health(&mut self) {
+        let doubt = self.shard.clock_doubt();
+        if doubt != self.clock_doubt {
+            self.clock_doubt = doubt;
+            self.health.clock_doubted(doubt);
+        }
     }
 
     fn decide(&mut self, first: Option<Message>) {
@@ -165,6 +188,12 @@ impl Driver {
             Message::StreamOpened(stream, outbox, spec) => {
                 self.streams.insert(stream, outbox);
                 Input::StreamOpened(stream, spec)
+            }
+            Message::Look(asker) => {
+                self.facts.shard = self.shard.status();
+                // Whoever does not wait any more has gone.
+                drop(asker.send(Box::new(self.facts.clone())));
+                return;
             }
             Message::Stop => {
                 self.begin_to_stop();
@@ -196,6 +225,7 @@ impl Driver {
                 Output::Send(stream, hub, item) => self.send(stream, StreamOut::Item { hub, item }),
                 Output::Ping(stream) => self.send(stream, StreamOut::Ping),
                 Output::SetAside(item, key) => {
+                    self.facts.set_aside += 1;
                     let instance = key.map(|key| key.to_string()).unwrap_or_default();
                     tracing::warn!(instance, ?item, "was delivered too often without a result, and is set aside");
                 }
@@ -204,6 +234,9 @@ impl Driver {
     }
 
     fn reply(&mut self, call: CallId, reply: Result<Reply, Refusal>) {
+        if let Err(refusal) = &reply {
+            self.facts.refused(refusal);
+        }
         match self.calls.remove(&call) {
             // Whoever does not wait any more has gone.
             Some(ReplyTo::Caller(caller)) => drop(caller.send(reply)),
@@ -247,6 +280,7 @@ impl Driver {
         for (_, outbox) in self.streams.drain() {
             outbox.send(StreamOut::Closed);
         }
+        self.facts.contained += 1;
         let (resets, iid_max) = self.watermark;
         self.shard = Shard::new(Limits::default(), self.claim.incarnation, resets + 1, iid_max, self.claim.newest);
         let now = self.now();
@@ -260,7 +294,7 @@ impl Driver {
                 Ok(Message::Input(Input::Committed(..) | Input::CommitFailed(..))) => self.committing = false,
                 Ok(Message::Call(call, reply_to, _)) => drop(self.calls.insert(call, reply_to)),
                 Ok(Message::StreamOpened(_, outbox, _)) => outbox.send(StreamOut::Closed),
-                Ok(Message::Input(_)) => {}
+                Ok(Message::Input(_) | Message::Look(_)) => {}
                 Ok(Message::Stop) => self.stopping = true,
                 Err(_) => return,
             }

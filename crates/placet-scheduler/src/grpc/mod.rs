@@ -5,6 +5,7 @@
 
 mod admin;
 mod ask;
+mod count;
 mod deadline;
 pub mod frame;
 mod history;

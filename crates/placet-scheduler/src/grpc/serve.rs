@@ -10,6 +10,7 @@ use tonic::transport::Server;
 
 use super::admin::AdminService;
 use super::ask::ClientService;
+use super::count::CountCalls;
 use super::generated::durabletask::task_hub_sidecar_service_server::TaskHubSidecarServiceServer;
 use super::generated::placet::admin_server::AdminServer;
 use super::generated::placet::client_server::ClientServer;
@@ -68,7 +69,9 @@ pub async fn serve(
             }
         })
     }));
+    let count = CountCalls::new(scheduler.metrics().calls());
     Server::builder()
+        .layer(count)
         .initial_connection_window_size(8 << 20)
         .initial_stream_window_size(2 << 20)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use placet_api::{Api, Reach, Readiness};
+use placet_api::{Api, Metrics, Operations, Reach, Readiness};
 use placet_scheduler::Scheduler;
 use placet_sdk::Client;
 use tokio::time::timeout;
@@ -41,9 +41,21 @@ pub(super) async fn run(flags: &flags::Api) -> Result<(), Failure> {
 
 /// The API over this client. Its readiness is the scheduler's: asked directly if it is in this process.
 pub(super) fn router(client: &Client, listening: &Listening, scheduler: Option<Scheduler>) -> Router {
-    let readiness = scheduler.map_or_else(|| readiness_over(client.clone()), readiness_of);
-    let reach = if listening.addr.ip().is_loopback() { Reach::ThisComputer } else { Reach::Network };
-    placet_api::product(Api { client: client.clone(), readiness, reach })
+    let readiness = scheduler.clone().map_or_else(|| readiness_over(client.clone()), readiness_of);
+    let metrics = Metrics::default();
+    let exposition = crate::metrics::exposition(scheduler, Some(&metrics));
+    let operations = Operations { readiness, exposition };
+    placet_api::product(Api { client: client.clone(), operations, metrics, reach: reach(listening) })
+}
+
+/// What those who run a scheduler alone look at.
+pub(super) fn operators(scheduler: Scheduler, listening: &Listening) -> Router {
+    let exposition = crate::metrics::exposition(Some(scheduler.clone()), None);
+    placet_api::operators(Operations { readiness: readiness_of(scheduler), exposition }, reach(listening))
+}
+
+fn reach(listening: &Listening) -> Reach {
+    if listening.addr.ip().is_loopback() { Reach::ThisComputer } else { Reach::Network }
 }
 
 fn readiness_of(scheduler: Scheduler) -> Readiness {

@@ -16,6 +16,7 @@ mod foreign;
 mod generations;
 mod health;
 mod histories;
+mod metrics;
 mod mission;
 mod other_languages;
 mod ports;
