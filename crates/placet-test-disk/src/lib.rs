@@ -16,5 +16,5 @@ mod vfs;
 
 pub use disk::Disk;
 pub use fault::{Call, Fault, Kind};
-pub use image::{Image, Moment};
+pub use image::{Choice, Image, Moment};
 pub use trace::{Event, Trace};

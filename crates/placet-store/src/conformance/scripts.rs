@@ -129,6 +129,16 @@ impl Script {
         self.model.dump()
     }
 
+    /// The same once this batch is applied, too.
+    ///
+    /// # Panics
+    /// If it is not the last one that the script gave.
+    pub fn dump_with(&self, batch: &Batch) -> Dump {
+        let mut state = self.model.state();
+        state.apply(batch).expect("the script is valid");
+        state.dump()
+    }
+
     /// What a store holds that was told of this script.
     ///
     /// # Errors
