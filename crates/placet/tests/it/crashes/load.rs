@@ -190,6 +190,7 @@ impl Someone {
         match answer.status {
             200 => self.ledger.won(id, Decision { is_approved, approver }),
             409 => self.ledger.lost(id, &answer.json()),
+            404 => self.ledger.findings.lost(format!("{id} was accepted: {answer:?}")),
             _ => {
                 assert_unsure(&answer);
                 return false;
