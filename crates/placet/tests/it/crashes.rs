@@ -36,8 +36,12 @@ const PEOPLE_MANY: usize = 56;
 /// Writes of people alone that are in flight when the server is killed, and that were acknowledged in that cycle.
 const WRITES_MIN: usize = 50;
 
-/// The longest that the server is left under full load.
+/// The longest that the server is left under full load, in microseconds.
 const UNDER_LOAD_MAX: u64 = 400_000;
+
+/// Once in how many times it dies again when it is hardly back, and how long it lives then at most.
+const DIES_AGAIN: u64 = 8;
+const BACK_MAX: u64 = 100_000;
 
 /// How long the server lives in this cycle: another time each time, so that it dies in another place.
 fn lifetime(cycle: u32) -> Duration {
@@ -123,6 +127,7 @@ struct Stage {
     load: Load,
     programs: Programs,
     chance: u64,
+    died_again: u32,
 }
 
 impl Stage {
@@ -137,7 +142,7 @@ impl Stage {
         load.is_back();
         load.decide(foreign, &http, &ledger);
         let programs = Programs::start(server.endpoint(), &folder, requests);
-        Stage { server: Some(server), ledger, load, programs, chance: seed }
+        Stage { server: Some(server), ledger, load, programs, chance: seed, died_again: 0 }
     }
 
     fn server(&self) -> &Server {
@@ -161,8 +166,15 @@ impl Stage {
         eventually("calls are in flight", async || (ledger.in_flight() >= WRITES_MIN).then_some(())).await;
         assert_sound(self.server(), cycle);
         let (at, in_flight, acknowledged) = (now(), ledger.in_flight(), ledger.acknowledged() - before);
-        let down = self.server.take().expect("it is up").kill().await.unwrap();
+        let mut down = self.server.take().expect("it is up").kill().await.unwrap();
         self.load.is_down();
+        if self.chance().is_multiple_of(DIES_AGAIN) {
+            let back = down.start().await.unwrap();
+            // sleep: the programs find it again meanwhile
+            tokio::time::sleep(Duration::from_micros(self.chance() % BACK_MAX)).await;
+            down = back.kill().await.unwrap();
+            self.died_again += 1;
+        }
         self.server = Some(down.start().await.unwrap());
         Crash { cycle, at, in_flight, acknowledged }
     }
@@ -183,7 +195,8 @@ impl Stage {
         let told = self.programs.stop().await;
         self.load.stop().await;
         let people = self.ledger.check_all(&http, &client).await;
-        let mut report = format!("people: {people:?}\n");
+        let mut report = format!("{} times it died again when it was hardly back\n", self.died_again);
+        report += &format!("people: {people:?}\n");
         for (name, lines) in &told {
             report += &format!("{name}: {:?}\n", verdict::check(&client, lines, &self.ledger.findings).await);
         }
