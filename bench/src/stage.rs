@@ -19,7 +19,7 @@ use crate::cpu::{CLIENT, SERVER};
 use crate::record::{Recorder, Records};
 
 /// The task hub.
-const HUB: &str = "default";
+pub(crate) const HUB: &str = "default";
 
 pub(crate) struct Stage {
     pub(crate) scheduler: Scheduler,
@@ -76,6 +76,6 @@ impl Stage {
     }
 }
 
-fn runtime(name: &str) -> Result<Runtime> {
+pub(crate) fn runtime(name: &str) -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().thread_name(name).enable_all().build().context("threads")
 }
