@@ -21,6 +21,9 @@ pub use routes::product;
 /// Why the server is not ready; empty if it is.
 pub type Readiness = Arc<dyn Fn() -> BoxFuture<'static, Vec<String>> + Send + Sync>;
 
+/// Room for so many bytes of a body, if there is: it is given back when what is returned is dropped.
+pub type Intake = Arc<dyn Fn(usize) -> Option<Box<dyn Send>> + Send + Sync>;
+
 /// What the API works with.
 #[derive(Clone)]
 pub struct Api {
@@ -30,6 +33,8 @@ pub struct Api {
     pub readiness: Readiness,
     /// Who can reach it.
     pub reach: Reach,
+    /// Asked for each part of a body that comes in.
+    pub intake: Intake,
 }
 
 impl fmt::Debug for Api {

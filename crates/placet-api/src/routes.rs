@@ -1,14 +1,13 @@
 //! Every path, on one screen.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post};
 
+use crate::Api;
 use crate::guard;
 use crate::problem::{Kind, Problem};
 use crate::resources::{approvals, front, health, identity, requests};
-use crate::{Api, body};
 
 /// The approvals API.
 pub fn product(api: Api) -> Router {
@@ -24,7 +23,6 @@ pub fn product(api: Api) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "this path does not answer this method; GET / tells what there is")
         })
-        .layer(DefaultBodyLimit::max(body::BYTES_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), guard::guard))
         .with_state(api)
 }

@@ -15,7 +15,7 @@ use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
 use crate::limits;
 use crate::outcome::{Effect, Outcome};
-use crate::partition::{Activity, Ended, Instance, Known, Message, Partition};
+use crate::partition::{Activity, Ended, Instance, Known, Message, Partition, activity_bytes, kept, message_bytes};
 use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
 use crate::time::{Now, Timestamp};
 use crate::token::Token;
@@ -78,6 +78,7 @@ impl Partition {
             Ok(Some(whole)) => completion.response = whole,
             Ok(None) => {
                 outcome.reply(call, Ok(Reply::Done));
+                self.count(iid);
                 return;
             }
             Err(refusal) => {
@@ -190,6 +191,7 @@ impl Partition {
         let mut asked = Vec::new();
         for entry in instance.inbox.drain(..messages) {
             outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
+            instance.inbox_bytes -= message_bytes(&entry.message);
             asked.extend(entry.message.ask_id);
         }
         let open = &mut instance.body.open_asks;
@@ -227,6 +229,7 @@ impl Partition {
             let data = pending.encode_to_vec().into();
             outcome.writes.push(Write::PutActivity(ActivityRow { iid, seq, data }));
             outcome.effects.push(Effect::Activity(instance.activity_spec(self.id, seq, &pending)));
+            instance.activity_bytes += activity_bytes(&pending);
             instance.activities.insert(seq, Activity { pending });
         }
         for (timer_id, fire_at) in timers {
@@ -246,12 +249,15 @@ impl Partition {
         wire::push_event(run, wire::PAST_EVENTS, &event);
         instance.status = end.status;
         instance.completed_at = Some(at);
-        instance.output = Known::Is(Ended { output: end.output, failure: end.failure });
+        if kept(&end.output) {
+            instance.output = Known::Is(Ended { output: end.output, failure: end.failure });
+        }
         instance.sticky = None;
         instance.touch(at);
         instance.drop_pending(self.id, outcome);
         instance.body.open_asks.clear();
         instance.body.poisoned = false;
+        instance.inbox_bytes = 0;
         for entry in instance.inbox.drain(..) {
             outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
         }

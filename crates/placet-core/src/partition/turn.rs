@@ -75,7 +75,9 @@ impl Partition {
         };
         let (messages, events) = instance.new_events(now, self.limits);
         instance.out = Some(TurnOut { token, messages, events, began: now.mono, pieces: Pieces::default() });
-        instance.item()
+        let begun = instance.item();
+        self.count(iid);
+        begun
     }
 
     /// A worker takes an activity.
@@ -116,6 +118,7 @@ impl Partition {
         instance.sticky = None;
         let mut outcome = Outcome::default();
         instance.offer(self.id, &mut outcome);
+        self.count(iid);
         outcome.ready.pop()
     }
 

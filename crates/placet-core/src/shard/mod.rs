@@ -50,6 +50,8 @@ pub enum Input {
     StreamOpened(StreamId, StreamSpec),
     /// It closed; the flag says that it was in good order.
     StreamClosed(StreamId, bool),
+    /// A stream's worker has read so many bytes of what it was sent.
+    ItemsRead(StreamId, usize),
     /// A worker finished a turn.
     TurnCompleted(CallId, Box<CompleteTurn>),
     /// A worker finished an activity.
@@ -132,6 +134,8 @@ pub struct ShardStatus {
     pub held_items: usize,
     pub streams: usize,
     pub uncommitted_bytes: usize,
+    pub hot_bytes: usize,
+    pub unread_bytes: usize,
 }
 
 /// The machine.
@@ -212,6 +216,10 @@ impl Shard {
             Input::DeleteHub(call, hub) => self.delete_hub(now, call, &hub, outputs),
             Input::StreamOpened(stream, spec) => self.stream_opened(now, stream, spec, outputs),
             Input::StreamClosed(stream, drained) => self.stream_closed(now, stream, drained, outputs),
+            Input::ItemsRead(stream, bytes) => {
+                self.dispatch.read(stream, bytes);
+                self.fill(now, stream, outputs);
+            }
             Input::TurnCompleted(call, completion) => self.turn_completed(now, call, completion, outputs),
             Input::ActivityCompleted(call, token, response) => {
                 self.activity_completed(now, call, token, *response, outputs);
@@ -279,6 +287,8 @@ impl Shard {
             held_items: self.dispatch.held_count(),
             streams: self.dispatch.stream_count(),
             uncommitted_bytes: self.commit.uncommitted_bytes(),
+            hot_bytes: self.memory.bytes(),
+            unread_bytes: self.dispatch.unread_bytes(),
         }
     }
 
@@ -310,6 +320,10 @@ impl Shard {
         if self.commit.uncommitted_bytes() > self.limits.uncommitted_bytes {
             let retry_after = limits::REFUSE_AFTER_FAILURE;
             return Err(Refusal::Exhausted { what: "too much waits to be written", retry_after });
+        }
+        if self.memory.bytes() > 2 * self.limits.hot_bytes {
+            let what = "too much work is in memory: its workers do not keep up";
+            return Err(Refusal::Exhausted { what, retry_after: limits::REFUSE_AFTER_FAILURE });
         }
         match (&command.kind, &command.target) {
             (CommandKind::Start(start), Lookup::Key(key)) => check_start(key, start),
@@ -515,6 +529,7 @@ impl Shard {
             }
             self.memory.loaded(now.mono, id, lookup, &self.partitions[id.index()]);
         }
+        self.shed(now);
     }
 
     /// Does what is due by either clock.

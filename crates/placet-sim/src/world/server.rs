@@ -237,7 +237,7 @@ impl World {
         self.traffic_at = self.now;
         let Some(server) = &self.process else { return Ok(()) };
         let status = server.shard.status();
-        let active = self.disk.store.recover(&|_| true, None, usize::MAX).map_or(0, |page| page.instances.len());
+        let active = self.disk.store.recover(&|_| true, None, usize::MAX, usize::MAX).map_or(0, |page| page.instances.len());
         self.reach(if self.is_over() { Mark::IdleAtTheEnd } else { Mark::IdleBetween });
         self.see(&Fact::Idle(status.hot_instances, active))
     }

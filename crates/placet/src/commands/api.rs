@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use placet_api::{Api, Reach, Readiness};
-use placet_scheduler::Scheduler;
+use placet_api::{Api, Intake, Reach, Readiness};
+use placet_scheduler::{Budget, Scheduler};
 use placet_sdk::Client;
 use tokio::time::timeout;
 
@@ -41,9 +41,12 @@ pub(super) async fn run(flags: &flags::Api) -> Result<(), Failure> {
 
 /// The API over this client. Its readiness is the scheduler's: asked directly if it is in this process.
 pub(super) fn router(client: &Client, listening: &Listening, scheduler: Option<Scheduler>) -> Router {
+    // One budget for all that the process takes in.
+    let budget = scheduler.as_ref().map_or_else(Budget::default, |scheduler| scheduler.budget().clone());
+    let intake: Intake = Arc::new(move |bytes| budget.small_now(bytes).map(|share| Box::new(share) as _));
     let readiness = scheduler.map_or_else(|| readiness_over(client.clone()), readiness_of);
     let reach = if listening.addr.ip().is_loopback() { Reach::ThisComputer } else { Reach::Network };
-    placet_api::product(Api { client: client.clone(), readiness, reach })
+    placet_api::product(Api { client: client.clone(), readiness, reach, intake })
 }
 
 fn readiness_of(scheduler: Scheduler) -> Readiness {

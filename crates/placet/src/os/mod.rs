@@ -6,6 +6,6 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use unix::{make_private_folder, port_holder, stop_requested};
+pub(crate) use unix::{make_private_folder, port_holder, raise_descriptor_limit, stop_requested};
 #[cfg(windows)]
-pub(crate) use windows::{make_private_folder, port_holder, stop_requested};
+pub(crate) use windows::{make_private_folder, port_holder, raise_descriptor_limit, stop_requested};

@@ -32,3 +32,6 @@ pub(crate) fn make_private_folder(path: &Path) -> std::io::Result<()> {
 pub(crate) fn port_holder(_addr: SocketAddr) -> Option<String> {
     None
 }
+
+/// There is no such limit.
+pub(crate) fn raise_descriptor_limit() {}
