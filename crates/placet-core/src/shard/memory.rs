@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::ids::{Iid, PartitionId};
 use crate::partition::Partition;
+use crate::reach::{Corner, reach};
 use crate::rows::Lookup;
 use crate::time::{Mono, Now};
 
@@ -58,7 +59,11 @@ impl Shard {
         {
             self.memory.parked.pop_front();
             let here = &mut self.partitions[partition.index()];
-            if !here.evict(iid, false) && here.is_active(iid) {
+            let left = here.evict(iid, false);
+            if left && since.after(self.limits.parked_idle) > now.mono {
+                reach(Corner::ParkedShedForRoom);
+            }
+            if !left && here.is_active(iid) {
                 self.memory.active(partition, iid);
             }
         }
@@ -85,6 +90,7 @@ impl Shard {
             if kept.len() < keep {
                 kept.push_back((partition, iid));
             } else if here.evict(iid, true) {
+                reach(Corner::Spilled);
                 self.recovery.spilled(iid);
                 gone.push((partition, iid));
             }
