@@ -169,7 +169,7 @@ impl Plan {
             sticky_workers: 2,
             plain_workers: 0,
             items_max: *chance.pick(&[1, 1, 2, 5]),
-            kept: (chance.between(1, 4) as usize, Duration::from_millis(chance.skewed(100, 30_000))),
+            kept: (usize::try_from(chance.between(1, 4)).expect("it is small"), Duration::from_millis(chance.skewed(100, 30_000))),
             activity_max: chance.skewed(MILLISECOND, 2 * SECOND),
             doomed_hub: false,
             faults,
@@ -205,14 +205,16 @@ fn limits(chance: &mut Chance) -> Limits {
     maybe(&mut |small, chance| small.timer_page = some(chance, 6));
     maybe(&mut |small, chance| small.timers_per_step = some(chance, 3));
     maybe(&mut |small, chance| {
-        small.active_instances = 2 + some(chance, 12);
-        small.recover_page = some(chance, 6);
-    });
-    maybe(&mut |small, chance| small.recover_page = some(chance, 6));
-    maybe(&mut |small, chance| {
         small.parked_instances = some(chance, 5) - 1;
         small.parked_idle = Duration::from_millis(chance.skewed(10, 30_000));
     });
+    maybe(&mut |small, chance| {
+        // What fills memory must be less than what spills it, or it is emptied and filled for ever.
+        small.active_instances = 4 + some(chance, 12);
+        small.parked_instances = small.parked_instances.min(small.active_instances / 2 - 1);
+        small.recover_page = some(chance, 6);
+    });
+    maybe(&mut |small, chance| small.recover_page = some(chance, 6));
     maybe(&mut |small, chance| small.history_cache_bytes = placet_core::ids::PARTITIONS * some(chance, 2_000));
     maybe(&mut |small, chance| small.history_cache_instance_bytes = 100 + some(chance, 4_000));
     small

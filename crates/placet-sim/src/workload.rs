@@ -9,7 +9,7 @@ use crate::chance::Chance;
 use crate::expectations::Program;
 use crate::facts::What;
 use crate::overrides::Overrides;
-use crate::plan::{COMMANDS_LEAST, INSTANCES_LEAST, MILLISECOND, Plan, SECOND, Size};
+use crate::plan::{INSTANCES_LEAST, MILLISECOND, Plan, SECOND, Size};
 use crate::programs::{
     Collect, DECISION, Decide, FanOut, Heed, LateReply, Race, Retry, Sequence, Sleep, Tally, decision_id,
 };
@@ -60,6 +60,9 @@ pub(crate) struct Workload {
     least: u64,
 }
 
+/// So many commands that are certain make a run that has enough of them: most of a worker's are not.
+const ENOUGH: u64 = 380;
+
 /// The hub of nearly everything.
 pub(crate) const HUB: &str = "default";
 /// The hub that is deleted.
@@ -77,7 +80,7 @@ impl Workload {
         if plan.doomed_hub {
             workload.add_doomed(plan, &mut chance.fork());
         }
-        while workload.least < COMMANDS_LEAST || (workload.slots.len() as u64) < INSTANCES_LEAST {
+        while workload.least < ENOUGH || (workload.slots.len() as u64) < INSTANCES_LEAST {
             workload.add_instance(plan, &mut chance.fork());
         }
         if let Some(kept) = &overrides.instances {
@@ -213,6 +216,12 @@ impl Workload {
         self.longest = self.longest.max(timeout);
         let delay = self.starter(plan, chance, slot, true);
         let races = chance.one_in(2);
+        if plan.size != Size::Small && chance.one_in(4) {
+            // So much talk that it continues as new.
+            let odd = |number| Step::Call(What::Raise { name: DECISION, id: decision_id(&format!("{slot}-9-{number}"), "odd") });
+            let steps = (0..60).flat_map(|number| [pause(plan, chance), odd(number)]).collect();
+            self.actor(plan, slot, steps);
+        }
         for client in 0..chance.between(1, 6) {
             let mut steps = Vec::new();
             if races {
@@ -332,7 +341,8 @@ impl Workload {
         if pauses > plan.span {
             for step in &mut steps {
                 if let Step::Pause(wait) = step {
-                    *wait = (u128::from(*wait) * u128::from(plan.span) / u128::from(pauses)) as u64;
+                    *wait = u64::try_from(u128::from(*wait) * u128::from(plan.span) / u128::from(pauses))
+                        .expect("it is less than it was");
                 }
             }
         }
