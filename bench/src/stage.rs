@@ -61,7 +61,9 @@ impl Stage {
         let exposition = Arc::new(|| Box::pin(std::future::ready(String::new())) as _);
         let operations = Operations { readiness, exposition };
         let (client, reach) = (self.in_process(), Reach::ThisComputer);
-        let api = Api { client, operations, metrics: Metrics::default(), reach };
+        let budget = self.scheduler.budget().clone();
+        let intake = Arc::new(move |bytes| budget.small_now(bytes).map(|share| Box::new(share) as _));
+        let api = Api { client, operations, metrics: Metrics::default(), reach, intake };
         let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         let serve = axum::serve(listener, placet_api::product(api));
         self.server.spawn(async move { serve.await.expect("the HTTP port is served") });

@@ -41,6 +41,9 @@ impl fmt::Debug for Operations {
     }
 }
 
+/// Room for so many bytes of a body, if there is: it is given back when what is returned is dropped.
+pub type Intake = Arc<dyn Fn(usize) -> Option<Box<dyn Send>> + Send + Sync>;
+
 /// What the API works with.
 #[derive(Clone)]
 pub struct Api {
@@ -52,6 +55,8 @@ pub struct Api {
     pub metrics: Metrics,
     /// Who can reach it.
     pub reach: Reach,
+    /// Asked for each part of a body that comes in.
+    pub intake: Intake,
 }
 
 impl fmt::Debug for Api {

@@ -13,6 +13,7 @@ pub(crate) enum Kind {
     AlreadyDecided,
     BadBody,
     BodyTooLarge,
+    BodyTooSlow,
     ForbiddenHost,
     ForbiddenOrigin,
     MethodNotAllowed,
@@ -33,6 +34,7 @@ impl Kind {
             Kind::AlreadyDecided => ("already-decided", "Another decision won", StatusCode::CONFLICT),
             Kind::BadBody => ("bad-body", "The body is not what it must be", StatusCode::UNPROCESSABLE_ENTITY),
             Kind::BodyTooLarge => ("body-too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE),
+            Kind::BodyTooSlow => ("body-too-slow", "The body comes too slowly", StatusCode::REQUEST_TIMEOUT),
             Kind::ForbiddenHost => ("forbidden-host", "This server has another name", StatusCode::MISDIRECTED_REQUEST),
             Kind::ForbiddenOrigin => ("forbidden-origin", "The page comes from elsewhere", StatusCode::FORBIDDEN),
             Kind::MethodNotAllowed => {

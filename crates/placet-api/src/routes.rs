@@ -1,15 +1,15 @@
 //! Every path, on one screen.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post};
 
+use crate::Api;
 use crate::guard;
 use crate::metrics::count;
 use crate::problem::{Kind, Problem};
 use crate::resources::{approvals, front, health, identity, metrics, requests};
-use crate::{Api, Operations, Reach, body};
+use crate::{Operations, Reach};
 
 /// The approvals API.
 pub fn product(api: Api) -> Router {
@@ -25,7 +25,6 @@ pub fn product(api: Api) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "this path does not answer this method; GET / tells what there is")
         })
-        .layer(DefaultBodyLimit::max(body::BYTES_MAX))
         .layer(middleware::from_fn_with_state(api.reach, guard::guard))
         .layer(middleware::from_fn_with_state(api.metrics, count))
 }

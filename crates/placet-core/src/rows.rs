@@ -130,6 +130,14 @@ pub struct LoadedInstance {
     pub replies: Vec<ReplyRow>,
 }
 
+impl LoadedInstance {
+    /// Bytes of its messages and activities.
+    pub fn payload_bytes(&self) -> usize {
+        let inbox = self.inbox.iter().map(|row| row.data.len());
+        inbox.chain(self.activities.iter().map(|row| row.data.len())).sum()
+    }
+}
+
 /// Which instance to load.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Lookup {

@@ -127,8 +127,9 @@ impl Store for SqliteStore {
         partitions: &dyn Fn(PartitionId) -> bool,
         after: Option<Iid>,
         limit: usize,
+        bytes_max: usize,
     ) -> Result<ActivePage, ReadError> {
-        self.readers.read(|connection| reads::recover(connection, partitions, after, limit))
+        self.readers.read(|connection| reads::recover(connection, partitions, after, limit, bytes_max))
     }
 
     fn load(&self, lookups: &[Lookup]) -> Result<Vec<Option<LoadedInstance>>, ReadError> {
@@ -153,6 +154,7 @@ impl Store for SqliteStore {
         self.readers.read(|connection| match query {
             Query::Hubs => reads::hubs(connection).map(Answer::Hubs),
             Query::Published { hub, kind, key } => reads::published(connection, hub, kind, key).map(Answer::Published),
+            Query::Instance(key) => reads::row(connection, key).map(|row| Answer::Instance(row.map(Box::new))),
         })
     }
 }

@@ -15,7 +15,8 @@ use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
 use crate::limits;
 use crate::outcome::{Effect, Outcome};
-use crate::partition::{Activity, Ended, Instance, Known, Message, Partition};
+use crate::partition::{Activity, Ended, Instance, Known, Message, Partition, activity_bytes, kept, message_bytes};
+use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
 use crate::time::{Now, Timestamp};
 use crate::token::Token;
@@ -78,6 +79,7 @@ impl Partition {
             Ok(Some(whole)) => completion.response = whole,
             Ok(None) => {
                 outcome.reply(call, Ok(Reply::Done));
+                self.count(iid);
                 return;
             }
             Err(refusal) => {
@@ -190,6 +192,7 @@ impl Partition {
         let mut asked = Vec::new();
         for entry in instance.inbox.drain(..messages) {
             outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
+            instance.inbox_bytes -= message_bytes(&entry.message);
             asked.extend(entry.message.ask_id);
         }
         let open = &mut instance.body.open_asks;
@@ -201,7 +204,12 @@ impl Partition {
             Taken::Nothing => open.append(&mut asked),
             // What it had seen before and not acted upon, it did not end for.
             Taken::All { ends: true } => {}
-            Taken::All { ends: false } => asked.extend(open.iter().cloned()),
+            Taken::All { ends: false } => {
+                if !open.is_empty() {
+                    reach(Corner::OpenAsksAnswered);
+                }
+                asked.extend(open.iter().cloned());
+            }
         }
         asked
     }
@@ -227,6 +235,7 @@ impl Partition {
             let data = pending.encode_to_vec().into();
             outcome.writes.push(Write::PutActivity(ActivityRow { iid, seq, data }));
             outcome.effects.push(Effect::Activity(instance.activity_spec(self.id, seq, &pending)));
+            instance.activity_bytes += activity_bytes(&pending);
             instance.activities.insert(seq, Activity { pending });
         }
         for (timer_id, fire_at) in timers {
@@ -246,12 +255,15 @@ impl Partition {
         wire::push_event(run, wire::PAST_EVENTS, &event);
         instance.status = end.status;
         instance.completed_at = Some(at);
-        instance.output = Known::Is(Ended { output: end.output, failure: end.failure });
+        if kept(&end.output) {
+            instance.output = Known::Is(Ended { output: end.output, failure: end.failure });
+        }
         instance.sticky = None;
         instance.touch(at);
         instance.drop_pending(self.id, outcome);
         instance.body.open_asks.clear();
         instance.body.poisoned = false;
+        instance.inbox_bytes = 0;
         for entry in instance.inbox.drain(..) {
             outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
         }
@@ -276,6 +288,10 @@ impl Partition {
             && instance.body.history_bytes <= self.limits.history_cache_instance_bytes as u64
             && self.history_cached + run.len() <= room;
         if !keep {
+            if instance.history.is_some() && instance.sticky.is_none() && !instance.is_terminal() {
+                let long = instance.body.history_bytes > self.limits.history_cache_instance_bytes as u64;
+                reach(if long { Corner::HistoryTooLongToCache } else { Corner::HistoryUncached });
+            }
             self.history_cached -= instance.history_bytes();
             instance.history = None;
         } else if let Some(runs) = &mut instance.history {

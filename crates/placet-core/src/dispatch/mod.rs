@@ -18,6 +18,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::ids::{Hub, Iid, PartitionId, Seq, StreamId};
 use crate::limits;
+use crate::reach::{Corner, reach};
 use crate::tally::DeliveriesByKind;
 use crate::time::Mono;
 use queues::Queues;
@@ -82,6 +83,8 @@ pub struct ItemSpec {
     pub version: Option<Arc<str>>,
     /// The stream that completed the previous turn and keeps its state.
     pub sticky: Option<StreamId>,
+    /// About how many bytes it has.
+    pub bytes: usize,
     /// A termination is among the turn's messages: if nobody can take it, the server ends the instance.
     pub terminating: bool,
 }
@@ -111,6 +114,8 @@ pub struct Returned {
 struct Held {
     by: Holder,
     spec: ItemSpec,
+    /// What was reserved of the stream's unread bytes until it is sent.
+    reserved: usize,
 }
 
 /// Who holds an item.
@@ -128,6 +133,8 @@ pub struct Dispatch {
     queues: Queues,
     held: HashMap<ItemId, Held, FxBuildHasher>,
     redelivery: Redelivery,
+    /// Bytes that the streams were sent and have not read.
+    unread: usize,
     /// No stream is to be pinged before then; absent: there is none.
     pings_from: Option<Mono>,
     deliveries: DeliveriesByKind,
@@ -145,6 +152,30 @@ impl Dispatch {
     /// The stream's specification, as long as it is open.
     pub fn stream(&self, id: StreamId) -> Option<&StreamSpec> {
         self.streams.get(&id).map(|stream| &stream.spec)
+    }
+
+    /// An item goes out: so many bytes are to be read.
+    pub fn sent(&mut self, id: StreamId, item: ItemId, bytes: usize) {
+        let reserved = self.held.get_mut(&item).map_or(0, |held| std::mem::take(&mut held.reserved));
+        if let Some(stream) = self.streams.get_mut(&id) {
+            let before = stream.unread;
+            stream.unread = before.saturating_sub(reserved) + bytes;
+            self.unread = self.unread - before + stream.unread;
+        }
+    }
+
+    /// A stream's worker has read so many bytes. Follow with [`Dispatch::pull`].
+    pub fn read(&mut self, id: StreamId, bytes: usize) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            let read = bytes.min(stream.unread);
+            stream.unread -= read;
+            self.unread -= read;
+        }
+    }
+
+    /// How many bytes the streams were sent and have not read.
+    pub fn unread_bytes(&self) -> usize {
+        self.unread
     }
 
     /// How many streams are open.
@@ -170,6 +201,7 @@ impl Dispatch {
     /// An item is ready. It is given to a stream at once if one has room, else it waits.
     pub fn enqueue(&mut self, now: Mono, spec: ItemSpec) -> Option<Assignment> {
         if self.held.contains_key(&spec.id) {
+            reach(Corner::ReadyThoughHeld);
             return None; // still with a worker: a partition that was reloaded found it pending
         }
         let Some(stream) = self.stream_for(&spec) else {
@@ -202,7 +234,7 @@ impl Dispatch {
     /// room again.
     pub fn abandoned(&mut self, now: Mono, item: ItemId) -> (bool, Option<StreamId>) {
         let Some(held) = self.held.remove(&item) else { return (false, None) };
-        let stream = self.free_slot(held.by, item);
+        let stream = self.free_slot(&held);
         if item.kind() == Kind::Activity {
             self.redelivery.delay(now, held.spec);
         }
@@ -221,6 +253,7 @@ impl Dispatch {
         if self.redelivery.failures(spec.id) <= 1 {
             return Some(spec);
         }
+        reach(Corner::FailedAgain);
         self.redelivery.delay_failed(now, spec);
         None
     }
@@ -229,6 +262,7 @@ impl Dispatch {
     /// deliveries do not count as failed.
     pub fn close(&mut self, now: Mono, id: StreamId, drained: bool) -> Returned {
         let Some(stream) = self.streams.remove(&id) else { return Returned::default() };
+        self.unread -= stream.unread;
         if self.streams.is_empty() {
             self.pings_from = None;
         }
@@ -267,6 +301,7 @@ impl Dispatch {
             } else {
                 returned.turns.push(item);
             }
+            reach(Corner::LeaseOver);
             returned.freed.extend(self.release(item));
         }
         let mut again = Vec::new();
@@ -275,6 +310,7 @@ impl Dispatch {
             if self.held.get(&item).is_some_and(|held| matches!(held.by, Holder::Grace(until) if until <= now))
                 && let Some(held) = self.held.remove(&item)
             {
+                reach(Corner::GraceOver);
                 again.push(held.spec);
             }
         }
@@ -357,14 +393,29 @@ impl Dispatch {
         turns.into_iter().filter_map(|item| self.release(item)).collect()
     }
 
+    /// What must hold whenever all that arrived was taken: nobody waits for work that waits for him.
+    pub fn violated_invariant(&self) -> Option<String> {
+        let crowded = self.unread >= limits::UNREAD_BYTES_MAX;
+        self.queues.fronts().find_map(|spec| {
+            let waits = !self.held.contains_key(&spec.id);
+            let fits = |stream: &Stream| stream.room(spec.id.kind(), crowded) && stream.spec.accepts(spec);
+            let (idle, _) = self.streams.iter().find(|(_, stream)| waits && fits(stream))?;
+            Some(format!("{:?} waits, and stream {idle} has room for it", spec.id))
+        })
+    }
+
     /// The stream that an item goes to: the one that keeps its state if it has room, else the least busy one.
     fn stream_for(&self, spec: &ItemSpec) -> Option<StreamId> {
         let kind = spec.id.kind();
-        let fits = |stream: &Stream| stream.room(kind) && stream.spec.accepts(spec);
-        if let Some(sticky) = spec.sticky
-            && self.streams.get(&sticky).is_some_and(fits)
-        {
-            return Some(sticky);
+        let crowded = self.unread >= limits::UNREAD_BYTES_MAX;
+        let fits = |stream: &Stream| stream.room(kind, crowded) && stream.spec.accepts(spec);
+        if let Some(sticky) = spec.sticky {
+            if self.streams.get(&sticky).is_some_and(fits) {
+                return Some(sticky);
+            }
+            if self.streams.contains_key(&sticky) {
+                reach(Corner::StickyHadNoRoom);
+            }
         }
         let mut best: Option<(usize, StreamId)> = None;
         for (id, stream) in &self.streams {
@@ -381,8 +432,9 @@ impl Dispatch {
     }
 
     fn next_for(&mut self, id: StreamId, kind: Kind) -> Option<ItemSpec> {
+        let crowded = self.unread >= limits::UNREAD_BYTES_MAX;
         let stream = self.streams.get_mut(&id)?;
-        if !stream.room(kind) {
+        if !stream.room(kind, crowded) {
             return None;
         }
         let Stream { spec, places, .. } = stream;
@@ -399,24 +451,26 @@ impl Dispatch {
     fn assign(&mut self, now: Mono, id: StreamId, spec: ItemSpec) -> Assignment {
         let item = spec.id;
         let stream = self.streams.get_mut(&id).expect("chosen among the open streams");
-        stream.take(item, now);
+        stream.take(item, spec.bytes, now);
+        self.unread += spec.bytes;
         self.deliveries.add(item.kind(), self.redelivery.was_delivered(item));
         if item.kind() == Kind::Turn {
             self.redelivery.lease(now, item);
         }
-        self.held.insert(item, Held { by: Holder::Stream(id), spec });
+        self.held.insert(item, Held { by: Holder::Stream(id), reserved: spec.bytes, spec });
         Assignment { item, stream: id }
     }
 
     fn release(&mut self, item: ItemId) -> Option<StreamId> {
         let held = self.held.remove(&item)?;
-        self.free_slot(held.by, item)
+        self.free_slot(&held)
     }
 
-    fn free_slot(&mut self, by: Holder, item: ItemId) -> Option<StreamId> {
-        self.redelivery.end_lease(item);
-        let Holder::Stream(id) = by else { return None };
-        self.streams.get_mut(&id)?.give_back(item);
+    fn free_slot(&mut self, held: &Held) -> Option<StreamId> {
+        self.redelivery.end_lease(held.spec.id);
+        let Holder::Stream(id) = held.by else { return None };
+        self.streams.get_mut(&id)?.give_back(held.spec.id, held.spec.bytes);
+        self.read(id, held.reserved);
         Some(id)
     }
 }

@@ -44,7 +44,7 @@ fn filtered(orchestrations: &[(&str, &[&str])], activities: &[(&str, &[&str])]) 
 }
 
 fn item(id: ItemId, name: &str) -> ItemSpec {
-    ItemSpec { id, hub: Hub::new("hub"), name: name.into(), version: None, sticky: None, terminating: false }
+    ItemSpec { id, hub: Hub::new("hub"), name: name.into(), version: None, sticky: None, bytes: 0, terminating: false }
 }
 
 fn turn(number: u64, name: &str) -> ItemSpec {

@@ -25,6 +25,7 @@ use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, InstanceKey, PARTITIONS, Part
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, HistoryRead, Outcome};
 use crate::partition::{Begun, Partition, TurnStart};
+use crate::reach::{Corner, reach};
 use crate::rows::{Batch, LoadedInstance, Lookup, TimerRow};
 use crate::tally::{DeliveriesByKind, Lateness};
 use crate::time::{Mono, Now, Timestamp};
@@ -51,6 +52,8 @@ pub enum Input {
     StreamOpened(StreamId, StreamSpec),
     /// It closed; the flag says that it was in good order.
     StreamClosed(StreamId, bool),
+    /// A stream's worker has read so many bytes of what it was sent.
+    ItemsRead(StreamId, usize),
     /// A worker finished a turn.
     TurnCompleted(CallId, Box<CompleteTurn>),
     /// A worker finished an activity.
@@ -135,6 +138,9 @@ pub struct ShardStatus {
     pub held_items: usize,
     pub streams: usize,
     pub uncommitted_bytes: usize,
+    pub hot_bytes: usize,
+    pub unread_bytes: usize,
+    pub waiting_asks: usize,
     pub deliveries: DeliveriesByKind,
     pub timers_late: Lateness,
 }
@@ -219,6 +225,10 @@ impl Shard {
             Input::DeleteHub(call, hub) => self.delete_hub(now, call, &hub, outputs),
             Input::StreamOpened(stream, spec) => self.stream_opened(now, stream, spec, outputs),
             Input::StreamClosed(stream, drained) => self.stream_closed(now, stream, drained, outputs),
+            Input::ItemsRead(stream, bytes) => {
+                self.dispatch.read(stream, bytes);
+                self.fill(now, stream, outputs);
+            }
             Input::TurnCompleted(call, completion) => self.turn_completed(now, call, completion, outputs),
             Input::ActivityCompleted(call, token, response) => {
                 self.activity_completed(now, call, token, *response, outputs);
@@ -248,6 +258,7 @@ impl Shard {
         self.pass_time(now, outputs);
         self.end_unserved(now, outputs);
         self.seal(now, outputs);
+        debug_assert_eq!(self.dispatch.violated_invariant(), None);
     }
 
     /// Whether all that was decided is durable.
@@ -292,6 +303,9 @@ impl Shard {
             held_items: self.dispatch.held_count(),
             streams: self.dispatch.stream_count(),
             uncommitted_bytes: self.commit.uncommitted_bytes(),
+            hot_bytes: self.memory.bytes(),
+            unread_bytes: self.dispatch.unread_bytes(),
+            waiting_asks: self.ask_deadlines.len(),
             deliveries: self.dispatch.deliveries(),
             timers_late: self.timers_late,
         }
@@ -304,6 +318,7 @@ impl Shard {
         }
         let Lookup::Key(key) = &command.target else { unreachable!("calls name instances by their key") };
         if self.closing.contains(&key.hub) {
+            reach(Corner::DeferredByHub);
             self.deferred.push((call, command));
             return;
         }
@@ -318,13 +333,19 @@ impl Shard {
         }
         if let Some(until) = self.refuse_until {
             if now.mono < until {
+                reach(Corner::RefusedFull);
                 return Err(Refusal::Exhausted { what: "the disk is full", retry_after: until.since(now.mono) });
             }
             self.refuse_until = None;
         }
         if self.commit.uncommitted_bytes() > self.limits.uncommitted_bytes {
+            reach(Corner::RefusedUncommitted);
             let retry_after = limits::REFUSE_AFTER_FAILURE;
             return Err(Refusal::Exhausted { what: "too much waits to be written", retry_after });
+        }
+        if self.memory.bytes() > 2 * self.limits.hot_bytes {
+            let what = "too much work is in memory: its workers do not keep up";
+            return Err(Refusal::Exhausted { what, retry_after: limits::REFUSE_AFTER_FAILURE });
         }
         match (&command.kind, &command.target) {
             (CommandKind::Start(start), Lookup::Key(key)) => check_start(key, start),
@@ -465,6 +486,7 @@ impl Shard {
         }
         self.timers.reset();
         if self.recovery.is_reading() {
+            reach(Corner::VoidedWhileRecovering);
             self.partitions.iter_mut().for_each(Partition::recovery_ends);
         }
         let mut interrupted = Vec::new();
@@ -478,6 +500,7 @@ impl Shard {
         }
         self.recovery.restart();
         for (partition, command) in interrupted {
+            reach(Corner::VoidedWhileLoading);
             self.handle_command(now, partition, command, outputs);
         }
         for stream in freed {
@@ -530,6 +553,7 @@ impl Shard {
             }
             self.memory.loaded(now.mono, id, lookup, &self.partitions[id.index()]);
         }
+        self.shed(now);
     }
 
     /// Does what is due by either clock.
@@ -542,10 +566,18 @@ impl Shard {
     }
 
     fn fire_timers(&mut self, now: Now, outputs: &mut Vec<Output>) {
-        if self.clock.look(now).is_some() || now.mono < self.timers_rest_until {
+        if self.clock.look(now).is_some() {
+            reach(Corner::TimersHeld);
             return;
         }
-        for _ in 0..self.limits.timers_per_step {
+        if now.mono < self.timers_rest_until {
+            return;
+        }
+        for fired in 0.. {
+            if fired == self.limits.timers_per_step {
+                reach(Corner::TimersCut);
+                break;
+            }
             let Some(timer) = self.timers.pop_due(now.wall) else { break };
             self.timers_late.add(now.wall.since(timer.fire_at));
             let command = Command { target: Lookup::Iid(timer.iid), kind: CommandKind::FireTimer(timer), call: None };
@@ -585,7 +617,9 @@ impl Shard {
     fn end_unserved(&mut self, now: Now, outputs: &mut Vec<Output>) {
         while let Some((partition, iid)) = self.unserved.pop() {
             let mut outcome = std::mem::take(&mut self.outcome);
-            self.partitions[partition.index()].terminate_unserved(now, iid, &mut outcome);
+            if self.partitions[partition.index()].terminate_unserved(now, iid, &mut outcome) {
+                reach(Corner::Unserved);
+            }
             self.outcome = outcome;
             self.follow(now, partition, outputs);
         }

@@ -2,7 +2,8 @@
 //! come back. All three read the active instances from the store, page by page, as there is room for them.
 
 use crate::ids::Iid;
-use crate::limits;
+use crate::limits::{self, Limits};
+use crate::reach::{Corner, reach};
 use crate::rows::LoadedInstance;
 use crate::time::{Mono, Now};
 
@@ -17,6 +18,8 @@ pub struct RecoverRead {
     pub after: Option<Iid>,
     /// At most this many.
     pub limit: usize,
+    /// At most so many bytes of them, the first one excepted.
+    pub bytes_max: usize,
 }
 
 /// Where the reading stands.
@@ -28,6 +31,8 @@ pub(super) struct Recovery {
     generation: u64,
     /// The lowest key that left memory with work to do.
     spilled: Option<Iid>,
+    /// The lowest key that left memory with work that no worker could take.
+    unserved: Option<Iid>,
     /// The store could not be read: not again before then.
     retry_at: Option<Mono>,
 }
@@ -35,7 +40,7 @@ pub(super) struct Recovery {
 impl Default for Recovery {
     fn default() -> Recovery {
         // A process begins by looking for work.
-        Recovery { from: Some(None), reading: None, generation: 0, spilled: None, retry_at: None }
+        Recovery { from: Some(None), reading: None, generation: 0, spilled: None, unserved: None, retry_at: None }
     }
 }
 
@@ -58,6 +63,17 @@ impl Recovery {
         self.spilled = Some(self.spilled.map_or(iid, |spilled| spilled.min(iid)));
     }
 
+    /// An instance left memory whose work no worker could take: it is looked for once one comes that might.
+    pub(super) fn unserved(&mut self, iid: Iid) {
+        self.unserved = Some(self.unserved.map_or(iid, |unserved| unserved.min(iid)));
+    }
+
+    pub(super) fn worker_came(&mut self) {
+        if let Some(iid) = self.unserved.take() {
+            self.spilled(iid);
+        }
+    }
+
     pub(super) fn next_due(&self) -> Option<Mono> {
         self.retry_at
     }
@@ -73,16 +89,24 @@ impl Shard {
         }
         self.recovery.retry_at = None;
         if self.memory_is_full() {
-            return;
+            // What nobody can take makes room for what somebody can.
+            self.spill(usize::MAX, usize::MAX);
+            if self.memory_is_full() {
+                reach(Corner::RecoveryWaitsForRoom);
+                self.recovery.retry_at = Some(now.mono.after(limits::REFUSE_AFTER_FAILURE));
+                return;
+            }
         }
         let recovery = &mut self.recovery;
         if recovery.from.is_none()
             && let Some(iid) = recovery.spilled.take()
         {
+            reach(Corner::SpilledReadBack);
             recovery.from = Some(Some(Iid(iid.0 - 1)));
         }
         let Some(after) = recovery.from else { return };
-        let read = RecoverRead { generation: recovery.generation, after, limit: self.limits.recover_page };
+        let Limits { recover_page: limit, recover_page_bytes: bytes_max, .. } = self.limits;
+        let read = RecoverRead { generation: recovery.generation, after, limit, bytes_max };
         recovery.reading = Some(read);
         self.partitions.iter_mut().for_each(crate::partition::Partition::recovery_begins);
         outputs.push(Output::Recover(read));
@@ -104,9 +128,15 @@ impl Shard {
                 for found in instances {
                     self.recovered_one(now, found, outputs);
                 }
+                if next.is_some() {
+                    reach(Corner::RecoveryReadsOn);
+                }
                 self.recovery.from = next.map(Some);
             }
-            Err(_) => self.recovery.retry_at = Some(now.mono.after(limits::REFUSE_AFTER_FAILURE)),
+            Err(_) => {
+                reach(Corner::RecoveryFailed);
+                self.recovery.retry_at = Some(now.mono.after(limits::REFUSE_AFTER_FAILURE));
+            }
         }
         self.partitions.iter_mut().for_each(crate::partition::Partition::recovery_ends);
     }
@@ -126,5 +156,6 @@ impl Shard {
     fn memory_is_full(&self) -> bool {
         let hot: usize = self.partitions.iter().map(crate::partition::Partition::hot_count).sum();
         hot > self.limits.active_instances / 2 + self.limits.parked_instances
+            || self.hot_bytes() > self.limits.hot_bytes / 2
     }
 }

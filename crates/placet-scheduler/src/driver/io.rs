@@ -197,7 +197,7 @@ fn answer(store: &dyn Store, read: Read) -> Input {
             Input::TimersRead(read, rows)
         }
         Read::Active(read) => {
-            let page = store.recover(&|_| true, read.after, read.limit).map_err(told);
+            let page = store.recover(&|_| true, read.after, read.limit, read.bytes_max).map_err(told);
             Input::Recovered(read, page.map(|page| (page.instances, page.next)))
         }
     }

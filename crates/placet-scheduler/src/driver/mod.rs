@@ -20,6 +20,7 @@ use placet_core::shard::{Input, Output, Shard};
 use placet_core::time::{Mono, Now, Timestamp};
 use placet_store::{Claim, Store};
 
+use crate::budget::Share;
 use crate::health::Health;
 use crate::metrics::{CoreFacts, Metrics};
 use crate::worker::{Outbox, StreamOut};
@@ -33,8 +34,8 @@ const STEP_MAX: usize = 512;
 pub(crate) enum ReplyTo {
     /// A call that awaits it.
     Caller(tokio::sync::oneshot::Sender<Result<Reply, Refusal>>),
-    /// A worker's stream: an acknowledgement of this completion token.
-    Stream(Outbox, String),
+    /// A worker's stream: an acknowledgement of this completion token. What it takes of the budget is given back then.
+    Stream(Outbox, String, Arc<Vec<Share>>),
 }
 
 /// What the core thread is told.
@@ -240,7 +241,10 @@ impl Driver {
         match self.calls.remove(&call) {
             // Whoever does not wait any more has gone.
             Some(ReplyTo::Caller(caller)) => drop(caller.send(reply)),
-            Some(ReplyTo::Stream(outbox, token)) => outbox.acknowledge(token, reply),
+            Some(ReplyTo::Stream(outbox, token, shares)) => {
+                outbox.acknowledge(token, reply);
+                drop(shares);
+            }
             None => {}
         }
     }
@@ -274,7 +278,7 @@ impl Driver {
         for (_, reply_to) in self.calls.drain() {
             match reply_to {
                 ReplyTo::Caller(caller) => drop(caller.send(Err(Refusal::Unknown))),
-                ReplyTo::Stream(outbox, token) => outbox.acknowledge(token, Err(Refusal::Unknown)),
+                ReplyTo::Stream(outbox, token, _) => outbox.acknowledge(token, Err(Refusal::Unknown)),
             }
         }
         for (_, outbox) in self.streams.drain() {

@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use tonic::Code;
 use tonic::codegen::http::{HeaderMap, Request, Response};
-use tower::{Layer, Service};
+use tower_layer::Layer;
+use tower_service::Service;
 
 use crate::metrics::{Calls, OpenCall};
 

@@ -4,6 +4,7 @@
 //! UNIMPLEMENTED and says so.
 
 mod admin;
+mod admission;
 mod ask;
 mod count;
 mod deadline;

@@ -20,6 +20,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::budget::Budget;
 pub(crate) use calls::{Calls, OpenCall};
 use histogram::{Histogram, SIZES, Scale, TIMES};
 
@@ -125,15 +126,11 @@ impl Metrics {
         self.0.read_seconds[kind as usize].add(micros(took));
     }
 
-    /// A call was refused since too many bytes are in flight.
-    pub(crate) fn refused_busy(&self) {
-        self.0.refused_busy.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Somebody looked: this is what the core said.
-    pub(crate) fn looked(&self, core: Option<Box<CoreFacts>>, in_flight_bytes: usize) {
+    pub(crate) fn looked(&self, core: Option<Box<CoreFacts>>, budget: &Budget) {
         *self.0.core.lock().unwrap_or_else(PoisonError::into_inner) = core;
-        self.0.in_flight_bytes.store(in_flight_bytes, Ordering::Relaxed);
+        self.0.in_flight_bytes.store(budget.in_flight(), Ordering::Relaxed);
+        self.0.refused_busy.store(budget.refused(), Ordering::Relaxed);
     }
 }
 
@@ -174,6 +171,7 @@ impl Exposition<'_, '_> {
             "state",
             [("active", shard.hot_instances - parked), ("parked", parked)],
         )?;
+        self.gauge("instance_bytes", "Bytes of the instances in memory.", shard.hot_bytes)?;
         self.gauge("near_timers", "Timers due soon, which are in memory.", shard.near_timers)?;
         self.gauges(
             ("ready_items", "Work items that wait for a worker with room."),
@@ -182,6 +180,12 @@ impl Exposition<'_, '_> {
         )?;
         self.gauge("held_items", "Work items that are with workers.", shard.held_items)?;
         self.gauge("worker_streams", "Streams of workers that are open.", shard.streams)?;
+        self.gauge(
+            "unread_bytes",
+            "Bytes of work items that workers were sent and have not read.",
+            shard.unread_bytes,
+        )?;
+        self.gauge("waiting_asks", "Questions whose callers wait for an answer.", shard.waiting_asks)?;
         self.gauge("uncommitted_bytes", "Bytes of rows that wait to be durable.", shard.uncommitted_bytes)?;
         self.gauge("recovering", "1 while active instances are being found after a start.", shard.recovering.into())?;
         self.gauge("refusing", "1 while new work is refused since the disk is full.", shard.refusing.into())?;

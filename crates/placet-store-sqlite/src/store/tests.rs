@@ -112,7 +112,7 @@ fn every_statement_is_prepared_once() {
         store.commit(&update(iid, true)).unwrap();
         let row = update(iid, true).instances_updated.remove(0).0;
         store.load(&[Lookup::Iid(Iid(iid)), Lookup::Key(row.key())]).unwrap();
-        store.recover(&|_| true, Some(Iid(iid - 1)), 5).unwrap();
+        store.recover(&|_| true, Some(Iid(iid - 1)), 5, usize::MAX).unwrap();
         store.history(Iid(iid), Turn(0), 10).unwrap();
         store.due(&|_| true, None, Timestamp(iid.cast_signed()), 10).unwrap();
     }

@@ -59,7 +59,7 @@ fn numbered(iid: u64, active: bool) -> InstanceRow {
 fn pages(stage: &Stage, partitions: &dyn Fn(PartitionId) -> bool, limit: usize) -> Vec<Iid> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let page = stage.store().recover(partitions, after, limit).expect("the store can be read");
+        let page = stage.store().recover(partitions, after, limit, usize::MAX).expect("the store can be read");
         assert!(page.instances.len() <= limit, "a page of {} where {limit} were asked for", page.instances.len());
         found.extend(page.instances.iter().map(|instance| instance.row.iid));
         assert!(page.next.is_none() || page.next > after, "the next page begins after this one");

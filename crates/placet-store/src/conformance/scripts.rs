@@ -90,7 +90,7 @@ fn all_active(
 ) -> Vec<LoadedInstance> {
     let mut found = Vec::new();
     loop {
-        let page = store.recover(partitions, after, limit).expect("the store can be read");
+        let page = store.recover(partitions, after, limit, usize::MAX).expect("the store can be read");
         found.extend(page.instances);
         after = page.next;
         if after.is_none() {

@@ -6,6 +6,10 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use unix::{cpu_time, make_private_folder, port_holder, resident_bytes, stop_requested, thread_times};
+pub(crate) use unix::{
+    cpu_time, make_private_folder, port_holder, raise_descriptor_limit, resident_bytes, stop_requested, thread_times,
+};
 #[cfg(windows)]
-pub(crate) use windows::{cpu_time, make_private_folder, port_holder, resident_bytes, stop_requested, thread_times};
+pub(crate) use windows::{
+    cpu_time, make_private_folder, port_holder, raise_descriptor_limit, resident_bytes, stop_requested, thread_times,
+};
