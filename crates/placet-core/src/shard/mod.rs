@@ -431,6 +431,8 @@ impl Shard {
         };
         let voided = self.commit.failed(batch);
         self.void(now, voided, &refusal, outputs);
+        // Nor is the work looked for at once: a worker would do it again, as fast as it can, and for nothing.
+        self.recovery.rest_until(now.mono.after(retry_after));
     }
 
     /// What was decided is void: the partitions forget what they held and load what is true; those who wait
