@@ -232,6 +232,9 @@ pub enum Refusal {
     Unreadable(String),
 }
 
+/// [`Refusal::Exhausted`], of a disk that has no room. The store is tried again by itself.
+pub const DISK_FULL: &str = "the disk is full";
+
 /// The protocol's name of a status, as people write it.
 pub fn status_name(status: OrchestrationStatus) -> &'static str {
     status.as_str_name().trim_start_matches("ORCHESTRATION_STATUS_")

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock::{ClockGuard, Doubt};
-use crate::command::{Command, CommandKind, CompleteTurn, Refusal, Reply};
+use crate::command::{Command, CommandKind, CompleteTurn, DISK_FULL, Refusal, Reply};
 use crate::commands::check_start;
 use crate::commit::{Commit, Voided};
 use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, StreamSpec};
@@ -303,7 +303,7 @@ impl Shard {
         }
         if let Some(until) = self.refuse_until {
             if now.mono < until {
-                return Err(Refusal::Exhausted { what: "the disk is full", retry_after: until.since(now.mono) });
+                return Err(Refusal::Exhausted { what: DISK_FULL, retry_after: until.since(now.mono) });
             }
             self.refuse_until = None;
         }
@@ -413,6 +413,8 @@ impl Shard {
     }
 
     fn committed(&mut self, now: Now, batch: BatchId, took: Duration, outputs: &mut Vec<Output>) {
+        // There is room again.
+        self.refuse_until = None;
         for effect in self.commit.committed(batch, took) {
             self.release(now, effect, outputs);
         }
@@ -425,7 +427,7 @@ impl Shard {
         // On a full disk nothing was written, which whoever waits for a reply may know.
         let refusal = if failure == CommitFailure::Full {
             self.refuse_until = Some(now.mono.after(retry_after));
-            Refusal::Exhausted { what: "the disk is full", retry_after }
+            Refusal::Exhausted { what: DISK_FULL, retry_after }
         } else {
             Refusal::Unknown
         };

@@ -1,15 +1,23 @@
 //! Every refusal's gRPC status, in one place. UNAVAILABLE promises that the call had no effect, since clients
 //! repeat it by themselves (PROTOCOL.md §2.1).
 
-use placet_core::command::Refusal;
+use placet_core::command::{DISK_FULL, Refusal};
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 
 use crate::hubs::HubError;
 use crate::scheduler::CallError;
 
+/// The name of a refusal's cause, for programs that tell apart what one code says (`placet-sdk` reads it).
+const REASON: &str = "placet-reason";
+
 /// The status that tells of this error.
 pub fn status_of(error: &CallError) -> Status {
-    Status::new(code_of(error), error.to_string())
+    let mut metadata = MetadataMap::new();
+    if matches!(error, CallError::Refused(Refusal::Exhausted { what: DISK_FULL, .. })) {
+        metadata.insert(REASON, MetadataValue::from_static("disk-full"));
+    }
+    Status::with_metadata(code_of(error), error.to_string(), metadata)
 }
 
 fn code_of(error: &CallError) -> Code {
@@ -47,7 +55,8 @@ mod tests {
     #[test]
     fn every_refusal_has_its_code() {
         let key = InstanceKey::new(Hub::new("default"), InstanceId::new("x"));
-        let exhausted = Refusal::Exhausted { what: "the disk is full", retry_after: Duration::from_secs(1) };
+        let exhausted = Refusal::Exhausted { what: DISK_FULL, retry_after: Duration::from_secs(1) };
+        assert_eq!(status_of(&CallError::Refused(exhausted.clone())).metadata().get(REASON).unwrap(), "disk-full");
         let table = [
             (Refusal::NotFound(key.clone()), Code::NotFound),
             (Refusal::AlreadyExists { key, status: "RUNNING" }, Code::AlreadyExists),
