@@ -19,6 +19,9 @@ pub enum NotReady {
         /// Since when.
         for_: Duration,
     },
+    /// The last commit found no room.
+    #[error("the disk is full: nothing new is taken until there is room")]
+    DiskFull,
     /// Timers are held.
     #[error("the clock is not believed, timers are held: {0}")]
     Clock(String),
@@ -52,6 +55,9 @@ impl Health {
             && for_ >= COMMIT_OVERDUE
         {
             reasons.push(NotReady::CommitsFail { for_ });
+        }
+        if facts.status.refusing && facts.commit_owed_since.is_some() {
+            reasons.push(NotReady::DiskFull);
         }
         if let Some(doubt) = facts.status.clock_doubt {
             reasons.push(NotReady::Clock(describe(doubt)));

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock::{ClockGuard, Doubt};
-use crate::command::{Command, CommandKind, CompleteTurn, Refusal, Reply};
+use crate::command::{Command, CommandKind, CompleteTurn, DISK_FULL, Refusal, Reply};
 use crate::commands::check_start;
 use crate::commit::{Commit, Voided};
 use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, StreamSpec};
@@ -319,7 +319,7 @@ impl Shard {
         if let Some(until) = self.refuse_until {
             if now.mono < until {
                 reach(Corner::RefusedFull);
-                return Err(Refusal::Exhausted { what: "the disk is full", retry_after: until.since(now.mono) });
+                return Err(Refusal::Exhausted { what: DISK_FULL, retry_after: until.since(now.mono) });
             }
             self.refuse_until = None;
         }
@@ -434,6 +434,8 @@ impl Shard {
     }
 
     fn committed(&mut self, now: Now, batch: BatchId, took: Duration, outputs: &mut Vec<Output>) {
+        // There is room again.
+        self.refuse_until = None;
         for effect in self.commit.committed(batch, took) {
             self.release(now, effect, outputs);
         }
@@ -446,12 +448,14 @@ impl Shard {
         // On a full disk nothing was written, which whoever waits for a reply may know.
         let refusal = if failure == CommitFailure::Full {
             self.refuse_until = Some(now.mono.after(retry_after));
-            Refusal::Exhausted { what: "the disk is full", retry_after }
+            Refusal::Exhausted { what: DISK_FULL, retry_after }
         } else {
             Refusal::Unknown
         };
         let voided = self.commit.failed(batch);
         self.void(now, voided, &refusal, outputs);
+        // Nor is the work looked for at once: a worker would do it again, as fast as it can, and for nothing.
+        self.recovery.rest_until(now.mono.after(retry_after));
     }
 
     /// What was decided is void: the partitions forget what they held and load what is true; those who wait
