@@ -27,6 +27,10 @@ use clap::Parser;
 use crate::case::{Case, WAYS};
 use crate::machine::Machine;
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many callers at once.
 const CALLERS: [usize; 3] = [1, 32, 256];
 

@@ -7,21 +7,28 @@
 
 mod chance;
 mod checkers;
+mod corpus;
 mod expectations;
 mod facts;
 mod marks;
+mod overrides;
 mod plan;
 mod programs;
+mod shrink;
 mod trace;
 mod workload;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use corpus::{CORPUS, Known};
 pub use marks::{Mark, Marks};
+pub use overrides::{NotAnOverride, Overrides};
+pub use plan::{COMMANDS_LEAST, INSTANCES_LEAST};
+pub use shrink::{Shrunk, shrink, shrink_by};
 pub use trace::Detail;
-pub use world::Counts;
 use world::World;
+pub use world::{Counts, Violation};
 
 /// What became of a run.
 #[derive(Debug)]
@@ -29,9 +36,13 @@ pub struct Run {
     /// Its seed.
     pub seed: u64,
     /// The promise that was broken, if one was.
-    pub violation: Option<String>,
+    pub violation: Option<Violation>,
     /// A number that stands for all that happened.
     pub hash: u64,
+    /// How many instances its plan has.
+    pub slots: usize,
+    /// How long its faults go on, in milliseconds.
+    pub span_ms: u64,
     /// How many steps it had.
     pub steps: u64,
     /// The corners that it was in.
@@ -44,19 +55,28 @@ pub struct Run {
 
 /// Runs a seed.
 pub fn run(seed: u64, detail: Detail) -> Run {
-    let mut world = World::new(seed, detail);
+    run_with(seed, &Overrides::default(), detail)
+}
+
+/// Runs a seed with something of its plan changed.
+pub fn run_with(seed: u64, overrides: &Overrides, detail: Detail) -> Run {
+    placet_core::reach::take_reached();
+    let mut world = World::new(seed, overrides, detail);
     let result = catch_unwind(AssertUnwindSafe(|| world.run()));
     let violation = match result {
         Ok(result) => result.err(),
         Err(panic) => {
             let what = panic.downcast_ref::<String>().map(String::as_str);
             let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
-            Some(format!("an invariant is broken: {what}"))
+            Some(Violation { promise: "an invariant is broken", what: what.to_owned() })
         }
     };
+    world.marks.add_corners(&placet_core::reach::take_reached());
     Run {
         seed,
         violation,
+        slots: world.slots(),
+        span_ms: world.span_ms(),
         hash: world.trace.hash(),
         steps: world.trace.steps(),
         lines: world.trace.lines().map(str::to_owned).collect(),

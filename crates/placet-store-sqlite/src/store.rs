@@ -20,12 +20,33 @@ pub struct Options {
     /// Whether every page is read and checked first: minutes for a file of many gigabytes. Without it, damage
     /// shows when the damaged row is read.
     pub integrity_check: bool,
+    /// For tests: what happens to a long log is to happen to a short one.
+    #[doc(hidden)]
+    pub log: LogLimits,
+}
+
+/// How long the write-ahead log may grow, in frames (of a page each).
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct LogLimits {
+    /// So many wait in it before the checkpointer is called: 16 MiB.
+    pub checkpoint: i64,
+    /// Beyond so many it is begun anew: 64 MiB. Under load there is always a frame that is not yet copied, so the
+    /// checkpointer alone never lets the log wrap (STORAGE.md, "Pitfalls met").
+    pub restart: i64,
+}
+
+impl Default for LogLimits {
+    fn default() -> LogLimits {
+        LogLimits { checkpoint: 4_096, restart: 16_384 }
+    }
 }
 
 /// A store in one SQLite file, which no other process may use at the same time.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
+    log: LogLimits,
     // In this order they are closed: the last connection writes the log back into the file, under the lock.
     checkpointer: Checkpointer,
     readers: Readers,
@@ -58,9 +79,10 @@ impl SqliteStore {
         let failed = |error| open::failed(path, error);
         Ok(SqliteStore {
             path: path.to_owned(),
+            log: options.log,
             checkpointer: Checkpointer::start(path).map_err(failed)?,
             readers: Readers::new(path),
-            session: Mutex::new(Some(Session::open(path).map_err(failed)?)),
+            session: Mutex::new(Some(Session::open(path, options.log).map_err(failed)?)),
             _lock: lock,
         })
     }
@@ -72,7 +94,7 @@ impl SqliteStore {
         let told = |error: WriteError| error.into_commit_error(&self.path);
         let mut session = match place.take() {
             Some(session) => session,
-            None => Session::open(&self.path).map_err(|error| told(error.into()))?,
+            None => Session::open(&self.path, self.log).map_err(|error| told(error.into()))?,
         };
         let done = act(&mut session).map_err(told)?;
         *place = Some(session);

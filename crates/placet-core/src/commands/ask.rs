@@ -11,6 +11,7 @@ use crate::command::{Ask, Asked, Reply};
 use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
 use crate::partition::{AskWaiter, Instance, Partition};
+use crate::reach::{Corner, reach};
 use crate::rows::{ReplyRow, Write};
 use crate::time::Now;
 
@@ -21,7 +22,9 @@ impl Partition {
             outcome.reply(call, Ok(Reply::Asked(answer)));
             return;
         }
-        if !instance.has_open_ask(&ask.ask_id) {
+        if instance.has_open_ask(&ask.ask_id) {
+            reach(Corner::AskedWhileOpen);
+        } else {
             if let Some(refusal) = instance.refuses(&self.limits) {
                 outcome.reply(call, Err(refusal));
                 return;
@@ -61,6 +64,7 @@ impl Partition {
     pub(crate) fn answer_ask(&mut self, iid: Iid, ask_id: &str, answer: Option<Arc<str>>, outcome: &mut Outcome) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         if instance.replies.contains_key(ask_id) {
+            reach(Corner::ReplyTooLate);
             return; // the first turn that consumed it answered it: a later reply comes too late
         }
         instance.body.open_asks.retain(|open| open != ask_id);

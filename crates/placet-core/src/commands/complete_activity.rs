@@ -9,6 +9,7 @@ use crate::dispatch::ItemId;
 use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
 use crate::partition::{Partition, activity_bytes};
+use crate::reach::{Corner, reach};
 use crate::rows::Write;
 use crate::time::Now;
 use crate::wire;
@@ -44,6 +45,7 @@ impl Partition {
         outcome.writes.push(Write::DeleteActivity(iid, completion.seq));
         if instance.is_terminal() {
             // It was begun by the last turn: nobody waits for its result (PROTOCOL.md §6.5).
+            reach(Corner::ResultAfterEnd);
             outcome.reply(call, Ok(Reply::Done));
             self.conclude(iid, outcome);
             return;

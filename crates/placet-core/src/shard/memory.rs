@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::ids::{Iid, PartitionId};
 use crate::limits;
 use crate::partition::Partition;
+use crate::reach::{Corner, reach};
 use crate::rows::Lookup;
 use crate::time::{Mono, Now};
 
@@ -74,7 +75,11 @@ impl Shard {
             self.memory.parked.pop_front();
             let here = &mut self.partitions[partition.index()];
             let bytes = here.hot_bytes();
-            if !here.evict(iid, false) && here.is_active(iid) {
+            let left = here.evict(iid, false);
+            if left && since.after(self.limits.parked_idle) > now.mono {
+                reach(Corner::ParkedShedForRoom);
+            }
+            if !left && here.is_active(iid) {
                 self.memory.active(partition, iid);
             }
             self.memory.bytes -= bytes - here.hot_bytes();
@@ -110,6 +115,7 @@ impl Shard {
                 kept_bytes += bytes;
                 kept.push_back((partition, iid));
             } else if here.evict(iid, true) {
+                reach(Corner::Spilled);
                 if served {
                     self.recovery.spilled(iid)
                 } else {

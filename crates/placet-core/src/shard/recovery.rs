@@ -3,6 +3,7 @@
 
 use crate::ids::Iid;
 use crate::limits::{self, Limits};
+use crate::reach::{Corner, reach};
 use crate::rows::LoadedInstance;
 use crate::time::{Mono, Now};
 
@@ -91,6 +92,7 @@ impl Shard {
             // What nobody can take makes room for what somebody can.
             self.spill(usize::MAX, usize::MAX);
             if self.memory_is_full() {
+                reach(Corner::RecoveryWaitsForRoom);
                 self.recovery.retry_at = Some(now.mono.after(limits::REFUSE_AFTER_FAILURE));
                 return;
             }
@@ -99,6 +101,7 @@ impl Shard {
         if recovery.from.is_none()
             && let Some(iid) = recovery.spilled.take()
         {
+            reach(Corner::SpilledReadBack);
             recovery.from = Some(Some(Iid(iid.0 - 1)));
         }
         let Some(after) = recovery.from else { return };
@@ -125,9 +128,15 @@ impl Shard {
                 for found in instances {
                     self.recovered_one(now, found, outputs);
                 }
+                if next.is_some() {
+                    reach(Corner::RecoveryReadsOn);
+                }
                 self.recovery.from = next.map(Some);
             }
-            Err(_) => self.recovery.retry_at = Some(now.mono.after(limits::REFUSE_AFTER_FAILURE)),
+            Err(_) => {
+                reach(Corner::RecoveryFailed);
+                self.recovery.retry_at = Some(now.mono.after(limits::REFUSE_AFTER_FAILURE));
+            }
         }
         self.partitions.iter_mut().for_each(crate::partition::Partition::recovery_ends);
     }

@@ -1,6 +1,7 @@
 //! Workers: their streams, the items that they take, finish and give back.
 
 use crate::command::CompleteActivity;
+use crate::reach::{Corner, reach};
 
 use super::{
     Assignment, Begun, Bytes, CallId, Command, CommandKind, CompleteTurn, Effect, HistoryRead, Hub, Iid, ItemId,
@@ -162,6 +163,7 @@ impl Shard {
                 true
             }
             Begun::Void => {
+                reach(Corner::VoidItem);
                 self.dispatch.finished(item);
                 false
             }
@@ -194,6 +196,9 @@ impl Shard {
                 let partition = &mut self.partitions[item.partition().index()];
                 let begun = partition.history_read(read.token, read.iid, &runs);
                 // Void: the turn was taken back meanwhile, and somebody else may hold the item by now.
+                if begun == Begun::Void {
+                    reach(Corner::HistoryReadInVain);
+                }
                 if begun != Begun::Void
                     && let Some(stream) = self.dispatch.holder(item)
                 {
@@ -201,6 +206,7 @@ impl Shard {
                 }
             }
             Err(_) if self.partitions[item.partition().index()].holds(read.iid, read.token) => {
+                reach(Corner::HistoryUnread);
                 self.give_back(now, item, outputs);
             }
             Err(_) => {}

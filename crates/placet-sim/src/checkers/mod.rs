@@ -1,14 +1,46 @@
 //! The promises, one file each. A checker is told what the world outside can see, and says what breaks its promise.
+//!
+//! Which of them proves which invariant of the design (I1 to I36):
+//!
+//! | invariant | broken if | found by |
+//! | --- | --- | --- |
+//! | I1 | an acknowledged write is missing | [`durable`] |
+//! | I2 | a turn is half applied | `world/ledger.rs`, after each batch; the published row: `world/disk.rs` |
+//! | I3 | a caller is told "failed" of what shows up later | [`once`] (what was refused is not there) |
+//! | I4 | an effect comes before its commit | [`durable`] (answers), [`once`] (activities, completions) |
+//! | I5 | rows are missing after a restart | `world/ledger.rs`, at each start and at the end |
+//! | I11 | two executions of an instance live | [`once`] |
+//! | I12 | an event after the end, or a status that is not the history's | [`history`], `world/answers.rs` |
+//! | I13 | what is recorded changes | `world/ledger.rs` (the store), `world/items.rs` (what workers are sent) |
+//! | I14 | a result is recorded twice, or for another execution | [`history`], [`once`] |
+//! | I15 | an event is lost, doubled or out of order | [`durable`], [`once`], [`order`] |
+//! | I16 | a timer fires early, twice or late | [`parked`], [`history`], `world/progress.rs` |
+//! | I18 | today's code comes to another end | [`history`] |
+//! | I21 | an item that fails keeps others | [`progress`] |
+//! | I22 | two outcomes of a request are told | [`approval`] |
+//! | I26 | a request expires though it was decided in time | [`approval`], `expectations.rs` |
+//! | I32 | memory grows with what is parked | [`bounds`], `world/bounds.rs` |
+//! | I35 | a start reads more than what has work | [`bounds`] |
+//! | I36 | what can go on does not within its time | [`progress`], `world/progress.rs` |
+//!
+//! The others need what is not simulated: several nodes (I6 to I10), children and entities (I17, I20), purging (I19),
+//! the rules of approval to come (I23 to I25, I27 to I30), hostile input and secrets (I31, I33, I34).
 
+mod approval;
+mod bounds;
 mod decision;
 mod durable;
 mod history;
 mod once;
 mod order;
 mod parked;
+mod progress;
+
+pub(crate) use approval::in_words;
 
 use crate::facts::{Fact, Stored};
 use crate::workload::Slot;
+use crate::world::Violation;
 
 /// What is wrong, if something is.
 pub(crate) type Check = Result<(), String>;
@@ -21,17 +53,23 @@ pub(crate) struct Checkers {
     once: once::Once,
     order: order::Order,
     parked: parked::Parked,
+    bounds: bounds::Bounds,
+    progress: progress::Progress,
+    approval: approval::Approval,
 }
 
 impl Checkers {
-    /// For a run about these instances.
-    pub(crate) fn new(slots: &[Slot]) -> Checkers {
+    /// For a run about these instances; `roomy`: a turn holds all that waits for it.
+    pub(crate) fn new(slots: &[Slot], roomy: bool) -> Checkers {
         Checkers {
-            durable: durable::Durable::new(slots),
+            durable: durable::Durable::new(slots, roomy),
             decision: decision::Decision::default(),
             once: once::Once::default(),
             order: order::Order::default(),
             parked: parked::Parked,
+            bounds: bounds::Bounds,
+            progress: progress::Progress,
+            approval: approval::Approval::default(),
         }
     }
 
@@ -39,31 +77,35 @@ impl Checkers {
     ///
     /// # Errors
     /// The promise that it breaks.
-    pub(crate) fn see(&mut self, fact: &Fact<'_>) -> Check {
+    pub(crate) fn see(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
         told("P1, acknowledged is durable", self.durable.see(fact))?;
         told("P2, one decision", self.decision.see(fact))?;
         told("P3, effectively once", self.once.see(fact))?;
         told("P4, order", self.order.see(fact))?;
-        told("P5, parked costs nothing", self.parked.see(fact))
+        told("P5, parked costs nothing", self.parked.see(fact))?;
+        told("bounds", self.bounds.see(fact))?;
+        told("progress", self.progress.see(fact))?;
+        told("approvals", self.approval.see(fact))
     }
 
     /// The run is over, and this is how an instance stands.
     ///
     /// # Errors
     /// The promise that is broken.
-    pub(crate) fn at_end(&mut self, at: usize, slot: &Slot, stored: Option<&Stored>) -> Check {
+    pub(crate) fn at_end(&mut self, at: usize, slot: &Slot, stored: Option<&Stored>) -> Result<(), Violation> {
         told("P1, acknowledged is durable", self.durable.at_end(at, stored))?;
         let Some(stored) = stored else { return Ok(()) };
         told("P2, one decision", self.decision.at_end(at, slot, stored))?;
         told("P3, effectively once", self.once.at_end(at, slot, stored))?;
         told("P4, order", self.order.at_end(at, stored))?;
         told("histories are well-formed", history::check(&stored.history))?;
+        told("approvals", self.approval.at_end(at, slot, stored))?;
         told("today's code agrees with the history", history::replays(&stored.history))
     }
 }
 
-fn told(promise: &str, check: Check) -> Check {
-    check.map_err(|what| format!("{promise}: {what}"))
+fn told(promise: &'static str, check: Check) -> Result<(), Violation> {
+    check.map_err(|what| Violation { promise, what })
 }
 
 #[cfg(test)]

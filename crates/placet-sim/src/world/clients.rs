@@ -13,7 +13,7 @@ use super::faults::Fault;
 use super::server::{Arrival, ReplyTo, Request};
 use super::{Event, Mark, SECOND, Violation, World};
 use crate::facts::{Answer, Call, Fact, What};
-use crate::programs::Said;
+use crate::programs::{DECISION, Said, decision_payload};
 use crate::workload::{Actor, Step};
 
 /// A client and the call that it waits for.
@@ -21,11 +21,13 @@ use crate::workload::{Actor, Step};
 pub(super) struct Client {
     actor: Actor,
     waits_for: Option<Call>,
+    /// When the call was sent.
+    sent_at: u64,
 }
 
 impl Client {
     pub(super) fn new(actor: Actor) -> Client {
-        Client { actor, waits_for: None }
+        Client { actor, waits_for: None, sent_at: 0 }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -65,6 +67,7 @@ impl World {
         };
         self.after(patience, Event::GivesUp(at, call.number));
         self.clients[at].waits_for = Some(call);
+        self.clients[at].sent_at = self.now;
         Ok(())
     }
 
@@ -110,16 +113,18 @@ impl World {
             }
             What::Raise { name, id } => CommandKind::RaiseEvent(RaiseEvent {
                 name: (*name).to_owned(),
-                input: Some(serde_json::Value::from(id.as_str()).to_string()),
+                input: Some(if *name == DECISION { decision_payload(id) } else { format!("\"{id}\"") }),
                 stamp: Caller::default(),
             }),
             What::Ask { name, id, what } => {
                 let said = Said { id: id.clone(), what: what.clone() };
+                let payload =
+                    if *name == DECISION { Some(decision_payload(id)) } else { serde_json::to_string(&said).ok() };
                 CommandKind::Ask(
                     Ask {
                         ask_id: id.as_str().into(),
                         event_name: (*name).to_owned(),
-                        payload: serde_json::to_string(&said).ok(),
+                        payload,
                         wait: Duration::from_micros(wait),
                         stamp: Caller::default(),
                     }
@@ -141,9 +146,11 @@ impl World {
     }
 
     pub(super) fn gives_up(&mut self, at: usize, number: u64) -> Result<(), Violation> {
-        if self.clients[at].waits_for.as_ref().is_none_or(|call| call.number != number) {
+        let client = &self.clients[at];
+        let Some(call) = client.waits_for.as_ref().filter(|call| call.number == number).cloned() else {
             return Ok(());
-        }
+        };
+        self.look_at_silence(&call, client.sent_at)?;
         if let Some(process) = self.running() {
             let wait = self.latency();
             self.after(wait, Event::Arrive(process, Box::new(Arrival::Cancel(number))));
@@ -167,7 +174,9 @@ impl World {
             self.clients[at].actor.steps.pop_front();
             self.after(0, Event::Client(at));
         } else {
-            let wait = self.chance.skewed(SECOND / 100, 3 * SECOND);
+            // Who hears nothing at all does not ask again at once.
+            let least = if answer == Answer::Lost { SECOND / 4 } else { SECOND / 20 };
+            let wait = self.chance.skewed(least, 3 * SECOND);
             self.after(wait, Event::Client(at));
         }
         Ok(())
@@ -187,7 +196,20 @@ impl World {
         }
     }
 
+    /// What somebody who decided a request was told.
+    fn mark_decided(&mut self, reply: &str) {
+        let is = |kind: &str| reply.starts_with(&format!(r#"{{"reply":"{kind}""#));
+        if is("lost") {
+            self.reach(if reply.contains("Timeout") { Mark::DecidedTooLate } else { Mark::DecisionLost });
+        } else if is("refused") {
+            self.reach(Mark::DecisionRefused);
+        }
+    }
+
     fn mark_answer(&mut self, call: &Call, answer: &Answer) {
+        if let (What::Ask { name: DECISION, .. }, Answer::Reply(reply)) = (&call.what, answer) {
+            self.mark_decided(reply);
+        }
         match (&call.what, answer) {
             (What::Ask { id, .. }, Answer::Recorded) => {
                 self.told_recorded.insert((call.slot, id.clone()));

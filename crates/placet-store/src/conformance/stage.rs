@@ -35,6 +35,12 @@ impl Stage {
         self.store = Some(self.home.open());
     }
 
+    /// Opens the store on what a killed process leaves.
+    pub(super) fn kill(&mut self) {
+        self.home.kill();
+        self.reopen();
+    }
+
     pub(super) fn commit(&self, batch: Batch) {
         self.store().commit(&batch).expect("the batch is committed");
     }
