@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use placet_approval::{Input, NewRequest, Outcome as Decided};
-use placet_proto::durabletask::{
-    ExecutionStartedEvent, HistoryEvent, OrchestrationStatus, history_event::EventType,
-};
+use placet_proto::durabletask::{ExecutionStartedEvent, HistoryEvent, OrchestrationStatus, history_event::EventType};
 use serde::de::DeserializeOwned;
 
 use crate::facts::{Outcome, id_of};

@@ -27,8 +27,8 @@ pub use overrides::{NotAnOverride, Overrides};
 pub use plan::{COMMANDS_LEAST, INSTANCES_LEAST};
 pub use shrink::{Shrunk, shrink, shrink_by};
 pub use trace::Detail;
-pub use world::{Counts, Violation};
 use world::World;
+pub use world::{Counts, Violation};
 
 /// What became of a run.
 #[derive(Debug)]

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use placet_sim::{
-    COMMANDS_LEAST, Counts, Detail, INSTANCES_LEAST, Marks, NotAnOverride, Overrides, Run, Violation, CORPUS, run_with, shrink,
+    COMMANDS_LEAST, CORPUS, Counts, Detail, INSTANCES_LEAST, Marks, NotAnOverride, Overrides, Run, Violation, run_with,
+    shrink,
 };
 
 const USAGE: &str = "usage: cargo xtask sim [--seed N [--trace]] [--from S] [--seeds N] [--seconds T] [--jobs N]
@@ -19,10 +20,10 @@ const USAGE: &str = "usage: cargo xtask sim [--seed N [--trace]] [--from S] [--s
   --keep-going tells of every seed that fails, not only of the first";
 
 /// Seeds beyond which every corner must have been reached.
-const MARKS_FROM: u64 = 4_000;
+const MARKS_FROM: u64 = 15_000;
 
 /// So many runs are spent to make a failure smaller.
-const SHRINK_TRIES: u32 = 300;
+const SHRINK_TRIES: u32 = 600;
 
 /// One seed in this many is run twice, and must be the same run.
 const TWICE_EVERY: u64 = 100;
@@ -94,7 +95,9 @@ fn command(seed: u64, with: &Overrides) -> String {
 /// Whether a seed that was run twice was two runs.
 fn differs(first: &Run, second: &Run) -> Option<Violation> {
     let same = (first.hash, first.steps, first.counts) == (second.hash, second.steps, second.counts);
-    let what = || format!("{} steps and trace {:016x}, then {} and {:016x}", first.steps, first.hash, second.steps, second.hash);
+    let what = || {
+        format!("{} steps and trace {:016x}, then {} and {:016x}", first.steps, first.hash, second.steps, second.hash)
+    };
     (!same).then(|| Violation { promise: "a seed is one run", what: what() })
 }
 

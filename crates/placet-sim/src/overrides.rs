@@ -65,9 +65,9 @@ impl fmt::Display for Overrides {
         let list = |items: Vec<String>| items.join(",");
         let words = [
             self.kind.map(|kind| format!("plan={}", name(kind))),
-            self.instances.as_ref().map(|kept| {
-                format!("instances={}", list(kept.iter().map(ToString::to_string).collect()))
-            }),
+            self.instances
+                .as_ref()
+                .map(|kept| format!("instances={}", list(kept.iter().map(ToString::to_string).collect()))),
             self.span_ms.map(|span| format!("span={span}")),
             (!self.without.is_empty())
                 .then(|| format!("without={}", list(self.without.iter().map(ToString::to_string).collect()))),

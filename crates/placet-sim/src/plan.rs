@@ -172,7 +172,10 @@ impl Plan {
             sticky_workers: 2,
             plain_workers: 0,
             items_max: *chance.pick(&[1, 1, 2, 5]),
-            kept: (usize::try_from(chance.between(1, 4)).expect("it is small"), Duration::from_millis(chance.skewed(100, 30_000))),
+            kept: (
+                usize::try_from(chance.between(1, 4)).expect("it is small"),
+                Duration::from_millis(chance.skewed(100, 30_000)),
+            ),
             activity_max: chance.skewed(MILLISECOND, 2 * SECOND),
             doomed_hub: false,
             faults,

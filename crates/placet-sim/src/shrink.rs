@@ -96,8 +96,12 @@ impl<F: FnMut(&Overrides) -> Option<Violation>> Search<F> {
 
     /// Takes away halves, then quarters, down to single ones.
     fn drop_instances(&mut self, slots: usize) {
-        let mut kept: Vec<usize> =
-            self.best.overrides.instances.clone().map_or_else(|| (0..slots).collect(), |kept| kept.into_iter().collect());
+        let mut kept: Vec<usize> = self
+            .best
+            .overrides
+            .instances
+            .clone()
+            .map_or_else(|| (0..slots).collect(), |kept| kept.into_iter().collect());
         let mut size = kept.len().div_ceil(2);
         while size > 0 && kept.len() > 1 {
             let mut at = 0;

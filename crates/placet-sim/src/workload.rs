@@ -128,7 +128,7 @@ impl Workload {
             3 | 4 => self.add_collect(plan, chance),
             5 => self.add_heed(plan, chance),
             6 => self.add_decide(plan, chance),
-            7 | 8 | 9 => self.add_approval(plan, chance),
+            7..=9 => self.add_approval(plan, chance),
             10 => self.add_tally(plan, chance),
             11 => self.add_late_reply(plan, chance),
             12 => self.add_sleep(plan, chance),
@@ -234,7 +234,9 @@ impl Workload {
         let races = chance.one_in(2);
         if plan.size != Size::Small && chance.one_in(4) {
             // So much talk that it continues as new.
-            let odd = |number| Step::Call(What::Raise { name: DECISION, id: decision_id(&format!("{slot}-9-{number}"), "odd") });
+            let odd = |number| {
+                Step::Call(What::Raise { name: DECISION, id: decision_id(&format!("{slot}-9-{number}"), "odd") })
+            };
             let steps = (0..60).flat_map(|number| [pause(plan, chance), odd(number)]).collect();
             self.actor(plan, slot, steps);
         }

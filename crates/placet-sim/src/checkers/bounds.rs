@@ -46,12 +46,9 @@ mod tests {
     fn what_an_idle_server_holds_and_should_not_is_found() {
         let good = Idle { hot: 1, active: 1, timers: 2, timers_near: 2, asks: 1, calls: 1, bytes: 0 };
         assert!(Bounds.see(&Fact::Idle(&good)).is_ok());
-        for bad in [
-            Idle { hot: 2, ..good },
-            Idle { timers: 3, ..good },
-            Idle { asks: 2, ..good },
-            Idle { bytes: 1, ..good },
-        ] {
+        for bad in
+            [Idle { hot: 2, ..good }, Idle { timers: 3, ..good }, Idle { asks: 2, ..good }, Idle { bytes: 1, ..good }]
+        {
             assert!(Bounds.see(&Fact::Idle(&bad)).is_err(), "{bad:?}");
         }
     }

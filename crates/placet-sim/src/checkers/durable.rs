@@ -40,11 +40,7 @@ impl Durable {
             doomed: slot.doomed,
             renews: matches!(
                 slot.program,
-                Program::Collect(_)
-                    | Program::Heed(_)
-                    | Program::Decide(_)
-                    | Program::Tally(_)
-                    | Program::Approval(_)
+                Program::Collect(_) | Program::Heed(_) | Program::Decide(_) | Program::Tally(_) | Program::Approval(_)
             ),
             started: false,
             terminated: false,
@@ -145,7 +141,10 @@ impl Durable {
         }
         let tells =
             stored.history.iter().any(|event| matches!(event.event_type, Some(EventType::ExecutionTerminated(_))));
-        if known.terminated_in.as_ref().is_some_and(|generation| *generation != stored.execution) && !tells && self.roomy {
+        if known.terminated_in.as_ref().is_some_and(|generation| *generation != stored.execution)
+            && !tells
+            && self.roomy
+        {
             return Err("its termination was acknowledged, and the generation after it does not tell of it".to_owned());
         }
         match self.outcomes.get(&(slot, stored.execution.clone())) {

@@ -31,7 +31,9 @@ impl Once {
     pub(super) fn see(&mut self, fact: &Fact<'_>) -> Check {
         match fact {
             Fact::Sent(call) => self.sent(call),
-            Fact::TurnAccepted(slot, execution, turn, stored) => return self.accepted(*slot, execution, *turn, *stored),
+            Fact::TurnAccepted(slot, execution, turn, stored) => {
+                return self.accepted(*slot, execution, *turn, *stored);
+            }
             Fact::Released(call, Answer::TryLater, _) => self.refused(call),
             Fact::ActivitySent(slot, false) => {
                 return Err(format!("an activity of slot {slot} went out before its scheduling was durable"));

@@ -1,9 +1,9 @@
 //! What a client is told, and what the store says of it at that moment.
 
+use placet_core::body;
 use placet_core::command::{Asked, InstanceView, Refusal, Reply, is_terminal};
 use placet_core::ids::{Hub, InstanceId, InstanceKey};
 use placet_core::rows::Lookup;
-use placet_core::body;
 use placet_proto::durabletask::HistoryEvent;
 use placet_store::Store as _;
 use prost::Message as _;
@@ -52,13 +52,7 @@ impl World {
             return Err(what.into());
         }
         let replies = found.replies.into_iter().map(|row| (row.ask_id.to_string(), row.answer.map(|a| a.to_string())));
-        Ok(Some(Stored {
-            execution: instance.execution_id,
-            outcome,
-            history,
-            inbox,
-            replies: replies.collect(),
-        }))
+        Ok(Some(Stored { execution: instance.execution_id, outcome, history, inbox, replies: replies.collect() }))
     }
 }
 
@@ -66,9 +60,11 @@ impl World {
     /// The life that an instance has now.
     pub(super) fn life_of(&self, slot: usize) -> Option<&Life> {
         let slot = &self.slots[slot];
-        self.ledger.lives.values().rev().find(|life| {
-            life.row.id.as_str() == slot.id && life.row.hub.as_str() == slot.hub
-        })
+        self.ledger
+            .lives
+            .values()
+            .rev()
+            .find(|life| life.row.id.as_str() == slot.id && life.row.hub.as_str() == slot.hub)
     }
 
     /// Whether something of an instance was set aside.

@@ -93,9 +93,7 @@ impl World {
         self.traffic_at = self.now;
         let Some(server) = &self.process else { return Ok(()) };
         let status = server.shard.status();
-        let asks = |(reply_to, _): &&(ReplyTo, u64)| {
-            matches!(reply_to, ReplyTo::Client(_, call, _) if matches!(call.what, What::Ask { .. }))
-        };
+        let asks = |(reply_to, _): &&(ReplyTo, u64)| matches!(reply_to, ReplyTo::Client(_, call, _) if matches!(call.what, What::Ask { .. }));
         let window = i64::try_from(self.plan.limits.timer_window.as_micros()).expect("a minute");
         let until = Timestamp(self.wall() + window);
         let due = self.disk.store.due(&|_| true, None, until, usize::MAX).map_or(0, |rows| rows.len());

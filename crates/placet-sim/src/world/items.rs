@@ -46,19 +46,18 @@ impl World {
     }
 
     /// What a worker is told of the past is what is stored, event for event (I13).
-    fn past_is_stored(
-        &self,
-        iid: Iid,
-        turn: Turn,
-        presumed: bool,
-        past: &[HistoryEvent],
-    ) -> Result<(), Violation> {
+    fn past_is_stored(&self, iid: Iid, turn: Turn, presumed: bool, past: &[HistoryEvent]) -> Result<(), Violation> {
         let Some(life) = self.ledger.lives.get(&iid) else { return Ok(()) };
         // A turn may be handed out before the one that it follows is durable.
         if presumed || life.body.turn != turn.0 || *life.history == *past {
             return Ok(());
         }
-        let what = format!("{} is sent {} events of the past, {} others are stored", life.row.id, past.len(), life.history.len());
+        let what = format!(
+            "{} is sent {} events of the past, {} others are stored",
+            life.row.id,
+            past.len(),
+            life.history.len()
+        );
         Err(Violation { promise: "what is recorded does not change", what })
     }
 

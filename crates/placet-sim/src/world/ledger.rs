@@ -159,7 +159,11 @@ impl Ledger {
     pub(super) fn compare(&self, store: &ModelStore) -> Result<(), String> {
         let dump = store.dump();
         if dump.instances.len() != self.lives.len() {
-            return Err(format!("{} instances are in the store, {} were written", dump.instances.len(), self.lives.len()));
+            return Err(format!(
+                "{} instances are in the store, {} were written",
+                dump.instances.len(),
+                self.lives.len()
+            ));
         }
         let timers: BTreeSet<TimerRow> = self.lives.values().flat_map(|life| life.timers.iter().copied()).collect();
         if !dump.timers.iter().eq(timers.iter()) {

@@ -216,7 +216,9 @@ impl World {
         for _ in 0..most.min(waiting) {
             let arrival = server.inbox.pop_front().expect("so many wait");
             self.counts.inputs += 1;
-            if server.stops && let Some(reply_to) = World::is_turned_away(&arrival) {
+            if server.stops
+                && let Some(reply_to) = World::is_turned_away(&arrival)
+            {
                 self.lose(&reply_to.clone());
                 continue;
             }

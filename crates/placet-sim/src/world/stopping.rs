@@ -18,7 +18,12 @@ impl World {
     }
 
     /// The server takes it.
-    pub(super) fn begin_to_stop(&mut self, process: ProcessId, now: Now, shard: &mut placet_core::shard::Shard) -> Vec<Output> {
+    pub(super) fn begin_to_stop(
+        &mut self,
+        process: ProcessId,
+        now: Now,
+        shard: &mut placet_core::shard::Shard,
+    ) -> Vec<Output> {
         self.trace.note(self.now, &[17, process], || "the server begins to stop".to_owned());
         self.trouble(SECOND);
         self.wrong(self.now + SECOND);

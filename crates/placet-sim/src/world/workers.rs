@@ -299,5 +299,4 @@ impl World {
             self.after(later, Event::Worker(at, life, step));
         }
     }
-
 }
