@@ -129,4 +129,25 @@ mod tests {
             assert!(problem.contains(&format!("detail: {message:?}")), "{problem}\nis not\n{message}");
         }
     }
+
+    proptest::proptest! {
+        /// Anything that is nearly a body, or is none.
+        #[test]
+        fn whatever_is_sent_is_read_or_refused_in_words(
+            body in proptest::prop_oneof![
+                r#"\{("(requester|item|is_approved|approver|comments|timeout_hours|due)": ?(true|null|1e[0-9]{1,3}|-?[0-9.]{1,9}|"[^"]{0,9}"|\[\]|\{),? ?){0,5}\}?"#,
+                "\\PC{0,60}",
+            ],
+            noise in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60),
+        ) {
+            for bytes in [body.as_bytes(), &noise] {
+                if let Ok(new) = read::<NewRequest>(bytes) {
+                    drop((new.check(), new.due_from(jiff::Timestamp::UNIX_EPOCH)));
+                }
+                if let Err(problem) = read::<Decision>(bytes) {
+                    assert!(format!("{problem:?}").contains("BadBody"), "{problem:?}");
+                }
+            }
+        }
+    }
 }

@@ -235,6 +235,9 @@ pub enum Refusal {
     Unreadable(String),
 }
 
+/// [`Refusal::Exhausted`], of a disk that has no room. The store is tried again by itself.
+pub const DISK_FULL: &str = "the disk is full";
+
 impl Refusal {
     /// An instance's messages wait for a worker, and more of them must not.
     pub(crate) fn inbox_full() -> Refusal {

@@ -15,6 +15,8 @@ pub mod command;
 mod commands;
 pub mod commit;
 pub mod dispatch;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod ids;
 pub mod limits;
 pub mod outcome;

@@ -20,10 +20,10 @@ const USAGE: &str = "usage: cargo xtask sim [--seed N [--trace]] [--from S] [--s
   --keep-going tells of every seed that fails, not only of the first";
 
 /// Seeds beyond which every corner must have been reached.
-const MARKS_FROM: u64 = 4_000;
+const MARKS_FROM: u64 = 15_000;
 
 /// So many runs are spent to make a failure smaller.
-const SHRINK_TRIES: u32 = 300;
+const SHRINK_TRIES: u32 = 600;
 
 /// One seed in this many is run twice, and must be the same run.
 const TWICE_EVERY: u64 = 100;

@@ -25,8 +25,17 @@ pub(crate) struct Slot {
     pub(crate) program: Program,
     /// Its hub is deleted by somebody else.
     pub(crate) doomed: bool,
-    /// Its turns break their worker's stream, as long as faults last.
-    pub(crate) bomb: bool,
+    /// What of it breaks its worker's stream, as long as faults last.
+    pub(crate) bomb: Option<Bomb>,
+}
+
+/// Work that its workers do not survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bomb {
+    /// Each turn.
+    Turn,
+    /// Each activity.
+    Activity,
 }
 
 /// What a client does next.
@@ -61,7 +70,7 @@ pub(crate) struct Workload {
 }
 
 /// So many commands that are certain make a run that has enough of them: most of a worker's are not.
-const ENOUGH: u64 = 380;
+const ENOUGH: u64 = 400;
 
 /// The hub of nearly everything.
 pub(crate) const HUB: &str = "default";
@@ -74,8 +83,15 @@ impl Workload {
         let mut workload = Workload::default();
         if plan.faults.bomb {
             let slot = workload.slot(HUB, Program::Sequence(Sequence { steps: 1, salt: 5 }));
-            workload.slots[slot].bomb = true;
+            let bomb = if chance.one_in(2) { Bomb::Turn } else { Bomb::Activity };
+            workload.slots[slot].bomb = Some(bomb);
             workload.starter(plan, chance, slot, false);
+            if chance.one_in(2) {
+                // Somebody gives it up, maybe once it is set aside.
+                let late = Step::Pause(chance.between(plan.span / 4, plan.span));
+                let steps = [late, Step::Call(What::Terminate)].into();
+                workload.actors.push(Actor { slot, steps });
+            }
         }
         if plan.doomed_hub {
             workload.add_doomed(plan, &mut chance.fork());
@@ -92,7 +108,7 @@ impl Workload {
     fn slot(&mut self, hub: &str, program: Program) -> usize {
         let at = self.slots.len();
         let id = format!("{}-{at}", program.name());
-        self.slots.push(Slot { hub: hub.to_owned(), id, program, doomed: false, bomb: false });
+        self.slots.push(Slot { hub: hub.to_owned(), id, program, doomed: false, bomb: None });
         at
     }
 
@@ -112,7 +128,7 @@ impl Workload {
             3 | 4 => self.add_collect(plan, chance),
             5 => self.add_heed(plan, chance),
             6 => self.add_decide(plan, chance),
-            7 | 8 | 9 => self.add_approval(plan, chance),
+            7..=9 => self.add_approval(plan, chance),
             10 => self.add_tally(plan, chance),
             11 => self.add_late_reply(plan, chance),
             12 => self.add_sleep(plan, chance),

@@ -49,6 +49,12 @@ pub(crate) fn checkpointer(path: &Path) -> rusqlite::Result<Connection> {
     open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, "")
 }
 
+/// Tells a connection to leave the log as it is when it ends, though it be the last.
+pub(crate) fn leave_log(connection: &Connection) {
+    // It fails for an option that SQLite does not know, and for nothing else.
+    drop(connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
+}
+
 /// The connection that makes a new file.
 pub(crate) fn creator(path: &Path) -> rusqlite::Result<Connection> {
     open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, "")

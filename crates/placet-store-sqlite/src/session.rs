@@ -273,6 +273,16 @@ impl Session {
         self.log.frames - self.log.copied >= self.log.limits.checkpoint
     }
 
+    /// How many frames of the log are taken for copied into the file.
+    pub(crate) fn copied(&self) -> rusqlite::Result<i64> {
+        self.connection.prepare_cached(sql::LOG)?.query_row([], |row| row.get(2))
+    }
+
+    /// Leaves the log as it is when it ends.
+    pub(crate) fn leave_log(&self) {
+        connection::leave_log(&self.connection);
+    }
+
     #[cfg(test)]
     pub(crate) fn frames(&self) -> i64 {
         self.log.frames
@@ -290,7 +300,7 @@ impl Session {
 
     /// Begins the log anew. Before a commit and not after it: whoever waits for that one has his answer. A full
     /// disk shows here as well: the log cannot be copied, and must not grow for ever.
-    pub(crate) fn restart_log(&mut self) -> Result<(), WriteError> {
+    pub(crate) fn restart_log(&mut self) -> rusqlite::Result<()> {
         self.connection.busy_timeout(RESTART_PATIENCE)?;
         let busy: bool = self.connection.prepare_cached(sql::RESTART_LOG)?.query_row([], |row| row.get(0))?;
         self.connection.busy_timeout(connection::BUSY)?;

@@ -55,7 +55,7 @@ impl Disk {
     pub fn fail(&self, fault: Fault) {
         let mut inner = lock(&self.0.inner);
         inner.asked.clear();
-        inner.failed = 0;
+        (inner.met, inner.failed) = (0, 0);
         inner.fault = Some(fault);
     }
 
@@ -117,6 +117,8 @@ pub(crate) struct State {
 struct Inner {
     asked: BTreeMap<Call, u64>,
     fault: Option<Fault>,
+    /// How often what is to fail was asked.
+    met: u64,
     failed: u64,
     trace: Option<Trace>,
 }
@@ -126,11 +128,12 @@ impl State {
     pub(crate) fn ask(
         &self,
         call: Call,
+        name: &str,
         done: impl FnOnce(Option<Kind>) -> c_int,
         event: impl FnOnce(Option<Kind>) -> Option<Event>,
     ) -> c_int {
         let mut inner = lock(&self.inner);
-        let fails = inner.fails(call);
+        let fails = inner.fails(call, name);
         let code = match fails {
             Some(kind) => {
                 if kind == Kind::Short {
@@ -157,11 +160,11 @@ impl Inner {
         }
     }
 
-    fn fails(&mut self, call: Call) -> Option<Kind> {
-        let asked = self.asked.entry(call).or_default();
-        *asked += 1;
-        let fault = self.fault.filter(|fault| fault.call == call)?;
-        let now = *asked == fault.after + 1 || fault.for_ever && *asked > fault.after;
+    fn fails(&mut self, call: Call, name: &str) -> Option<Kind> {
+        *self.asked.entry(call).or_default() += 1;
+        let fault = self.fault.filter(|fault| fault.call == call && name.ends_with(fault.of))?;
+        self.met += 1;
+        let now = self.met == fault.after + 1 || fault.for_ever && self.met > fault.after;
         self.failed += u64::from(now);
         now.then_some(fault.kind)
     }

@@ -57,7 +57,7 @@ impl Call {
 }
 
 /// What goes wrong.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Kind {
     /// EIO.
     Broken,
@@ -72,6 +72,8 @@ pub enum Kind {
 pub struct Fault {
     /// Of what.
     pub call: Call,
+    /// Only of files whose names end so; empty: of all.
+    pub of: &'static str,
     /// How many succeed before.
     pub after: u64,
     /// How.

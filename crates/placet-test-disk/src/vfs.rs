@@ -114,11 +114,11 @@ unsafe extern "C" fn open(
             flags & ffi::SQLITE_OPEN_CREATE != 0 && !Path::new(&*CStr::from_ptr(path).to_string_lossy()).exists();
         let inner = real(file);
         (*inner).pMethods = std::ptr::null();
-        let created = name.clone();
         let code = disk.clone().ask(
             Call::Open,
+            &name,
             |_| real_open(vfs, path, inner, flags, out_flags),
-            |fails| (is_new && fails.is_none()).then_some(Event::Created(created)),
+            |fails| (is_new && fails.is_none()).then(|| Event::Created(name.clone())),
         );
         if code == ffi::SQLITE_OK {
             (*file.cast::<File>()).ours = Box::into_raw(Box::new(Ours { disk, name }));
@@ -136,8 +136,9 @@ unsafe extern "C" fn delete(_: *mut sqlite3_vfs, path: *const c_char, sync_folde
         let Some((disk, name)) = on_disk(path) else { return real_delete(vfs, path, sync_folder) };
         disk.ask(
             Call::Delete,
+            &name,
             |_| real_delete(vfs, path, sync_folder),
-            |fails| fails.is_none().then_some(Event::Deleted(name, sync_folder != 0)),
+            |fails| fails.is_none().then(|| Event::Deleted(name.clone(), sync_folder != 0)),
         )
     }
 }
@@ -173,7 +174,10 @@ unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
 
 unsafe extern "C" fn read(file: *mut sqlite3_file, to: *mut c_void, length: c_int, at: sqlite3_int64) -> c_int {
     // SAFETY: as SQLite called us.
-    unsafe { ours(file).disk.ask(Call::Read, |_| pass!(file, xRead, to, length, at), |_| None) }
+    unsafe {
+        let Ours { disk, name } = ours(file);
+        disk.ask(Call::Read, name, |_| pass!(file, xRead, to, length, at), |_| None)
+    }
 }
 
 unsafe extern "C" fn write(file: *mut sqlite3_file, from: *const c_void, length: c_int, at: sqlite3_int64) -> c_int {
@@ -184,6 +188,7 @@ unsafe extern "C" fn write(file: *mut sqlite3_file, from: *const c_void, length:
         let part = |fails| if fails == Some(Kind::Short) { whole.len() / 2 } else { whole.len() };
         disk.ask(
             Call::Write,
+            name,
             |fails| pass!(file, xWrite, from, c_int::try_from(part(fails)).expect("it was one"), at),
             |fails| {
                 let is_written = matches!(fails, None | Some(Kind::Short));
@@ -201,6 +206,7 @@ unsafe extern "C" fn truncate(file: *mut sqlite3_file, length: sqlite3_int64) ->
         let to = usize::try_from(length).expect("a length");
         disk.ask(
             Call::Truncate,
+            name,
             |_| pass!(file, xTruncate, length),
             |fails| fails.is_none().then(|| Event::Truncated(name.clone(), to)),
         )
@@ -213,6 +219,7 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
         let Ours { disk, name } = ours(file);
         disk.ask(
             Call::Sync,
+            name,
             |_| pass!(file, xSync, flags),
             |fails| {
                 let event = if fails.is_some() { Event::SyncFailed } else { Event::Synced };
@@ -232,7 +239,8 @@ unsafe extern "C" fn shm_map(
     // SAFETY: as SQLite called us.
     unsafe {
         *to = std::ptr::null_mut();
-        ours(file).disk.ask(Call::ShmMap, |_| pass!(file, xShmMap, region, size, extend, to), |_| None)
+        let Ours { disk, name } = ours(file);
+        disk.ask(Call::ShmMap, name, |_| pass!(file, xShmMap, region, size, extend, to), |_| None)
     }
 }
 
@@ -243,7 +251,8 @@ unsafe extern "C" fn shm_lock(file: *mut sqlite3_file, offset: c_int, count: c_i
             // SQLite does not look at what it answers: there is no way for it to fail.
             return pass!(file, xShmLock, offset, count, flags);
         }
-        ours(file).disk.ask(Call::ShmLock, |_| pass!(file, xShmLock, offset, count, flags), |_| None)
+        let Ours { disk, name } = ours(file);
+        disk.ask(Call::ShmLock, name, |_| pass!(file, xShmLock, offset, count, flags), |_| None)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::{Request, Response};
 use futures_util::StreamExt as _;
 use futures_util::stream::select_all;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -77,16 +78,16 @@ fn serve_one(builder: &Builder<TokioExecutor>, router: &Router, connection: Conn
     });
 }
 
-type Incoming = axum::http::Request<hyper::body::Incoming>;
+type Incoming = Request<hyper::body::Incoming>;
 
 /// The router, for bodies as they come in.
 fn tower_service_of(
     router: Router,
 ) -> impl hyper::service::Service<
     Incoming,
-    Response = axum::http::Response<Body>,
+    Response = Response<Body>,
     Error = Infallible,
-    Future = impl Future<Output = Result<axum::http::Response<Body>, Infallible>> + Send + 'static,
+    Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
 > + Send
 + 'static {
     let router = TowerToHyperService::new(router);

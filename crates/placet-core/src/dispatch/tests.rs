@@ -79,6 +79,72 @@ fn offer(dispatch: &mut Dispatch, spec: ItemSpec) -> Option<u64> {
 }
 
 #[test]
+fn a_stream_that_does_not_read_is_sent_no_more_than_its_bound_and_what_it_has_read_makes_room() {
+    let mut dispatch = Dispatch::default();
+    open(&mut dispatch, 1, everything());
+    let mebibyte = |number| ItemSpec { bytes: 1 << 20, ..activity(number, "a") };
+    let given: Vec<u64> = (0..10).filter_map(|number| offer(&mut dispatch, mebibyte(number))).collect();
+    assert_eq!(given.len() << 20, limits::STREAM_UNREAD_BYTES);
+    for number in 0..4 {
+        // Each turned out to be a little longer.
+        dispatch.sent(StreamId(1), activity(number, "a").id, (1 << 20) + 100);
+    }
+    assert_eq!(pull(&mut dispatch, 1), []);
+    dispatch.read(StreamId(1), (1 << 20) + 100);
+    assert_eq!(pull(&mut dispatch, 1).len(), 1);
+    dispatch.finished(activity(4, "a").id);
+    assert_eq!(dispatch.unread_bytes(), 3 * ((1 << 20) + 100), "what was never sent is not waited for");
+    dispatch.close(NOW, StreamId(1), true);
+    assert_eq!(dispatch.unread_bytes(), 0);
+}
+
+#[test]
+fn a_worker_that_answers_no_turns_holds_no_more_of_them_than_its_bound_and_still_gets_activities() {
+    let mut dispatch = Dispatch::default();
+    open(&mut dispatch, 1, everything());
+    let mebibyte = |number| ItemSpec { bytes: 1 << 20, ..turn(number, "a") };
+    let mut held = 0;
+    for number in 0..40 {
+        if offer(&mut dispatch, mebibyte(number)).is_some() {
+            held += 1;
+            dispatch.sent(StreamId(1), mebibyte(number).id, 1 << 20);
+            dispatch.read(StreamId(1), 1 << 20);
+        }
+    }
+    assert_eq!(held << 20, limits::STREAM_TURN_BYTES);
+    assert!(offer(&mut dispatch, activity(1, "a")).is_some());
+    dispatch.finished(mebibyte(0).id);
+    assert_eq!(pull(&mut dispatch, 1).len(), 1);
+}
+
+#[test]
+fn while_all_streams_together_have_much_to_read_each_gets_one_thing_at_a_time() {
+    let mut dispatch = Dispatch::default();
+    for stream in 0..20 {
+        open(&mut dispatch, stream, everything());
+    }
+    let large = |number| ItemSpec { bytes: 3 << 20, ..activity(number, "a") };
+    for number in 0..20 {
+        assert!(offer(&mut dispatch, large(number)).is_some());
+    }
+    assert!(dispatch.unread_bytes() > limits::UNREAD_BYTES_MAX);
+    assert_eq!(offer(&mut dispatch, large(20)), None);
+    open(&mut dispatch, 21, at_most(0, 1));
+    assert!(dispatch.holder(large(20).id) == Some(StreamId(21)), "who has nothing to read gets something");
+}
+
+#[test]
+fn an_item_that_waits_while_a_stream_has_room_for_it_is_noticed() {
+    let mut dispatch = Dispatch::default();
+    offer(&mut dispatch, turn(1, "a"));
+    assert_eq!(dispatch.violated_invariant(), None);
+    dispatch.open(NOW, StreamId(1), everything());
+    assert!(dispatch.violated_invariant().is_some(), "nobody has pulled for the stream yet");
+    pull(&mut dispatch, 1);
+    assert_eq!(dispatch.violated_invariant(), None);
+}
+
+#[test]
 fn filters_decide_by_kind_name_and_version() {
     let greet = || activity(1, "greet");
     let cases = [

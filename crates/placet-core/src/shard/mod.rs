@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock::{ClockGuard, Doubt};
-use crate::command::{Command, CommandKind, CompleteTurn, Refusal, Reply};
+use crate::command::{Command, CommandKind, CompleteTurn, DISK_FULL, Refusal, Reply};
 use crate::commands::check_start;
 use crate::commit::{Commit, Voided};
 use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, Kind, StreamSpec};
@@ -121,6 +121,15 @@ pub struct LoadRead {
     pub epoch: Epoch,
     /// What.
     pub lookups: Vec<Lookup>,
+}
+
+/// What keeps a shard from its work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// The wall clock is not believed: timers are held.
+    pub clock_doubt: Option<Doubt>,
+    /// The disk is full: new work is refused.
+    pub refusing: bool,
 }
 
 /// What an operator wants to know of a shard.
@@ -285,9 +294,9 @@ impl Shard {
         [mono, wall, Some(CLOCK_LOOK)].into_iter().flatten().min()
     }
 
-    /// Why the wall clock is not believed, if it is not.
-    pub fn clock_doubt(&self) -> Option<Doubt> {
-        self.clock.doubt()
+    /// What keeps it from its work.
+    pub fn trouble(&self) -> Trouble {
+        Trouble { clock_doubt: self.clock.doubt(), refusing: self.refuse_until.is_some() }
     }
 
     /// What an operator wants to know. Looks at every partition: not for each step.
@@ -334,7 +343,7 @@ impl Shard {
         if let Some(until) = self.refuse_until {
             if now.mono < until {
                 reach(Corner::RefusedFull);
-                return Err(Refusal::Exhausted { what: "the disk is full", retry_after: until.since(now.mono) });
+                return Err(Refusal::Exhausted { what: DISK_FULL, retry_after: until.since(now.mono) });
             }
             self.refuse_until = None;
         }
@@ -449,6 +458,8 @@ impl Shard {
     }
 
     fn committed(&mut self, now: Now, batch: BatchId, took: Duration, outputs: &mut Vec<Output>) {
+        // There is room again.
+        self.refuse_until = None;
         for effect in self.commit.committed(batch, took) {
             self.release(now, effect, outputs);
         }
@@ -461,12 +472,14 @@ impl Shard {
         // On a full disk nothing was written, which whoever waits for a reply may know.
         let refusal = if failure == CommitFailure::Full {
             self.refuse_until = Some(now.mono.after(retry_after));
-            Refusal::Exhausted { what: "the disk is full", retry_after }
+            Refusal::Exhausted { what: DISK_FULL, retry_after }
         } else {
             Refusal::Unknown
         };
         let voided = self.commit.failed(batch);
         self.void(now, voided, &refusal, outputs);
+        // Nor is the work looked for at once: a worker would do it again, as fast as it can, and for nothing.
+        self.recovery.rest_until(now.mono.after(retry_after));
     }
 
     /// What was decided is void: the partitions forget what they held and load what is true; those who wait

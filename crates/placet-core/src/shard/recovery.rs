@@ -58,6 +58,11 @@ impl Recovery {
         *self = Recovery { generation: self.generation + 1, ..Recovery::default() };
     }
 
+    /// The store does not take what is decided: it is not asked for work before then.
+    pub(super) fn rest_until(&mut self, at: Mono) {
+        self.retry_at = Some(at);
+    }
+
     /// An instance with work left memory.
     pub(super) fn spilled(&mut self, iid: Iid) {
         self.spilled = Some(self.spilled.map_or(iid, |spilled| spilled.min(iid)));

@@ -12,11 +12,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use placet_core::clock::Doubt;
 use placet_core::command::{Refusal, Reply};
 use placet_core::ids::{CallId, Iid, StreamId};
 use placet_core::limits::Limits;
-use placet_core::shard::{Input, Output, Shard};
+use placet_core::shard::{Input, Output, Shard, Trouble};
 use placet_core::time::{Mono, Now, Timestamp};
 use placet_store::{Claim, Store};
 
@@ -100,7 +99,7 @@ struct Driver {
     outputs: Vec<Output>,
     /// What it counts itself; the rest is the shard's.
     facts: CoreFacts,
-    clock_doubt: Option<Doubt>,
+    trouble: Trouble,
     started: Instant,
     /// Where the shard stood after its last sound step.
     watermark: (u32, Iid),
@@ -121,7 +120,7 @@ impl Driver {
             streams: HashMap::new(),
             outputs: Vec::new(),
             facts: CoreFacts::default(),
-            clock_doubt: None,
+            trouble: Trouble::default(),
             started: Instant::now(),
             watermark,
             committing: false,
@@ -155,12 +154,12 @@ impl Driver {
         self.tell_health();
     }
 
-    /// Says whether the clock is believed, when that changes.
+    /// Says what keeps the shard from its work, when that changes.
     fn tell_health(&mut self) {
-        let doubt = self.shard.clock_doubt();
-        if doubt != self.clock_doubt {
-            self.clock_doubt = doubt;
-            self.health.clock_doubted(doubt);
+        let trouble = self.shard.trouble();
+        if trouble != self.trouble {
+            self.trouble = trouble;
+            self.health.core_says(trouble);
         }
     }
 

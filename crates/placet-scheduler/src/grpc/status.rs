@@ -3,20 +3,28 @@
 
 use std::time::Duration;
 
-use placet_core::command::Refusal;
+use placet_core::command::{DISK_FULL, Refusal};
 use prost::Message as _;
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use crate::budget::RETRY_AFTER;
 use crate::hubs::HubError;
 use crate::scheduler::CallError;
 
+/// The name of a refusal's cause, for programs that tell apart what one code says (`placet-sdk` reads it).
+const REASON: &str = "placet-reason";
+
 /// The status that tells of this error.
 pub fn status_of(error: &CallError) -> Status {
-    match retry_after(error) {
+    let mut status = match retry_after(error) {
         Some(retry_after) => exhausted(error.to_string(), retry_after),
         None => Status::new(code_of(error), error.to_string()),
+    };
+    if matches!(error, CallError::Refused(Refusal::Exhausted { what: DISK_FULL, .. })) {
+        status.metadata_mut().insert(REASON, MetadataValue::from_static("disk-full"));
     }
+    status
 }
 
 /// A message that is too large in itself.
@@ -103,7 +111,8 @@ mod tests {
     #[test]
     fn every_refusal_has_its_code() {
         let key = InstanceKey::new(Hub::new("default"), InstanceId::new("x"));
-        let exhausted = Refusal::Exhausted { what: "the disk is full", retry_after: Duration::from_secs(1) };
+        let exhausted = Refusal::Exhausted { what: DISK_FULL, retry_after: Duration::from_secs(1) };
+        assert_eq!(status_of(&CallError::Refused(exhausted.clone())).metadata().get(REASON).unwrap(), "disk-full");
         let table = [
             (Refusal::NotFound(key.clone()), Code::NotFound),
             (Refusal::AlreadyExists { key, status: "RUNNING" }, Code::AlreadyExists),

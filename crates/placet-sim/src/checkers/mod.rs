@@ -125,7 +125,7 @@ mod planted {
     pub(crate) const GENERATION: &str = "00000000000000000000000000000001";
 
     pub(crate) fn slot(program: Program) -> Slot {
-        Slot { hub: "default".into(), id: format!("{}-0", program.name()), program, doomed: false, bomb: false }
+        Slot { hub: "default".into(), id: format!("{}-0", program.name()), program, doomed: false, bomb: None }
     }
 
     pub(crate) fn sequence() -> Slot {

@@ -200,7 +200,7 @@ impl World {
     fn mark_decided(&mut self, reply: &str) {
         let is = |kind: &str| reply.starts_with(&format!(r#"{{"reply":"{kind}""#));
         if is("lost") {
-            self.reach(if reply.contains("Timeout") { Mark::DecidedTooLate } else { Mark::DecisionLost });
+            self.reach(Mark::DecidedTooLate);
         } else if is("refused") {
             self.reach(Mark::DecisionRefused);
         }
@@ -220,6 +220,12 @@ impl World {
                 }
                 if !self.told_answer.insert((call.slot, id.clone())) {
                     self.reach(Mark::AskRepeated);
+                }
+            }
+            (What::Ask { name: DECISION, id, .. }, Answer::Ended(seen)) => {
+                let outcome = seen.outcome.as_ref().and_then(|outcome| outcome.output.as_deref()).unwrap_or_default();
+                if outcome.contains("approver") && !outcome.contains(id.as_str()) {
+                    self.reach(Mark::DecisionLost);
                 }
             }
             (What::Ask { .. }, Answer::Ended(_)) => self.reach(Mark::AskEnded),

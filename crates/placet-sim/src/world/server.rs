@@ -164,7 +164,10 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, process: ProcessId, arrival: Arrival) {
-        self.traffic_at = self.now;
+        // The window of timers moves on also if nothing happens.
+        if !matches!(arrival, Arrival::Input(Input::TimersRead(..)) | Arrival::AcceptTime) {
+            self.traffic_at = self.now;
+        }
         let Some(server) = self.process.as_mut().filter(|server| server.id == process) else {
             if let Some(reply_to) = reply_to(arrival) {
                 self.lose(&reply_to);

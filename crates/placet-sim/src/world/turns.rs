@@ -15,6 +15,7 @@ use super::{Event, Mark, SECOND, Violation, World};
 use crate::facts::Fact;
 use crate::plan::MINUTE;
 use crate::programs::run_activity;
+use crate::workload::Bomb;
 
 impl World {
     pub(super) fn run_turn(
@@ -27,9 +28,7 @@ impl World {
     ) -> Result<(), Violation> {
         self.counts.turns += 1;
         let parsed: Token = token.parse().map_err(|error| format!("token {token}: {error}"))?;
-        let bomb =
-            self.slot_of.get(&(hub.clone(), turn.instance_id.clone())).is_some_and(|slot| self.slots[*slot].bomb);
-        if bomb && !self.healed {
+        if self.explodes(&turn.instance_id, Bomb::Turn) {
             self.break_stream(stream);
             return Ok(());
         }
@@ -97,6 +96,10 @@ impl World {
             return Ok(());
         }
         let instance = request.orchestration_instance.unwrap_or_default();
+        if self.explodes(&instance.instance_id, Bomb::Activity) {
+            self.break_stream(stream);
+            return Ok(());
+        }
         let result = run_activity(&request.name, request.input.as_deref().unwrap_or("null"), request.task_id);
         let told = result.clone().map_err(|failure| failure.message().to_owned());
         if let Some(slot) = self.slot_named(&instance.instance_id) {
@@ -170,6 +173,18 @@ impl World {
         self.wrong(self.now + wait);
         let life = self.workers[at].life;
         self.after(wait, Event::Worker(at, life, WorkerStep::Complete(Box::new(completion))));
+    }
+
+    /// Whether a worker does not survive this.
+    fn explodes(&mut self, instance: &str, bomb: Bomb) -> bool {
+        let explodes = !self.healed
+            && self.plan.faults.bomb
+            && self.slot_named(instance).is_some_and(|slot| self.slots[slot].bomb == Some(bomb));
+        if explodes {
+            self.counts.faults += 1;
+            self.wrong(self.now);
+        }
+        explodes
     }
 
     /// Where the state for a turn is, before the turn takes it.

@@ -13,7 +13,7 @@ use crate::files::{copy, quick_folder};
 struct Folder(Mutex<TempDir>);
 
 impl Folder {
-    fn new() -> Box<dyn Home> {
+    fn home() -> Box<dyn Home> {
         Box::new(Folder(Mutex::new(quick_folder())))
     }
 
@@ -37,12 +37,12 @@ impl Home for Folder {
 
 #[test]
 fn the_embedded_store_keeps_the_contract() {
-    exercise(&Folder::new);
+    exercise(&Folder::home);
 }
 
 /// More random scripts, as many as the environment says: a hundred thousand before a release.
 #[test]
 fn the_embedded_store_keeps_the_contract_in_many_scripts() {
     let scripts = std::env::var("PLACET_SCRIPTS").map_or(SCRIPTS, |scripts| scripts.parse().unwrap());
-    exercise_scripts(&Folder::new, SCRIPTS..scripts.max(SCRIPTS));
+    exercise_scripts(&Folder::home, SCRIPTS..scripts.max(SCRIPTS));
 }

@@ -130,7 +130,8 @@ cases! {
         recovery_finds_active_instances_with_all_that_they_wait_for,
         recovery_follows_the_active_flag,
         recovery_comes_in_pages_in_the_order_of_keys,
-        recovery_is_for_the_partitions_asked_for;
+        recovery_is_for_the_partitions_asked_for,
+        a_page_ends_at_its_bytes_and_holds_one_instance_at_least;
     timers:
         timers_are_due_until_the_time_asked_for_in_order,
         timers_come_in_pages,

@@ -29,8 +29,9 @@ pub(crate) fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
 pub(crate) fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Without it the server serves fewer connections.
-    drop(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }));
+    if setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err() {
+        tracing::warn!("the limit of descriptors cannot be raised: fewer connections are served");
+    }
 }
 
 /// Makes a folder, and those above it, that only this user may look into.

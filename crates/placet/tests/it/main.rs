@@ -6,6 +6,8 @@ mod asserting;
 
 mod announcing;
 mod asking;
+#[cfg(target_os = "linux")]
+mod bombs;
 mod command_line;
 mod crashes;
 mod data_folder;

@@ -71,7 +71,7 @@ impl Run {
         let (before, after) = (self.script.dump(), self.script.dump_with(&batch));
         let known = self.allowed.last().unwrap().clone();
         // What nobody knew of may come to light until something later is durable.
-        let unknown = [&known[..], &[after.clone()]].concat();
+        let unknown = [&known[..], std::slice::from_ref(&after)].concat();
         self.knows(unknown.clone());
         let answer = match self.store().commit(&batch) {
             Ok(()) => {
@@ -171,23 +171,19 @@ fn points(seed: u64) -> Vec<(u64, Fault)> {
     for call in Call::ALL {
         for after in 0..asked.get(&call).copied().unwrap_or(0) {
             for kind in call.kinds() {
-                points.extend([false, true].map(|for_ever| (seed, Fault { call, after, kind: *kind, for_ever })));
+                points
+                    .extend([false, true].map(|for_ever| (seed, Fault { call, of: "", after, kind: *kind, for_ever })));
             }
         }
     }
     points
 }
 
-/// As many as are wanted of the points of these seeds, all calls and kinds in their turn.
+/// As many as are wanted of the points of these seeds, all ways of failing in their turn.
 fn chosen(wanted: u64, seeds: u64) -> Vec<(u64, Fault)> {
-    let mut by_way: BTreeMap<(Call, &str, bool), Vec<(u64, Fault)>> = BTreeMap::new();
+    let mut by_way: BTreeMap<(Call, Kind, bool), Vec<(u64, Fault)>> = BTreeMap::new();
     for (seed, fault) in (0..seeds).flat_map(points) {
-        let kind = match fault.kind {
-            Kind::Broken => "broken",
-            Kind::Full => "full",
-            Kind::Short => "short",
-        };
-        by_way.entry((fault.call, kind, fault.for_ever)).or_default().push((seed, fault));
+        by_way.entry((fault.call, fault.kind, fault.for_ever)).or_default().push((seed, fault));
     }
     let mut chosen = Vec::new();
     let mut left = wanted;
@@ -257,7 +253,7 @@ fn an_opening_that_fails_takes_nothing() {
                 let folder = quick_folder();
                 crate::files::copy(left.path(), folder.path());
                 let disk = Disk::under(folder.path());
-                disk.fail(Fault { call, after, kind: *kind, for_ever });
+                disk.fail(Fault { call, of: "", after, kind: *kind, for_ever });
                 drop(open(folder.path()));
                 if disk.heal() == 0 {
                     break;
@@ -276,4 +272,47 @@ fn an_opening_that_fails_takes_nothing() {
     }
     println!("{tried} openings failed in some way");
     assert!(tried > 60, "only {tried}");
+}
+
+/// A copy of the log that is not complete is not synced. If the disk fails then, and only then, a page may be lost that
+/// SQLite takes for copied: the next copy would leave it out, sync, and begin the log anew.
+#[test]
+fn what_a_failed_sync_may_have_lost_is_written_again() {
+    let mut run = Run::new(3);
+    let path = run.folder.path().join("placet.db");
+    let beside = Connection::open(&path).unwrap();
+    let copied = || {
+        let count = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        beside.query_row("PRAGMA wal_checkpoint(NOOP)", [], count).unwrap()
+    };
+    run.disk.record();
+    run.work(2).unwrap();
+    let onlooker = Connection::open(&path).unwrap();
+    onlooker.execute_batch("BEGIN; SELECT count(*) FROM hub").unwrap();
+    // Until a part is copied that the onlooker does not hold back.
+    for number in 0.. {
+        assert!(number < 300, "nothing is copied: {:?}", copied());
+        run.commit().unwrap();
+        let (frames, is_copied) = copied();
+        if 0 < is_copied && is_copied < frames {
+            break;
+        }
+    }
+    drop(onlooker);
+    run.disk.fail(Fault { call: Call::Sync, of: ".db", after: 0, kind: Kind::Broken, for_ever: false });
+    for number in 0.. {
+        assert!(number < 300, "the file is never synced");
+        run.commit().unwrap();
+        if run.disk.failed() > 0 {
+            break;
+        }
+    }
+    drop(beside);
+    run.disk.heal();
+    run.work(60).unwrap();
+    let trace = run.disk.recorded();
+    let mut last = Moment::default();
+    trace.walk(|_, moment| last = moment.clone());
+    let image = last.image(4_096, &Choice { kept: &[], grown: false, filled_with: 0 });
+    examine(&image, &run.script, run.allowed.last().unwrap()).unwrap();
 }

@@ -37,13 +37,18 @@ impl Chance {
         (z ^ (z >> 31)) % bound
     }
 
+    /// One of so many things.
+    fn index(&mut self, count: usize) -> usize {
+        usize::try_from(self.below(count as u64)).unwrap()
+    }
+
     fn one_in(&mut self, cases: u64) -> bool {
         self.below(cases) == 0
     }
 
     /// What the disk had written of so many pieces: all, none, nearly all, or any part.
     fn kept(&mut self, pieces: usize) -> Vec<bool> {
-        let one = self.below(pieces.max(1) as u64) as usize;
+        let one = self.index(pieces.max(1));
         match self.below(8) {
             0 => vec![true; pieces],
             1 => vec![false; pieces],
@@ -59,9 +64,9 @@ impl Chance {
     }
 
     fn image(&mut self, moment: &Moment) -> Image {
-        let tear = [512, 4_096][self.below(2) as usize];
+        let tear = [512, 4_096][self.index(2)];
         let kept = self.kept(moment.pieces(tear));
-        let filled_with = [0, 0xA5][self.below(2) as usize];
+        let filled_with = [0, 0xA5][self.index(2)];
         moment.image(tear, &Choice { kept: &kept, grown: self.one_in(3), filled_with })
     }
 }

@@ -53,7 +53,7 @@ fn run(seed: u64) -> Run {
         script.apply(&batch);
         states.push(script.dump());
         match chance.below(12) {
-            0 => checkpoint(folder.path(), ["PASSIVE", "FULL", "RESTART", "TRUNCATE"][chance.below(4) as usize]),
+            0 => checkpoint(folder.path(), ["PASSIVE", "FULL", "RESTART", "TRUNCATE"][chance.index(4)]),
             1 => {
                 drop(store);
                 store = open(folder.path()).unwrap();
