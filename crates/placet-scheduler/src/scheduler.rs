@@ -28,6 +28,9 @@ use crate::worker::WorkerStream;
 /// Bytes of history read at once for a stream of it.
 const HISTORY_PAGE_BYTES: usize = 1 << 20;
 
+/// How many times its size a payload occupies while it is read: in the store's hands, as a row, and decoded.
+const READ_COPIES: usize = 3;
+
 /// Why a call was not answered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -97,14 +100,15 @@ impl Scheduler {
             Answer::Published(_) | Answer::Instance(_) => Hubs::default(),
         };
         let health = Arc::new(Health::default());
-        let core = driver::start(store.clone(), claim, health.clone())?;
+        let budget = Budget::default();
+        let core = driver::start(store.clone(), claim, health.clone(), budget.clone())?;
         Ok(Scheduler(Arc::new(Inner {
             messages: core.messages,
             thread: Mutex::new(Some(core.thread)),
             store,
             health,
             hubs,
-            budget: Budget::default(),
+            budget,
             calls: AtomicU64::new(0),
             streams: AtomicU64::new(0),
         })))
@@ -245,9 +249,13 @@ impl Scheduler {
         let bytes = payloads::bytes_to_read(&view, payloads);
         let share = match bytes {
             0..=LARGE_FROM => None,
-            _ => Some(self.0.budget.large(bytes).await.map_err(|Busy| CallError::Busy)?),
+            _ => Some(self.0.budget.large(READ_COPIES * bytes).await.map_err(|Busy| CallError::Busy)?),
         };
         let value = self.read(move |store| payloads::complete(store, view, payloads)).await?;
+        let mut share = share;
+        if let Some(share) = &mut share {
+            share.shrink_to(bytes);
+        }
         Ok(Weighed { value, bytes, share })
     }
 
