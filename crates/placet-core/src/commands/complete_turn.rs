@@ -119,10 +119,8 @@ impl Partition {
         let plan = plan(at, completion.response.actions);
 
         let messages = processed(out.messages, completion.response.num_events_processed);
-        let mut run = BytesMut::with_capacity(out.events.len() + plan.confirmations.len());
-        for event in wire::Events(&out.events).take(messages + 1) {
-            wire::push_event(&mut run, wire::PAST_EVENTS, event);
-        }
+        let mut run = BytesMut::new();
+        instance.push_turn(&out, messages, wire::PAST_EVENTS, &mut run);
         run.extend_from_slice(&plan.confirmations);
 
         publish(instance, completion.publish, outcome);

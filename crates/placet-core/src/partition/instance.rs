@@ -257,7 +257,7 @@ impl Instance {
             Known::InHistory => 0,
         };
         let status = self.body.custom_status.as_ref().map_or(0, String::len);
-        let out = self.out.as_ref().map_or(0, |out| out.events.len() + out.pieces.bytes());
+        let out = self.out.as_ref().map_or(0, |out| out.pieces.bytes());
         INSTANCE_BYTES + self.inbox_bytes + self.activity_bytes + input + output + status + out
     }
 
