@@ -19,6 +19,7 @@ pub mod ids;
 pub mod limits;
 pub mod outcome;
 pub mod partition;
+pub mod planted;
 pub mod rows;
 pub mod shard;
 pub mod time;

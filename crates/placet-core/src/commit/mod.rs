@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::ids::{BatchId, Epoch, PartitionId};
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, Outcome};
+use crate::planted::{self, Plant};
 use crate::rows::Batch;
 use crate::time::Mono;
 use merge::Merge;
@@ -96,6 +97,12 @@ impl Commit {
         self.filling.urgent |= !waits;
         self.filling.merge.add(partition, outcome.writes.drain(..));
         self.filling.effects.append(&mut outcome.effects);
+        if planted::is(Plant::AcknowledgeBeforeSync) {
+            return self.filling.effects.extract_if(.., |effect| matches!(effect, Effect::Reply(..))).collect();
+        }
+        if planted::is(Plant::ActivityBeforeCommit) {
+            return self.filling.effects.extract_if(.., |effect| matches!(effect, Effect::Activity(_))).collect();
+        }
         Vec::new()
     }
 
@@ -133,7 +140,9 @@ impl Commit {
         let in_flight = self.take(batch);
         let filling = std::mem::take(&mut self.filling);
         let mut partitions = in_flight.partitions;
-        partitions.extend(filling.merge.partitions());
+        if !planted::is(Plant::LaterDecisionsKept) {
+            partitions.extend(filling.merge.partitions());
+        }
         partitions.sort_unstable();
         partitions.dedup();
         let mut effects = in_flight.effects;
@@ -172,6 +181,9 @@ impl Commit {
 
     /// The longest that a turn may have taken last time for its message to wait for it.
     pub fn patience(&self) -> Duration {
+        if planted::is(Plant::HeldTooLong) {
+            return self.last_sync.max(limits::HOLD_MIN);
+        }
         self.last_sync.clamp(limits::HOLD_MIN, limits::HOLD_MAX)
     }
 
