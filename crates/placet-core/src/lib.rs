@@ -20,6 +20,7 @@ pub mod limits;
 pub mod outcome;
 pub mod partition;
 pub mod planted;
+pub mod reach;
 pub mod rows;
 pub mod shard;
 pub mod time;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::limits::Limits;
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::rows::TimerRow;
 use crate::time::Timestamp;
 
@@ -47,7 +48,9 @@ impl Timers {
 
     /// A timer was made.
     pub fn add(&mut self, row: TimerRow) {
-        if row.fire_at <= self.end && self.near.insert(row) {
+        if row.fire_at > self.end {
+            reach(Corner::TimerLeftToStore);
+        } else if self.near.insert(row) {
             self.before_rest += usize::from(self.rest.is_some_and(|rest| row <= rest));
         }
     }
@@ -73,6 +76,9 @@ impl Timers {
             None if self.end < wall.after(self.limits.timer_window / 2) => (None, wall.after(self.limits.timer_window)),
             None => return false,
         };
+        if self.end != Timestamp::default() {
+            reach(if after.is_some() { Corner::TimerPageReadOn } else { Corner::TimerWindowMoved });
+        }
         self.end = until;
         self.reading = Some(DueRead { generation: self.generation, after, until, limit: self.limits.timer_page });
         true
@@ -86,6 +92,7 @@ impl Timers {
     /// The store's answer.
     pub fn arrived(&mut self, read: DueRead, rows: &[TimerRow]) {
         if self.reading != Some(read) {
+            reach(Corner::TimersReadInVain);
             return;
         }
         self.reading = None;

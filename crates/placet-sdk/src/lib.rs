@@ -77,7 +77,7 @@ pub use worker::{ActivityContext, Worker, WorkerBuilder};
 /// The worker without its stream and clock: for the simulator alone, and no part of what is promised.
 #[doc(hidden)]
 pub mod sans_io {
-    pub use crate::worker::{Registry, Turns};
+    pub use crate::worker::{CacheCounts, Registry, Turns};
 }
 
 /// What finishing a stored history under today's code makes of it: for tests that keep old histories.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use placet_proto::durabletask::{HistoryEvent, OrchestrationStatus};
+use placet_approval::{Input, NewRequest, Outcome as Decided};
+use placet_proto::durabletask::{ExecutionStartedEvent, HistoryEvent, OrchestrationStatus, history_event::EventType};
 use serde::de::DeserializeOwned;
 
 use crate::facts::{Outcome, id_of};
@@ -26,6 +27,7 @@ pub(crate) enum Program {
     LateReply(LateReply),
     Sleep(Sleep),
     Race(Race),
+    Approval(Box<NewRequest>),
 }
 
 /// What clients sent to an instance.
@@ -53,6 +55,7 @@ impl Program {
             Program::LateReply(_) => "late-reply",
             Program::Sleep(_) => "sleep",
             Program::Race(_) => "race",
+            Program::Approval(_) => placet_approval::ORCHESTRATION,
         }
     }
 
@@ -72,6 +75,7 @@ impl Program {
             Program::LateReply(input) => serde_json::to_string(input),
             Program::Sleep(input) => serde_json::to_string(input),
             Program::Race(input) => serde_json::to_string(input),
+            Program::Approval(input) => serde_json::to_string(input),
         };
         text.expect("plain fields")
     }
@@ -128,6 +132,7 @@ impl Program {
                 let laps: Vec<bool> = output(outcome)?;
                 expect(laps.len() == input.laps as usize, "it ran too few or too many laps")
             }
+            Program::Approval(_) => check_approval(&output(outcome)?, sent, history),
         }
     }
 }
@@ -150,7 +155,7 @@ fn check_decision(input: &Decide, decision: &Said, sent: &Sent, history: &[Histo
     }
     let due = due_of(input, history).ok_or("its history has no start")?;
     let in_time = |event: &&HistoryEvent| {
-        let decides = id_of(event).and_then(|id| sent.said.get(&id)).is_some_and(|what| what != "comment");
+        let decides = id_of(event).and_then(|id| sent.said.get(id)).is_some_and(|what| what != "comment");
         decides && event.timestamp.is_some_and(|at| micros(&at) < due)
     };
     match history.iter().find(in_time) {
@@ -159,13 +164,42 @@ fn check_decision(input: &Decide, decision: &Said, sent: &Sent, history: &[Histo
     }
 }
 
-fn due_of(input: &Decide, history: &[HistoryEvent]) -> Option<i64> {
-    let (started, at) = history.iter().find_map(|event| match &event.event_type {
-        Some(placet_proto::durabletask::history_event::EventType::ExecutionStarted(started)) => {
-            Some((started, event.timestamp?))
-        }
+/// A request's outcome is what somebody decided in time, or the timeout if nobody did.
+fn check_approval(outcome: &Decided, sent: &Sent, history: &[HistoryEvent]) -> Result<(), String> {
+    let said = |id: &str| sent.said.get(id).map(String::as_str);
+    match outcome {
+        Decided::Approved(by) => return expect(said(&by.approver) == Some("approve"), "nobody approved so"),
+        Decided::Rejected(by) => return expect(said(&by.approver) == Some("reject"), "nobody rejected so"),
+        Decided::Timeout(_) => {}
+    }
+    let due = due_of_request(history).ok_or("its history has no start")?;
+    let in_time = |event: &&HistoryEvent| {
+        let decides = id_of(event).and_then(said).is_some_and(|what| what != "odd");
+        decides && event.timestamp.is_some_and(|at| micros(&at) < due)
+    };
+    match history.iter().find(in_time) {
+        Some(event) => Err(format!("it timed out, and {:?} came in time", id_of(event))),
+        None => Ok(()),
+    }
+}
+
+/// The deadline of a request, as its generation's start tells it.
+pub(crate) fn due_of_request(history: &[HistoryEvent]) -> Option<i64> {
+    let (started, at) = start_of(history)?;
+    let accepted_at = jiff::Timestamp::from_microsecond(micros(&at)).ok()?;
+    let input: Input = serde_json::from_str(started.input.as_deref()?).ok()?;
+    Some(input.open(String::new(), accepted_at).ok()?.due.as_microsecond())
+}
+
+fn start_of(history: &[HistoryEvent]) -> Option<(&ExecutionStartedEvent, prost_types::Timestamp)> {
+    history.iter().find_map(|event| match &event.event_type {
+        Some(EventType::ExecutionStarted(started)) => Some((started, event.timestamp?)),
         _ => None,
-    })?;
+    })
+}
+
+fn due_of(input: &Decide, history: &[HistoryEvent]) -> Option<i64> {
+    let (started, at) = start_of(history)?;
     let now: Decide = serde_json::from_str(started.input.as_deref()?).ok()?;
     let due = now.due.and_then(|due| i64::try_from(due).ok());
     Some(due.unwrap_or(micros(&at) + i64::try_from(input.timeout_ms).ok()? * 1_000))

@@ -2,6 +2,7 @@
 //! are told nothing else, so that they know the promises and not the code.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use placet_proto::durabletask::{HistoryEvent, OrchestrationStatus, history_event::EventType};
 
@@ -117,13 +118,30 @@ pub(crate) struct Stored {
     /// How it ended, if it has.
     pub(crate) outcome: Option<Outcome>,
     /// The events of this generation.
-    pub(crate) history: Vec<HistoryEvent>,
+    pub(crate) history: Rc<Vec<HistoryEvent>>,
     /// The events that wait.
     pub(crate) inbox: Vec<HistoryEvent>,
     /// What became of questions.
     pub(crate) replies: BTreeMap<String, Option<String>>,
-    /// Something of it was set aside.
-    pub(crate) poisoned: bool,
+}
+
+/// What a server holds that has had nothing to do for a while.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Idle {
+    /// Instances in memory.
+    pub(crate) hot: usize,
+    /// Instances with work.
+    pub(crate) active: usize,
+    /// Timers in memory.
+    pub(crate) timers: usize,
+    /// Timers that are due soon, or were dropped not long ago.
+    pub(crate) timers_near: usize,
+    /// Questions that somebody waits for.
+    pub(crate) asks: usize,
+    /// Calls that somebody waits for.
+    pub(crate) calls: usize,
+    /// Bytes that wait to be written.
+    pub(crate) bytes: usize,
 }
 
 /// Something that was seen.
@@ -137,8 +155,8 @@ pub(crate) enum Fact<'a> {
     Told(&'a Call, &'a Answer),
     /// A turn was sent to a worker: the slot, what is past (if it was sent), what is new.
     TurnSent(usize, &'a [HistoryEvent], &'a [HistoryEvent]),
-    /// The server said that a turn's completion counts: the execution, and which turn.
-    TurnAccepted(&'a str, u32),
+    /// The server said that a turn's completion counts: the slot, the execution, which turn, and whether it is stored.
+    TurnAccepted(usize, &'a str, u32, bool),
     /// An activity was sent to a worker; whether the store has it.
     ActivitySent(usize, bool),
     /// A worker ran an activity: the slot, the execution, the step, and what came of it.
@@ -154,6 +172,8 @@ pub(crate) enum Fact<'a> {
     TimerOver {
         /// How long after its time.
         late: u64,
+        /// How much later than usual it may be, since few are taken at once.
+        slack: u64,
     },
     /// An event was acknowledged, so long after it was taken, and the disk may have taken this much of it.
     Acknowledged {
@@ -162,8 +182,30 @@ pub(crate) enum Fact<'a> {
         /// What the disk may have taken.
         disk: u64,
     },
-    /// The server has had nothing to do for a while: how many instances are in memory, how many have work.
-    Idle(usize, usize),
+    /// The server has had nothing to do for a while.
+    Idle(&'a Idle),
+    /// A start has found the work again: how many instances it read, and how many had work.
+    Recovered {
+        /// Instances read.
+        read: usize,
+        /// Pages read.
+        pages: usize,
+        /// Instances with work.
+        active: usize,
+        /// Instances on a page.
+        page: usize,
+    },
+    /// An instance has had work for long, workers have room, and nothing is wrong.
+    Stuck {
+        /// Which.
+        id: &'a str,
+        /// For how long.
+        for_seconds: u64,
+    },
+    /// A call is not answered, and nothing is wrong.
+    Silence(&'a Call),
+    /// A list shows a request so: the slot, and its outcome.
+    Shown(usize, Option<&'a str>),
 }
 
 impl Outcome {
@@ -178,10 +220,14 @@ impl Outcome {
     }
 }
 
-/// The id that an external event of the workload carries: its input, or the id in it.
-pub(crate) fn id_of(event: &HistoryEvent) -> Option<String> {
+/// The id that an external event of the workload carries: its input, or the id in it. The inputs are our own, and
+/// plain, so that they need not be parsed: this is asked of every event of every turn.
+pub(crate) fn id_of(event: &HistoryEvent) -> Option<&str> {
     let Some(EventType::EventRaised(raised)) = &event.event_type else { return None };
-    let input: serde_json::Value = serde_json::from_str(raised.input.as_deref()?).ok()?;
-    let id = input.get("id").unwrap_or(&input);
-    id.as_str().map(str::to_owned)
+    let input = raised.input.as_deref()?;
+    let from = match input.strip_prefix('"') {
+        Some(id) => id,
+        None => ["\"id\":\"", "\"approver\":\""].iter().find_map(|name| Some(input.split_once(name)?.1))?,
+    };
+    from.split_once('"').map(|(id, _)| id)
 }

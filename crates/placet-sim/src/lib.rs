@@ -10,6 +10,7 @@ mod checkers;
 mod expectations;
 mod facts;
 mod marks;
+mod overrides;
 mod plan;
 mod programs;
 mod trace;
@@ -19,9 +20,11 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use marks::{Mark, Marks};
+pub use overrides::{NotAnOverride, Overrides};
+pub use plan::{COMMANDS_LEAST, INSTANCES_LEAST};
 pub use trace::Detail;
-pub use world::Counts;
 use world::World;
+pub use world::{Counts, Violation};
 
 /// What became of a run.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ pub struct Run {
     /// Its seed.
     pub seed: u64,
     /// The promise that was broken, if one was.
-    pub violation: Option<String>,
+    pub violation: Option<Violation>,
     /// A number that stands for all that happened.
     pub hash: u64,
     /// How many steps it had.
@@ -44,16 +47,23 @@ pub struct Run {
 
 /// Runs a seed.
 pub fn run(seed: u64, detail: Detail) -> Run {
-    let mut world = World::new(seed, detail);
+    run_with(seed, &Overrides::default(), detail)
+}
+
+/// Runs a seed with something of its plan changed.
+pub fn run_with(seed: u64, overrides: &Overrides, detail: Detail) -> Run {
+    placet_core::reach::take_reached();
+    let mut world = World::new(seed, overrides, detail);
     let result = catch_unwind(AssertUnwindSafe(|| world.run()));
     let violation = match result {
         Ok(result) => result.err(),
         Err(panic) => {
             let what = panic.downcast_ref::<String>().map(String::as_str);
             let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
-            Some(format!("an invariant is broken: {what}"))
+            Some(Violation { promise: "an invariant is broken", what: what.to_owned() })
         }
     };
+    world.marks.add_corners(&placet_core::reach::take_reached());
     Run {
         seed,
         violation,

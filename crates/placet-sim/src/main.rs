@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use placet_core::planted::Plant;
-use placet_sim::{Counts, Detail, Mark, Marks, Run, run};
+use placet_sim::{
+    COMMANDS_LEAST, Counts, Detail, INSTANCES_LEAST, Marks, NotAnOverride, Overrides, Run, Violation, run_with,
+};
 
 const USAGE: &str = "usage: cargo xtask sim [--seed N [--trace]] [--from S] [--seeds N] [--seconds T] [--jobs N]
   --seed N     runs one seed, and prints the end of its trace if it fails
@@ -16,12 +18,16 @@ const USAGE: &str = "usage: cargo xtask sim [--seed N [--trace]] [--from S] [--s
   --seeds N    how many (1000)
   --seconds T  as many as go into this time
   --jobs N     on how many threads (one a core)
+  --with CHANGES  changes the plan, as a failure that was made smaller says; `plan=sticky` alone is one, too
   --keep-going tells of every seed that fails, not only of the first
   --plant NAME with one of the core's planted bugs in it
   --plants     with each of them in turn: says which seed finds it, and fails if none does";
 
 /// Seeds beyond which every corner must have been reached.
 const MARKS_FROM: u64 = 4_000;
+
+/// One seed in this many is run twice, and must be the same run.
+const TWICE_EVERY: u64 = 100;
 
 #[derive(Debug, Default)]
 struct Options {
@@ -34,6 +40,7 @@ struct Options {
     keep_going: bool,
     plant: Option<Plant>,
     plants: bool,
+    with: Overrides,
 }
 
 fn main() -> ExitCode {
@@ -54,7 +61,7 @@ fn main() -> ExitCode {
         return plants::find_all(&options);
     }
     match options.seed {
-        Some(seed) => one(seed, options.trace),
+        Some(seed) => one(seed, &options.with, options.trace),
         None => batch(&options),
     }
 }
@@ -73,6 +80,10 @@ fn options(args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--seeds" => options.seeds = Some(number()?),
             "--seconds" => options.seconds = Some(number()?),
             "--jobs" => options.jobs = Some(usize::try_from(number()?).map_err(|error| error.to_string())?),
+            "--with" => {
+                let changes = args.next().ok_or("--with needs changes of the plan")?;
+                options.with = changes.parse().map_err(|error: NotAnOverride| error.to_string())?;
+            }
             "--trace" => options.trace = true,
             "--keep-going" => options.keep_going = true,
             "--plant" => options.plant = Some(plants::named(&args.next().unwrap_or_default())?),
@@ -90,8 +101,27 @@ impl Options {
     }
 }
 
-fn one(seed: u64, whole: bool) -> ExitCode {
-    let run = run(seed, if whole { Detail::Whole } else { Detail::Tail });
+/// The line that repeats a run.
+fn command(seed: u64, with: &Overrides) -> String {
+    let with = with.to_string();
+    if with.is_empty() {
+        format!("cargo xtask sim --seed {seed}")
+    } else {
+        format!("cargo xtask sim --seed {seed} --with '{with}'")
+    }
+}
+
+/// Whether a seed that was run twice was two runs.
+fn differs(first: &Run, second: &Run) -> Option<Violation> {
+    let same = (first.hash, first.steps, first.counts) == (second.hash, second.steps, second.counts);
+    let what = || {
+        format!("{} steps and trace {:016x}, then {} and {:016x}", first.steps, first.hash, second.steps, second.hash)
+    };
+    (!same).then(|| Violation { promise: "a seed is one run", what: what() })
+}
+
+fn one(seed: u64, with: &Overrides, whole: bool) -> ExitCode {
+    let run = run_with(seed, with, if whole { Detail::Whole } else { Detail::Tail });
     if whole || run.violation.is_some() {
         for line in &run.lines {
             say(line);
@@ -112,27 +142,38 @@ fn one(seed: u64, whole: bool) -> ExitCode {
 /// What a batch came to.
 #[derive(Debug, Default)]
 struct Sum {
+    /// Runs that count.
     runs: u64,
+    /// Runs that were too small to count.
+    too_small: u64,
     steps: u64,
     counts: Counts,
+    least: Option<Counts>,
     marks: Marks,
-    failed: Vec<(u64, String)>,
+    failed: Vec<(u64, Violation)>,
 }
 
 impl Sum {
     fn add(&mut self, run: Run) {
+        self.failed.extend(run.violation.map(|violation| (run.seed, violation)));
+        if run.counts.commands < COMMANDS_LEAST || run.counts.instances < INSTANCES_LEAST {
+            self.too_small += 1;
+            return;
+        }
         self.runs += 1;
         self.steps += run.steps;
         self.marks.add(&run.marks);
         self.counts = self.counts + run.counts;
-        self.failed.extend(run.violation.map(|violation| (run.seed, violation)));
+        self.least = Some(self.least.map_or(run.counts, |least| least.least(run.counts)));
     }
 
     fn merge(&mut self, other: Sum) {
         self.runs += other.runs;
+        self.too_small += other.too_small;
         self.steps += other.steps;
         self.marks.add(&other.marks);
         self.counts = self.counts + other.counts;
+        self.least = self.least.into_iter().chain(other.least).reduce(Counts::least);
         self.failed.extend(other.failed);
     }
 }
@@ -152,7 +193,11 @@ fn batch(options: &Options) -> ExitCode {
             if number >= most || over || stop.load(Ordering::Relaxed) {
                 return sum;
             }
-            let run = run(from.wrapping_add(number), Detail::Hash);
+            let seed = from.wrapping_add(number);
+            let mut run = run_with(seed, &options.with, Detail::Hash);
+            if number % TWICE_EVERY == 0 && run.violation.is_none() {
+                run.violation = differs(&run, &run_with(seed, &options.with, Detail::Hash));
+            }
             if run.violation.is_some() && !options.keep_going {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -166,44 +211,54 @@ fn batch(options: &Options) -> ExitCode {
             sum.merge(thread.join().expect("a run that panics is caught"));
         }
     });
-    report(&sum, from, began.elapsed(), jobs)
+    report(&sum, from, &options.with, began.elapsed(), jobs)
 }
 
-fn report(sum: &Sum, from: u64, took: Duration, jobs: usize) -> ExitCode {
+fn report(sum: &Sum, from: u64, with: &Overrides, took: Duration, jobs: usize) -> ExitCode {
     let runs = sum.runs.max(1);
     let each = |total: u64| total as f64 / runs as f64;
     let rate = sum.runs as f64 / took.as_secs_f64();
-    let Counts { instances, calls, turns, activities, commits, inputs, faults, simulated_seconds } = sum.counts;
+    let Counts { instances, commands, calls, turns, activities, commits, inputs, faults, simulated_seconds } =
+        sum.counts;
+    let least = sum.least.unwrap_or_default();
     say(&format!(
         "{} seeds from {from} in {:.1} s on {jobs} threads: {rate:.0} seeds a second",
         sum.runs,
         took.as_secs_f64()
     ));
     say(&format!(
-        "each on average: {:.1} instances, {:.1} calls, {:.1} turns, {:.1} activities, {:.1} commits, {:.1} inputs, \
-         {:.1} faults, {:.0} simulated seconds, {:.0} steps",
+        "each on average (least): {:.1} ({}) commands, {:.1} ({}) instances, {:.1} ({}) faults; {} too small to count",
+        each(commands),
+        least.commands,
         each(instances),
+        least.instances,
+        each(faults),
+        least.faults,
+        sum.too_small,
+    ));
+    say(&format!(
+        "and {:.1} calls, {:.1} turns, {:.1} activities, {:.1} commits, {:.1} inputs, \
+         {:.0} simulated seconds, {:.0} steps",
         each(calls),
         each(turns),
         each(activities),
         each(commits),
         each(inputs),
-        each(faults),
         each(simulated_seconds),
         each(sum.steps),
     ));
-    let reached: Vec<String> = Mark::ALL.iter().map(|mark| format!("{mark:?} {}", sum.marks.times(*mark))).collect();
-    say(&format!("corners: {}", reached.join(", ")));
+    let reached: Vec<String> = sum.marks.all().map(|(name, times)| format!("{name} {times}")).collect();
+    say(&format!("{} corners: {}", reached.len(), reached.join(", ")));
     if !sum.failed.is_empty() {
         for (seed, violation) in &sum.failed {
-            say(&format!("FAILED  cargo xtask sim --seed {seed}\n        {violation}"));
+            say(&format!("FAILED  {}\n        {violation}", command(*seed, with)));
         }
         say(&format!(
             "{} of {} seeds failed; the first again, with the end of its trace:\n",
             sum.failed.len(),
             sum.runs
         ));
-        return one(sum.failed[0].0, false);
+        return one(sum.failed[0].0, with, false);
     }
     let missing = sum.marks.missing();
     if sum.runs >= MARKS_FROM && !missing.is_empty() {

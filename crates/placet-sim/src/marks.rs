@@ -1,9 +1,11 @@
 //! Rare corners, marked where the run is seen to have been in one. A batch of runs that never was in some of them
 //! proves nothing about it, and fails.
 
+use placet_core::reach::Corner;
+
 /// A set of marks with how often each was reached.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Marks([u32; Mark::ALL.len()]);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marks([u32; ALL]);
 
 macro_rules! marks {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
@@ -83,7 +85,38 @@ marks! {
     IdleAtTheEnd,
     /// A decision timed out though somebody had asked something.
     TimedOutThoughAsked,
+    /// The server stopped in good order.
+    StoppedInGoodOrder,
+    /// It was told to while something waited to be written.
+    StoppedWhileWriting,
+    /// Several people decided a request, and one of them was told that another had won.
+    DecisionLost,
+    /// A request timed out, and somebody had decided too late.
+    DecidedTooLate,
+    /// A request continued as new.
+    ApprovalContinued,
+    /// A decision that is none was refused.
+    DecisionRefused,
+    /// A worker had no state for a turn at all.
+    StateUnknown,
+    /// A worker's state was that of an earlier generation or life.
+    StateOfAnother,
+    /// A worker's state was after more or fewer events.
+    StateAtOtherEvents,
+    /// A worker dropped a state for want of room.
+    StateEvicted,
+    /// A worker dropped a state that nobody had asked for in a while.
+    StateIdle,
+    /// A worker dropped a state whose completion had not counted.
+    StateRefused,
+    /// A turn came again in a later epoch to the worker that had its state.
+    StateOfEarlierEpoch,
+    /// A turn came to a worker, and another one kept its state.
+    StateElsewhere,
 }
+
+/// The corners of the simulation, and those that the core marks itself.
+const ALL: usize = Mark::ALL.len() + Corner::ALL.len();
 
 impl Marks {
     /// Notes that a corner was reached.
@@ -96,6 +129,13 @@ impl Marks {
         self.0[mark as usize]
     }
 
+    /// Adds what the core marked.
+    pub(crate) fn add_corners(&mut self, reached: &[u32]) {
+        for (sum, times) in self.0[Mark::ALL.len()..].iter_mut().zip(reached) {
+            *sum = sum.saturating_add(*times);
+        }
+    }
+
     /// Adds those of another run.
     pub fn add(&mut self, other: &Marks) {
         for (sum, times) in self.0.iter_mut().zip(other.0) {
@@ -103,8 +143,21 @@ impl Marks {
         }
     }
 
+    /// All of them by name, with how often each was reached.
+    pub fn all(&self) -> impl Iterator<Item = (String, u32)> {
+        let ours = Mark::ALL.iter().map(|mark| format!("{mark:?}"));
+        let names = ours.chain(Corner::ALL.iter().map(|corner| format!("{corner:?}")));
+        names.zip(self.0)
+    }
+
     /// Those never reached.
-    pub fn missing(&self) -> Vec<Mark> {
-        Mark::ALL.iter().copied().filter(|mark| self.times(*mark) == 0).collect()
+    pub fn missing(&self) -> Vec<String> {
+        self.all().filter(|(_, times)| *times == 0).map(|(name, _)| name).collect()
+    }
+}
+
+impl Default for Marks {
+    fn default() -> Marks {
+        Marks([0; ALL])
     }
 }

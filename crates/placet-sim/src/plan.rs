@@ -1,5 +1,9 @@
-//! What a seed's run is like: how many of everything, which faults, how rare. Drawn first, since runs that all had
-//! the same mix would all find the same bugs.
+//! What a seed's run is like: how many of everything, which faults, how rare, how little memory. Drawn first, since
+//! runs that all had the same mix would all find the same bugs.
+
+use std::time::Duration;
+
+use placet_core::limits::Limits;
 
 use crate::chance::Chance;
 
@@ -10,17 +14,46 @@ pub(crate) const SECOND: u64 = 1_000 * MILLISECOND;
 /// A minute.
 pub(crate) const MINUTE: u64 = 60 * SECOND;
 
+/// A run with fewer commands than this is not counted.
+pub const COMMANDS_LEAST: u64 = 500;
+/// A run with fewer instances than this is not counted.
+pub const INSTANCES_LEAST: u64 = 10;
+
+/// Which of the plans a run is drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Anything.
+    Mixed,
+    /// Two workers that keep their state and have little room for it, commits that fail and streams that break.
+    Sticky,
+}
+
+/// How long the instances of a run live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// Many instances of a few steps.
+    Small,
+    /// Between the two.
+    Middle,
+    /// Few, with histories of hundreds of events.
+    Long,
+}
+
 /// The mix of one run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    /// Instances that clients start.
-    pub(crate) instances: u64,
+    /// How long its instances live.
+    pub(crate) size: Size,
     /// Workers that keep their state, like ours.
     pub(crate) sticky_workers: u64,
     /// Workers that replay, like Microsoft's.
     pub(crate) plain_workers: u64,
     /// How many turns and activities a worker takes at once; 0: no limit stated.
     pub(crate) items_max: u64,
+    /// How many states a worker keeps, and for how long.
+    pub(crate) kept: (usize, Duration),
+    /// What the shard may hold.
+    pub(crate) limits: Limits,
     /// How long the faults go on.
     pub(crate) span: u64,
     /// The longest that a message is on its way.
@@ -62,6 +95,8 @@ pub(crate) struct Faults {
     pub(crate) crash_after_delete: u32,
     /// The server dies and starts again.
     pub(crate) crashes: u64,
+    /// The server stops in good order and starts again.
+    pub(crate) stops: u64,
     /// A worker dies and starts again.
     pub(crate) worker_crashes: u64,
     /// A worker's stream breaks.
@@ -82,28 +117,132 @@ pub(crate) struct Faults {
 
 impl Plan {
     /// The mix of a seed.
-    pub(crate) fn draw(chance: &mut Chance) -> Plan {
+    pub(crate) fn draw(chance: &mut Chance, kind: Option<Kind>) -> Plan {
+        let drawn = if chance.one_in(12) { Kind::Sticky } else { Kind::Mixed };
+        match kind.unwrap_or(drawn) {
+            Kind::Mixed => Plan::mixed(chance),
+            Kind::Sticky => Plan::sticky(chance),
+        }
+    }
+
+    fn mixed(chance: &mut Chance) -> Plan {
         let span = chance.skewed(5 * SECOND, 8 * MINUTE);
         let sticky_workers = chance.below(3);
         let plain_workers = if sticky_workers == 0 { chance.between(1, 2) } else { chance.below(3) };
         let quiet = chance.one_in(8);
+        let size = *chance.pick(&[Size::Small, Size::Small, Size::Middle, Size::Middle, Size::Middle, Size::Long]);
+        let activity_max = match size {
+            Size::Small => 40 * SECOND,
+            Size::Middle => 10 * SECOND,
+            Size::Long => SECOND,
+        };
         Plan {
-            instances: if chance.one_in(10) { chance.between(10, 40) } else { chance.between(1, 10) },
+            size,
             sticky_workers,
             plain_workers,
             items_max: *chance.pick(&[0, 0, 1, 2, 5]),
+            kept: kept(chance),
+            limits: if chance.one_in(2) { limits(chance) } else { Limits::default() },
             span,
             latency_max: chance.skewed(100, 200 * MILLISECOND),
             commit_max: chance.skewed(200, 20 * MILLISECOND),
-            activity_max: chance.skewed(MILLISECOND, 40 * SECOND),
+            activity_max: chance.skewed(MILLISECOND, activity_max),
             pace: (chance.skewed(100, 50 * MILLISECOND), chance.skewed(100 * MILLISECOND, span / 4)),
             doomed_hub: chance.one_in(4),
             faults: if quiet { Faults::default() } else { Faults::draw(chance) },
         }
     }
+
+    /// For the states that workers keep between turns: what makes them miss, and little else.
+    fn sticky(chance: &mut Chance) -> Plan {
+        let faults = Faults {
+            commit_lost: rate(chance),
+            commit_unknown: rate(chance),
+            commit_full: rate(chance),
+            doubled: rate(chance),
+            call_lost: rate(chance),
+            stream_breaks: chance.between(2, 20),
+            worker_hangs: count(chance, 2),
+            ..Faults::default()
+        };
+        Plan {
+            sticky_workers: 2,
+            plain_workers: 0,
+            items_max: *chance.pick(&[1, 1, 2, 5]),
+            kept: (chance.between(1, 4) as usize, Duration::from_millis(chance.skewed(100, 30_000))),
+            activity_max: chance.skewed(MILLISECOND, 2 * SECOND),
+            doomed_hub: false,
+            faults,
+            ..Plan::mixed(chance)
+        }
+    }
+}
+
+/// How much a worker keeps: as much as in truth, or nearly nothing.
+fn kept(chance: &mut Chance) -> (usize, Duration) {
+    if chance.one_in(3) {
+        let most = usize::try_from(chance.between(1, 6)).expect("it is small");
+        (most, Duration::from_millis(chance.skewed(100, 30_000)))
+    } else {
+        (1_000, Duration::from_secs(30))
+    }
+}
+
+/// Little room: what happens at a limit happens all the time.
+fn limits(chance: &mut Chance) -> Limits {
+    let mut small = Limits::default();
+    let some = |chance: &mut Chance, most: u64| usize::try_from(chance.skewed(1, most)).expect("it is small");
+    let mut maybe = |set: &mut dyn FnMut(&mut Limits, &mut Chance)| {
+        if chance.one_in(2) {
+            set(&mut small, chance);
+        }
+    };
+    maybe(&mut |small, chance| small.turn_messages = some(chance, 6));
+    maybe(&mut |small, chance| small.turn_bytes = 100 + some(chance, 2_000));
+    maybe(&mut |small, chance| small.batch_commands = some(chance, 8));
+    maybe(&mut |small, chance| small.uncommitted_bytes = 1_000 + some(chance, 50_000));
+    maybe(&mut |small, chance| small.timer_window = Duration::from_millis(chance.skewed(4_000, 40_000)));
+    maybe(&mut |small, chance| small.timer_page = some(chance, 6));
+    maybe(&mut |small, chance| small.timers_per_step = some(chance, 3));
+    maybe(&mut |small, chance| {
+        small.active_instances = 2 + some(chance, 12);
+        small.recover_page = some(chance, 6);
+    });
+    maybe(&mut |small, chance| small.recover_page = some(chance, 6));
+    maybe(&mut |small, chance| {
+        small.parked_instances = some(chance, 5) - 1;
+        small.parked_idle = Duration::from_millis(chance.skewed(10, 30_000));
+    });
+    maybe(&mut |small, chance| small.history_cache_bytes = placet_core::ids::PARTITIONS * some(chance, 2_000));
+    maybe(&mut |small, chance| small.history_cache_instance_bytes = 100 + some(chance, 4_000));
+    small
 }
 
 impl Faults {
+    /// Every kind of fault by its name, with how it is switched off.
+    #[expect(clippy::type_complexity, reason = "a table of functions")]
+    pub(crate) const KINDS: &[(&str, fn(&mut Faults))] = &[
+        ("commit_lost", |faults| faults.commit_lost = 0),
+        ("commit_unknown", |faults| faults.commit_unknown = 0),
+        ("commit_full", |faults| faults.commit_full = 0),
+        ("disk_hangs", |faults| faults.disk_hangs = 0),
+        ("read_failed", |faults| faults.read_failed = 0),
+        ("call_lost", |faults| faults.call_lost = 0),
+        ("doubled", |faults| faults.doubled = 0),
+        ("abandoned", |faults| faults.abandoned = 0),
+        ("crash_in_commit", |faults| faults.crash_in_commit = 0),
+        ("crash_after_delete", |faults| faults.crash_after_delete = 0),
+        ("crashes", |faults| faults.crashes = 0),
+        ("stops", |faults| faults.stops = 0),
+        ("worker_crashes", |faults| faults.worker_crashes = 0),
+        ("stream_breaks", |faults| faults.stream_breaks = 0),
+        ("worker_hangs", |faults| faults.worker_hangs = 0),
+        ("worker_stops", |faults| faults.worker_stops = 0),
+        ("server_hangs", |faults| faults.server_hangs = 0),
+        ("wall_steps", |faults| faults.wall_steps = 0),
+        ("bomb", |faults| faults.bomb = false),
+    ];
+
     fn draw(chance: &mut Chance) -> Faults {
         Faults {
             commit_lost: rate(chance),
@@ -117,6 +256,7 @@ impl Faults {
             crash_in_commit: rate(chance) / 3,
             crash_after_delete: if chance.one_in(2) { 500_000 } else { 0 },
             crashes: count(chance, 6),
+            stops: count(chance, 3),
             worker_crashes: count(chance, 8),
             stream_breaks: count(chance, 15),
             worker_hangs: count(chance, 3),
@@ -129,9 +269,9 @@ impl Faults {
     }
 }
 
-/// None in half of all runs, else up to one in six.
+/// None in half of all runs, else up to one in twelve.
 fn rate(chance: &mut Chance) -> u32 {
-    if chance.one_in(2) { 0 } else { u32::try_from(chance.skewed(2_000, 150_000)).expect("it is small") }
+    if chance.one_in(2) { 0 } else { u32::try_from(chance.skewed(1_000, 80_000)).expect("it is small") }
 }
 
 fn count(chance: &mut Chance, most: u64) -> u64 {

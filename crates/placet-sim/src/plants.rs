@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use placet_core::planted::Plant;
-use placet_sim::{Detail, Run, run};
+use placet_sim::{Detail, Run, Violation, run_with};
 
 use crate::{Options, say};
 
@@ -54,8 +54,8 @@ pub(crate) fn find_all(options: &Options) -> ExitCode {
             say(&what);
             return ExitCode::from(2);
         }
-        let (seed, found_as) = match find(from, most, options.jobs()) {
-            Some((seed, violation)) => (seed.to_string(), kind(&violation).to_owned()),
+        let (seed, found_as) = match find(options, from, most) {
+            Some((seed, violation)) => (seed.to_string(), violation.promise.to_owned()),
             None => {
                 hidden.push(plant.name());
                 ("none".to_owned(), format!("not found in {most} seeds from {from}"))
@@ -72,7 +72,7 @@ pub(crate) fn find_all(options: &Options) -> ExitCode {
 }
 
 /// The first seed that finds what is planted, and what it finds.
-fn find(from: u64, most: u64, jobs: usize) -> Option<(u64, String)> {
+fn find(options: &Options, from: u64, most: u64) -> Option<(u64, Violation)> {
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let work = || {
         loop {
@@ -80,7 +80,7 @@ fn find(from: u64, most: u64, jobs: usize) -> Option<(u64, String)> {
             if number >= most || stop.load(Ordering::Relaxed) {
                 return None;
             }
-            let Run { seed, violation, .. } = run(from.wrapping_add(number), Detail::Hash);
+            let Run { seed, violation, .. } = run_with(from.wrapping_add(number), &options.with, Detail::Hash);
             if let Some(violation) = violation {
                 stop.store(true, Ordering::Relaxed);
                 return Some((seed, violation));
@@ -88,18 +88,13 @@ fn find(from: u64, most: u64, jobs: usize) -> Option<(u64, String)> {
         }
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        let threads: Vec<_> = (0..options.jobs()).map(|_| scope.spawn(work)).collect();
         // Seeds are given out in order, so none before the lowest of these was left out.
-        threads.into_iter().filter_map(|thread| thread.join().expect("a run that panics is caught")).min()
+        threads
+            .into_iter()
+            .filter_map(|thread| thread.join().expect("a run that panics is caught"))
+            .min_by_key(|(seed, _)| *seed)
     })
-}
-
-/// What kind of violation it is: its text up to the details, without the instance that it is about.
-fn kind(violation: &str) -> &str {
-    let mut parts = violation.split(": ");
-    let first = parts.next().unwrap_or_default();
-    let is_instance = first.rsplit_once('-').is_some_and(|(_, number)| number.parse::<u32>().is_ok());
-    if is_instance { parts.next().unwrap_or(first) } else { first }
 }
 
 #[cfg(test)]
@@ -112,12 +107,5 @@ mod tests {
             assert_eq!(named(plant.name()), Ok(*plant));
         }
         assert!(named("no-such").unwrap_err().contains("epoch-not-bumped: "));
-    }
-
-    #[test]
-    fn a_violation_is_told_by_its_kind() {
-        assert_eq!(kind("P4, order: b comes before a"), "P4, order");
-        assert_eq!(kind("late-reply-3: P3, effectively once: it must complete"), "P3, effectively once");
-        assert_eq!(kind("two batches are with the disk at once"), "two batches are with the disk at once");
     }
 }

@@ -114,6 +114,28 @@ pub(crate) struct Race {
     pub(crate) laps: u32,
 }
 
+/// The event that decides an approval.
+pub(crate) const DECISION: &str = placet_approval::DECISION_EVENT;
+
+/// The id of a decision: it says what was decided, so that its event alone tells.
+pub(crate) fn decision_id(id: &str, what: &str) -> String {
+    format!("{id}+{what}")
+}
+
+/// What a decision's id says.
+pub(crate) fn decided_in(id: &str) -> Option<&str> {
+    id.split_once('+').map(|(_, what)| what)
+}
+
+/// A decision as it is sent: "odd" is none.
+pub(crate) fn decision_payload(id: &str) -> String {
+    match decided_in(id) {
+        Some("approve") => format!(r#"{{"is_approved":true,"approver":"{id}"}}"#),
+        Some("reject") => format!(r#"{{"is_approved":false,"approver":"{id}","comments":"no"}}"#),
+        _ => format!(r#"{{"approver":"{id}"}}"#),
+    }
+}
+
 /// Everything above, for a worker.
 pub(crate) fn registry() -> Arc<Registry> {
     let mut registry = Registry::default();
@@ -127,6 +149,13 @@ pub(crate) fn registry() -> Arc<Registry> {
     registry.register("late-reply", late_reply);
     registry.register("sleep", sleep);
     registry.register("race", race);
+    registry.into()
+}
+
+/// What the built-in worker runs: the real thing.
+pub(crate) fn built_in() -> Arc<Registry> {
+    let mut registry = Registry::default();
+    registry.register(placet_approval::ORCHESTRATION, placet_worker::approval);
     registry.into()
 }
 

@@ -1,13 +1,18 @@
 //! What clients do in a run: instances of all programs, and for each the clients that start it, wait for it, ask
-//! it, and get in its way.
+//! it, and get in its way. As many as make a run that counts.
 
 use std::collections::VecDeque;
+
+use placet_approval::NewRequest;
 
 use crate::chance::Chance;
 use crate::expectations::Program;
 use crate::facts::What;
-use crate::plan::{MILLISECOND, Plan, SECOND};
-use crate::programs::{Collect, Decide, FanOut, Heed, LateReply, Race, Retry, Sequence, Sleep, Tally};
+use crate::overrides::Overrides;
+use crate::plan::{COMMANDS_LEAST, INSTANCES_LEAST, MILLISECOND, Plan, SECOND, Size};
+use crate::programs::{
+    Collect, DECISION, Decide, FanOut, Heed, LateReply, Race, Retry, Sequence, Sleep, Tally, decision_id,
+};
 
 /// An instance's place: its name, and what it runs. It may have several lives.
 #[derive(Debug, Clone)]
@@ -51,6 +56,8 @@ pub(crate) struct Workload {
     pub(crate) actors: Vec<Actor>,
     /// How long the slowest program takes by itself.
     pub(crate) longest: u64,
+    /// At least so many commands reach the server, whatever happens.
+    least: u64,
 }
 
 /// The hub of nearly everything.
@@ -60,18 +67,21 @@ pub(crate) const DOOMED: &str = "doomed";
 
 impl Workload {
     /// The workload of a plan.
-    pub(crate) fn draw(plan: &Plan, chance: &mut Chance) -> Workload {
+    pub(crate) fn draw(plan: &Plan, overrides: &Overrides, chance: &mut Chance) -> Workload {
         let mut workload = Workload::default();
-        for _ in 0..plan.instances {
-            workload.add_instance(plan, chance);
-        }
         if plan.faults.bomb {
             let slot = workload.slot(HUB, Program::Sequence(Sequence { steps: 1, salt: 5 }));
             workload.slots[slot].bomb = true;
             workload.starter(plan, chance, slot, false);
         }
         if plan.doomed_hub {
-            workload.add_doomed(plan, chance);
+            workload.add_doomed(plan, &mut chance.fork());
+        }
+        while workload.least < COMMANDS_LEAST || (workload.slots.len() as u64) < INSTANCES_LEAST {
+            workload.add_instance(plan, &mut chance.fork());
+        }
+        if let Some(kept) = &overrides.instances {
+            workload.actors.retain(|actor| kept.contains(&actor.slot));
         }
         workload
     }
@@ -84,55 +94,63 @@ impl Workload {
     }
 
     fn add_instance(&mut self, plan: &Plan, chance: &mut Chance) {
-        match chance.below(11) {
+        match chance.below(14) {
             0 => self.add_sequence(plan, chance),
             1 => {
-                let slot = self.slot(HUB, Program::FanOut(FanOut { width: small(chance.skewed(1, 40)) }));
-                self.starter(plan, chance, slot, true);
+                let width = small(chance.skewed(1, 2 * many(plan)));
+                let slot = self.slot(HUB, Program::FanOut(FanOut { width }));
+                self.runs(plan, chance, slot, u64::from(width) + 2);
             }
             2 => {
                 let (fails, attempts) = (small(chance.below(4)), small(chance.between(1, 4)));
                 let slot = self.slot(HUB, Program::Retry(Retry { fails, attempts }));
-                self.starter(plan, chance, slot, true);
+                self.runs(plan, chance, slot, u64::from(attempts.min(fails + 1)) + 2);
             }
-            3 => self.add_collect(plan, chance),
-            4 => self.add_heed(plan, chance),
-            5 | 6 => self.add_decide(plan, chance),
-            7 => self.add_tally(plan, chance),
-            8 => self.add_late_reply(plan, chance),
-            9 => self.add_sleep(plan, chance),
+            3 | 4 => self.add_collect(plan, chance),
+            5 => self.add_heed(plan, chance),
+            6 => self.add_decide(plan, chance),
+            7 | 8 | 9 => self.add_approval(plan, chance),
+            10 => self.add_tally(plan, chance),
+            11 => self.add_late_reply(plan, chance),
+            12 => self.add_sleep(plan, chance),
             _ => {
                 let timer_ms = chance.skewed(1, plan.activity_max * 2 / MILLISECOND);
-                let laps = small(chance.between(1, 4));
+                let laps = small(chance.skewed(1, many(plan) / 4));
                 let slot = self.slot(HUB, Program::Race(Race { timer_ms, laps }));
-                self.starter(plan, chance, slot, true);
+                self.runs(plan, chance, slot, u64::from(laps));
             }
         }
     }
 
     /// One that may be started over when it has ended, while late completions of its last life come in.
     fn add_sequence(&mut self, plan: &Plan, chance: &mut Chance) {
-        let program = Sequence { steps: small(chance.between(1, 6)), salt: 100 };
+        let program = Sequence { steps: small(chance.skewed(1, many(plan))), salt: 100 };
+        let work = u64::from(program.steps) * 2;
         let slot = self.slot(HUB, Program::Sequence(program));
         let lives = if chance.one_in(2) { small(chance.between(1, 3)) } else { 1 };
         let mut steps = vec![pause(plan, chance)];
+        let mut is_stopped = false;
         for life in 0..lives {
             let over_running = life > 0 && chance.one_in(2);
             steps.push(Step::Call(What::Start { life, execution: String::new(), delay: 0, over_running }));
-            if chance.one_in(3) {
+            is_stopped = chance.one_in(3);
+            if is_stopped {
                 steps.extend([pause(plan, chance), Step::Call(What::Terminate)]);
             }
             let waits = life + 1 == lives || chance.one_in(2);
             steps.push(if waits { Step::Call(What::Wait) } else { pause(plan, chance) });
         }
-        self.actor(slot, steps);
+        self.actor(plan, slot, steps);
+        if !is_stopped {
+            self.least += work;
+        }
     }
 
     fn add_collect(&mut self, plan: &Plan, chance: &mut Chance) {
         let clients = chance.between(1, 3);
-        let each = chance.between(1, 8);
+        let each = chance.skewed(1, many(plan));
         let want = small(clients * each) as usize;
-        let every = small(chance.between(1, 5)) as usize;
+        let every = small(chance.skewed(1, (want as u64).max(5))) as usize;
         let slot = self.slot(HUB, Program::Collect(Collect { want, every, seen: Vec::new() }));
         self.starter(plan, chance, slot, true);
         for client in 0..clients {
@@ -141,13 +159,13 @@ impl Workload {
                 steps.push(pause(plan, chance));
                 steps.push(Step::Call(What::Raise { name: "item", id: format!("{slot}-{client}-{number}") }));
             }
-            self.actor(slot, steps);
+            self.actor(plan, slot, steps);
         }
     }
 
     fn add_heed(&mut self, plan: &Plan, chance: &mut Chance) {
-        let rounds = small(chance.between(1, 6)) as usize;
-        let every = small(chance.between(1, 3)) as usize;
+        let rounds = small(chance.skewed(1, many(plan) / 2)) as usize;
+        let every = small(chance.skewed(1, rounds as u64 + 1)) as usize;
         let program = Heed { rounds, every, left: Vec::new(), right: Vec::new() };
         let slot = self.slot(HUB, Program::Heed(program));
         self.starter(plan, chance, slot, true);
@@ -165,7 +183,7 @@ impl Workload {
             steps.push(pause(plan, chance));
             steps.push(Step::Call(What::Raise { name, id: format!("{slot}-{name}-{number}") }));
         }
-        self.actor(slot, steps);
+        self.actor(plan, slot, steps);
     }
 
     fn add_decide(&mut self, plan: &Plan, chance: &mut Chance) {
@@ -176,20 +194,53 @@ impl Workload {
         self.starter(plan, chance, slot, true);
         for client in 0..chance.below(4) {
             let mut steps = Vec::new();
-            for number in 0..chance.between(1, 3) {
+            for number in 0..chance.skewed(1, many(plan) / 3) {
                 let what = *chance.pick(&["comment", "comment", "approve", "reject"]);
                 let id = format!("{slot}-{client}-{number}");
                 steps.extend(asks(plan, chance, "decide", &id, what));
             }
-            self.actor(slot, steps);
+            self.actor(plan, slot, steps);
+        }
+    }
+
+    /// A real approval: several people decide at once, near the deadline if there is one, by asking and by raising
+    /// the event as any program could; some say nothing that could be understood.
+    fn add_approval(&mut self, plan: &Plan, chance: &mut Chance) {
+        let timeout = chance.skewed(10 * MILLISECOND, 2 * plan.span);
+        let mut request = NewRequest::new("somebody", "something");
+        request.timeout_hours = timeout as f64 / (3_600.0 * SECOND as f64);
+        let slot = self.slot(HUB, Program::Approval(Box::new(request)));
+        self.longest = self.longest.max(timeout);
+        let delay = self.starter(plan, chance, slot, true);
+        let races = chance.one_in(2);
+        for client in 0..chance.between(1, 6) {
+            let mut steps = Vec::new();
+            if races {
+                // All at the same moment, which may be that of the deadline.
+                let before = chance.below(2 * plan.latency_max + 2);
+                steps.push(Step::Pause((delay + timeout).saturating_sub(before)));
+            }
+            for number in 0..chance.between(1, 3) {
+                let what = *chance.pick(&["approve", "reject", "approve", "reject", "odd"]);
+                let id = decision_id(&format!("{slot}-{client}-{number}"), what);
+                if chance.one_in(3) {
+                    steps.extend([pause(plan, chance), Step::Call(What::Raise { name: DECISION, id })]);
+                } else if races && number == 0 {
+                    steps.push(Step::Call(What::Ask { name: DECISION, id, what: what.to_owned() }));
+                } else {
+                    steps.extend(asks(plan, chance, DECISION, &id, what));
+                }
+            }
+            self.count(&steps);
+            self.actors.push(Actor { slot, steps: steps.into() });
         }
     }
 
     fn add_tally(&mut self, plan: &Plan, chance: &mut Chance) {
         let clients = chance.between(1, 3);
-        let each = chance.between(1, 4);
+        let each = chance.skewed(1, many(plan) / 2);
         let want = small(clients * each) as usize;
-        let every = small(chance.between(1, 4)) as usize;
+        let every = small(chance.skewed(1, want as u64 + 1)) as usize;
         let slot = self.slot(HUB, Program::Tally(Tally { want, every, seen: Vec::new() }));
         self.starter(plan, chance, slot, true);
         for client in 0..clients {
@@ -197,27 +248,28 @@ impl Workload {
             for number in 0..each {
                 steps.extend(asks(plan, chance, "vote", &format!("{slot}-{client}-{number}"), "yes"));
             }
-            self.actor(slot, steps);
+            self.actor(plan, slot, steps);
         }
     }
 
     fn add_late_reply(&mut self, plan: &Plan, chance: &mut Chance) {
-        let want = small(chance.between(1, 3)) as usize;
+        let want = small(chance.skewed(1, many(plan) / 4)) as usize;
         let slot = self.slot(HUB, Program::LateReply(LateReply { want }));
         self.starter(plan, chance, slot, true);
         let mut steps = Vec::new();
         for number in 0..want {
             steps.extend(asks(plan, chance, "question", &format!("{slot}-0-{number}"), "what"));
         }
-        self.actor(slot, steps);
+        self.actor(plan, slot, steps);
     }
 
     fn add_sleep(&mut self, plan: &Plan, chance: &mut Chance) {
         let longest = if chance.one_in(8) { 30 * 60_000 } else { 60_000 };
-        let naps_ms: Vec<u64> = (0..chance.between(1, 4)).map(|_| chance.skewed(1, longest)).collect();
+        let naps = chance.skewed(1, many(plan) / 2);
+        let naps_ms: Vec<u64> = (0..naps).map(|_| chance.skewed(1, longest / naps)).collect();
         self.longest = self.longest.max(naps_ms.iter().sum::<u64>() * MILLISECOND);
         let slot = self.slot(HUB, Program::Sleep(Sleep { naps_ms }));
-        self.starter(plan, chance, slot, true);
+        self.runs(plan, chance, slot, naps);
     }
 
     fn add_doomed(&mut self, plan: &Plan, chance: &mut Chance) {
@@ -230,7 +282,7 @@ impl Workload {
             let slot = self.slot(DOOMED, program);
             self.slots[slot].doomed = true;
             let steps = vec![pause(plan, chance), start(0, 0), Step::Call(What::Wait)];
-            self.actor(slot, steps);
+            self.actor(plan, slot, steps);
         }
         let slot = self.slot(DOOMED, Program::Sequence(Sequence { steps: 2, salt: 40 }));
         let delete = if chance.one_in(2) { What::DeleteHub } else { What::EmptyHub };
@@ -239,14 +291,25 @@ impl Workload {
             steps.push(pause(plan, chance));
         }
         steps.extend([start(1, 0), Step::Call(What::Wait)]);
-        self.actor(slot, steps);
+        self.actor(plan, slot, steps);
     }
 
-    /// Starts an instance, may terminate it, and waits for its end.
-    fn starter(&mut self, plan: &Plan, chance: &mut Chance, slot: usize, may_stop: bool) {
+    /// Starts an instance that does so many things if nobody terminates it.
+    fn runs(&mut self, plan: &Plan, chance: &mut Chance, slot: usize, work: u64) {
+        let calls = self.actors.len();
+        self.starter(plan, chance, slot, true);
+        let is_stopped = self.actors[calls].steps.contains(&Step::Call(What::Terminate));
+        if !is_stopped {
+            self.least += work;
+        }
+    }
+
+    /// Starts an instance, may terminate it, and waits for its end. Tells when it is started, about.
+    fn starter(&mut self, plan: &Plan, chance: &mut Chance, slot: usize, may_stop: bool) -> u64 {
         let delay = if chance.one_in(6) { chance.skewed(MILLISECOND, plan.span) } else { 0 };
         self.longest = self.longest.max(delay);
-        let mut steps = vec![pause(plan, chance), start(0, delay)];
+        let begins = chance.skewed(plan.pace.0, plan.pace.1);
+        let mut steps = vec![Step::Pause(begins), start(0, delay)];
         if chance.one_in(6) {
             steps.push(Step::Call(What::WaitStart));
         }
@@ -258,11 +321,37 @@ impl Workload {
             // Somebody asks again, much later: it must be as it was.
             steps.extend([Step::Pause(chance.skewed(SECOND, 2 * plan.span)), Step::Call(What::Wait)]);
         }
-        self.actor(slot, steps);
+        self.count(&steps);
+        self.actors.push(Actor { slot, steps: steps.into() });
+        begins + delay
     }
 
-    fn actor(&mut self, slot: usize, steps: Vec<Step>) {
+    /// A client whose steps fit into the span, if nothing keeps him: what comes after it meets no faults.
+    fn actor(&mut self, plan: &Plan, slot: usize, mut steps: Vec<Step>) {
+        let pauses: u64 = steps.iter().map(|step| if let Step::Pause(wait) = step { *wait } else { 0 }).sum();
+        if pauses > plan.span {
+            for step in &mut steps {
+                if let Step::Pause(wait) = step {
+                    *wait = (u128::from(*wait) * u128::from(plan.span) / u128::from(pauses)) as u64;
+                }
+            }
+        }
+        self.count(&steps);
         self.actors.push(Actor { slot, steps: steps.into() });
+    }
+
+    /// Each call reaches the server at least once, or its client is not done.
+    fn count(&mut self, steps: &[Step]) {
+        self.least += steps.iter().filter(|step| matches!(step, Step::Call(_))).count() as u64;
+    }
+}
+
+/// How many things an instance has to do, at most.
+fn many(plan: &Plan) -> u64 {
+    match plan.size {
+        Size::Small => 8,
+        Size::Middle => 24,
+        Size::Long => 120,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
 use crate::partition::{AskWaiter, Instance, Partition};
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::rows::{ReplyRow, Write};
 use crate::time::Now;
 
@@ -22,7 +23,9 @@ impl Partition {
             outcome.reply(call, Ok(Reply::Asked(answer)));
             return;
         }
-        if !instance.has_open_ask(&ask.ask_id) {
+        if instance.has_open_ask(&ask.ask_id) {
+            reach(Corner::AskedWhileOpen);
+        } else {
             let (name, payload) = (ask.event_name.clone(), ask.payload.clone());
             instance.receive_event(now, name, payload, ask.stamp.clone(), Some(&ask.ask_id), outcome);
         }
@@ -58,6 +61,7 @@ impl Partition {
     pub(crate) fn answer_ask(&mut self, iid: Iid, ask_id: &str, answer: Option<Arc<str>>, outcome: &mut Outcome) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         if instance.replies.contains_key(ask_id) && !planted::is(Plant::AnswerOverwritten) {
+            reach(Corner::ReplyTooLate);
             return; // the first turn that consumed it answered it: a later reply comes too late
         }
         instance.body.open_asks.retain(|open| open != ask_id);

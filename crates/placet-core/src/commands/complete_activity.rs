@@ -10,6 +10,7 @@ use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
 use crate::partition::Partition;
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::rows::Write;
 use crate::time::Now;
 use crate::wire;
@@ -40,6 +41,7 @@ impl Partition {
         outcome.writes.push(Write::DeleteActivity(iid, completion.seq));
         if instance.is_terminal() {
             // It was begun by the last turn: nobody waits for its result (PROTOCOL.md §6.5).
+            reach(Corner::ResultAfterEnd);
             outcome.reply(call, Ok(Reply::Done));
             self.conclude(iid, outcome);
             return;

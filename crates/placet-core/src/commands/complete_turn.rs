@@ -17,6 +17,7 @@ use crate::limits;
 use crate::outcome::{Effect, Outcome};
 use crate::partition::{Activity, Ended, Instance, Known, Message, Partition};
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
 use crate::time::{Now, Timestamp};
 use crate::token::Token;
@@ -205,7 +206,12 @@ impl Partition {
             Taken::Nothing => open.append(&mut asked),
             // What it had seen before and not acted upon, it did not end for.
             Taken::All { ends: true } => {}
-            Taken::All { ends: false } => asked.extend(open.iter().cloned()),
+            Taken::All { ends: false } => {
+                if !open.is_empty() {
+                    reach(Corner::OpenAsksAnswered);
+                }
+                asked.extend(open.iter().cloned());
+            }
         }
         asked
     }
@@ -280,6 +286,10 @@ impl Partition {
             && instance.body.history_bytes <= self.limits.history_cache_instance_bytes as u64
             && self.history_cached + run.len() <= room;
         if !keep {
+            if instance.history.is_some() && instance.sticky.is_none() && !instance.is_terminal() {
+                let long = instance.body.history_bytes > self.limits.history_cache_instance_bytes as u64;
+                reach(if long { Corner::HistoryTooLongToCache } else { Corner::HistoryUncached });
+            }
             self.history_cached -= instance.history_bytes();
             instance.history = None;
         } else if let Some(runs) = &mut instance.history {

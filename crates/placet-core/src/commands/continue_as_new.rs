@@ -13,6 +13,7 @@ use crate::ids::{Iid, Turn};
 use crate::outcome::Outcome;
 use crate::partition::{Instance, Known, Message, Partition};
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::rows::Write;
 use crate::time::{Now, Timestamp};
 use crate::wire;
@@ -49,6 +50,9 @@ impl Partition {
         instance.sticky = None;
         instance.touch(at);
 
+        if termination.is_some() {
+            reach(Corner::TerminationCarried);
+        }
         let arrived_meanwhile = instance.take_kept_messages(outcome);
         instance.receive_started(at, action.result, outcome);
         for event in action.carryover_events {

@@ -6,6 +6,7 @@ use crate::command::Reply;
 use crate::ids::{CallId, Iid, Seq};
 use crate::outcome::Outcome;
 use crate::partition::Partition;
+use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, Write};
 use crate::time::Now;
 
@@ -16,11 +17,13 @@ impl Partition {
         match seq {
             Some(seq) => {
                 let Some(activity) = instance.activities.get_mut(&seq) else { return };
+                reach(Corner::ActivitySetAside);
                 activity.pending.poisoned = true;
                 let data = activity.pending.encode_to_vec().into();
                 outcome.writes.push(Write::UpdateActivity(ActivityRow { iid, seq, data }));
             }
             None => {
+                reach(Corner::TurnSetAside);
                 instance.out = None;
                 instance.offered = false;
                 instance.body.poisoned = true;

@@ -11,6 +11,7 @@ use crate::command::{Reply, Terminate};
 use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
 use crate::partition::{Instance, Partition};
+use crate::reach::{Corner, reach};
 use crate::time::Now;
 use crate::wire;
 
@@ -37,6 +38,9 @@ impl Partition {
         let idle = instance.out.is_none();
         if idle && (instance.status == OrchestrationStatus::Pending || instance.body.poisoned) {
             // Nothing ran yet, or nothing will again: no worker needs to hear of it, and none may come for long.
+            if instance.body.poisoned {
+                reach(Corner::PoisonedTerminated);
+            }
             self.end_terminated(now, iid, outcome);
         } else if idle && instance.offered {
             // Its turn waits for a worker already, which may never come: it is offered again, as one that ends.

@@ -6,6 +6,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::ids::{Epoch, Hub, Iid, PartitionId, Seq, Turn};
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, TimerRow, Write};
 
 type Map<K, V> = HashMap<K, V, FxBuildHasher>;
@@ -169,7 +170,9 @@ impl Merge {
 /// Deletes a row: one that was born in this batch is never written, another is deleted from the store. Keys
 /// are never given twice, so no row comes after its deletion.
 fn delete<K: Eq + std::hash::Hash, T>(rows: &mut Map<K, RowChange<T>>, key: K) {
-    if !matches!(rows.remove(&key), Some(RowChange::Put(_))) {
+    if matches!(rows.remove(&key), Some(RowChange::Put(_))) {
+        reach(Corner::RowElided);
+    } else {
         rows.insert(key, RowChange::Delete);
     }
 }

@@ -15,6 +15,7 @@ use crate::ids::{BatchId, Epoch, PartitionId};
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, Outcome};
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::rows::Batch;
 use crate::time::Mono;
 use merge::Merge;
@@ -111,6 +112,10 @@ impl Commit {
         if self.in_flight.is_some() || self.filling.commands == 0 || self.holds_until().is_some_and(|until| now < until)
         {
             return None;
+        }
+        if !self.filling.urgent {
+            let is_full = self.filling.commands >= self.batch_commands;
+            reach(if is_full { Corner::BatchCut } else { Corner::BatchHeld });
         }
         let filling = std::mem::take(&mut self.filling);
         let bytes = filling.merge.bytes();

@@ -18,6 +18,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::ids::{Hub, Iid, PartitionId, Seq, StreamId};
 use crate::limits;
+use crate::reach::{Corner, reach};
 use crate::time::Mono;
 use queues::Queues;
 use redelivery::Redelivery;
@@ -163,6 +164,7 @@ impl Dispatch {
     /// An item is ready. It is given to a stream at once if one has room, else it waits.
     pub fn enqueue(&mut self, now: Mono, spec: ItemSpec) -> Option<Assignment> {
         if self.held.contains_key(&spec.id) {
+            reach(Corner::ReadyThoughHeld);
             return None; // still with a worker: a partition that was reloaded found it pending
         }
         let Some(stream) = self.stream_for(&spec) else {
@@ -214,6 +216,7 @@ impl Dispatch {
         if self.redelivery.failures(spec.id) <= 1 {
             return Some(spec);
         }
+        reach(Corner::FailedAgain);
         self.redelivery.delay_failed(now, spec);
         None
     }
@@ -260,6 +263,7 @@ impl Dispatch {
             } else {
                 returned.turns.push(item);
             }
+            reach(Corner::LeaseOver);
             returned.freed.extend(self.release(item));
         }
         let mut again = Vec::new();
@@ -268,6 +272,7 @@ impl Dispatch {
             if self.held.get(&item).is_some_and(|held| matches!(held.by, Holder::Grace(until) if until <= now))
                 && let Some(held) = self.held.remove(&item)
             {
+                reach(Corner::GraceOver);
                 again.push(held.spec);
             }
         }
@@ -350,14 +355,27 @@ impl Dispatch {
         turns.into_iter().filter_map(|item| self.release(item)).collect()
     }
 
+    /// What must hold whenever all that arrived was taken: nobody waits for work that waits for him.
+    pub fn violated_invariant(&self) -> Option<String> {
+        self.queues.fronts().find_map(|spec| {
+            let waits = !self.held.contains_key(&spec.id);
+            let fits = |stream: &Stream| stream.room(spec.id.kind()) && stream.spec.accepts(spec);
+            let (idle, _) = self.streams.iter().find(|(_, stream)| waits && fits(stream))?;
+            Some(format!("{:?} waits, and stream {idle} has room for it", spec.id))
+        })
+    }
+
     /// The stream that an item goes to: the one that keeps its state if it has room, else the least busy one.
     fn stream_for(&self, spec: &ItemSpec) -> Option<StreamId> {
         let kind = spec.id.kind();
         let fits = |stream: &Stream| stream.room(kind) && stream.spec.accepts(spec);
-        if let Some(sticky) = spec.sticky
-            && self.streams.get(&sticky).is_some_and(fits)
-        {
-            return Some(sticky);
+        if let Some(sticky) = spec.sticky {
+            if self.streams.get(&sticky).is_some_and(fits) {
+                return Some(sticky);
+            }
+            if self.streams.contains_key(&sticky) {
+                reach(Corner::StickyHadNoRoom);
+            }
         }
         let mut best: Option<(usize, StreamId)> = None;
         for (id, stream) in &self.streams {

@@ -105,6 +105,11 @@ impl Queues {
         Some(spec)
     }
 
+    /// The first item of each queue.
+    pub(super) fn fronts(&self) -> impl Iterator<Item = &ItemSpec> {
+        self.queues.values().filter_map(VecDeque::front)
+    }
+
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&ItemSpec) -> bool) {
         self.queues.retain(|_, queue| {
             queue.retain(&mut keep);

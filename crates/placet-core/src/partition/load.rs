@@ -5,6 +5,7 @@ use crate::dispatch::ItemId;
 use crate::ids::{CallId, Epoch, Iid};
 use crate::outcome::Outcome;
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::rows::{LoadedInstance, Lookup};
 use crate::time::Now;
 
@@ -38,17 +39,23 @@ impl Partition {
         self.departures.answered(asked);
         let handed_back = |commands: Vec<Command>, exists| commands.into_iter().map(|c| (c, exists)).collect();
         // The key of an instance that was deleted may have been given again after a restart, to one that lives elsewhere.
+        let exists = found.is_some();
         let Some(found) = found.filter(|found| found.row.key().partition() == self.id) else {
+            if exists {
+                reach(Corner::KeyGivenAgain);
+            }
             return handed_back(commands, false);
         };
         let (iid, key) = (found.row.iid, found.row.key());
         if self.instances.contains_key(&iid) {
             // Another answer brought it: this one may be old, and what it has to do is offered already.
+            reach(Corner::LoadedAlready);
             return handed_back(commands, true);
         }
         let by_key = Lookup::Key(key);
         if let Some(loading) = self.loading.get_mut(&by_key) {
             // The same instance is being loaded by its key: that answer will serve these, too.
+            reach(Corner::LoadJoined);
             loading.commands.extend(commands);
             return Vec::new();
         }
@@ -57,6 +64,7 @@ impl Partition {
         }
         if old {
             // It came and went since the question was asked.
+            reach(Corner::LoadIsOld);
             if !commands.is_empty() {
                 self.load(lookup.clone(), commands, outcome);
             }
@@ -80,6 +88,7 @@ impl Partition {
     pub fn load_failed(&mut self, lookup: &Lookup, why: &str, outcome: &mut Outcome) {
         let Some(Loading { asked, commands }) = self.loading.remove(lookup) else { return };
         self.departures.answered(asked);
+        reach(Corner::LoadFailed);
         for command in commands {
             match (&command.kind, &command.target) {
                 // It is due again, until its instance can be read.
@@ -139,6 +148,7 @@ impl Partition {
             || self.loading.contains_key(&Lookup::Iid(iid));
         let old = self.page.is_none_or(|asked| self.departures.is_old(asked, iid, &found.row.hub));
         if busy || old || self.is_deleted(iid, &found.row.hub) {
+            reach(Corner::RecoveredAlready);
             return Ok(()); // in memory, or on its way there by a newer answer
         }
         self.install(found)?;

@@ -12,6 +12,7 @@ use crate::ids::{Iid, Seq, StreamId};
 use crate::limits::Limits;
 use crate::outcome::{HistoryRead, Outcome};
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::time::{Mono, Now};
 use crate::token::Token;
 use crate::wire;
@@ -142,10 +143,14 @@ impl Instance {
         for entry in self.inbox.iter().take(limits.turn_messages) {
             let event = &entry.message.event;
             if messages > 0 && run.len() + event.len() > limits.turn_bytes {
+                reach(Corner::TurnCutByBytes);
                 break;
             }
             wire::push_event(&mut run, wire::NEW_EVENTS, event);
             messages += 1;
+        }
+        if messages == limits.turn_messages && messages < self.inbox.len() {
+            reach(Corner::TurnCutByMessages);
         }
         (messages, run.freeze())
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::ids::{Iid, PartitionId};
 use crate::partition::Partition;
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::rows::Lookup;
 use crate::time::{Mono, Now};
 
@@ -59,7 +60,11 @@ impl Shard {
         {
             self.memory.parked.pop_front();
             let here = &mut self.partitions[partition.index()];
-            if !here.evict(iid, false) && here.is_active(iid) {
+            let left = here.evict(iid, false);
+            if left && since.after(self.limits.parked_idle) > now.mono {
+                reach(Corner::ParkedShedForRoom);
+            }
+            if !left && here.is_active(iid) {
                 self.memory.active(partition, iid);
             }
         }
@@ -86,6 +91,7 @@ impl Shard {
             if kept.len() < keep {
                 kept.push_back((partition, iid));
             } else if here.evict(iid, true) {
+                reach(Corner::Spilled);
                 self.recovery.spilled(iid);
                 gone.push((partition, iid));
             }

@@ -26,6 +26,7 @@ use crate::limits::{self, Limits};
 use crate::outcome::{Effect, HistoryRead, Outcome};
 use crate::partition::{Begun, Partition, TurnStart};
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::rows::{Batch, LoadedInstance, Lookup, TimerRow};
 use crate::time::{Mono, Now, Timestamp};
 use crate::timers::{DueRead, Timers};
@@ -133,6 +134,7 @@ pub struct ShardStatus {
     pub held_items: usize,
     pub streams: usize,
     pub uncommitted_bytes: usize,
+    pub waiting_asks: usize,
 }
 
 /// The machine.
@@ -242,6 +244,7 @@ impl Shard {
         self.pass_time(now, outputs);
         self.end_unserved(now, outputs);
         self.seal(now, outputs);
+        debug_assert_eq!(self.dispatch.violated_invariant(), None);
     }
 
     /// Whether all that was decided is durable.
@@ -280,6 +283,7 @@ impl Shard {
             held_items: self.dispatch.held_count(),
             streams: self.dispatch.stream_count(),
             uncommitted_bytes: self.commit.uncommitted_bytes(),
+            waiting_asks: self.ask_deadlines.len(),
         }
     }
 
@@ -290,6 +294,7 @@ impl Shard {
         }
         let Lookup::Key(key) = &command.target else { unreachable!("calls name instances by their key") };
         if self.closing.contains(&key.hub) {
+            reach(Corner::DeferredByHub);
             self.deferred.push((call, command));
             return;
         }
@@ -304,11 +309,13 @@ impl Shard {
         }
         if let Some(until) = self.refuse_until {
             if now.mono < until {
+                reach(Corner::RefusedFull);
                 return Err(Refusal::Exhausted { what: "the disk is full", retry_after: until.since(now.mono) });
             }
             self.refuse_until = None;
         }
         if self.commit.uncommitted_bytes() > self.limits.uncommitted_bytes {
+            reach(Corner::RefusedUncommitted);
             let retry_after = limits::REFUSE_AFTER_FAILURE;
             return Err(Refusal::Exhausted { what: "too much waits to be written", retry_after });
         }
@@ -454,6 +461,7 @@ impl Shard {
             self.timers.reset();
         }
         if self.recovery.is_reading() {
+            reach(Corner::VoidedWhileRecovering);
             self.partitions.iter_mut().for_each(Partition::recovery_ends);
         }
         let mut interrupted = Vec::new();
@@ -467,6 +475,7 @@ impl Shard {
         }
         self.recovery.restart();
         for (partition, command) in interrupted {
+            reach(Corner::VoidedWhileLoading);
             self.handle_command(now, partition, command, outputs);
         }
         for stream in freed {
@@ -533,10 +542,18 @@ impl Shard {
     }
 
     fn fire_timers(&mut self, now: Now, outputs: &mut Vec<Output>) {
-        if self.clock.look(now).is_some() || now.mono < self.timers_rest_until {
+        if self.clock.look(now).is_some() {
+            reach(Corner::TimersHeld);
             return;
         }
-        for _ in 0..self.limits.timers_per_step {
+        if now.mono < self.timers_rest_until {
+            return;
+        }
+        for fired in 0.. {
+            if fired == self.limits.timers_per_step {
+                reach(Corner::TimersCut);
+                break;
+            }
             let Some(timer) = self.timers.pop_due(now.wall) else { break };
             let command = Command { target: Lookup::Iid(timer.iid), kind: CommandKind::FireTimer(timer), call: None };
             self.handle_command(now, timer.partition, command, outputs);
@@ -579,7 +596,9 @@ impl Shard {
     fn end_unserved(&mut self, now: Now, outputs: &mut Vec<Output>) {
         while let Some((partition, iid)) = self.unserved.pop() {
             let mut outcome = std::mem::take(&mut self.outcome);
-            self.partitions[partition.index()].terminate_unserved(now, iid, &mut outcome);
+            if self.partitions[partition.index()].terminate_unserved(now, iid, &mut outcome) {
+                reach(Corner::Unserved);
+            }
             self.outcome = outcome;
             self.follow(now, partition, outputs);
         }

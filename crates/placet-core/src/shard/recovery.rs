@@ -4,6 +4,7 @@
 use crate::ids::Iid;
 use crate::limits;
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::rows::LoadedInstance;
 use crate::time::{Mono, Now};
 
@@ -77,12 +78,14 @@ impl Shard {
         }
         self.recovery.retry_at = None;
         if self.memory_is_full() {
+            reach(Corner::RecoveryWaitsForRoom);
             return;
         }
         let recovery = &mut self.recovery;
         if recovery.from.is_none()
             && let Some(iid) = recovery.spilled.take()
         {
+            reach(Corner::SpilledReadBack);
             recovery.from = Some(Some(Iid(iid.0 - 1)));
         }
         let Some(after) = recovery.from else { return };
@@ -108,9 +111,15 @@ impl Shard {
                 for found in instances {
                     self.recovered_one(now, found, outputs);
                 }
+                if next.is_some() {
+                    reach(Corner::RecoveryReadsOn);
+                }
                 self.recovery.from = next.map(Some);
             }
-            Err(_) => self.recovery.retry_at = Some(now.mono.after(limits::REFUSE_AFTER_FAILURE)),
+            Err(_) => {
+                reach(Corner::RecoveryFailed);
+                self.recovery.retry_at = Some(now.mono.after(limits::REFUSE_AFTER_FAILURE));
+            }
         }
         self.partitions.iter_mut().for_each(crate::partition::Partition::recovery_ends);
     }

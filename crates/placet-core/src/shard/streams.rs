@@ -2,6 +2,7 @@
 
 use crate::command::CompleteActivity;
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 
 use super::{
     Assignment, Begun, Bytes, CallId, Command, CommandKind, CompleteTurn, Effect, HistoryRead, Hub, Iid, ItemId,
@@ -161,6 +162,7 @@ impl Shard {
                 true
             }
             Begun::Void => {
+                reach(Corner::VoidItem);
                 self.dispatch.finished(item);
                 false
             }
@@ -197,6 +199,9 @@ impl Shard {
                 let partition = &mut self.partitions[item.partition().index()];
                 let begun = partition.history_read(read.token, read.iid, &runs);
                 // Void: the turn was taken back meanwhile, and somebody else may hold the item by now.
+                if begun == Begun::Void {
+                    reach(Corner::HistoryReadInVain);
+                }
                 if begun != Begun::Void
                     && let Some(stream) = self.dispatch.holder(item)
                 {
@@ -204,6 +209,7 @@ impl Shard {
                 }
             }
             Err(_) if self.partitions[item.partition().index()].holds(read.iid, read.token) => {
+                reach(Corner::HistoryUnread);
                 self.give_back(now, item, outputs);
             }
             Err(_) => {}

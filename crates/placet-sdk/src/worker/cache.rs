@@ -25,19 +25,73 @@ struct Kept {
     used: Duration,
 }
 
-#[derive(Default)]
+/// Why the state for a turn is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Miss {
+    /// Nothing is kept of the instance.
+    Unknown,
+    /// What is kept is of another execution of it.
+    OtherExecution,
+    /// What is kept is after more events, or fewer.
+    OtherEvents,
+}
+
+/// How often states were missed, and dropped: for whoever measures or simulates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named for what they count")]
+pub struct CacheCounts {
+    pub missed_unknown: u64,
+    pub missed_other_execution: u64,
+    pub missed_other_events: u64,
+    pub evicted: u64,
+    pub idle: u64,
+    pub refused: u64,
+}
+
 pub(super) struct Cache {
+    kept_max: usize,
+    idle_max: Duration,
+    pub(super) counts: CacheCounts,
     kept: FxHashMap<Key, Kept>,
     /// Which instance a completion's token belongs to, until it is acknowledged.
     unacknowledged: FxHashMap<String, Key>,
 }
 
+impl Default for Cache {
+    fn default() -> Cache {
+        Cache::new(KEPT_MAX, IDLE_MAX)
+    }
+}
+
 impl Cache {
+    /// One that keeps so many, and each for so long.
+    pub(super) fn new(kept_max: usize, idle_max: Duration) -> Cache {
+        Cache {
+            kept_max,
+            idle_max,
+            counts: CacheCounts::default(),
+            kept: FxHashMap::default(),
+            unacknowledged: FxHashMap::default(),
+        }
+    }
+
     /// The state that fits this turn, if it is there. Whatever is kept of the instance is gone then.
-    pub(super) fn take(&mut self, key: &Key, execution_id: &str, events: u32) -> Option<Orchestration> {
-        let kept = self.kept.remove(key)?;
-        let fits = kept.execution_id == execution_id && kept.orchestration.events() == events;
-        fits.then_some(kept.orchestration)
+    pub(super) fn take(&mut self, key: &Key, execution_id: &str, events: u32) -> Result<Orchestration, Miss> {
+        let kept = self.kept.remove(key).ok_or(Miss::Unknown)?;
+        if kept.execution_id != execution_id {
+            self.counts.missed_other_execution += 1;
+            return Err(Miss::OtherExecution);
+        }
+        if kept.orchestration.events() != events {
+            self.counts.missed_other_events += 1;
+            return Err(Miss::OtherEvents);
+        }
+        Ok(kept.orchestration)
+    }
+
+    /// Whether a state of this instance is kept.
+    pub(super) fn keeps(&self, key: &Key) -> bool {
+        self.kept.contains_key(key)
     }
 
     /// Keeps a state for the instance's next turn. `token` is that of the turn just completed.
@@ -51,7 +105,7 @@ impl Cache {
     ) {
         self.unacknowledged.insert(token, key.clone());
         self.kept.insert(key, Kept { execution_id, orchestration, used: now });
-        if self.kept.len() > KEPT_MAX {
+        if self.kept.len() > self.kept_max {
             self.drop_oldest();
         }
     }
@@ -60,14 +114,17 @@ impl Cache {
     pub(super) fn acknowledged(&mut self, token: &str, counted: bool) {
         if let Some(key) = self.unacknowledged.remove(token)
             && !counted
+            && self.kept.remove(&key).is_some()
         {
-            self.kept.remove(&key);
+            self.counts.refused += 1;
         }
     }
 
     /// Drops what nobody asked for in a while.
     pub(super) fn sweep(&mut self, now: Duration) {
-        self.kept.retain(|_, kept| now.saturating_sub(kept.used) < IDLE_MAX);
+        let before = self.kept.len();
+        self.kept.retain(|_, kept| now.saturating_sub(kept.used) < self.idle_max);
+        self.counts.idle += (before - self.kept.len()) as u64;
     }
 
     /// How many states are kept.
@@ -86,6 +143,8 @@ impl Cache {
         let tenth = uses.len() / 10;
         let (_, limit, _) = uses.select_nth_unstable(tenth);
         let limit = *limit;
+        let before = self.kept.len();
         self.kept.retain(|_, kept| kept.used > limit);
+        self.counts.evicted += (before - self.kept.len()) as u64;
     }
 }

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use crate::client::Client;
 use crate::context::OrchestrationContext;
 use crate::error::Failure;
+pub use cache::CacheCounts;
 pub use registry::Registry;
 use registry::activity_of;
 pub(crate) use registry::code_of;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use placet_proto::durabletask::{OrchestratorRequest, OrchestratorResponse, history_event::EventType};
 use placet_proto::placet::v1::{Ack, TurnCompletion};
 
-use super::cache::Cache;
+use super::cache::{Cache, CacheCounts, Miss};
 use super::registry::Registry;
 use crate::replay::{Orchestration, TurnResult};
 
@@ -30,13 +30,22 @@ impl Turns {
         Turns { registry, cache: Cache::default() }
     }
 
+    /// The same with other room for states: how many are kept, and for how long.
+    pub fn with_room(registry: Arc<Registry>, kept_max: usize, idle_max: Duration) -> Turns {
+        Turns { registry, cache: Cache::new(kept_max, idle_max) }
+    }
+
     /// Runs a turn of an instance of this hub. If its state is presumed to be here and is not, the completion
     /// asks for the history.
     pub fn turn(&mut self, now: Duration, hub: String, request: OrchestratorRequest, token: String) -> TurnCompletion {
         let execution_id = request.execution_id.clone().unwrap_or_default();
         let key = (hub, request.instance_id.clone());
         let head = Head::of(&token);
-        let kept = head.and_then(|head| self.cache.take(&key, &execution_id, head.events));
+        let kept = head.map(|head| self.cache.take(&key, &execution_id, head.events));
+        if let (Some(Err(Miss::Unknown)), Some(Head { presumed: true, .. })) = (&kept, head) {
+            self.cache.counts.missed_unknown += 1;
+        }
+        let kept = kept.and_then(Result::ok);
         let orchestration = match (kept, head) {
             (Some(kept), Some(Head { presumed: true, .. })) => Some(kept),
             (None, Some(Head { presumed: true, .. })) => None,
@@ -80,6 +89,16 @@ impl Turns {
     /// The stream broke: the scheduler presumes nothing any more.
     pub fn disconnected(&mut self) {
         self.cache.clear();
+    }
+
+    /// How often states were missed, and dropped.
+    pub fn counts(&self) -> CacheCounts {
+        self.cache.counts
+    }
+
+    /// Whether a live state of this instance is kept.
+    pub fn keeps(&self, hub: &str, instance_id: &str) -> bool {
+        self.cache.keeps(&(hub.to_owned(), instance_id.to_owned()))
     }
 
     /// How many live states are kept.

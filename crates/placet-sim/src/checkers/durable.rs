@@ -38,7 +38,7 @@ impl Durable {
             doomed: slot.doomed,
             renews: matches!(
                 slot.program,
-                Program::Collect(_) | Program::Heed(_) | Program::Decide(_) | Program::Tally(_)
+                Program::Collect(_) | Program::Heed(_) | Program::Decide(_) | Program::Tally(_) | Program::Approval(_)
             ),
             started: false,
             terminated: false,
@@ -152,7 +152,8 @@ impl Durable {
 }
 
 fn has_event(stored: &Stored, id: &str) -> bool {
-    stored.history.iter().chain(&stored.inbox).any(|event| id_of(event).as_deref() == Some(id))
+    // The latest first: it has just come.
+    stored.inbox.iter().rev().chain(stored.history.iter().rev()).any(|event| id_of(event) == Some(id))
 }
 
 #[cfg(test)]

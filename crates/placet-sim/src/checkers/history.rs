@@ -121,6 +121,7 @@ pub(super) fn replays(history: &[HistoryEvent]) -> Check {
         "late-reply" => check_history(programs::late_reply, history),
         "sleep" => check_history(programs::sleep, history),
         "race" => check_history(programs::race, history),
+        placet_approval::ORCHESTRATION => check_history(placet_worker::approval, history),
         other => return Err(format!("nobody knows an orchestration {other}")),
     };
     let replayed = match replayed {

@@ -1,14 +1,20 @@
 //! The promises, one file each. A checker is told what the world outside can see, and says what breaks its promise.
 
+mod approval;
+mod bounds;
 mod decision;
 mod durable;
 mod history;
 mod once;
 mod order;
 mod parked;
+mod progress;
+
+pub(crate) use approval::in_words;
 
 use crate::facts::{Fact, Stored};
 use crate::workload::Slot;
+use crate::world::Violation;
 
 /// What is wrong, if something is.
 pub(crate) type Check = Result<(), String>;
@@ -21,6 +27,9 @@ pub(crate) struct Checkers {
     once: once::Once,
     order: order::Order,
     parked: parked::Parked,
+    bounds: bounds::Bounds,
+    progress: progress::Progress,
+    approval: approval::Approval,
 }
 
 impl Checkers {
@@ -32,6 +41,9 @@ impl Checkers {
             once: once::Once::default(),
             order: order::Order::default(),
             parked: parked::Parked,
+            bounds: bounds::Bounds,
+            progress: progress::Progress,
+            approval: approval::Approval::default(),
         }
     }
 
@@ -39,31 +51,35 @@ impl Checkers {
     ///
     /// # Errors
     /// The promise that it breaks.
-    pub(crate) fn see(&mut self, fact: &Fact<'_>) -> Check {
+    pub(crate) fn see(&mut self, fact: &Fact<'_>) -> Result<(), Violation> {
         told("P1, acknowledged is durable", self.durable.see(fact))?;
         told("P2, one decision", self.decision.see(fact))?;
         told("P3, effectively once", self.once.see(fact))?;
         told("P4, order", self.order.see(fact))?;
-        told("P5, parked costs nothing", self.parked.see(fact))
+        told("P5, parked costs nothing", self.parked.see(fact))?;
+        told("bounds", self.bounds.see(fact))?;
+        told("progress", self.progress.see(fact))?;
+        told("approvals", self.approval.see(fact))
     }
 
     /// The run is over, and this is how an instance stands.
     ///
     /// # Errors
     /// The promise that is broken.
-    pub(crate) fn at_end(&mut self, at: usize, slot: &Slot, stored: Option<&Stored>) -> Check {
+    pub(crate) fn at_end(&mut self, at: usize, slot: &Slot, stored: Option<&Stored>) -> Result<(), Violation> {
         told("P1, acknowledged is durable", self.durable.at_end(at, stored))?;
         let Some(stored) = stored else { return Ok(()) };
         told("P2, one decision", self.decision.at_end(at, slot, stored))?;
         told("P3, effectively once", self.once.at_end(at, slot, stored))?;
         told("P4, order", self.order.at_end(at, stored))?;
         told("histories are well-formed", history::check(&stored.history))?;
+        told("approvals", self.approval.at_end(at, slot, stored))?;
         told("today's code agrees with the history", history::replays(&stored.history))
     }
 }
 
-fn told(promise: &str, check: Check) -> Check {
-    check.map_err(|what| format!("{promise}: {what}"))
+fn told(promise: &'static str, check: Check) -> Result<(), Violation> {
+    check.map_err(|what| Violation { promise, what })
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use placet_proto::durabletask::history_event::EventType;
 
 use super::Check;
 use crate::expectations::Sent;
-use crate::facts::{Call, Fact, Stored, What};
+use crate::facts::{Answer, Call, Fact, Stored, What};
+use crate::programs::decided_in;
 use crate::workload::Slot;
 
 /// The checker.
@@ -18,6 +19,10 @@ pub(super) struct Once {
     /// Which life each execution that a client named is.
     lives: BTreeMap<String, u32>,
     turns: BTreeSet<(String, u32)>,
+    /// The executions of each slot whose turns counted, the newest last.
+    executions: BTreeMap<usize, Vec<String>>,
+    /// Executions whose start was refused.
+    refused: BTreeSet<String>,
     /// What workers brought, by slot, execution and step.
     results: BTreeMap<(usize, String, i32), BTreeSet<Result<String, String>>>,
 }
@@ -26,9 +31,10 @@ impl Once {
     pub(super) fn see(&mut self, fact: &Fact<'_>) -> Check {
         match fact {
             Fact::Sent(call) => self.sent(call),
-            Fact::TurnAccepted(execution, turn) if !self.turns.insert(((*execution).to_owned(), *turn)) => {
-                return Err(format!("turn {turn} of execution {execution} was completed twice"));
+            Fact::TurnAccepted(slot, execution, turn, stored) => {
+                return self.accepted(*slot, execution, *turn, *stored);
             }
+            Fact::Released(call, Answer::TryLater, _) => self.refused(call),
             Fact::ActivitySent(slot, false) => {
                 return Err(format!("an activity of slot {slot} went out before its scheduling was durable"));
             }
@@ -41,13 +47,51 @@ impl Once {
         Ok(())
     }
 
+    /// A turn's completion counts.
+    fn accepted(&mut self, slot: usize, execution: &str, turn: u32, stored: bool) -> Check {
+        if !stored {
+            return Err(format!("turn {turn} of execution {execution} was said to count, and is not stored"));
+        }
+        if !self.turns.insert((execution.to_owned(), turn)) {
+            return Err(format!("turn {turn} of execution {execution} was completed twice"));
+        }
+        let executions = self.executions.entry(slot).or_default();
+        if executions.last().is_some_and(|last| last == execution) {
+            return Ok(());
+        }
+        if executions.iter().any(|earlier| earlier == execution) {
+            return Err(format!("execution {execution} went on after a later one had begun"));
+        }
+        executions.push(execution.to_owned());
+        Ok(())
+    }
+
+    /// The caller was told that nothing was done: nothing of it may ever be seen.
+    fn refused(&mut self, call: &Call) {
+        let sent = self.sent.entry(call.slot).or_default();
+        match &call.what {
+            What::Start { execution, .. } => drop(self.refused.insert(execution.clone())),
+            What::Raise { id, .. } => {
+                if let Some(times) = sent.times.get_mut(id) {
+                    *times = times.saturating_sub(1);
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn sent(&mut self, call: &Call) {
         let sent = self.sent.entry(call.slot).or_default();
         match &call.what {
             What::Start { life, execution, .. } => {
                 self.lives.insert(execution.clone(), *life);
             }
-            What::Raise { id, .. } => *sent.times.entry(id.clone()).or_default() += 1,
+            What::Raise { id, .. } => {
+                *sent.times.entry(id.clone()).or_default() += 1;
+                if let Some(what) = decided_in(id) {
+                    sent.said.insert(id.clone(), what.to_owned());
+                }
+            }
             What::Ask { id, what, .. } => {
                 // However often it is sent, it is delivered once.
                 sent.times.insert(id.clone(), 1);
@@ -59,6 +103,9 @@ impl Once {
     }
 
     pub(super) fn at_end(&mut self, at: usize, slot: &Slot, stored: &Stored) -> Check {
+        if self.refused.contains(&stored.execution) {
+            return Err(format!("execution {} was refused, and is there", stored.execution));
+        }
         let Some(outcome) = &stored.outcome else { return Ok(()) };
         let life = self.lives.get(&stored.execution).copied().unwrap_or(0);
         let sent = self.sent.entry(at).or_default();
@@ -67,7 +114,7 @@ impl Once {
     }
 
     fn results_are_real(&self, at: usize, stored: &Stored) -> Check {
-        for event in &stored.history {
+        for event in stored.history.iter() {
             let (step, result) = match &event.event_type {
                 Some(EventType::TaskCompleted(task)) => {
                     (task.task_scheduled_id, Ok(task.result.clone().unwrap_or_default()))
@@ -104,9 +151,30 @@ mod tests {
     #[test]
     fn a_turn_that_is_completed_twice_is_found() {
         let mut once = Once::default();
-        once.see(&Fact::TurnAccepted(GENERATION, 1)).unwrap();
-        once.see(&Fact::TurnAccepted(GENERATION, 2)).unwrap();
-        assert!(once.see(&Fact::TurnAccepted(GENERATION, 1)).is_err());
+        once.see(&Fact::TurnAccepted(0, GENERATION, 1, true)).unwrap();
+        once.see(&Fact::TurnAccepted(0, GENERATION, 2, true)).unwrap();
+        assert!(once.see(&Fact::TurnAccepted(0, GENERATION, 1, true)).is_err());
+    }
+
+    #[test]
+    fn a_turn_that_counts_before_it_is_stored_is_found() {
+        assert!(Once::default().see(&Fact::TurnAccepted(0, GENERATION, 1, false)).is_err());
+    }
+
+    #[test]
+    fn an_execution_that_goes_on_beside_a_later_one_is_found() {
+        let mut once = Once::default();
+        once.see(&Fact::TurnAccepted(0, GENERATION, 1, true)).unwrap();
+        once.see(&Fact::TurnAccepted(0, "another", 3, true)).unwrap();
+        assert!(once.see(&Fact::TurnAccepted(0, GENERATION, 2, true)).is_err());
+    }
+
+    #[test]
+    fn what_was_refused_and_is_there_all_the_same_is_found() {
+        let mut once = Once::default();
+        once.see(&Fact::Sent(&start(1))).unwrap();
+        once.see(&Fact::Released(&start(1), &Answer::TryLater, None)).unwrap();
+        assert!(once.at_end(0, &sequence(), &stored(Some(completed("4")))).is_err());
     }
 
     #[test]
@@ -121,7 +189,8 @@ mod tests {
         once.see(&Fact::ActivityRan(0, GENERATION, 1, &Ok("8".into()))).unwrap();
         let result = |text: &str| {
             let task = TaskCompletedEvent { task_scheduled_id: 1, result: Some(text.into()) };
-            Stored { history: vec![event(1, -1, EventType::TaskCompleted(task))], ..stored(Some(completed("4"))) }
+            let history = vec![event(1, -1, EventType::TaskCompleted(task))].into();
+            Stored { history, ..stored(Some(completed("4"))) }
         };
         assert!(once.at_end(0, &sequence(), &result("8")).is_ok());
         assert!(once.at_end(0, &sequence(), &result("9")).is_err());

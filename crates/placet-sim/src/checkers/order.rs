@@ -1,9 +1,9 @@
 //! P4: an instance sees its messages in the order in which they were committed. From outside that order is known
 //! where one call was answered before another was sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use placet_proto::durabletask::{HistoryEvent, OrchestrationStatus};
+use placet_proto::durabletask::OrchestrationStatus;
 
 use super::Check;
 use crate::facts::{Answer, Call, Fact, Stored, What, id_of};
@@ -19,7 +19,8 @@ struct Times {
 #[derive(Debug, Default)]
 pub(super) struct Order {
     clock: u64,
-    events: BTreeMap<(usize, String), Times>,
+    /// By slot and id.
+    events: BTreeMap<usize, BTreeMap<String, Times>>,
 }
 
 impl Order {
@@ -29,7 +30,8 @@ impl Order {
                 self.clock += 1;
                 if let Some(id) = id_in(call) {
                     let sent = self.clock;
-                    self.events.entry((call.slot, id.to_owned())).or_insert(Times { sent, known: None });
+                    let events = self.events.entry(call.slot).or_default();
+                    events.entry(id.to_owned()).or_insert(Times { sent, known: None });
                 }
             }
             Fact::Told(call, answer) => {
@@ -39,14 +41,13 @@ impl Order {
                     Answer::Done | Answer::Reply(_) | Answer::After(_) | Answer::Recorded | Answer::Ended(_)
                 );
                 if let Some(id) = id_in(call).filter(|_| is_there)
-                    && let Some(times) = self.events.get_mut(&(call.slot, id.to_owned()))
+                    && let Some(times) = self.events.get_mut(&call.slot).and_then(|events| events.get_mut(id))
                 {
                     times.known.get_or_insert(self.clock);
                 }
             }
             Fact::TurnSent(slot, past, new) => {
-                let ids: Vec<String> = past.iter().chain(*new).filter_map(id_of).collect();
-                return self.in_order(*slot, &ids);
+                return self.in_order(*slot, past.iter().chain(*new).filter_map(id_of));
             }
             _ => {}
         }
@@ -54,36 +55,41 @@ impl Order {
     }
 
     pub(super) fn at_end(&self, slot: usize, stored: &Stored) -> Check {
-        let ids: Vec<String> = stored.history.iter().filter_map(|event: &HistoryEvent| id_of(event)).collect();
-        self.in_order(slot, &ids)?;
+        self.in_order(slot, stored.history.iter().filter_map(id_of))?;
         let Some(outcome) = stored.outcome.as_ref().filter(|o| o.status == OrchestrationStatus::Completed) else {
             return Ok(());
         };
         // What the programs that gather events give back: one list, or two.
         let output = outcome.output.as_deref().unwrap_or("null");
         if let Ok(ids) = serde_json::from_str::<Vec<String>>(output) {
-            self.in_order(slot, &ids)?;
+            self.in_order(slot, ids.iter().map(String::as_str))?;
         }
         if let Ok((left, right)) = serde_json::from_str::<(Vec<String>, Vec<String>)>(output) {
-            self.in_order(slot, &left)?;
-            self.in_order(slot, &right)?;
+            self.in_order(slot, left.iter().map(String::as_str))?;
+            self.in_order(slot, right.iter().map(String::as_str))?;
         }
         Ok(())
     }
 
     /// Of two events, the one that was known to be there before the other was sent comes first.
-    fn in_order(&self, slot: usize, ids: &[String]) -> Check {
-        let mut first_seen: Vec<(&str, Times)> = Vec::new();
+    fn in_order<'a>(&self, slot: usize, ids: impl Iterator<Item = &'a str>) -> Check {
+        let Some(events) = self.events.get(&slot) else { return Ok(()) };
+        // Of those before, the one that was sent last: it is the first to be in the way.
+        let mut latest: Option<(&str, u64)> = None;
+        let mut twice = BTreeSet::new();
         for id in ids {
-            let Some(times) = self.events.get(&(slot, id.clone())) else { continue };
-            if first_seen.iter().any(|(seen, _)| *seen == id) {
+            let Some(times) = events.get(id) else { continue };
+            if !twice.insert(id) {
                 continue; // sent twice: the first decides
             }
-            let late = first_seen.iter().find(|(_, earlier)| times.known.is_some_and(|known| known < earlier.sent));
-            if let Some((before, _)) = late {
+            if let Some((before, sent)) = latest
+                && times.known.is_some_and(|known| known < sent)
+            {
                 return Err(format!("{before} comes before {id}, which was there before {before} was sent"));
             }
-            first_seen.push((id, *times));
+            if latest.is_none_or(|(_, sent)| sent < times.sent) {
+                latest = Some((id, times.sent));
+            }
         }
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! What a client is told, and what the store says of it at that moment.
 
+use placet_core::body;
 use placet_core::command::{Asked, InstanceView, Refusal, Reply, is_terminal};
-use placet_core::ids::{Hub, InstanceId, InstanceKey, Turn};
+use placet_core::ids::{Hub, InstanceId, InstanceKey};
 use placet_core::rows::Lookup;
-use placet_core::{body, wire};
 use placet_proto::durabletask::HistoryEvent;
 use placet_store::Store as _;
 use prost::Message as _;
 
+use super::ledger::Life;
 use super::{Event, Violation, World};
 use crate::facts::{Answer, Call, Fact, Outcome, Seen, Stored};
 
@@ -39,35 +40,42 @@ impl World {
         let Some(found) = found.into_iter().flatten().next() else { return Ok(None) };
         let unread = |error: prost::DecodeError| format!("{} cannot be read: {error}", slot.id);
         let instance = body::InstanceBody::decode(found.row.body.clone()).map_err(unread)?;
-        let rows = store.history(found.row.iid, Turn(0), usize::MAX).map_err(|error| error.to_string())?;
-        let mut history = Vec::new();
-        for row in rows {
-            for event in wire::Events(&row.events) {
-                history.push(HistoryEvent::decode(event).map_err(unread)?);
-            }
-        }
+        let history = self.ledger.lives.get(&found.row.iid).map(|life| life.history.clone()).unwrap_or_default();
         let mut inbox = Vec::new();
         for row in found.inbox {
             let message = body::InboxMessage::decode(row.data).map_err(unread)?;
             inbox.push(HistoryEvent::decode(message.event).map_err(unread)?);
         }
-        let mut poisoned = instance.poisoned;
-        for row in found.activities {
-            poisoned |= body::PendingActivity::decode(row.data).map_err(unread)?.poisoned;
-        }
         let outcome = if is_terminal(found.row.status) { Outcome::of_history(&history) } else { None };
         if outcome.as_ref().map(|outcome| outcome.status) != is_terminal(found.row.status).then_some(found.row.status) {
-            return Err(format!("{} has status {:?}, and its history ends otherwise", slot.id, found.row.status));
+            let what = format!("{} has status {:?}, and its history ends otherwise", slot.id, found.row.status);
+            return Err(what.into());
         }
         let replies = found.replies.into_iter().map(|row| (row.ask_id.to_string(), row.answer.map(|a| a.to_string())));
-        Ok(Some(Stored {
-            execution: instance.execution_id,
-            outcome,
-            history,
-            inbox,
-            replies: replies.collect(),
-            poisoned,
-        }))
+        Ok(Some(Stored { execution: instance.execution_id, outcome, history, inbox, replies: replies.collect() }))
+    }
+}
+
+impl World {
+    /// The life that an instance has now.
+    pub(super) fn life_of(&self, slot: usize) -> Option<&Life> {
+        let slot = &self.slots[slot];
+        self.ledger
+            .lives
+            .values()
+            .rev()
+            .find(|life| life.row.id.as_str() == slot.id && life.row.hub.as_str() == slot.hub)
+    }
+
+    /// Whether something of an instance was set aside.
+    pub(super) fn is_poisoned(&self, slot: usize) -> bool {
+        let slot = &self.slots[slot];
+        let key = InstanceKey::new(Hub::new(&slot.hub), InstanceId::new(slot.id.as_str()));
+        let Ok(found) = self.disk.store.load(&[Lookup::Key(key)]) else { return false };
+        let Some(found) = found.into_iter().flatten().next() else { return false };
+        let of_activity = |data| body::PendingActivity::decode(data).is_ok_and(|pending| pending.poisoned);
+        body::InstanceBody::decode(found.row.body).is_ok_and(|body| body.poisoned)
+            || found.activities.into_iter().any(|row| of_activity(row.data))
     }
 }
 

@@ -13,7 +13,7 @@ use super::faults::Fault;
 use super::server::{Arrival, ReplyTo, Request};
 use super::{Event, Mark, SECOND, Violation, World};
 use crate::facts::{Answer, Call, Fact, What};
-use crate::programs::Said;
+use crate::programs::{DECISION, Said, decision_payload};
 use crate::workload::{Actor, Step};
 
 /// A client and the call that it waits for.
@@ -21,11 +21,13 @@ use crate::workload::{Actor, Step};
 pub(super) struct Client {
     actor: Actor,
     waits_for: Option<Call>,
+    /// When the call was sent.
+    sent_at: u64,
 }
 
 impl Client {
     pub(super) fn new(actor: Actor) -> Client {
-        Client { actor, waits_for: None }
+        Client { actor, waits_for: None, sent_at: 0 }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -65,6 +67,7 @@ impl World {
         };
         self.after(patience, Event::GivesUp(at, call.number));
         self.clients[at].waits_for = Some(call);
+        self.clients[at].sent_at = self.now;
         Ok(())
     }
 
@@ -110,16 +113,18 @@ impl World {
             }
             What::Raise { name, id } => CommandKind::RaiseEvent(RaiseEvent {
                 name: (*name).to_owned(),
-                input: Some(serde_json::Value::from(id.as_str()).to_string()),
+                input: Some(if *name == DECISION { decision_payload(id) } else { format!("\"{id}\"") }),
                 stamp: Caller::default(),
             }),
             What::Ask { name, id, what } => {
                 let said = Said { id: id.clone(), what: what.clone() };
+                let payload =
+                    if *name == DECISION { Some(decision_payload(id)) } else { serde_json::to_string(&said).ok() };
                 CommandKind::Ask(
                     Ask {
                         ask_id: id.as_str().into(),
                         event_name: (*name).to_owned(),
-                        payload: serde_json::to_string(&said).ok(),
+                        payload,
                         wait: Duration::from_micros(wait),
                         stamp: Caller::default(),
                     }
@@ -141,9 +146,11 @@ impl World {
     }
 
     pub(super) fn gives_up(&mut self, at: usize, number: u64) -> Result<(), Violation> {
-        if self.clients[at].waits_for.as_ref().is_none_or(|call| call.number != number) {
+        let client = &self.clients[at];
+        let Some(call) = client.waits_for.as_ref().filter(|call| call.number == number).cloned() else {
             return Ok(());
-        }
+        };
+        self.look_at_silence(&call, client.sent_at)?;
         if let Some(process) = self.running() {
             let wait = self.latency();
             self.after(wait, Event::Arrive(process, Box::new(Arrival::Cancel(number))));

@@ -5,16 +5,15 @@
 //! fail, and may be answered in any order. Not fair: a batch that was reported as written and is gone, or a read
 //! that lacks one. The next fault model, real SQLite on faulty files, takes those on.
 
+use placet_approval::{Details, RequestRow};
 use placet_core::ids::{BatchId, Turn};
 use placet_core::outcome::HistoryRead;
 use placet_core::rows::Batch;
 use placet_core::shard::{CommitFailure, Input, LoadRead, RecoverRead};
 use placet_core::timers::DueRead;
-use placet_core::wire;
-use placet_proto::durabletask::{HistoryEvent, history_event::EventType};
+use placet_proto::durabletask::history_event::EventType;
 use placet_store::Store as _;
 use placet_store::model::ModelStore;
-use prost::Message as _;
 
 use super::server::Arrival;
 use super::{Event, Mark, ProcessId, SECOND, Violation, World};
@@ -75,7 +74,7 @@ impl World {
     pub(super) fn commit(&mut self, process: ProcessId, batch: Box<Batch>) -> Result<(), Violation> {
         let id = batch.id.expect("the core numbers its batches");
         if self.disk.writing.is_some() {
-            return Err("two batches are with the disk at once".to_owned());
+            return Err("two batches are with the disk at once".into());
         }
         let fate = if self.goes_wrong(|faults| faults.commit_lost) {
             Fate::Lost
@@ -135,7 +134,8 @@ impl World {
         for (partition, epoch) in &writing.batch.fences {
             // A batch of a process that died is written under its own incarnation, before the next one begins.
             if incarnation != 0 && epoch.incarnation != incarnation {
-                return Err(format!("a batch writes partition {partition} in epoch {epoch}, of another incarnation"));
+                let what = format!("a batch writes partition {partition} in epoch {epoch}, of another incarnation");
+                return Err(what.into());
             }
         }
         for hub in &writing.batch.hubs_deleted {
@@ -160,9 +160,9 @@ impl World {
 
     /// Looks at what has become history, and at the timers that are over.
     fn recorded(&mut self, batch: &Batch) -> Result<(), Violation> {
-        for row in &batch.history_appended {
-            for bytes in wire::Events(&row.events) {
-                let event = HistoryEvent::decode(bytes).map_err(|error| format!("history cannot be read: {error}"))?;
+        for (iid, from) in self.ledger.wrote(self.now, batch)? {
+            let Some(history) = self.ledger.lives.get(&iid).map(|life| life.history.clone()) else { continue };
+            for event in &history[from..] {
                 if let Some(EventType::TimerFired(fired)) = &event.event_type {
                     let due = fired.fire_at.as_ref().map(micros).unwrap_or_default();
                     let at = event.timestamp.as_ref().map(micros).unwrap_or_default();
@@ -170,6 +170,12 @@ impl World {
                 }
             }
         }
+        self.progress.wrote_at = self.now;
+        let active = batch.instances_inserted.iter().chain(batch.instances_updated.iter().map(|(row, _)| row));
+        let active: Vec<_> = active.filter(|row| row.active).map(|row| row.iid).collect();
+        self.note_active(active.into_iter());
+        self.look_at_published(batch)?;
+        self.timers_gone.extend(batch.timers_deleted.iter().map(|_| self.now));
         for row in &batch.timers_put {
             self.timers_made.insert(*row, self.now);
         }
@@ -179,11 +185,34 @@ impl World {
             let made = self.timers_made.remove(row).unwrap_or_default();
             let due = u64::try_from(due).unwrap_or(0).max(made);
             if due >= self.trouble_until && self.now >= self.trouble_until {
-                self.see(&Fact::TimerOver { late: self.now.saturating_sub(due) })?;
+                let slack = self.timers_slack();
+                self.see(&Fact::TimerOver { late: self.now.saturating_sub(due), slack })?;
             }
         }
         if !batch.history_dropped.is_empty() {
             self.reach(Mark::ContinuedAsNew);
+        }
+        Ok(())
+    }
+
+    /// What lists show of requests from now on.
+    fn look_at_published(&mut self, batch: &Batch) -> Result<(), Violation> {
+        let is_last = |at: usize, key: &str| batch.published[at + 1..].iter().all(|later| *later.key != *key);
+        for (at, row) in batch.published.iter().enumerate() {
+            if *row.kind != *placet_approval::REQUEST_ROWS || !is_last(at, &row.key) {
+                continue; // of several turns in one batch the last one tells
+            }
+            let (Some(body), Some(slot)) = (&row.body, self.slot_named(&row.key)) else { continue };
+            let shown: RequestRow = serde_json::from_slice(body).map_err(|error| format!("a row: {error}"))?;
+            // The custom status is written with the same turn: it tells the same.
+            let life = self.life_of(slot).ok_or("a row of no request is written")?;
+            let status = life.body.custom_status.as_deref().unwrap_or_default();
+            let details: Details = serde_json::from_str(status).map_err(|error| format!("{status}: {error}"))?;
+            if details.status != shown.status {
+                return Err(format!("{} is shown as {} and as {}", row.key, shown.status, details.status).into());
+            }
+            let outcome = shown.outcome.as_ref().map(crate::checkers::in_words);
+            self.see(&Fact::Shown(slot, outcome.as_deref()))?;
         }
         Ok(())
     }
@@ -253,6 +282,9 @@ impl World {
                 Input::TimersRead(read, if fails { failed() } else { rows })
             }
             ReadAsk::Recover(read) => {
+                if let Some(server) = &mut self.process {
+                    server.recovery.asked(fails);
+                }
                 let page = store.recover(&|_| true, read.after, read.limit).map_err(|error| error.to_string());
                 let page = page.map(|page| (page.instances, page.next));
                 Input::Recovered(read, if fails { failed() } else { page })

@@ -7,6 +7,7 @@ use super::{Event, MINUTE, Mark, SECOND, World};
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
     Crash,
+    ServerStops,
     Restart,
     WorkerDies,
     WorkerStops,
@@ -22,6 +23,7 @@ impl World {
         let faults = self.plan.faults.clone();
         let planned = [
             (Fault::Crash, faults.crashes),
+            (Fault::ServerStops, faults.stops),
             (Fault::WorkerDies, faults.worker_crashes),
             (Fault::WorkerStops, faults.worker_stops),
             (Fault::WorkerHangs, faults.worker_hangs),
@@ -46,8 +48,9 @@ impl World {
         if self.healed && !matches!(fault, Fault::Restart) {
             return Ok(());
         }
-        self.counts.faults += 1;
+        self.counts.faults += u64::from(!matches!(fault, Fault::Restart));
         self.traffic_at = self.now;
+        self.wrong(self.now);
         let worker = usize::try_from(self.chance.below(self.workers.len() as u64)).expect("below a length");
         match fault {
             Fault::Crash => {
@@ -55,7 +58,8 @@ impl World {
                 let wait = self.chance.skewed(SECOND / 100, 10 * SECOND);
                 self.after(wait, Event::Fault(Fault::Restart));
             }
-            Fault::Restart if self.running().is_none() => self.start_server(),
+            Fault::ServerStops => self.stop_server(),
+            Fault::Restart if self.running().is_none() => self.start_server()?,
             Fault::Restart => {}
             Fault::WorkerDies => self.kill_worker(worker),
             Fault::WorkerStops => self.stop_worker(worker),
@@ -90,22 +94,25 @@ impl World {
             self.reach(Mark::ClockDoubted);
         }
         let wait = self.chance.skewed(SECOND, 2 * MINUTE);
+        self.wrong(self.now + wait);
         self.trouble(wait + 60 * SECOND);
         self.after(wait, Event::Operator);
     }
 
     /// From here on everything works.
-    pub(super) fn heal(&mut self) {
+    pub(super) fn heal(&mut self) -> Result<(), super::Violation> {
         self.healed = true;
         self.trace.note(self.now, &[51], || "everything works again".to_owned());
         if self.running().is_none() {
-            self.start_server();
+            self.start_server()?;
         }
+        self.wrong(self.now);
         for worker in 0..self.workers.len() {
             self.worker_recovers(worker);
         }
         self.trouble(60 * SECOND);
         self.operate();
+        Ok(())
     }
 
     /// The operator says that the clock is right, and puts back to work what was set aside.
@@ -117,7 +124,7 @@ impl World {
             return;
         }
         for slot in 0..self.slots.len() {
-            if matches!(self.stored(slot), Ok(Some(stored)) if stored.poisoned) {
+            if self.is_poisoned(slot) {
                 self.reach(Mark::Poisoned);
                 self.retry_poisoned(slot);
             }

@@ -20,18 +20,20 @@ impl World {
                 && stored.outcome.is_none()
             {
                 let waits = stored.inbox.len();
-                instances.push(format!("{} ({waits} messages wait, poisoned {})", slot.id, stored.poisoned));
+                instances.push(format!("{} ({waits} messages wait)", slot.id));
             }
         }
-        format!(
+        let what = format!(
             "long after everything works again, these have not ended: {}; these clients wait: {}",
             instances.join(", "),
             clients.join(", ")
-        )
+        );
+        Violation { promise: "all that can end does", what }
     }
 
     /// Every instance, as it ended.
     pub(super) fn finale(&mut self) -> Result<(), Violation> {
+        self.ledger.compare(&self.disk.store)?;
         for slot in 0..self.slots.len() {
             let stored = self.stored(slot)?;
             if let Some(stored) = &stored {
@@ -41,7 +43,8 @@ impl World {
                 }
             }
             let named = &self.slots[slot];
-            self.checkers.at_end(slot, named, stored.as_ref()).map_err(|what| format!("{}: {what}", named.id))?;
+            let ended = self.checkers.at_end(slot, named, stored.as_ref());
+            ended.map_err(|broken| Violation { what: format!("{}: {}", named.id, broken.what), ..broken })?;
         }
         Ok(())
     }

@@ -3,15 +3,21 @@
 //! made here.
 
 mod answers;
+mod bounds;
 mod clients;
 mod disk;
 mod faults;
 mod finale;
+mod items;
+mod ledger;
+mod progress;
 mod server;
+mod stopping;
+mod turns;
 mod workers;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use placet_core::ids::StreamId;
 use placet_core::rows::TimerRow;
@@ -20,17 +26,44 @@ use crate::chance::Chance;
 use crate::checkers::Checkers;
 use crate::facts::Fact;
 use crate::marks::{Mark, Marks};
+use crate::overrides::Overrides;
 use crate::plan::{MINUTE, Plan, SECOND};
 use crate::trace::{Detail, Trace};
 use crate::workload::{Slot, Workload};
 use clients::Client;
 use disk::{Disk, DiskStep, ReadAsk};
 use faults::Fault;
+use ledger::Ledger;
+use progress::Progress;
 use server::{Arrival, Process};
 use workers::{ToWorker, Worker, WorkerStep};
 
-/// What is broken: a promise, or the run itself.
-pub(crate) type Violation = String;
+/// What is broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The promise, or the run itself.
+    pub promise: &'static str,
+    /// How.
+    pub what: String,
+}
+
+impl From<String> for Violation {
+    fn from(what: String) -> Violation {
+        Violation { promise: "the world holds together", what }
+    }
+}
+
+impl From<&str> for Violation {
+    fn from(what: &str) -> Violation {
+        what.to_owned().into()
+    }
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.promise, self.what)
+    }
+}
 
 /// A server's process, numbered over its restarts.
 pub(crate) type ProcessId = u64;
@@ -67,6 +100,8 @@ pub(crate) enum Event {
     GivesUp(usize, u64),
     /// Something goes wrong.
     Fault(Fault),
+    /// It is looked at whether all goes on.
+    Look,
     /// Nothing goes wrong any more.
     Heal,
     /// The operator says that the wall clock is right, and puts back to work what was set aside.
@@ -120,6 +155,8 @@ struct Stream {
 #[expect(missing_docs, reason = "named for what they count")]
 pub struct Counts {
     pub instances: u64,
+    /// What the core was asked: clients' calls, workers' completions of turns and activities, and refusals of them.
+    pub commands: u64,
     pub calls: u64,
     pub turns: u64,
     pub activities: u64,
@@ -145,6 +182,8 @@ pub(crate) struct World {
     traffic_at: u64,
     healed: bool,
     disk: Disk,
+    ledger: Ledger,
+    progress: Progress,
     process: Option<Process>,
     processes: u64,
     streams: BTreeMap<StreamId, Stream>,
@@ -162,8 +201,10 @@ pub(crate) struct World {
     turn_with: BTreeMap<usize, usize>,
     /// When timers were stored.
     timers_made: BTreeMap<TimerRow, u64>,
+    /// When timers were deleted.
+    timers_gone: VecDeque<u64>,
     /// Whose turns were sent, by the instance's key in the store and the turn.
-    executions: BTreeMap<(u64, u32), String>,
+    executions: BTreeMap<(u64, u32), (usize, String)>,
     /// In which process an activity was first handed out.
     handed_out: BTreeMap<(u64, u64), ProcessId>,
     told_recorded: BTreeSet<(usize, String)>,
@@ -171,17 +212,22 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, detail: Detail) -> World {
+    pub(crate) fn new(seed: u64, overrides: &Overrides, detail: Detail) -> World {
         let mut chance = Chance::from_seed(seed);
-        let plan = Plan::draw(&mut chance.fork());
-        let workload = Workload::draw(&plan, &mut chance.fork());
+        let mut plan = Plan::draw(&mut chance.fork(), overrides.kind);
+        let workload = Workload::draw(&plan, overrides, &mut chance.fork());
+        overrides.apply(&mut plan);
+        for _ in 0..overrides.course {
+            chance.any();
+        }
+        let started = workload.actors.iter().map(|actor| actor.slot).collect::<BTreeSet<_>>().len() as u64;
         let slots = workload.slots;
         let slot_of = slots.iter().enumerate().map(|(at, slot)| ((slot.hub.clone(), slot.id.clone()), at)).collect();
         let workers = workers::crew(&plan);
         let mut world = World {
             trace: Trace::new(detail),
             marks: Marks::default(),
-            counts: Counts { instances: slots.len() as u64, ..Counts::default() },
+            counts: Counts { instances: started, ..Counts::default() },
             chance,
             now: 0,
             queue: BinaryHeap::new(),
@@ -191,6 +237,8 @@ impl World {
             traffic_at: 0,
             healed: false,
             disk: Disk::default(),
+            ledger: Ledger::default(),
+            progress: Progress::default(),
             process: None,
             processes: 0,
             streams: BTreeMap::new(),
@@ -206,6 +254,7 @@ impl World {
             seen_items: BTreeSet::new(),
             turn_with: BTreeMap::new(),
             timers_made: BTreeMap::new(),
+            timers_gone: VecDeque::new(),
             executions: BTreeMap::new(),
             handed_out: BTreeMap::new(),
             told_recorded: BTreeSet::new(),
@@ -213,12 +262,11 @@ impl World {
             plan,
         };
         world.trace.note(0, &[seed], || format!("seed {seed}: {:?}", world.plan));
-        world.begin();
         world
     }
 
-    fn begin(&mut self) {
-        self.start_server();
+    fn begin(&mut self) -> Result<(), Violation> {
+        self.start_server()?;
         for worker in 0..self.workers.len() {
             let at = self.chance.below(self.plan.latency_max + 1);
             self.after(at, Event::Worker(worker, 0, WorkerStep::Connect));
@@ -228,6 +276,8 @@ impl World {
         }
         self.plan_faults();
         self.after(self.plan.span, Event::Heal);
+        self.after(SECOND, Event::Look);
+        Ok(())
     }
 
     /// Runs to the end.
@@ -235,6 +285,7 @@ impl World {
     /// # Errors
     /// The first promise that was broken.
     pub(crate) fn run(&mut self) -> Result<(), Violation> {
+        self.begin()?;
         let deadline = self.plan.span + self.longest + PATIENCE;
         let mut over_at = None;
         while let Some(Reverse(Queued { at, event, .. })) = self.queue.pop() {
@@ -266,7 +317,8 @@ impl World {
             Event::Told(client, number, answer) => return self.told(client, number, answer),
             Event::GivesUp(client, number) => return self.gives_up(client, number),
             Event::Fault(fault) => return self.go_wrong(fault),
-            Event::Heal => self.heal(),
+            Event::Look => return self.look_at_progress(),
+            Event::Heal => return self.heal(),
             Event::Operator => self.operate(),
         }
         Ok(())
@@ -290,6 +342,9 @@ impl World {
     fn goes_wrong(&mut self, rate: impl Fn(&crate::plan::Faults) -> u32) -> bool {
         let rate = rate(&self.plan.faults);
         let wrong = !self.healed && self.chance.happens(rate);
+        if wrong {
+            self.wrong(self.now);
+        }
         self.counts.faults += u64::from(wrong);
         wrong
     }
@@ -336,12 +391,31 @@ impl World {
     }
 }
 
+impl Counts {
+    /// The lesser of each.
+    #[must_use]
+    pub fn least(self, other: Counts) -> Counts {
+        Counts {
+            instances: self.instances.min(other.instances),
+            commands: self.commands.min(other.commands),
+            calls: self.calls.min(other.calls),
+            turns: self.turns.min(other.turns),
+            activities: self.activities.min(other.activities),
+            commits: self.commits.min(other.commits),
+            inputs: self.inputs.min(other.inputs),
+            faults: self.faults.min(other.faults),
+            simulated_seconds: self.simulated_seconds.min(other.simulated_seconds),
+        }
+    }
+}
+
 impl std::ops::Add for Counts {
     type Output = Counts;
 
     fn add(self, other: Counts) -> Counts {
         Counts {
             instances: self.instances + other.instances,
+            commands: self.commands + other.commands,
             calls: self.calls + other.calls,
             turns: self.turns + other.turns,
             activities: self.activities + other.activities,

@@ -8,21 +8,19 @@ use bytes::Bytes;
 use placet_core::command::{Command, CompleteTurn, Refusal, Reply};
 use placet_core::dispatch::StreamSpec;
 use placet_core::ids::{CallId, Hub, StreamId};
-use placet_core::limits::Limits;
 use placet_core::shard::{Input, Output, Shard};
 use placet_core::time::{Mono, Now, Timestamp};
 use placet_core::token::Token;
-use placet_proto::durabletask::ActivityResponse;
+use placet_proto::durabletask::{ActivityResponse, WorkItem};
 use placet_store::Store as _;
+use prost::Message as _;
 
+use super::bounds::Finding;
 use super::disk::ReadAsk;
 use super::workers::ToWorker;
 use super::{Event, Mark, ProcessId, SECOND, Violation, World};
 use crate::facts::{Answer, Call, Fact, What};
 use crate::plan::MILLISECOND;
-
-/// The server was so long without anything to do that what is parked must have left memory.
-const IDLE: u64 = 40 * SECOND;
 
 /// Steps within a millisecond after which the server is said to spin.
 const SPIN: u32 = 5_000;
@@ -42,6 +40,8 @@ pub(crate) enum Arrival {
     Activity(ReplyTo, Token, Box<ActivityResponse>),
     Abandon(ReplyTo, Token),
     AcceptTime,
+    /// It is told to stop.
+    Stop,
 }
 
 /// A client's call, as it is put to the shard.
@@ -67,7 +67,7 @@ pub(crate) enum ReplyTo {
 pub(super) struct Process {
     pub(super) id: ProcessId,
     pub(super) incarnation: u32,
-    shard: Shard,
+    pub(super) shard: Shard,
     started: u64,
     inbox: VecDeque<Arrival>,
     /// It is about to take what waits.
@@ -75,15 +75,19 @@ pub(super) struct Process {
     /// Which sleep it is in.
     sleep: u64,
     hung_until: u64,
+    /// It stops as soon as all that was decided is durable.
+    stops: bool,
+    pub(super) recovery: Finding,
     /// Who waits for which call, and when it was taken.
-    calls: BTreeMap<CallId, (ReplyTo, u64)>,
+    pub(super) calls: BTreeMap<CallId, (ReplyTo, u64)>,
     by_number: BTreeMap<u64, CallId>,
     next_call: u64,
     steps: (u64, u32),
 }
 
 impl World {
-    pub(super) fn start_server(&mut self) {
+    pub(super) fn start_server(&mut self) -> Result<(), Violation> {
+        self.ledger.compare(&self.disk.store)?;
         let claim = self.disk.store.claim().expect("the model store claims");
         let newest = claim.newest;
         self.processes += 1;
@@ -92,18 +96,24 @@ impl World {
         self.process = Some(Process {
             id,
             incarnation: claim.incarnation,
-            shard: Shard::new(Limits::default(), claim.incarnation, 0, claim.iid_max, newest),
+            shard: Shard::new(self.plan.limits, claim.incarnation, 0, claim.iid_max, newest),
             started: self.now,
             inbox: VecDeque::new(),
             awake: false,
             sleep: 0,
             hung_until: 0,
+            stops: false,
+            recovery: Finding::default(),
             calls: BTreeMap::new(),
             by_number: BTreeMap::new(),
             next_call: 0,
             steps: (0, 0),
         });
+        let active = self.ledger.lives.iter().filter(|(_, life)| life.row.active).map(|(iid, _)| *iid);
+        let active: Vec<_> = active.collect();
+        self.note_active(active.into_iter());
         self.trouble(3 * SECOND);
+        self.wrong(self.now);
         self.arrive(id, Arrival::Input(Input::Started));
         if self.wall_was_stepped {
             // The clock may be behind what was committed: somebody has to say that it is right.
@@ -111,6 +121,7 @@ impl World {
             let wait = self.chance.between(SECOND, 20 * SECOND);
             self.after(wait, Event::Operator);
         }
+        Ok(())
     }
 
     /// The process dies: all that it had in memory is gone.
@@ -119,8 +130,14 @@ impl World {
             return Ok(());
         }
         self.crash_while_writing()?;
-        let Some(process) = self.process.take() else { return Ok(()) };
-        self.trace.note(self.now, &[11, process.id], || "the server dies".to_owned());
+        self.trace.note(self.now, &[11], || "the server dies".to_owned());
+        self.end_process();
+        Ok(())
+    }
+
+    /// The process is gone: who waits for it hears nothing, and its streams break.
+    pub(super) fn end_process(&mut self) {
+        let Some(process) = self.process.take() else { return };
         let asked = process
             .calls
             .into_values()
@@ -135,11 +152,11 @@ impl World {
             self.break_stream(stream);
         }
         self.trouble(3 * SECOND);
-        Ok(())
+        self.wrong(self.now);
     }
 
     /// Whoever waits for this hears nothing.
-    fn lose(&mut self, reply_to: &ReplyTo) {
+    pub(super) fn lose(&mut self, reply_to: &ReplyTo) {
         if let ReplyTo::Client(client, call, true) = reply_to {
             let wait = self.latency();
             self.after(wait, Event::Told(*client, call.number, Answer::Lost));
@@ -167,6 +184,7 @@ impl World {
             server.hung_until = self.now + lasts;
             self.trace.note(self.now, &[12, lasts], || format!("the server hangs for {lasts} µs"));
             self.trouble(lasts + 2 * SECOND);
+            self.wrong(self.now + lasts);
         }
     }
 
@@ -195,6 +213,17 @@ impl World {
         for _ in 0..most.min(waiting) {
             let arrival = server.inbox.pop_front().expect("so many wait");
             self.counts.inputs += 1;
+            if server.stops
+                && let Some(reply_to) = World::is_turned_away(&arrival)
+            {
+                self.lose(&reply_to.clone());
+                continue;
+            }
+            if matches!(arrival, Arrival::Stop) {
+                server.stops = true;
+                outputs.extend(self.begin_to_stop(process, now, &mut server.shard));
+                continue;
+            }
             self.take(&mut server, now, arrival, &mut outputs);
         }
         server.shard.finish(now, &mut outputs);
@@ -203,12 +232,20 @@ impl World {
         server.steps =
             if self.now - server.steps.0 > 1_000 { (self.now, 0) } else { (server.steps.0, server.steps.1 + 1) };
         let spins = server.steps.1 > SPIN;
+        let has_stopped = server.stops && server.shard.is_settled();
+        let found = server.recovery.found();
         self.process = Some(server);
         if spins {
-            return Err("the server spins: it wakes again and again and has nothing to do".to_owned());
+            return Err("the server spins: it wakes again and again and has nothing to do".to_owned().into());
+        }
+        if let Some((read, pages, active)) = found {
+            self.see(&Fact::Recovered { read, pages, active, page: self.plan.limits.recover_page })?;
         }
         for output in outputs {
             self.carry_out(process, output)?;
+        }
+        if has_stopped {
+            return self.end_stop();
         }
         match next {
             Some(at) => self.at(at, Event::Step(process)),
@@ -226,20 +263,6 @@ impl World {
         let (id, number) = (server.id, server.sleep);
         let wait = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX).max(1);
         self.after(wait + jitter, Event::Wake(id, number));
-    }
-
-    /// A server that has had nothing to do keeps nothing that is parked.
-    fn look_at_idle(&mut self) -> Result<(), Violation> {
-        let since = self.traffic_at.max(self.trouble_until);
-        if self.now < since + IDLE {
-            return Ok(());
-        }
-        self.traffic_at = self.now;
-        let Some(server) = &self.process else { return Ok(()) };
-        let status = server.shard.status();
-        let active = self.disk.store.recover(&|_| true, None, usize::MAX).map_or(0, |page| page.instances.len());
-        self.reach(if self.is_over() { Mark::IdleAtTheEnd } else { Mark::IdleBetween });
-        self.see(&Fact::Idle(status.hot_instances, active))
     }
 
     fn server_time(&self) -> Now {
@@ -276,7 +299,12 @@ impl World {
             }
             Arrival::Abandon(reply_to, token) => Input::Abandoned(server.call(self.now, reply_to), token),
             Arrival::AcceptTime => Input::AcceptTime(server.call(self.now, ReplyTo::Nobody(None))),
+            Arrival::Stop => Input::Stopping,
         };
+        if is_command(&input) {
+            self.counts.commands += 1;
+        }
+        server.recovery.take(&input);
         self.trace.note(self.now, &[13], || format!("server takes {}", brief(&input)));
         server.shard.take(now, input, outputs);
     }
@@ -346,8 +374,11 @@ impl World {
             (Token::Turn { .. }, Ok(Reply::Stale)) => self.reach(Mark::StaleTurnIgnored),
             (Token::Activity { .. }, Ok(Reply::Stale)) => self.reach(Mark::StaleActivityIgnored),
             (Token::Turn { iid, turn, .. }, Ok(Reply::Done)) => {
-                let execution = self.executions.get(&(iid.0, turn.0)).cloned().unwrap_or_default();
-                return self.see(&Fact::TurnAccepted(&execution, turn.0));
+                let execution = self.executions.get(&(iid.0, turn.0)).cloned();
+                let Some((slot, execution)) = execution else { return Ok(()) };
+                let life = self.ledger.lives.get(&iid);
+                let stored = life.is_none_or(|life| life.body.turn > turn.0);
+                return self.see(&Fact::TurnAccepted(slot, &execution, turn.0, stored));
             }
             (Token::Activity { iid, seq, .. }, Ok(Reply::Done)) => {
                 let process = self.process.as_ref().map_or(0, |server| server.id);
@@ -375,8 +406,9 @@ impl World {
     /// An item goes to its worker.
     fn send_item(&mut self, stream: StreamId, hub: &Hub, item: Bytes) -> Result<(), Violation> {
         self.trace.note(self.now, &[16, stream.0, crate::trace::digest(&item)], || format!("item for stream {stream}"));
+        let item = WorkItem::decode(item).map_err(|error| format!("an item cannot be read: {error}"))?;
         self.look_at_item(stream, hub, &item)?;
-        self.send_to_worker(stream, ToWorker::Item { hub: hub.as_str().to_owned(), item });
+        self.send_to_worker(stream, ToWorker::Item { hub: hub.as_str().to_owned(), item: item.into() });
         Ok(())
     }
 }
@@ -393,10 +425,26 @@ fn reply_to(arrival: Arrival) -> Option<ReplyTo> {
     match arrival {
         Arrival::Call(call) => Some(call.0),
         Arrival::Turn(reply_to, _) | Arrival::Activity(reply_to, ..) | Arrival::Abandon(reply_to, _) => Some(reply_to),
-        Arrival::Input(_) | Arrival::Cancel(_) | Arrival::Opened(..) | Arrival::Closed(..) | Arrival::AcceptTime => {
-            None
-        }
+        Arrival::Input(_)
+        | Arrival::Cancel(_)
+        | Arrival::Opened(..)
+        | Arrival::Closed(..)
+        | Arrival::AcceptTime
+        | Arrival::Stop => None,
     }
+}
+
+/// Whether it asks something of the core: a client's call, or a worker's completion or refusal of an item.
+fn is_command(input: &Input) -> bool {
+    matches!(
+        input,
+        Input::Call(..)
+            | Input::CreateHub(..)
+            | Input::DeleteHub(..)
+            | Input::TurnCompleted(..)
+            | Input::ActivityCompleted(..)
+            | Input::Abandoned(..)
+    )
 }
 
 /// An input in a line.

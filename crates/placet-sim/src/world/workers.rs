@@ -1,40 +1,42 @@
 //! Workers: the SDK's turns behind streams that break, in processes that die and hang. Two kinds: those that keep
 //! live state and speak our own stream, and those that replay and complete by calls, like Microsoft's.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use placet_core::command::CompleteTurn;
 use placet_core::dispatch::{HubSet, StreamSpec};
-use placet_core::ids::{Hub, StreamId};
+use placet_core::ids::{Epoch, StreamId};
 use placet_core::token::Token;
-use placet_proto::durabletask::{
-    ActivityRequest, ActivityResponse, HistoryEvent, OrchestratorRequest, WorkItem, history_event::EventType,
-    work_item::Request,
-};
-use placet_proto::placet::v1::{Ack, TurnCompletion};
-use placet_sdk::sans_io::{Registry, Turns};
-use placet_store::Store as _;
-use prost::Message as _;
+use placet_proto::durabletask::{ActivityResponse, WorkItem, work_item::Request};
+use placet_proto::placet::v1::Ack;
+use placet_sdk::sans_io::{CacheCounts, Registry, Turns};
 
-use super::server::{Arrival, ReplyTo};
+use super::server::Arrival;
 use super::{Event, Mark, Plan, SECOND, Stream, Violation, World};
-use crate::expectations::micros;
-use crate::facts::Fact;
 use crate::plan::MINUTE;
-use crate::programs::{registry, run_activity};
+use crate::programs::{built_in, registry};
 
 /// A worker's process.
 #[derive(Debug)]
 pub(super) struct Worker {
     /// It keeps live state between turns.
-    keeps_state: bool,
+    pub(super) keeps_state: bool,
+    /// It runs what is named `placet.*`, and nothing else.
+    pub(super) built_in: bool,
     /// How many items of a kind it takes at once.
     items_max: usize,
+    /// How many states it keeps, and for how long.
+    room: (usize, Duration),
     registry: Arc<Registry>,
-    turns: Turns,
+    pub(super) turns: Turns,
+    /// What its states came to, as last looked at.
+    pub(super) states: CacheCounts,
+    /// The epochs of the turns that it was last given.
+    pub(super) epochs: BTreeMap<u64, Epoch>,
+    /// Activities that run.
+    pub(super) running: usize,
     /// How often it died.
     pub(super) life: u64,
     pub(super) stream: Option<StreamId>,
@@ -42,7 +44,7 @@ pub(super) struct Worker {
     pub(super) hangs: bool,
     waiting: Vec<WorkerStep>,
     /// Results of activities that ended while there was no stream.
-    results: VecDeque<ActivityResponse>,
+    pub(super) results: VecDeque<ActivityResponse>,
     swept_at: u64,
 }
 
@@ -74,22 +76,30 @@ pub(crate) enum Completion {
 /// What the server sends on a stream.
 #[derive(Debug)]
 pub(crate) enum ToWorker {
-    Item { hub: String, item: Bytes },
+    Item { hub: String, item: Box<WorkItem> },
     Ack { token: String, stale: bool, refused: String },
     Ping,
 }
 
 /// The workers of a plan.
 pub(super) fn crew(plan: &Plan) -> Vec<Worker> {
-    let registry = registry();
-    let kinds = (0..plan.sticky_workers).map(|_| true).chain((0..plan.plain_workers).map(|_| false));
+    let registries = [registry(), built_in()];
+    let sticky = (0..plan.sticky_workers).map(|_| (true, false));
+    let plain = (0..plan.plain_workers).map(|_| (false, false));
+    let kinds = sticky.chain(plain).chain([(true, true)]);
     let items_max = usize::try_from(plan.items_max).expect("it is small");
     kinds
-        .map(|keeps_state| Worker {
+        .map(|(keeps_state, built_in)| (keeps_state, built_in, registries[usize::from(built_in)].clone()))
+        .map(|(keeps_state, built_in, registry)| Worker {
             keeps_state,
+            built_in,
             items_max,
-            turns: Turns::new(registry.clone()),
-            registry: registry.clone(),
+            room: plan.kept,
+            turns: Turns::with_room(registry.clone(), plan.kept.0, plan.kept.1),
+            registry,
+            states: CacheCounts::default(),
+            epochs: BTreeMap::new(),
+            running: 0,
             life: 0,
             stream: None,
             hangs: false,
@@ -98,6 +108,14 @@ pub(super) fn crew(plan: &Plan) -> Vec<Worker> {
             swept_at: 0,
         })
         .collect()
+}
+
+impl Worker {
+    /// Whether it could take another activity.
+    pub(super) fn has_room(&self) -> bool {
+        let most = if self.items_max == 0 { usize::MAX } else { self.items_max };
+        !self.built_in && self.stream.is_some() && !self.hangs && self.running < most
+    }
 }
 
 impl World {
@@ -146,7 +164,7 @@ impl World {
         worker.stream = Some(id);
         let spec = StreamSpec {
             hubs: HubSet::All,
-            built_in: false,
+            built_in: worker.built_in,
             turns_max: worker.items_max,
             activities_max: worker.items_max,
             filters: None,
@@ -206,190 +224,14 @@ impl World {
                 Ok(())
             }
             ToWorker::Item { hub, item } => {
-                let item = WorkItem::decode(item).map_err(|error| format!("an item cannot be read: {error}"))?;
                 let token = item.completion_token;
                 match item.request {
                     Some(Request::OrchestratorRequest(turn)) => self.run_turn(at, stream, hub, turn, token),
                     Some(Request::ActivityRequest(activity)) => self.start_activity(at, stream, activity, &token),
-                    other => Err(format!("an item that no shard sends: {other:?}")),
+                    other => Err(format!("an item that no shard sends: {other:?}").into()),
                 }
             }
         }
-    }
-
-    fn run_turn(
-        &mut self,
-        at: usize,
-        stream: StreamId,
-        hub: String,
-        turn: OrchestratorRequest,
-        token: String,
-    ) -> Result<(), Violation> {
-        self.counts.turns += 1;
-        let parsed: Token = token.parse().map_err(|error| format!("token {token}: {error}"))?;
-        let bomb =
-            self.slot_of.get(&(hub.clone(), turn.instance_id.clone())).is_some_and(|slot| self.slots[*slot].bomb);
-        if bomb && !self.healed {
-            self.break_stream(stream);
-            return Ok(());
-        }
-        if self.goes_wrong(|faults| faults.abandoned) {
-            self.trace.note(self.now, &[22], || format!("worker {at} gives back {token}"));
-            self.give_back(stream, at, parsed);
-            return Ok(());
-        }
-        let now = Duration::from_micros(self.now);
-        let presumed = matches!(parsed, Token::Turn { presumed: true, .. });
-        let name = turn.instance_id.clone();
-        let worker = &mut self.workers[at];
-        let completion = if worker.keeps_state {
-            worker.turns.turn(now, hub, turn, token.clone())
-        } else {
-            worker.turns.replay(turn, token.clone())
-        };
-        let TurnCompletion { response, publish, replies } = completion;
-        let response = response.ok_or("a turn without a response")?;
-        if presumed {
-            let missed = response.requires_history;
-            self.reach(if missed { Mark::PresumedStateMissed } else { Mark::PresumedStateFound });
-        }
-        self.trace.note(self.now, &[23, at as u64, response.actions.len() as u64], || {
-            format!("worker {at} ran {name} {token}: {:?} replies {replies:?}", response.actions)
-        });
-        let think =
-            if self.chance.one_in(10) { self.chance.skewed(100, 3 * SECOND) } else { self.chance.skewed(10, 2_000) };
-        let stray = CompleteTurn {
-            token: parsed,
-            sticky: None,
-            response: response.clone(),
-            publish: Vec::new(),
-            replies: None,
-        };
-        if self.goes_wrong(|faults| faults.doubled) && !response.requires_history {
-            self.double(at, Completion::Turn(stray.clone()));
-        }
-        if self.workers[at].keeps_state {
-            let sticky = Some(stream);
-            let completion = CompleteTurn { token: parsed, sticky, response, publish, replies: Some(replies) };
-            let reply_to = ReplyTo::Stream(stream, token, !completion.response.requires_history);
-            self.on_stream(stream, think, Arrival::Turn(reply_to, Box::new(completion)));
-        } else {
-            let life = self.workers[at].life;
-            self.after(think, Event::Worker(at, life, WorkerStep::Complete(Box::new(Completion::Turn(stray)))));
-        }
-        Ok(())
-    }
-
-    fn start_activity(
-        &mut self,
-        at: usize,
-        stream: StreamId,
-        request: ActivityRequest,
-        token: &str,
-    ) -> Result<(), Violation> {
-        self.counts.activities += 1;
-        let parsed: Token = token.parse().map_err(|error| format!("token {token}: {error}"))?;
-        if self.goes_wrong(|faults| faults.abandoned) {
-            self.trace.note(self.now, &[24], || format!("worker {at} gives back {token}"));
-            self.give_back(stream, at, parsed);
-            return Ok(());
-        }
-        let instance = request.orchestration_instance.unwrap_or_default();
-        let result = run_activity(&request.name, request.input.as_deref().unwrap_or("null"), request.task_id);
-        let told = result.clone().map_err(|failure| failure.message().to_owned());
-        if let Some(slot) = self.slot_named(&instance.instance_id) {
-            let execution = instance.execution_id.unwrap_or_default();
-            self.see(&Fact::ActivityRan(slot, &execution, request.task_id, &told))?;
-        }
-        let (result, failure_details) = match result {
-            Ok(result) => (Some(result), None),
-            Err(failure) => (
-                None,
-                Some(placet_proto::durabletask::TaskFailureDetails {
-                    error_type: failure.error_type().to_owned(),
-                    error_message: failure.message().to_owned(),
-                    ..Default::default()
-                }),
-            ),
-        };
-        let response = ActivityResponse {
-            instance_id: instance.instance_id,
-            task_id: request.task_id,
-            result,
-            failure_details,
-            completion_token: token.to_owned(),
-        };
-        let runs = self.chance.skewed(100, self.plan.activity_max);
-        let life = self.workers[at].life;
-        if self.goes_wrong(|faults| faults.doubled) {
-            self.double(at, Completion::Activity(parsed, response.clone()));
-        }
-        self.after(runs, Event::Worker(at, life, WorkerStep::ActivityEnds(Box::new(response))));
-        Ok(())
-    }
-
-    fn activity_ends(&mut self, at: usize, response: ActivityResponse) {
-        let worker = &mut self.workers[at];
-        if worker.keeps_state {
-            match worker.stream {
-                Some(stream) => self.send_result(stream, response),
-                None => worker.results.push_back(response),
-            }
-        } else if let Ok(token) = response.completion_token.parse() {
-            self.complete(at, Completion::Activity(token, response));
-        }
-    }
-
-    fn send_result(&mut self, stream: StreamId, response: ActivityResponse) {
-        let text = response.completion_token.clone();
-        let Ok(token) = text.parse() else { return };
-        self.on_stream(stream, 0, Arrival::Activity(ReplyTo::Stream(stream, text, true), token, Box::new(response)));
-    }
-
-    fn give_back(&mut self, stream: StreamId, at: usize, token: Token) {
-        if self.workers[at].keeps_state {
-            let reply_to = ReplyTo::Stream(stream, token.to_string(), false);
-            self.on_stream(stream, 0, Arrival::Abandon(reply_to, token));
-        } else {
-            self.complete(at, Completion::Abandon(token));
-        }
-        if self.goes_wrong(|faults| faults.doubled) {
-            self.double(at, Completion::Abandon(token));
-        }
-    }
-
-    /// The same again, much later, from somewhere.
-    fn double(&mut self, at: usize, completion: Completion) {
-        let wait = self.chance.skewed(1_000, MINUTE);
-        let life = self.workers[at].life;
-        self.after(wait, Event::Worker(at, life, WorkerStep::Complete(Box::new(completion))));
-    }
-
-    /// A completion by a call of its own. If it is lost, the worker makes it again, or the connection that failed
-    /// was that of its stream, too. (One that is lost for good while its stream lives is nobody's to notice: an
-    /// activity has no lease then.)
-    fn complete(&mut self, at: usize, completion: Completion) {
-        if self.goes_wrong(|faults| faults.call_lost) {
-            match self.workers[at].stream {
-                Some(stream) if self.chance.one_in(2) => self.break_stream(stream),
-                _ => {
-                    let wait = self.chance.skewed(1_000, 5 * SECOND);
-                    let life = self.workers[at].life;
-                    self.after(wait, Event::Worker(at, life, WorkerStep::Complete(Box::new(completion))));
-                }
-            }
-            return;
-        }
-        let wait = self.latency();
-        let process = self.running().unwrap_or(0);
-        let arrival = match completion {
-            Completion::Turn(turn) => Arrival::Turn(ReplyTo::Nobody(Some(turn.token.to_string())), Box::new(turn)),
-            Completion::Activity(token, response) => {
-                Arrival::Activity(ReplyTo::Nobody(Some(token.to_string())), token, Box::new(response))
-            }
-            Completion::Abandon(token) => Arrival::Abandon(ReplyTo::Nobody(None), token),
-        };
-        self.after(wait, Event::Arrive(process, Box::new(arrival)));
     }
 
     /// The process dies: what it ran and kept is gone.
@@ -400,7 +242,10 @@ impl World {
         worker.hangs = false;
         worker.waiting.clear();
         worker.results.clear();
-        worker.turns = Turns::new(worker.registry.clone());
+        worker.running = 0;
+        worker.epochs.clear();
+        worker.states = CacheCounts::default();
+        worker.turns = Turns::with_room(worker.registry.clone(), worker.room.0, worker.room.1);
         let life = worker.life;
         self.trace.note(self.now, &[25, at as u64], || format!("worker {at} dies"));
         if let Some(stream) = stream {
@@ -408,6 +253,7 @@ impl World {
             self.streams.remove(&stream);
         }
         let wait = self.chance.skewed(SECOND / 100, 30 * SECOND);
+        self.wrong(self.now + wait);
         self.after(wait, Event::Worker(at, life, WorkerStep::Connect));
     }
 
@@ -433,6 +279,7 @@ impl World {
             return;
         }
         self.workers[at].hangs = true;
+        self.wrong(self.now + lasts);
         let life = self.workers[at].life;
         if lasts > 5 * MINUTE {
             self.reach(Mark::WorkerHungLong);
@@ -442,6 +289,8 @@ impl World {
     }
 
     pub(super) fn worker_recovers(&mut self, at: usize) {
+        let now = self.now;
+        self.wrong(now);
         let worker = &mut self.workers[at];
         worker.hangs = false;
         let life = worker.life;
@@ -450,59 +299,4 @@ impl World {
             self.after(later, Event::Worker(at, life, step));
         }
     }
-
-    /// What an item is, as seen from outside.
-    pub(super) fn look_at_item(&mut self, stream: StreamId, hub: &Hub, item: &Bytes) -> Result<(), Violation> {
-        let item = WorkItem::decode(item.clone()).map_err(|error| format!("an item cannot be read: {error}"))?;
-        let token: Token = item.completion_token.parse().map_err(|_| "an item's token is none".to_owned())?;
-        match (item.request, token) {
-            (Some(Request::OrchestratorRequest(turn)), Token::Turn { iid, turn: number, .. }) => {
-                if !self.seen_items.insert((iid.0, number.0.into(), true)) {
-                    self.reach(Mark::TurnRedelivered);
-                }
-                let key = (hub.as_str().to_owned(), turn.instance_id);
-                let slot = *self.slot_of.get(&key).ok_or("an item of an instance that nobody started")?;
-                let execution = turn.execution_id.unwrap_or_default();
-                if carries_an_ask(&turn.new_events) {
-                    self.reach(Mark::AskCarriedOver);
-                }
-                self.executions.insert((iid.0, number.0), execution.clone());
-                if let Some(stream) = self.streams.get(&stream) {
-                    self.turn_with.insert(slot, stream.worker);
-                }
-                self.see(&Fact::TurnSent(slot, &turn.past_events, &turn.new_events))
-            }
-            (Some(Request::ActivityRequest(activity)), Token::Activity { iid, seq, .. }) => {
-                if !self.seen_items.insert((iid.0, seq.0, false)) {
-                    self.reach(Mark::ActivityRedelivered);
-                }
-                let process = self.running().unwrap_or(0);
-                self.handed_out.entry((iid.0, seq.0)).or_insert(process);
-                let instance = activity.orchestration_instance.unwrap_or_default().instance_id;
-                let slot = self.slot_named(&instance).ok_or("an activity of an instance that nobody started")?;
-                let lookups = [placet_core::rows::Lookup::Iid(iid)];
-                let found = self.disk.store.load(&lookups).map_err(|error| error.to_string())?;
-                let stored = found.into_iter().flatten().next();
-                let durable = stored.is_some_and(|stored| stored.activities.iter().any(|row| row.seq == seq));
-                self.see(&Fact::ActivitySent(slot, durable))
-            }
-            (request, token) => Err(format!("an item {request:?} with token {token}")),
-        }
-    }
-
-    fn slot_named(&self, id: &str) -> Option<usize> {
-        self.slots.iter().position(|slot| slot.id == id)
-    }
-}
-
-/// Whether a generation begins with a question that an earlier one was asked.
-fn carries_an_ask(new: &[HistoryEvent]) -> bool {
-    let Some([_, start, rest @ ..]) = new.get(..3).map(|_| new) else { return false };
-    let Some(EventType::ExecutionStarted(_)) = &start.event_type else { return false };
-    rest.iter().any(|event| match &event.event_type {
-        Some(EventType::EventRaised(raised)) => {
-            !raised.stamp.is_empty() && event.timestamp.as_ref().map(micros) < start.timestamp.as_ref().map(micros)
-        }
-        _ => false,
-    })
 }

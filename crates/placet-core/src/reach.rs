@@ -1,0 +1,142 @@
+//! Rare branches, marked where they are taken: a batch of simulations that never took one proves nothing about it, and
+//! fails. Apart from all else, since it is no part of any decision.
+//!
+//! Like `debug_assert!`, a mark costs nothing where debug assertions are off, and nothing here can be asked for then.
+
+#[cfg(debug_assertions)]
+use std::cell::RefCell;
+
+macro_rules! corners {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// A rare branch of the core.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Corner {
+            $($(#[$doc])* $name),+
+        }
+
+        impl Corner {
+            /// All of them.
+            pub const ALL: &[Corner] = &[$(Corner::$name),+];
+        }
+    };
+}
+
+corners! {
+    /// An active instance left memory, since there were too many.
+    Spilled,
+    /// What had left memory with work to do was looked for again.
+    SpilledReadBack,
+    /// A parked instance left memory before its time, since there were too many.
+    ParkedShedForRoom,
+    /// The active instances did not fit into one page.
+    RecoveryReadsOn,
+    /// There was no room for another page of active instances.
+    RecoveryWaitsForRoom,
+    /// The store could not be read for active instances.
+    RecoveryFailed,
+    /// An instance of such a page was in memory already, or on its way there, or the page was older.
+    RecoveredAlready,
+    /// A timer beyond the window was left to the store.
+    TimerLeftToStore,
+    /// The window moved on.
+    TimerWindowMoved,
+    /// More timers were due within the window than were read at once: it was read on.
+    TimerPageReadOn,
+    /// The answer to a reading of the window from before a failed commit came too late.
+    TimersReadInVain,
+    /// More timers were due than may fire in one step.
+    TimersCut,
+    /// Timers were held, since the clock was not believed.
+    TimersHeld,
+    /// More messages waited than one turn may hold.
+    TurnCutByMessages,
+    /// The messages that waited were larger than one turn may be.
+    TurnCutByBytes,
+    /// A batch waited for the turn that its messages cause.
+    BatchHeld,
+    /// A batch would have waited for a turn, and was full.
+    BatchCut,
+    /// A row was born and died between two commits, and was never written.
+    RowElided,
+    /// A history was kept in memory no longer, for want of room.
+    HistoryUncached,
+    /// A history was too long to be kept in memory.
+    HistoryTooLongToCache,
+    /// A history was read for a turn that was out no longer.
+    HistoryReadInVain,
+    /// A history could not be read, and its turn was given back.
+    HistoryUnread,
+    /// An instance was loaded that another answer had brought.
+    LoadedAlready,
+    /// An instance that was asked for by its key in the store was on its way by its name.
+    LoadJoined,
+    /// The answer to a load was older than the instance's last departure from memory.
+    LoadIsOld,
+    /// A key in the store was found to belong to another partition's instance.
+    KeyGivenAgain,
+    /// A load failed.
+    LoadFailed,
+    /// A commit failed while the active instances were being read.
+    VoidedWhileRecovering,
+    /// A commit failed, and what had waited for a load was asked for again.
+    VoidedWhileLoading,
+    /// A call waited for the deletion of its hub.
+    DeferredByHub,
+    /// A worker's state was wanted, and its stream had no room: another got the turn.
+    StickyHadNoRoom,
+    /// An item that became ready was still with a worker.
+    ReadyThoughHeld,
+    /// An item that was handed out was void, and left room for another.
+    VoidItem,
+    /// A turn's lease ran out.
+    LeaseOver,
+    /// An activity's worker did not come back, and another got it.
+    GraceOver,
+    /// A delivery failed for the second time: the next one waits.
+    FailedAgain,
+    /// A turn was set aside.
+    TurnSetAside,
+    /// An activity was set aside.
+    ActivitySetAside,
+    /// An instance that was set aside was terminated.
+    PoisonedTerminated,
+    /// An instance was terminated whose turn nobody could take.
+    Unserved,
+    /// A termination came with the turn that continued as new.
+    TerminationCarried,
+    /// The same question was asked while it was open.
+    AskedWhileOpen,
+    /// A reply came after the question was settled.
+    ReplyTooLate,
+    /// Code that does not know of questions did something, which answered what was open.
+    OpenAsksAnswered,
+    /// Nobody waited for a result any more, since the instance had ended.
+    ResultAfterEnd,
+    /// New work was refused, since too much waited to be written.
+    RefusedUncommitted,
+    /// New work was refused for a while after the disk was full.
+    RefusedFull,
+}
+
+#[cfg(debug_assertions)]
+thread_local! {
+    static REACHED: RefCell<[u32; Corner::ALL.len()]> = const { RefCell::new([0; Corner::ALL.len()]) };
+}
+
+/// Notes that a rare branch was taken, on this thread.
+#[inline]
+pub(crate) fn reach(corner: Corner) {
+    #[cfg(debug_assertions)]
+    REACHED.with_borrow_mut(|reached| {
+        let times = &mut reached[corner as usize];
+        *times = times.saturating_add(1);
+    });
+    #[cfg(not(debug_assertions))]
+    let _ = corner;
+}
+
+/// How often each branch was taken on this thread since this was last asked.
+#[cfg(debug_assertions)]
+pub fn take_reached() -> [u32; Corner::ALL.len()] {
+    REACHED.with_borrow_mut(|reached| std::mem::replace(reached, [0; Corner::ALL.len()]))
+}

@@ -1,0 +1,112 @@
+//! What a server holds and reads (I32, I35): no more than its limits say, nothing for what is parked, and at its start
+//! no more than there is work.
+
+use std::collections::BTreeSet;
+
+use placet_core::ids::Iid;
+use placet_core::shard::Input;
+use placet_core::time::Timestamp;
+use placet_store::Store as _;
+
+use super::{Mark, SECOND, Violation, World};
+use crate::facts::{Fact, Idle, What};
+
+use super::server::ReplyTo;
+
+/// The server was so long without anything to do that what is parked must have left memory.
+const IDLE: u64 = 40 * SECOND;
+
+/// How long a timer that is wanted no longer may stay in memory: as long as the window is.
+const GONE: u64 = 61 * SECOND;
+
+/// How the finding of the work after a start goes.
+#[derive(Debug, Default)]
+pub(super) struct Finding {
+    pages: usize,
+    read: usize,
+    /// Something failed, so that it is read again.
+    disturbed: bool,
+    over: bool,
+    told: bool,
+    /// Instances with work when the server started, and those that have had some since.
+    active: BTreeSet<Iid>,
+}
+
+impl Finding {
+    /// A page is asked for.
+    pub(super) fn asked(&mut self, fails: bool) {
+        self.pages += 1;
+        self.disturbed |= fails;
+    }
+
+    /// Something is taken by the server.
+    pub(super) fn take(&mut self, input: &Input) {
+        match input {
+            Input::CommitFailed(..) => self.disturbed = true,
+            Input::Recovered(_, Ok((found, next))) if !self.over => {
+                self.read += found.len();
+                self.over = next.is_none();
+            }
+            _ => {}
+        }
+    }
+
+    /// Once all is found, and nothing was in the way: how many instances were read, on how many pages, and how many
+    /// had work.
+    pub(super) fn found(&mut self) -> Option<(usize, usize, usize)> {
+        if !self.over || std::mem::replace(&mut self.told, true) || self.disturbed {
+            return None;
+        }
+        Some((self.read, self.pages, std::mem::take(&mut self.active).len()))
+    }
+}
+
+impl World {
+    /// Instances that have work, for the server that is finding it.
+    pub(super) fn note_active(&mut self, iids: impl Iterator<Item = Iid>) {
+        if let Some(server) = self.process.as_mut().filter(|server| !server.recovery.over) {
+            server.recovery.active.extend(iids);
+        }
+    }
+
+    /// What is in memory may be bounded by what may be there, and what must.
+    pub(super) fn look_at_memory(&mut self) -> Result<(), Violation> {
+        let limits = &self.plan.limits;
+        let Some(server) = self.process.as_ref().filter(|server| server.shard.is_settled()) else { return Ok(()) };
+        let status = server.shard.status();
+        // What a worker has cannot leave.
+        let busy = status.held_items + server.calls.len();
+        let most = limits.active_instances + limits.parked_instances + limits.recover_page + busy;
+        if status.hot_instances > most {
+            let what = format!("{} instances are in memory, {most} may be", status.hot_instances);
+            return Err(Violation { promise: "bounds", what });
+        }
+        Ok(())
+    }
+
+    /// A server that has had nothing to do keeps nothing that is parked.
+    pub(super) fn look_at_idle(&mut self) -> Result<(), Violation> {
+        let since = self.traffic_at.max(self.trouble_until);
+        if self.now < since + IDLE {
+            return Ok(());
+        }
+        self.traffic_at = self.now;
+        let Some(server) = &self.process else { return Ok(()) };
+        let status = server.shard.status();
+        let asks = |(reply_to, _): &&(ReplyTo, u64)| matches!(reply_to, ReplyTo::Client(_, call, _) if matches!(call.what, What::Ask { .. }));
+        let window = i64::try_from(self.plan.limits.timer_window.as_micros()).expect("a minute");
+        let until = Timestamp(self.wall() + window);
+        let due = self.disk.store.due(&|_| true, None, until, usize::MAX).map_or(0, |rows| rows.len());
+        let idle = Idle {
+            hot: status.hot_instances,
+            active: self.ledger.lives.values().filter(|life| life.row.active).count(),
+            timers: status.near_timers,
+            timers_near: due + self.timers_gone.iter().filter(|at| **at + GONE > self.now).count(),
+            asks: status.waiting_asks,
+            calls: server.calls.values().filter(asks).count(),
+            bytes: status.uncommitted_bytes,
+        };
+        self.reach(if self.is_over() { Mark::IdleAtTheEnd } else { Mark::IdleBetween });
+        self.see(&Fact::Idle(&idle))
+    }
+}

@@ -1,0 +1,254 @@
+//! What was written, as the batches said it: a second account of the store, kept by other means. After each batch the
+//! two are held against each other where the batch touched them, after each start and at the end everywhere (I2, I5,
+//! I13): a turn is written whole or not at all, and what the store gives back is what was acknowledged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use placet_core::body::{InboxMessage, InstanceBody, PendingActivity};
+use placet_core::command::is_terminal;
+use placet_core::ids::{Hub, Iid, Seq, Turn};
+use placet_core::rows::{Batch, InstanceRow, LoadedInstance, TimerRow};
+use placet_core::wire;
+use placet_proto::durabletask::{HistoryEvent, history_event::EventType};
+use placet_store::Store as _;
+use placet_store::model::ModelStore;
+use prost::Message as _;
+
+use crate::trace::digest;
+
+/// One life of an instance.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) row: InstanceRow,
+    pub(super) body: InstanceBody,
+    /// The events of this generation.
+    pub(super) history: Rc<Vec<HistoryEvent>>,
+    /// Its turns, each with the number of its events, its bytes and their digest.
+    turns: Vec<(Turn, u32, u64, u64)>,
+    pub(super) inbox: BTreeSet<Seq>,
+    pub(super) activities: BTreeSet<Seq>,
+    timers: BTreeSet<TimerRow>,
+    /// When its end was written.
+    pub(super) ended_at: Option<u64>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) lives: BTreeMap<Iid, Life>,
+}
+
+impl Ledger {
+    /// A batch was written. Gives the events that became history.
+    ///
+    /// # Errors
+    /// What does not fit together.
+    pub(super) fn wrote(&mut self, now: u64, batch: &Batch) -> Result<Vec<(Iid, usize)>, String> {
+        let mut touched = BTreeSet::new();
+        for hub in &batch.hubs_deleted {
+            self.forget_hub(hub);
+        }
+        for iid in &batch.instances_deleted {
+            self.lives.remove(iid);
+        }
+        self.rows(now, batch, &mut touched)?;
+        let appended = self.histories(batch, &mut touched)?;
+        self.waiting(batch, &mut touched)?;
+        for iid in touched {
+            if let Some(life) = self.lives.get(&iid) {
+                life.check().map_err(|what| format!("{} is half written: {what}", life.row.id))?;
+            }
+        }
+        Ok(appended)
+    }
+
+    fn forget_hub(&mut self, hub: &Hub) {
+        self.lives.retain(|_, life| life.row.hub != *hub);
+    }
+
+    fn rows(&mut self, now: u64, batch: &Batch, touched: &mut BTreeSet<Iid>) -> Result<(), String> {
+        let updated = batch.instances_updated.iter().map(|(row, _)| row);
+        for row in batch.instances_inserted.iter().chain(updated) {
+            let body = InstanceBody::decode(row.body.clone());
+            let body = body.map_err(|error| format!("{} cannot be read: {error}", row.id))?;
+            touched.insert(row.iid);
+            let life = self.lives.entry(row.iid).or_insert_with(|| Life {
+                row: row.clone(),
+                body: InstanceBody::default(),
+                history: Rc::default(),
+                turns: Vec::new(),
+                inbox: BTreeSet::new(),
+                activities: BTreeSet::new(),
+                timers: BTreeSet::new(),
+                ended_at: None,
+            });
+            life.row = row.clone();
+            life.body = body;
+            if is_terminal(row.status) {
+                life.ended_at.get_or_insert(now);
+            }
+        }
+        Ok(())
+    }
+
+    fn histories(&mut self, batch: &Batch, touched: &mut BTreeSet<Iid>) -> Result<Vec<(Iid, usize)>, String> {
+        for (iid, before) in &batch.history_dropped {
+            if let Some(life) = self.lives.get_mut(iid) {
+                let gone = life.turns.iter().take_while(|(turn, ..)| turn < before);
+                let (turns, events) = (gone.clone().count(), gone.map(|(_, count, ..)| *count as usize).sum::<usize>());
+                life.turns.drain(..turns);
+                Rc::make_mut(&mut life.history).drain(..events);
+                touched.insert(*iid);
+            }
+        }
+        let mut appended = Vec::new();
+        for row in &batch.history_appended {
+            let life = self.lives.get_mut(&row.iid).ok_or("a turn of no instance is written")?;
+            let history = Rc::make_mut(&mut life.history);
+            appended.push((row.iid, history.len()));
+            for bytes in wire::Events(&row.events) {
+                let event = HistoryEvent::decode(bytes).map_err(|error| format!("history cannot be read: {error}"))?;
+                history.push(event);
+            }
+            life.turns.push((row.turn, row.count, row.events.len() as u64, digest(&row.events)));
+            touched.insert(row.iid);
+        }
+        Ok(appended)
+    }
+
+    /// Messages, activities and timers.
+    fn waiting(&mut self, batch: &Batch, touched: &mut BTreeSet<Iid>) -> Result<(), String> {
+        for (iid, seq) in &batch.inbox_deleted {
+            self.lives.get_mut(iid).map(|life| life.inbox.remove(seq));
+            touched.insert(*iid);
+        }
+        for row in &batch.inbox_put {
+            let life = self.lives.get_mut(&row.iid).ok_or("a message of no instance is written")?;
+            if life.inbox.last().is_some_and(|last| *last >= row.seq) {
+                return Err(format!("a message of {} is written out of order", life.row.id));
+            }
+            life.inbox.insert(row.seq);
+            touched.insert(row.iid);
+        }
+        for (iid, seq) in &batch.activities_deleted {
+            self.lives.get_mut(iid).map(|life| life.activities.remove(seq));
+            touched.insert(*iid);
+        }
+        for row in &batch.activities_put {
+            let life = self.lives.get_mut(&row.iid).ok_or("an activity of no instance is written")?;
+            life.activities.insert(row.seq);
+            touched.insert(row.iid);
+        }
+        for row in &batch.timers_deleted {
+            self.lives.get_mut(&row.iid).map(|life| life.timers.remove(row));
+            touched.insert(row.iid);
+        }
+        for row in &batch.timers_put {
+            let life = self.lives.get_mut(&row.iid).ok_or("a timer of no instance is written")?;
+            life.timers.insert(*row);
+            touched.insert(row.iid);
+        }
+        Ok(())
+    }
+
+    /// Holds all of the store against what was written.
+    ///
+    /// # Errors
+    /// Where they differ, or where what is there does not fit together.
+    pub(super) fn compare(&self, store: &ModelStore) -> Result<(), String> {
+        let dump = store.dump();
+        if dump.instances.len() != self.lives.len() {
+            return Err(format!(
+                "{} instances are in the store, {} were written",
+                dump.instances.len(),
+                self.lives.len()
+            ));
+        }
+        let timers: BTreeSet<TimerRow> = self.lives.values().flat_map(|life| life.timers.iter().copied()).collect();
+        if !dump.timers.iter().eq(timers.iter()) {
+            return Err("the timers in the store are not those that were written".to_owned());
+        }
+        for found in &dump.instances {
+            let life = self.lives.get(&found.row.iid).ok_or_else(|| format!("{} was deleted", found.row.id))?;
+            let turns = store.history(found.row.iid, Turn(0), usize::MAX).map_err(|error| error.to_string())?;
+            let turns = turns.iter().map(|row| (row.turn, row.count, row.events.len() as u64, digest(&row.events)));
+            let same = found.row == life.row
+                && turns.eq(life.turns.iter().copied())
+                && found.inbox.iter().map(|row| row.seq).eq(life.inbox.iter().copied())
+                && found.activities.iter().map(|row| row.seq).eq(life.activities.iter().copied());
+            if !same {
+                return Err(format!("{} is not what was written", found.row.id));
+            }
+            life.whole(found).map_err(|what| format!("{} does not fit together: {what}", found.row.id))?;
+        }
+        Ok(())
+    }
+}
+
+impl Life {
+    /// Whether its rows agree with each other.
+    fn check(&self) -> Result<(), String> {
+        let Life { body, turns, .. } = self;
+        let numbers = turns.iter().map(|(turn, ..)| turn.0);
+        if !numbers.eq(body.turn_first..body.turn) {
+            return Err(format!("turns {} to {} are counted, {turns:?} are there", body.turn_first, body.turn));
+        }
+        let (events, bytes) = turns.iter().fold((0, 0), |(events, bytes), turn| (events + turn.1, bytes + turn.2));
+        if (events, bytes, events as usize) != (body.events, body.history_bytes, self.history.len()) {
+            return Err(format!("{} events are counted, {events} are there", body.events));
+        }
+        let mut timers = body.timers.iter().map(|timer| Seq(timer.seq)).collect::<Vec<_>>();
+        timers.sort_unstable();
+        let mut rows = self.timers.iter().map(|row| row.seq).collect::<Vec<_>>();
+        rows.sort_unstable();
+        if timers != rows {
+            return Err(format!("timers {timers:?} are counted, {rows:?} are there"));
+        }
+        let has_work = (!self.inbox.is_empty() && !body.held) || !self.activities.is_empty();
+        if self.row.active != has_work {
+            return Err(format!("active is {}, and it has work: {has_work}", self.row.active));
+        }
+        if is_terminal(self.row.status) && !self.inbox.is_empty() {
+            return Err("it has ended, and messages are left".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether each step that waits has what it waits for, and nothing else is there: the result's activity or the
+    /// timer, or its message.
+    fn whole(&self, found: &LoadedInstance) -> Result<(), String> {
+        if is_terminal(self.row.status) {
+            return Ok(()); // activities of the last turn may still run, and nobody waits for them
+        }
+        let mut waits: BTreeSet<i32> = BTreeSet::new();
+        for event in self.history.iter() {
+            match &event.event_type {
+                Some(EventType::TaskScheduled(_) | EventType::TimerCreated(_)) => drop(waits.insert(event.event_id)),
+                Some(kind) => drop(answers(kind).map(|step| waits.remove(&step))),
+                None => {}
+            }
+        }
+        let mut comes: BTreeSet<i32> = self.body.timers.iter().filter_map(|timer| timer.timer_id).collect();
+        for row in &found.activities {
+            let pending = PendingActivity::decode(row.data.clone()).map_err(|error| error.to_string())?;
+            comes.insert(pending.task_id);
+        }
+        for row in &found.inbox {
+            let message = InboxMessage::decode(row.data.clone()).map_err(|error| error.to_string())?;
+            let event = HistoryEvent::decode(message.event).map_err(|error| error.to_string())?;
+            comes.extend(event.event_type.as_ref().and_then(answers));
+        }
+        if waits == comes { Ok(()) } else { Err(format!("steps {waits:?} wait, and {comes:?} are to come")) }
+    }
+}
+
+/// Which step an event answers.
+fn answers(kind: &EventType) -> Option<i32> {
+    match kind {
+        EventType::TaskCompleted(task) => Some(task.task_scheduled_id),
+        EventType::TaskFailed(task) => Some(task.task_scheduled_id),
+        EventType::TimerFired(timer) => Some(timer.timer_id),
+        _ => None,
+    }
+}

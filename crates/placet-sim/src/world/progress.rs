@@ -1,0 +1,148 @@
+//! Whether all that can go on does (I36, I21, I16): while nothing is wrong, an instance that has something to do gets
+//! it done within a bound, a timer that is due fires, and who asks is answered. Looked at from time to time during the
+//! whole run, not only at its end, since what heals itself in the end may still have been stuck.
+
+use std::collections::BTreeMap;
+
+use placet_core::body::PendingActivity;
+use placet_core::command::is_terminal;
+use placet_core::ids::{Iid, Seq};
+use placet_core::limits::{ACTIVITY_GRACE, REDELIVERY_DELAY_MAX};
+use placet_core::time::Timestamp;
+use placet_store::Store as _;
+use prost::Message as _;
+
+use super::{Event, SECOND, Violation, World};
+use crate::facts::{Call, Fact, What};
+use crate::workload::DOOMED;
+
+/// How often everything is looked at.
+const LOOK_EVERY: u64 = 5 * SECOND;
+
+/// How long what can go on may take once nothing is wrong (I36), known leases aside.
+const PROGRESS_WITHIN: u64 = 30 * SECOND;
+
+/// How long after its time a timer may be in the store, and an end without its waiters knowing.
+const KNOWN_WITHIN: u64 = 5 * SECOND;
+
+/// What an instance was at when it was last looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct At {
+    turn: u32,
+    message: Option<Seq>,
+    activities: usize,
+}
+
+/// What is known of progress.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// When something last went wrong.
+    pub(super) wrong_at: u64,
+    /// When every worker last had as much as it takes.
+    full_at: u64,
+    /// When a batch was last written.
+    pub(super) wrote_at: u64,
+    instances: BTreeMap<Iid, (At, u64)>,
+}
+
+impl World {
+    /// Something is wrong, or will be at that time.
+    pub(super) fn wrong(&mut self, at: u64) {
+        self.progress.wrong_at = self.progress.wrong_at.max(at);
+    }
+
+    /// A worker was given an activity, or is through with one.
+    pub(super) fn look_at_room(&mut self) {
+        let has_room = |worker: &super::workers::Worker| worker.has_room();
+        if !self.workers.iter().any(has_room) {
+            self.progress.full_at = self.now;
+        }
+    }
+
+    /// Looks at everything, and again after a while.
+    pub(super) fn look_at_progress(&mut self) -> Result<(), Violation> {
+        self.after(LOOK_EVERY, Event::Look);
+        self.look_at_room();
+        if self.workers.iter().any(|worker| worker.hangs) || self.running().is_none() {
+            self.wrong(self.now);
+        }
+        self.look_at_timers()?;
+        self.look_at_memory()?;
+        let mut seen = BTreeMap::new();
+        for (iid, life) in &self.ledger.lives {
+            if life.row.active && !life.body.poisoned {
+                let activities = life.activities.len();
+                let at = At { turn: life.body.turn, message: life.inbox.first().copied(), activities };
+                let before = self.progress.instances.get(iid).filter(|(before, _)| *before == at);
+                seen.insert(*iid, (at, before.map_or(self.now, |(_, since)| *since)));
+            }
+        }
+        self.progress.instances = seen;
+        let calm = self.progress.wrong_at.max(self.progress.full_at);
+        // Who has little memory may leave somebody waiting for long, but not everybody.
+        let calm = if self.has_little_memory() { calm.max(self.progress.wrote_at) } else { calm };
+        let leases = (REDELIVERY_DELAY_MAX + ACTIVITY_GRACE).as_micros() as u64 + self.plan.activity_max;
+        let late = |since: &u64| self.now.saturating_sub(calm.max(*since)) > PROGRESS_WITHIN + leases;
+        let stuck = self.progress.instances.iter().find(|(iid, (_, since))| late(since) && !self.is_set_aside(**iid));
+        match stuck {
+            Some((iid, (_, since))) => {
+                let (iid, since) = (*iid, *since);
+                let id = self.ledger.lives.get(&iid).map(|life| life.row.id.to_string()).unwrap_or_default();
+                self.see(&Fact::Stuck { id: &id, for_seconds: (self.now - since) / SECOND })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn look_at_timers(&mut self) -> Result<(), Violation> {
+        let allowed = KNOWN_WITHIN + self.timers_slack();
+        if self.now < self.trouble_until + allowed {
+            return Ok(());
+        }
+        let until = Timestamp(self.wall() - i64::try_from(allowed).expect("some seconds"));
+        let due = self.disk.store.due(&|_| true, None, until, 1).map_err(|error| error.to_string())?;
+        match due.first() {
+            Some(row) if self.timers_made.get(row).is_none_or(|made| self.now > made + allowed) => {
+                let late = u64::try_from(until.0 - row.fire_at.0).unwrap_or(0) + allowed;
+                self.see(&Fact::TimerOver { late, slack: 0 })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How much later than usual timers may be, if few are read and fired at once.
+    pub(super) fn timers_slack(&self) -> u64 {
+        let limits = &self.plan.limits;
+        let waves = (self.timers_made.len() / limits.timer_page.min(limits.timers_per_step)) as u64;
+        if waves < 2 { 0 } else { waves * (4 * self.plan.commit_max + 1_000) }
+    }
+
+    fn has_little_memory(&self) -> bool {
+        self.plan.limits.active_instances < 1_000
+    }
+
+    /// Whether what an instance has to do is set aside, by the operator's leave.
+    fn is_set_aside(&self, iid: Iid) -> bool {
+        let lookup = [placet_core::rows::Lookup::Iid(iid)];
+        let found = self.disk.store.load(&lookup).ok().into_iter().flatten().flatten().next();
+        found.is_some_and(|found| {
+            let poisoned = |data| PendingActivity::decode(data).is_ok_and(|pending| pending.poisoned);
+            found.activities.into_iter().any(|row| poisoned(row.data))
+        })
+    }
+
+    /// A client waits no longer for an answer. He may have to if something was wrong since he asked; if not, there
+    /// must be nothing to tell.
+    pub(super) fn look_at_silence(&mut self, call: &Call, sent: u64) -> Result<(), Violation> {
+        if self.slots[call.slot].hub == DOOMED || sent <= self.progress.wrong_at.max(self.trouble_until) {
+            return Ok(());
+        }
+        let ended = self.life_of(call.slot).filter(|life| is_terminal(life.row.status)).and_then(|life| life.ended_at);
+        let tells = match &call.what {
+            What::Wait => ended.is_some_and(|at| at + KNOWN_WITHIN < self.now),
+            What::WaitStart => false,
+            _ => true,
+        };
+        if tells { self.see(&Fact::Silence(call)) } else { Ok(()) }
+    }
+}
