@@ -1,12 +1,14 @@
 //! The bugs that are planted in the core (`placet_core::planted`): each must be found, or what the simulator does not
 //! find proves nothing. One build holds them all, and one is chosen when it runs.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use placet_core::planted::Plant;
-use placet_sim::{Detail, Run, Violation, run_with};
+use placet_sim::{Detail, Violation, run_with};
 
 use crate::{Options, say};
 
@@ -45,43 +47,67 @@ pub(crate) fn choose(plant: Option<Plant>) -> Result<(), String> {
 
 /// Looks for each of them, and prints the table for HISTORY.md.
 pub(crate) fn find_all(options: &Options) -> ExitCode {
-    let (from, most) = (options.from.unwrap_or(0), options.seeds.unwrap_or(SEEDS));
+    let from = options.from.unwrap_or(0);
+    let most = options.seeds.unwrap_or(SEEDS);
     let began = Instant::now();
-    let mut hidden = Vec::new();
+    let (mut hidden, mut sick) = (Vec::new(), BTreeSet::new());
     say("| planted | what goes wrong | seed | found as |\n| --- | --- | --- | --- |");
     for plant in Plant::ALL {
-        if let Err(what) = choose(Some(*plant)) {
-            say(&what);
-            return ExitCode::from(2);
-        }
-        let (seed, found_as) = match find(options, from, most) {
-            Some((seed, violation)) => (seed.to_string(), violation.promise.to_owned()),
-            None => {
-                hidden.push(plant.name());
-                ("none".to_owned(), format!("not found in {most} seeds from {from}"))
+        let found = match find(options, *plant, from..from + most, &mut sick) {
+            Ok(found) => found,
+            Err(what) => {
+                say(&what);
+                return ExitCode::from(2);
             }
         };
+        if found.is_none() {
+            hidden.push(plant.name());
+        }
+        let (seed, found_as) =
+            found.map_or(("none".to_owned(), "not found"), |(seed, violation)| (seed.to_string(), violation.promise));
         say(&format!("| {} | {} | {seed} | {found_as} |", plant.name(), plant.what()));
     }
     say(&format!("\n{} planted bugs in {:.0} s", Plant::ALL.len(), began.elapsed().as_secs_f64()));
-    if hidden.is_empty() {
-        return ExitCode::SUCCESS;
+    if !hidden.is_empty() {
+        say(&format!("FAILED  not found in {most} seeds from {from}: {}", hidden.join(", ")));
     }
-    say(&format!("FAILED  not found: {}", hidden.join(", ")));
-    ExitCode::FAILURE
+    if !sick.is_empty() {
+        say(&format!("FAILED  with nothing planted, too: the seeds {sick:?}"));
+    }
+    if hidden.is_empty() && sick.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The first seed that finds what is planted, and what it finds.
-fn find(options: &Options, from: u64, most: u64) -> Option<(u64, Violation)> {
-    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+/// The first seed that finds what is planted, and what it finds. One that finds something with nothing planted, too,
+/// does not count.
+fn find(
+    options: &Options,
+    plant: Plant,
+    seeds: Range<u64>,
+    sick: &mut BTreeSet<u64>,
+) -> Result<Option<(u64, Violation)>, String> {
+    let mut from = seeds.start;
+    loop {
+        choose(Some(plant))?;
+        let Some((seed, violation)) = first_found(options, from..seeds.end) else { return Ok(None) };
+        choose(None)?;
+        if run_with(seed, &options.with, Detail::Hash).violation.is_none() {
+            return Ok(Some((seed, violation)));
+        }
+        sick.insert(seed);
+        from = seed + 1;
+    }
+}
+
+/// The first seed that finds something, and what.
+fn first_found(options: &Options, seeds: Range<u64>) -> Option<(u64, Violation)> {
+    let (next, stop) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
     let work = || {
         loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= most || stop.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end || stop.load(Ordering::Relaxed) {
                 return None;
             }
-            let Run { seed, violation, .. } = run_with(from.wrapping_add(number), &options.with, Detail::Hash);
-            if let Some(violation) = violation {
+            if let Some(violation) = run_with(seed, &options.with, Detail::Hash).violation {
                 stop.store(true, Ordering::Relaxed);
                 return Some((seed, violation));
             }
@@ -90,10 +116,8 @@ fn find(options: &Options, from: u64, most: u64) -> Option<(u64, Violation)> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..options.jobs()).map(|_| scope.spawn(work)).collect();
         // Seeds are given out in order, so none before the lowest of these was left out.
-        threads
-            .into_iter()
-            .filter_map(|thread| thread.join().expect("a run that panics is caught"))
-            .min_by_key(|(seed, _)| *seed)
+        let found = threads.into_iter().filter_map(|thread| thread.join().expect("a run that panics is caught"));
+        found.min_by_key(|(seed, _)| *seed)
     })
 }
 

@@ -73,6 +73,10 @@ impl Workload {
             let slot = workload.slot(HUB, Program::Sequence(Sequence { steps: 1, salt: 5 }));
             workload.slots[slot].bomb = true;
             workload.starter(plan, chance, slot, false);
+            // It does not wait for them; that they may fail to be written makes the server forget what it has of it.
+            let raise = |number| Step::Call(What::Raise { name: "noise", id: format!("{slot}-0-{number}") });
+            let steps = (0..chance.between(0, 20)).flat_map(|number| [pause(plan, chance), raise(number)]).collect();
+            workload.actor(plan, slot, steps);
         }
         if plan.doomed_hub {
             workload.add_doomed(plan, &mut chance.fork());

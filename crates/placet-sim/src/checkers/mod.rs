@@ -3,6 +3,7 @@
 mod approval;
 mod bounds;
 mod decision;
+mod deliveries;
 mod durable;
 mod history;
 mod once;
@@ -26,6 +27,7 @@ pub(crate) struct Checkers {
     decision: decision::Decision,
     once: once::Once,
     order: order::Order,
+    deliveries: deliveries::Deliveries,
     parked: parked::Parked,
     bounds: bounds::Bounds,
     progress: progress::Progress,
@@ -40,6 +42,7 @@ impl Checkers {
             decision: decision::Decision::default(),
             once: once::Once::default(),
             order: order::Order::default(),
+            deliveries: deliveries::Deliveries::default(),
             parked: parked::Parked,
             bounds: bounds::Bounds,
             progress: progress::Progress,
@@ -56,6 +59,7 @@ impl Checkers {
         told("P2, one decision", self.decision.see(fact))?;
         told("P3, effectively once", self.once.see(fact))?;
         told("P4, order", self.order.see(fact))?;
+        told("deliveries", self.deliveries.see(fact))?;
         told("P5, parked costs nothing", self.parked.see(fact))?;
         told("bounds", self.bounds.see(fact))?;
         told("progress", self.progress.see(fact))?;

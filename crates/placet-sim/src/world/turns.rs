@@ -31,7 +31,7 @@ impl World {
             self.slot_of.get(&(hub.clone(), turn.instance_id.clone())).is_some_and(|slot| self.slots[*slot].bomb);
         if bomb && !self.healed {
             self.break_stream(stream);
-            return Ok(());
+            return self.broke_stream(stream, &turn.instance_id, parsed);
         }
         if self.goes_wrong(|faults| faults.abandoned) {
             self.trace.note(self.now, &[22], || format!("worker {at} gives back {token}"));
@@ -80,6 +80,15 @@ impl World {
             self.after(think, Event::Worker(at, life, WorkerStep::Complete(Box::new(Completion::Turn(stray)))));
         }
         Ok(())
+    }
+
+    /// A turn broke the stream that it came on, which the server counts, unless it had taken the turn back.
+    fn broke_stream(&mut self, stream: StreamId, id: &str, token: Token) -> Result<(), Violation> {
+        let (Some(stream), Token::Turn { iid, turn, .. }) = (self.streams.get(&stream), token) else { return Ok(()) };
+        let broke = self.broke.entry((stream.process, iid.0, turn.0)).or_insert((0, self.commits_failed));
+        broke.0 += 1;
+        let (times, void) = (broke.0, self.commits_failed - broke.1);
+        self.see(&Fact::BrokeStream { id, times, void })
     }
 
     pub(super) fn start_activity(
