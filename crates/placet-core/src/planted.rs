@@ -84,7 +84,7 @@ plants! {
     LaterDecisionsKept = "later-decisions-kept",
     /// An instance that was loaded and did not change stays in memory.
     ParkedKeptInMemory = "parked-kept-in-memory",
-    /// After a slow sync an acknowledgement waits as long for its turn.
+    /// A message that may share its turn's commit waits for the turn however long that takes.
     HeldTooLong = "held-too-long",
     /// A second answer to a question overwrites the first.
     AnswerOverwritten = "answer-overwritten",

@@ -7,21 +7,25 @@
 
 mod chance;
 mod checkers;
+mod corpus;
 mod expectations;
 mod facts;
 mod marks;
 mod overrides;
 mod plan;
 mod programs;
+mod shrink;
 mod trace;
 mod workload;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use corpus::{CORPUS, Known};
 pub use marks::{Mark, Marks};
 pub use overrides::{NotAnOverride, Overrides};
 pub use plan::{COMMANDS_LEAST, INSTANCES_LEAST};
+pub use shrink::{Shrunk, shrink, shrink_by};
 pub use trace::Detail;
 use world::World;
 pub use world::{Counts, Violation};
@@ -35,6 +39,10 @@ pub struct Run {
     pub violation: Option<Violation>,
     /// A number that stands for all that happened.
     pub hash: u64,
+    /// How many instances its plan has.
+    pub slots: usize,
+    /// How long its faults go on, in milliseconds.
+    pub span_ms: u64,
     /// How many steps it had.
     pub steps: u64,
     /// The corners that it was in.
@@ -67,6 +75,8 @@ pub fn run_with(seed: u64, overrides: &Overrides, detail: Detail) -> Run {
     Run {
         seed,
         violation,
+        slots: world.slots(),
+        span_ms: world.span_ms(),
         hash: world.trace.hash(),
         steps: world.trace.steps(),
         lines: world.trace.lines().map(str::to_owned).collect(),

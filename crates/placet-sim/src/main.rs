@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use placet_core::planted::Plant;
 use placet_sim::{
-    COMMANDS_LEAST, Counts, Detail, INSTANCES_LEAST, Marks, NotAnOverride, Overrides, Run, Violation, run_with,
+    COMMANDS_LEAST, CORPUS, Counts, Detail, INSTANCES_LEAST, Marks, NotAnOverride, Overrides, Run, Violation, run_with,
+    shrink,
 };
 
 const USAGE: &str = "usage: cargo xtask sim [--seed N [--trace]] [--from S] [--seeds N] [--seconds T] [--jobs N]
@@ -25,6 +26,9 @@ const USAGE: &str = "usage: cargo xtask sim [--seed N [--trace]] [--from S] [--s
 
 /// Seeds beyond which every corner must have been reached.
 const MARKS_FROM: u64 = 4_000;
+
+/// So many runs are spent to make a failure smaller.
+const SHRINK_TRIES: u32 = 300;
 
 /// One seed in this many is run twice, and must be the same run.
 const TWICE_EVERY: u64 = 100;
@@ -120,6 +124,18 @@ fn differs(first: &Run, second: &Run) -> Option<Violation> {
     (!same).then(|| Violation { promise: "a seed is one run", what: what() })
 }
 
+/// Makes a failure smaller, and tells it.
+fn smaller(seed: u64, with: &Overrides) -> ExitCode {
+    let run = run_with(seed, with, Detail::Hash);
+    let Some(shrunk) = shrink(&run, with, SHRINK_TRIES) else {
+        say(&format!("seed {seed} does not fail again"));
+        return ExitCode::FAILURE;
+    };
+    one(seed, &shrunk.overrides, false);
+    say(&format!("after {} smaller runs, to repeat it:\n\n    {}", shrunk.tried, command(seed, &shrunk.overrides)));
+    ExitCode::FAILURE
+}
+
 fn one(seed: u64, with: &Overrides, whole: bool) -> ExitCode {
     let run = run_with(seed, with, if whole { Detail::Whole } else { Detail::Tail });
     if whole || run.violation.is_some() {
@@ -205,6 +221,10 @@ fn batch(options: &Options) -> ExitCode {
         }
     };
     let mut sum = Sum::default();
+    for known in CORPUS {
+        let with = known.with.parse().expect("a test reads them all");
+        sum.failed.extend(run_with(known.seed, &with, Detail::Hash).violation.map(|broken| (known.seed, broken)));
+    }
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
         for thread in threads {
@@ -254,11 +274,11 @@ fn report(sum: &Sum, from: u64, with: &Overrides, took: Duration, jobs: usize) -
             say(&format!("FAILED  {}\n        {violation}", command(*seed, with)));
         }
         say(&format!(
-            "{} of {} seeds failed; the first again, with the end of its trace:\n",
+            "{} of {} seeds failed; the first again, made smaller, with the end of its trace:\n",
             sum.failed.len(),
             sum.runs
         ));
-        return one(sum.failed[0].0, with, false);
+        return smaller(sum.failed[0].0, with);
     }
     let missing = sum.marks.missing();
     if sum.runs >= MARKS_FROM && !missing.is_empty() {

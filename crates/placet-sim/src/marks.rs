@@ -89,7 +89,7 @@ marks! {
     StoppedInGoodOrder,
     /// It was told to while something waited to be written.
     StoppedWhileWriting,
-    /// Several people decided a request, and one of them was told that another had won.
+    /// Several people decided a request, and one of them was told that another had won before.
     DecisionLost,
     /// A request timed out, and somebody had decided too late.
     DecidedTooLate,

@@ -111,7 +111,7 @@ pub(crate) struct Faults {
     pub(crate) wall_steps: u64,
     /// By at most this much.
     pub(crate) wall_step_max: u64,
-    /// An orchestration's turns break their worker's stream.
+    /// An orchestration's turns, or its activity, break their worker's stream.
     pub(crate) bomb: bool,
 }
 
@@ -129,7 +129,10 @@ impl Plan {
         let span = chance.skewed(5 * SECOND, 8 * MINUTE);
         let sticky_workers = chance.below(3);
         let plain_workers = if sticky_workers == 0 { chance.between(1, 2) } else { chance.below(3) };
-        let quiet = chance.one_in(8);
+        let faults = if chance.one_in(8) { Faults::default() } else { Faults::draw(chance) };
+        // What is set aside only after many failures, and leases that run out, need their time.
+        let lasts = (faults.bomb || faults.worker_hangs > 0) && chance.one_in(3);
+        let span = if lasts { chance.between(6 * MINUTE, 9 * MINUTE) } else { span };
         let size = *chance.pick(&[Size::Small, Size::Small, Size::Middle, Size::Middle, Size::Middle, Size::Long]);
         let activity_max = match size {
             Size::Small => 40 * SECOND,
@@ -149,7 +152,7 @@ impl Plan {
             activity_max: chance.skewed(MILLISECOND, activity_max),
             pace: (chance.skewed(100, 50 * MILLISECOND), chance.skewed(100 * MILLISECOND, span / 4)),
             doomed_hub: chance.one_in(4),
-            faults: if quiet { Faults::default() } else { Faults::draw(chance) },
+            faults,
         }
     }
 
@@ -169,7 +172,10 @@ impl Plan {
             sticky_workers: 2,
             plain_workers: 0,
             items_max: *chance.pick(&[1, 1, 2, 5]),
-            kept: (chance.between(1, 4) as usize, Duration::from_millis(chance.skewed(100, 30_000))),
+            kept: (
+                usize::try_from(chance.between(1, 4)).expect("it is small"),
+                Duration::from_millis(chance.skewed(100, 30_000)),
+            ),
             activity_max: chance.skewed(MILLISECOND, 2 * SECOND),
             doomed_hub: false,
             faults,
@@ -205,14 +211,16 @@ fn limits(chance: &mut Chance) -> Limits {
     maybe(&mut |small, chance| small.timer_page = some(chance, 6));
     maybe(&mut |small, chance| small.timers_per_step = some(chance, 3));
     maybe(&mut |small, chance| {
-        small.active_instances = 2 + some(chance, 12);
-        small.recover_page = some(chance, 6);
-    });
-    maybe(&mut |small, chance| small.recover_page = some(chance, 6));
-    maybe(&mut |small, chance| {
         small.parked_instances = some(chance, 5) - 1;
         small.parked_idle = Duration::from_millis(chance.skewed(10, 30_000));
     });
+    maybe(&mut |small, chance| {
+        // What fills memory must be less than what spills it, or it is emptied and filled for ever.
+        small.active_instances = 8 + some(chance, 16);
+        small.parked_instances = small.parked_instances.min(small.active_instances / 4 - 1);
+        small.recover_page = some(chance, small.active_instances as u64 / 4);
+    });
+    maybe(&mut |small, chance| small.recover_page = small.recover_page.min(some(chance, 6)));
     maybe(&mut |small, chance| small.history_cache_bytes = placet_core::ids::PARTITIONS * some(chance, 2_000));
     maybe(&mut |small, chance| small.history_cache_instance_bytes = 100 + some(chance, 4_000));
     small

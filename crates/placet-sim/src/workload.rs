@@ -9,7 +9,7 @@ use crate::chance::Chance;
 use crate::expectations::Program;
 use crate::facts::What;
 use crate::overrides::Overrides;
-use crate::plan::{COMMANDS_LEAST, INSTANCES_LEAST, MILLISECOND, Plan, SECOND, Size};
+use crate::plan::{INSTANCES_LEAST, MILLISECOND, Plan, SECOND, Size};
 use crate::programs::{
     Collect, DECISION, Decide, FanOut, Heed, LateReply, Race, Retry, Sequence, Sleep, Tally, decision_id,
 };
@@ -25,8 +25,17 @@ pub(crate) struct Slot {
     pub(crate) program: Program,
     /// Its hub is deleted by somebody else.
     pub(crate) doomed: bool,
-    /// Its turns break their worker's stream, as long as faults last.
-    pub(crate) bomb: bool,
+    /// What of it breaks its worker's stream, as long as faults last.
+    pub(crate) bomb: Option<Bomb>,
+}
+
+/// Work that its workers do not survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bomb {
+    /// Each turn.
+    Turn,
+    /// Each activity.
+    Activity,
 }
 
 /// What a client does next.
@@ -60,6 +69,9 @@ pub(crate) struct Workload {
     least: u64,
 }
 
+/// So many commands that are certain make a run that has enough of them: most of a worker's are not.
+const ENOUGH: u64 = 400;
+
 /// The hub of nearly everything.
 pub(crate) const HUB: &str = "default";
 /// The hub that is deleted.
@@ -71,17 +83,21 @@ impl Workload {
         let mut workload = Workload::default();
         if plan.faults.bomb {
             let slot = workload.slot(HUB, Program::Sequence(Sequence { steps: 1, salt: 5 }));
-            workload.slots[slot].bomb = true;
+            let bomb = if chance.one_in(2) { Bomb::Turn } else { Bomb::Activity };
+            workload.slots[slot].bomb = Some(bomb);
             workload.starter(plan, chance, slot, false);
-            // It does not wait for them; that they may fail to be written makes the server forget what it has of it.
-            let raise = |number| Step::Call(What::Raise { name: "noise", id: format!("{slot}-0-{number}") });
-            let steps = (0..chance.between(0, 20)).flat_map(|number| [pause(plan, chance), raise(number)]).collect();
-            workload.actor(plan, slot, steps);
+            workload.add_noise(plan, chance, slot);
+            if chance.one_in(2) {
+                // Somebody gives it up, maybe once it is set aside.
+                let late = Step::Pause(chance.between(plan.span / 4, plan.span));
+                let steps = [late, Step::Call(What::Terminate)].into();
+                workload.actors.push(Actor { slot, steps });
+            }
         }
         if plan.doomed_hub {
             workload.add_doomed(plan, &mut chance.fork());
         }
-        while workload.least < COMMANDS_LEAST || (workload.slots.len() as u64) < INSTANCES_LEAST {
+        while workload.least < ENOUGH || (workload.slots.len() as u64) < INSTANCES_LEAST {
             workload.add_instance(plan, &mut chance.fork());
         }
         if let Some(kept) = &overrides.instances {
@@ -90,10 +106,21 @@ impl Workload {
         workload
     }
 
+    /// Events that nobody waits for. That they may fail to be written makes the server forget what it has of their
+    /// instance.
+    fn add_noise(&mut self, plan: &Plan, chance: &mut Chance, slot: usize) {
+        let mut steps = Vec::new();
+        for number in 0..chance.between(0, 40) {
+            steps.push(Step::Pause(chance.skewed(SECOND / 10, 5 * SECOND)));
+            steps.push(Step::Call(What::Raise { name: "noise", id: format!("{slot}-0-{number}") }));
+        }
+        self.actor(plan, slot, steps);
+    }
+
     fn slot(&mut self, hub: &str, program: Program) -> usize {
         let at = self.slots.len();
         let id = format!("{}-{at}", program.name());
-        self.slots.push(Slot { hub: hub.to_owned(), id, program, doomed: false, bomb: false });
+        self.slots.push(Slot { hub: hub.to_owned(), id, program, doomed: false, bomb: None });
         at
     }
 
@@ -217,6 +244,14 @@ impl Workload {
         self.longest = self.longest.max(timeout);
         let delay = self.starter(plan, chance, slot, true);
         let races = chance.one_in(2);
+        if plan.size != Size::Small && chance.one_in(4) {
+            // So much talk that it continues as new.
+            let odd = |number| {
+                Step::Call(What::Raise { name: DECISION, id: decision_id(&format!("{slot}-9-{number}"), "odd") })
+            };
+            let steps = (0..60).flat_map(|number| [pause(plan, chance), odd(number)]).collect();
+            self.actor(plan, slot, steps);
+        }
         for client in 0..chance.between(1, 6) {
             let mut steps = Vec::new();
             if races {
@@ -336,7 +371,8 @@ impl Workload {
         if pauses > plan.span {
             for step in &mut steps {
                 if let Step::Pause(wait) = step {
-                    *wait = (u128::from(*wait) * u128::from(plan.span) / u128::from(pauses)) as u64;
+                    *wait = u64::try_from(u128::from(*wait) * u128::from(plan.span) / u128::from(pauses))
+                        .expect("it is less than it was");
                 }
             }
         }

@@ -7,8 +7,8 @@ use super::program::{Tells, cargo, run};
 use super::report::{Counts, Report};
 
 /// How many seeds the simulator runs, and for how many seconds at most.
-const SEEDS: [&str; 2] = ["4000", "90"];
-const SEEDS_LONG: [&str; 2] = ["100000", "1200"];
+const SEEDS: [&str; 2] = ["20000", "300"];
+const SEEDS_LONG: [&str; 2] = ["250000", "3600"];
 
 /// What the workspace is checked with: the generator's feature, so that the tests tell, too, whether what it writes is
 /// fresh. Not all features: with the core's planted bugs nothing but the simulator is to be built.

@@ -186,15 +186,13 @@ impl Commit {
 
     /// The longest that a turn may have taken last time for its message to wait for it.
     pub fn patience(&self) -> Duration {
-        if planted::is(Plant::HeldTooLong) {
-            return self.last_sync.max(limits::HOLD_MIN);
-        }
         self.last_sync.clamp(limits::HOLD_MIN, limits::HOLD_MAX)
     }
 
     fn holds_until(&self) -> Option<Mono> {
         let full = self.filling.commands >= self.batch_commands;
-        (!self.filling.urgent && !full).then(|| self.filling.since.after(self.patience()))
+        let patience = if planted::is(Plant::HeldTooLong) { limits::TURN_LEASE } else { self.patience() };
+        (!self.filling.urgent && !full).then(|| self.filling.since.after(patience))
     }
 
     fn take(&mut self, batch: BatchId) -> InFlight {

@@ -1,8 +1,6 @@
 //! What left memory while the store was being asked. An answer that was asked for before is older than what left, and
 //! must not bring it back.
 
-use std::collections::BTreeMap;
-
 use crate::ids::{Hub, Iid};
 use crate::planted::{self, Plant};
 
@@ -16,8 +14,8 @@ pub(crate) struct Asked(u64);
 #[derive(Debug, Default)]
 pub(crate) struct Departures {
     count: u64,
-    /// How many questions are under way that were asked at each count.
-    questions: BTreeMap<u64, usize>,
+    /// How many questions are under way that were asked at each count, in their order.
+    questions: Vec<(u64, usize)>,
     instances: Map<Iid, u64>,
     hubs: Vec<(Hub, u64)>,
 }
@@ -25,19 +23,23 @@ pub(crate) struct Departures {
 impl Departures {
     /// A question is asked. Follow with [`Departures::answered`].
     pub(crate) fn ask(&mut self) -> Asked {
-        *self.questions.entry(self.count).or_default() += 1;
+        match self.questions.last_mut() {
+            Some((count, open)) if *count == self.count => *open += 1,
+            _ => self.questions.push((self.count, 1)),
+        }
         Asked(self.count)
     }
 
     /// It was answered. What no question under way could confuse is forgotten.
     pub(crate) fn answered(&mut self, asked: Asked) {
-        let open = self.questions.get_mut(&asked.0).expect("a question is answered once");
-        *open -= 1;
-        if *open > 0 {
+        let at = self.questions.iter().position(|(count, _)| *count == asked.0);
+        let at = at.expect("a question is answered once");
+        self.questions[at].1 -= 1;
+        if self.questions[at].1 > 0 {
             return;
         }
-        self.questions.remove(&asked.0);
-        match self.questions.first_key_value() {
+        self.questions.remove(at);
+        match self.questions.first() {
             None => {
                 self.instances.clear();
                 self.hubs.clear();

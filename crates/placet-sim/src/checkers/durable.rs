@@ -25,6 +25,8 @@ struct Known {
 /// The checker.
 #[derive(Debug)]
 pub(super) struct Durable {
+    /// A turn holds all that waits for it: a termination does not come after an end that it waits for.
+    roomy: bool,
     known: Vec<Known>,
     /// How generations ended, as somebody was told.
     outcomes: BTreeMap<(usize, String), Outcome>,
@@ -33,7 +35,7 @@ pub(super) struct Durable {
 }
 
 impl Durable {
-    pub(super) fn new(slots: &[Slot]) -> Durable {
+    pub(super) fn new(slots: &[Slot], roomy: bool) -> Durable {
         let known = slots.iter().map(|slot| Known {
             doomed: slot.doomed,
             renews: matches!(
@@ -44,7 +46,7 @@ impl Durable {
             terminated: false,
             terminated_in: None,
         });
-        Durable { known: known.collect(), outcomes: BTreeMap::new(), newest: BTreeMap::new() }
+        Durable { roomy, known: known.collect(), outcomes: BTreeMap::new(), newest: BTreeMap::new() }
     }
 
     pub(super) fn see(&mut self, fact: &Fact<'_>) -> Check {
@@ -139,7 +141,10 @@ impl Durable {
         }
         let tells =
             stored.history.iter().any(|event| matches!(event.event_type, Some(EventType::ExecutionTerminated(_))));
-        if known.terminated_in.as_ref().is_some_and(|generation| *generation != stored.execution) && !tells {
+        if known.terminated_in.as_ref().is_some_and(|generation| *generation != stored.execution)
+            && !tells
+            && self.roomy
+        {
             return Err("its termination was acknowledged, and the generation after it does not tell of it".to_owned());
         }
         match self.outcomes.get(&(slot, stored.execution.clone())) {
@@ -163,7 +168,7 @@ mod tests {
     use crate::programs::Collect;
 
     fn checker() -> Durable {
-        Durable::new(&[sequence()])
+        Durable::new(&[sequence()], true)
     }
 
     #[test]
@@ -215,7 +220,7 @@ mod tests {
     #[test]
     fn a_termination_that_a_next_generation_knows_nothing_of_is_found() {
         let loops = slot(Program::Collect(Collect { want: 1, every: 1, seen: Vec::new() }));
-        let mut durable = Durable::new(&[loops]);
+        let mut durable = Durable::new(&[loops], true);
         durable.see(&Fact::Released(&start(1), &Answer::Done, Some(&stored(None)))).unwrap();
         durable.see(&Fact::Released(&call(2, What::Terminate), &Answer::Done, Some(&stored(None)))).unwrap();
         let same = stored(Some(completed("[]")));

@@ -1,4 +1,30 @@
 //! The promises, one file each. A checker is told what the world outside can see, and says what breaks its promise.
+//!
+//! Which of them proves which invariant of the design (I1 to I36):
+//!
+//! | invariant | broken if | found by |
+//! | --- | --- | --- |
+//! | I1 | an acknowledged write is missing | [`durable`] |
+//! | I2 | a turn is half applied | `world/ledger.rs`, after each batch; the published row: `world/disk.rs` |
+//! | I3 | a caller is told "failed" of what shows up later | [`once`] (what was refused is not there) |
+//! | I4 | an effect comes before its commit | [`durable`] (answers), [`once`] (activities, completions) |
+//! | I5 | rows are missing after a restart | `world/ledger.rs`, at each start and at the end |
+//! | I11 | two executions of an instance live | [`once`] |
+//! | I12 | an event after the end, or a status that is not the history's | [`history`], `world/answers.rs` |
+//! | I13 | what is recorded changes | `world/ledger.rs` (the store), `world/items.rs` (what workers are sent) |
+//! | I14 | a result is recorded twice, or for another execution | [`history`], [`once`] |
+//! | I15 | an event is lost, doubled or out of order | [`durable`], [`once`], [`order`] |
+//! | I16 | a timer fires early, twice or late | [`parked`], [`history`], `world/progress.rs` |
+//! | I18 | today's code comes to another end | [`history`] |
+//! | I21 | an item that fails keeps others | [`progress`], [`deliveries`] |
+//! | I22 | two outcomes of a request are told | [`approval`] |
+//! | I26 | a request expires though it was decided in time | [`approval`], `expectations.rs` |
+//! | I32 | memory grows with what is parked | [`bounds`], `world/bounds.rs` |
+//! | I35 | a start reads more than what has work | [`bounds`] |
+//! | I36 | what can go on does not within its time | [`progress`], `world/progress.rs` |
+//!
+//! The others need what is not simulated: several nodes (I6 to I10), children and entities (I17, I20), purging (I19),
+//! the rules of approval to come (I23 to I25, I27 to I30), hostile input and secrets (I31, I33, I34).
 
 mod approval;
 mod bounds;
@@ -35,10 +61,10 @@ pub(crate) struct Checkers {
 }
 
 impl Checkers {
-    /// For a run about these instances.
-    pub(crate) fn new(slots: &[Slot]) -> Checkers {
+    /// For a run about these instances; `roomy`: a turn holds all that waits for it.
+    pub(crate) fn new(slots: &[Slot], roomy: bool) -> Checkers {
         Checkers {
-            durable: durable::Durable::new(slots),
+            durable: durable::Durable::new(slots, roomy),
             decision: decision::Decision::default(),
             once: once::Once::default(),
             order: order::Order::default(),
@@ -103,7 +129,7 @@ mod planted {
     pub(crate) const GENERATION: &str = "00000000000000000000000000000001";
 
     pub(crate) fn slot(program: Program) -> Slot {
-        Slot { hub: "default".into(), id: format!("{}-0", program.name()), program, doomed: false, bomb: false }
+        Slot { hub: "default".into(), id: format!("{}-0", program.name()), program, doomed: false, bomb: None }
     }
 
     pub(crate) fn sequence() -> Slot {

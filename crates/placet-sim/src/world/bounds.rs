@@ -97,11 +97,13 @@ impl World {
         let window = i64::try_from(self.plan.limits.timer_window.as_micros()).expect("a minute");
         let until = Timestamp(self.wall() + window);
         let due = self.disk.store.due(&|_| true, None, until, usize::MAX).map_or(0, |rows| rows.len());
+        // What was near by a clock that was set back since stays.
+        let near_before = if self.wall_was_stepped { status.near_timers } else { 0 };
         let idle = Idle {
             hot: status.hot_instances,
             active: self.ledger.lives.values().filter(|life| life.row.active).count(),
             timers: status.near_timers,
-            timers_near: due + self.timers_gone.iter().filter(|at| **at + GONE > self.now).count(),
+            timers_near: near_before + due + self.timers_gone.iter().filter(|at| **at + GONE > self.now).count(),
             asks: status.waiting_asks,
             calls: server.calls.values().filter(asks).count(),
             bytes: status.uncommitted_bytes,

@@ -174,7 +174,9 @@ impl World {
             self.clients[at].actor.steps.pop_front();
             self.after(0, Event::Client(at));
         } else {
-            let wait = self.chance.skewed(SECOND / 100, 3 * SECOND);
+            // Who hears nothing at all does not ask again at once.
+            let least = if answer == Answer::Lost { SECOND / 4 } else { SECOND / 20 };
+            let wait = self.chance.skewed(least, 3 * SECOND);
             self.after(wait, Event::Client(at));
         }
         Ok(())
@@ -194,7 +196,20 @@ impl World {
         }
     }
 
+    /// What somebody who decided a request was told.
+    fn mark_decided(&mut self, reply: &str) {
+        let is = |kind: &str| reply.starts_with(&format!(r#"{{"reply":"{kind}""#));
+        if is("lost") {
+            self.reach(Mark::DecidedTooLate);
+        } else if is("refused") {
+            self.reach(Mark::DecisionRefused);
+        }
+    }
+
     fn mark_answer(&mut self, call: &Call, answer: &Answer) {
+        if let (What::Ask { name: DECISION, .. }, Answer::Reply(reply)) = (&call.what, answer) {
+            self.mark_decided(reply);
+        }
         match (&call.what, answer) {
             (What::Ask { id, .. }, Answer::Recorded) => {
                 self.told_recorded.insert((call.slot, id.clone()));
@@ -205,6 +220,12 @@ impl World {
                 }
                 if !self.told_answer.insert((call.slot, id.clone())) {
                     self.reach(Mark::AskRepeated);
+                }
+            }
+            (What::Ask { name: DECISION, id, .. }, Answer::Ended(seen)) => {
+                let outcome = seen.outcome.as_ref().and_then(|outcome| outcome.output.as_deref()).unwrap_or_default();
+                if outcome.contains("approver") && !outcome.contains(id.as_str()) {
+                    self.reach(Mark::DecisionLost);
                 }
             }
             (What::Ask { .. }, Answer::Ended(_)) => self.reach(Mark::AskEnded),

@@ -190,8 +190,10 @@ impl World {
                 self.see(&Fact::TimerOver { late: self.now.saturating_sub(due), slack })?;
             }
         }
-        if !batch.history_dropped.is_empty() {
-            self.reach(Mark::ContinuedAsNew);
+        for (iid, _) in &batch.history_dropped {
+            let is_request = |life: &super::ledger::Life| *life.row.name == *placet_approval::ORCHESTRATION;
+            let approval = self.ledger.lives.get(iid).is_some_and(is_request);
+            self.reach(if approval { Mark::ApprovalContinued } else { Mark::ContinuedAsNew });
         }
         Ok(())
     }

@@ -64,7 +64,8 @@ impl World {
             Fault::WorkerDies => self.kill_worker(worker),
             Fault::WorkerStops => self.stop_worker(worker),
             Fault::WorkerHangs => {
-                let lasts = self.chance.skewed(SECOND, 10 * MINUTE);
+                let long = self.chance.one_in(3);
+                let lasts = self.chance.skewed(if long { 5 * MINUTE } else { SECOND }, 10 * MINUTE);
                 self.hang_worker(worker, lasts);
             }
             Fault::StreamBreaks => {

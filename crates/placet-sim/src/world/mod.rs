@@ -11,15 +11,15 @@ mod finale;
 mod items;
 mod ledger;
 mod progress;
+mod queue;
 mod server;
 mod stopping;
 mod turns;
 mod workers;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use placet_core::ids::StreamId;
+use placet_core::ids::{Iid, StreamId};
 use placet_core::rows::TimerRow;
 
 use crate::chance::Chance;
@@ -35,6 +35,7 @@ use disk::{Disk, DiskStep, ReadAsk};
 use faults::Fault;
 use ledger::Ledger;
 use progress::Progress;
+use queue::Queue;
 use server::{Arrival, Process};
 use workers::{ToWorker, Worker, WorkerStep};
 
@@ -108,34 +109,6 @@ pub(crate) enum Event {
     Operator,
 }
 
-/// An event in the queue.
-struct Queued {
-    at: u64,
-    /// Ties are decided by chance.
-    tie: u64,
-    event: Event,
-}
-
-impl PartialEq for Queued {
-    fn eq(&self, other: &Queued) -> bool {
-        (self.at, self.tie) == (other.at, other.tie)
-    }
-}
-
-impl Eq for Queued {}
-
-impl PartialOrd for Queued {
-    fn partial_cmp(&self, other: &Queued) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Queued {
-    fn cmp(&self, other: &Queued) -> std::cmp::Ordering {
-        (self.at, self.tie).cmp(&(other.at, other.tie))
-    }
-}
-
 /// A worker's stream.
 #[derive(Debug)]
 struct Stream {
@@ -173,7 +146,7 @@ pub(crate) struct World {
     plan: Plan,
     chance: Chance,
     now: u64,
-    queue: BinaryHeap<Reverse<Queued>>,
+    queue: Queue<Event>,
     wall_offset: i64,
     wall_was_stepped: bool,
     /// The latest time that any server has seen.
@@ -186,7 +159,7 @@ pub(crate) struct World {
     disk: Disk,
     ledger: Ledger,
     progress: Progress,
-    process: Option<Process>,
+    process: Option<Box<Process>>,
     processes: u64,
     streams: BTreeMap<StreamId, Stream>,
     next_stream: u64,
@@ -202,9 +175,9 @@ pub(crate) struct World {
     /// Which worker was last sent a turn of a slot.
     turn_with: BTreeMap<usize, usize>,
     commits_failed: u32,
-    /// How often turns have broken streams, by the process, the instance's key in the store and the turn; and how many
-    /// commits had failed when they first did.
-    broke: BTreeMap<(ProcessId, u64, u32), (u32, u32)>,
+    /// How often items have broken streams, by the process, the instance's key in the store, and the turn or activity;
+    /// and how many commits had failed when they first did.
+    broke: BTreeMap<(ProcessId, (Iid, u64, bool)), (u32, u32)>,
     /// When timers were stored.
     timers_made: BTreeMap<TimerRow, u64>,
     /// When timers were deleted.
@@ -236,7 +209,7 @@ impl World {
             counts: Counts { instances: started, ..Counts::default() },
             chance,
             now: 0,
-            queue: BinaryHeap::new(),
+            queue: Queue::default(),
             wall_offset: 0,
             wall_was_stepped: false,
             wall_newest: 0,
@@ -253,7 +226,7 @@ impl World {
             streams: BTreeMap::new(),
             next_stream: 0,
             workers,
-            checkers: Checkers::new(&slots),
+            checkers: Checkers::new(&slots, plan.limits == placet_core::limits::Limits::default()),
             slots,
             slot_of,
             clients: workload.actors.into_iter().map(Client::new).collect(),
@@ -289,6 +262,16 @@ impl World {
         Ok(())
     }
 
+    /// How many instances there are, those that nobody starts included.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How long the faults go on.
+    pub(crate) fn span_ms(&self) -> u64 {
+        self.plan.span / crate::plan::MILLISECOND
+    }
+
     /// Runs to the end.
     ///
     /// # Errors
@@ -297,7 +280,7 @@ impl World {
         self.begin()?;
         let deadline = self.plan.span + self.longest + PATIENCE;
         let mut over_at = None;
-        while let Some(Reverse(Queued { at, event, .. })) = self.queue.pop() {
+        while let Some((at, event)) = self.queue.pop() {
             self.now = at;
             if at > deadline {
                 return Err(self.unfinished());
@@ -339,7 +322,7 @@ impl World {
 
     fn at(&mut self, at: u64, event: Event) {
         let tie = self.chance.any();
-        self.queue.push(Reverse(Queued { at, tie, event }));
+        self.queue.push(at, tie, event);
     }
 
     /// How long a message is on its way this time.

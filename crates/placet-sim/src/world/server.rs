@@ -93,7 +93,7 @@ impl World {
         self.processes += 1;
         let id = self.processes;
         self.trace.note(self.now, &[10, id], || format!("the server starts, incarnation {}", claim.incarnation));
-        self.process = Some(Process {
+        self.process = Some(Box::new(Process {
             id,
             incarnation: claim.incarnation,
             shard: Shard::new(self.plan.limits, claim.incarnation, 0, claim.iid_max, newest),
@@ -108,7 +108,7 @@ impl World {
             by_number: BTreeMap::new(),
             next_call: 0,
             steps: (0, 0),
-        });
+        }));
         let active = self.ledger.lives.iter().filter(|(_, life)| life.row.active).map(|(iid, _)| *iid);
         let active: Vec<_> = active.collect();
         self.note_active(active.into_iter());
@@ -164,7 +164,10 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, process: ProcessId, arrival: Arrival) {
-        self.traffic_at = self.now;
+        // The window of timers moves on also if nothing happens.
+        if !matches!(arrival, Arrival::Input(Input::TimersRead(..)) | Arrival::AcceptTime) {
+            self.traffic_at = self.now;
+        }
         let Some(server) = self.process.as_mut().filter(|server| server.id == process) else {
             if let Some(reply_to) = reply_to(arrival) {
                 self.lose(&reply_to);

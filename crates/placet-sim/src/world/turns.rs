@@ -15,6 +15,7 @@ use super::{Event, Mark, SECOND, Violation, World};
 use crate::facts::Fact;
 use crate::plan::MINUTE;
 use crate::programs::run_activity;
+use crate::workload::Bomb;
 
 impl World {
     pub(super) fn run_turn(
@@ -27,11 +28,8 @@ impl World {
     ) -> Result<(), Violation> {
         self.counts.turns += 1;
         let parsed: Token = token.parse().map_err(|error| format!("token {token}: {error}"))?;
-        let bomb =
-            self.slot_of.get(&(hub.clone(), turn.instance_id.clone())).is_some_and(|slot| self.slots[*slot].bomb);
-        if bomb && !self.healed {
-            self.break_stream(stream);
-            return self.broke_stream(stream, &turn.instance_id, parsed);
+        if self.explodes(&turn.instance_id, Bomb::Turn) {
+            return self.blow_up(stream, &turn.instance_id, parsed);
         }
         if self.goes_wrong(|faults| faults.abandoned) {
             self.trace.note(self.now, &[22], || format!("worker {at} gives back {token}"));
@@ -82,10 +80,15 @@ impl World {
         Ok(())
     }
 
-    /// A turn broke the stream that it came on, which the server counts, unless it had taken the turn back.
-    fn broke_stream(&mut self, stream: StreamId, id: &str, token: Token) -> Result<(), Violation> {
-        let (Some(stream), Token::Turn { iid, turn, .. }) = (self.streams.get(&stream), token) else { return Ok(()) };
-        let broke = self.broke.entry((stream.process, iid.0, turn.0)).or_insert((0, self.commits_failed));
+    /// An item breaks the stream that it came on, which the server counts, unless it had taken the item back.
+    fn blow_up(&mut self, stream: StreamId, id: &str, token: Token) -> Result<(), Violation> {
+        self.break_stream(stream);
+        let Some(stream) = self.streams.get(&stream) else { return Ok(()) };
+        let item = match token {
+            Token::Turn { iid, turn, .. } => (iid, u64::from(turn.0), true),
+            Token::Activity { iid, seq, .. } => (iid, seq.0, false),
+        };
+        let broke = self.broke.entry((stream.process, item)).or_insert((0, self.commits_failed));
         broke.0 += 1;
         let (times, void) = (broke.0, self.commits_failed - broke.1);
         self.see(&Fact::BrokeStream { id, times, void })
@@ -106,6 +109,9 @@ impl World {
             return Ok(());
         }
         let instance = request.orchestration_instance.unwrap_or_default();
+        if self.explodes(&instance.instance_id, Bomb::Activity) {
+            return self.blow_up(stream, &instance.instance_id, parsed);
+        }
         let result = run_activity(&request.name, request.input.as_deref().unwrap_or("null"), request.task_id);
         let told = result.clone().map_err(|failure| failure.message().to_owned());
         if let Some(slot) = self.slot_named(&instance.instance_id) {
@@ -179,6 +185,18 @@ impl World {
         self.wrong(self.now + wait);
         let life = self.workers[at].life;
         self.after(wait, Event::Worker(at, life, WorkerStep::Complete(Box::new(completion))));
+    }
+
+    /// Whether a worker does not survive this.
+    fn explodes(&mut self, instance: &str, bomb: Bomb) -> bool {
+        let explodes = !self.healed
+            && self.plan.faults.bomb
+            && self.slot_named(instance).is_some_and(|slot| self.slots[slot].bomb == Some(bomb));
+        if explodes {
+            self.counts.faults += 1;
+            self.wrong(self.now);
+        }
+        explodes
     }
 
     /// Where the state for a turn is, before the turn takes it.

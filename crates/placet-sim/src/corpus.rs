@@ -1,0 +1,17 @@
+//! Seeds that once found something: each batch runs them first.
+
+/// A run that found a bug, as it is repeated today.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Its seed.
+    pub seed: u64,
+    /// What is changed of its plan, as [`crate::Overrides`] writes it.
+    pub with: &'static str,
+    /// What it found.
+    pub found: &'static str,
+}
+
+/// All of them. A row is good for the generators that it was found with: when those change it becomes a seed like any
+/// other, and HISTORY.md says so. What holds then is the script that each bug has among the core's own tests
+/// (`placet-core/src/shard/tests/simulated.rs`).
+pub const CORPUS: &[Known] = &[];
