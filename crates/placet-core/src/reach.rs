@@ -140,3 +140,19 @@ pub(crate) fn reach(corner: Corner) {
 pub fn take_reached() -> [u32; Corner::ALL.len()] {
     REACHED.with_borrow_mut(|reached| std::mem::replace(reached, [0; Corner::ALL.len()]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_is_counted_until_somebody_asks() {
+        take_reached();
+        reach(Corner::Spilled);
+        reach(Corner::Spilled);
+        reach(Corner::RefusedFull);
+        let reached = take_reached();
+        assert_eq!((reached[Corner::Spilled as usize], reached[Corner::RefusedFull as usize]), (2, 1));
+        assert_eq!(take_reached().iter().sum::<u32>(), 0);
+    }
+}

@@ -25,10 +25,10 @@ const USAGE: &str = "usage: cargo xtask sim [--seed N [--trace]] [--from S] [--s
   --plants     with each of them in turn: says which seed finds it, and fails if none does";
 
 /// Seeds beyond which every corner must have been reached.
-const MARKS_FROM: u64 = 4_000;
+const MARKS_FROM: u64 = 15_000;
 
 /// So many runs are spent to make a failure smaller.
-const SHRINK_TRIES: u32 = 300;
+const SHRINK_TRIES: u32 = 600;
 
 /// One seed in this many is run twice, and must be the same run.
 const TWICE_EVERY: u64 = 100;

@@ -140,7 +140,7 @@ impl Workload {
             3 | 4 => self.add_collect(plan, chance),
             5 => self.add_heed(plan, chance),
             6 => self.add_decide(plan, chance),
-            7 | 8 | 9 => self.add_approval(plan, chance),
+            7..=9 => self.add_approval(plan, chance),
             10 => self.add_tally(plan, chance),
             11 => self.add_late_reply(plan, chance),
             12 => self.add_sleep(plan, chance),

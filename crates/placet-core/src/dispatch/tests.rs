@@ -74,6 +74,17 @@ fn offer(dispatch: &mut Dispatch, spec: ItemSpec) -> Option<u64> {
 }
 
 #[test]
+fn an_item_that_waits_while_a_stream_has_room_for_it_is_noticed() {
+    let mut dispatch = Dispatch::default();
+    offer(&mut dispatch, turn(1, "a"));
+    assert_eq!(dispatch.violated_invariant(), None);
+    dispatch.open(NOW, StreamId(1), everything());
+    assert!(dispatch.violated_invariant().is_some(), "nobody has pulled for the stream yet");
+    pull(&mut dispatch, 1);
+    assert_eq!(dispatch.violated_invariant(), None);
+}
+
+#[test]
 fn filters_decide_by_kind_name_and_version() {
     let greet = || activity(1, "greet");
     let cases = [

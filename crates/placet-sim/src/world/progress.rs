@@ -81,7 +81,7 @@ impl World {
         let calm = self.progress.wrong_at.max(self.progress.full_at);
         // Who has little memory may leave somebody waiting for long, but not everybody.
         let calm = if self.has_little_memory() { calm.max(self.progress.wrote_at) } else { calm };
-        let leases = (REDELIVERY_DELAY_MAX + ACTIVITY_GRACE).as_micros() as u64 + self.plan.activity_max;
+        let leases = (REDELIVERY_DELAY_MAX + ACTIVITY_GRACE).as_secs() * SECOND + self.plan.activity_max;
         let late = |since: &u64| self.now.saturating_sub(calm.max(*since)) > PROGRESS_WITHIN + leases;
         let stuck = self.progress.instances.iter().find(|(iid, (_, since))| late(since) && !self.is_set_aside(**iid));
         match stuck {
