@@ -16,6 +16,7 @@ use crate::ids::{CallId, Iid};
 use crate::limits;
 use crate::outcome::{Effect, Outcome};
 use crate::partition::{Activity, Ended, Instance, Known, Message, Partition, activity_bytes, kept, message_bytes};
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
 use crate::time::{Now, Timestamp};
@@ -71,7 +72,8 @@ impl Partition {
         outcome: &mut Outcome,
     ) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
-        let Some(out) = instance.out.as_mut().filter(|out| out.token == completion.token) else {
+        let is_meant = |token| token == completion.token || planted::is(Plant::StaleTokenAccepted);
+        let Some(out) = instance.out.as_mut().filter(|out| is_meant(out.token)) else {
             outcome.reply(call, Ok(Reply::Stale));
             return;
         };
@@ -189,7 +191,9 @@ impl Partition {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         let mut asked = Vec::new();
         for entry in instance.inbox.drain(..messages) {
-            outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
+            if !planted::is(Plant::TurnHalfApplied) {
+                outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
+            }
             instance.inbox_bytes -= message_bytes(&entry.message);
             asked.extend(entry.message.ask_id);
         }

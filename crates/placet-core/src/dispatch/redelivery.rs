@@ -10,6 +10,7 @@ use rustc_hash::FxBuildHasher;
 use super::{ItemId, ItemSpec, Kind};
 use crate::ids::PartitionId;
 use crate::limits;
+use crate::planted::{self, Plant};
 use crate::time::Mono;
 
 #[derive(Debug, Default)]
@@ -121,6 +122,9 @@ impl Redelivery {
     /// poisoned item is not given ten more lives.
     pub(super) fn remove_partition(&mut self, partition: PartitionId) {
         self.delayed.retain(|(_, item), _| item.partition() != partition);
+        if planted::is(Plant::PoisonCountReset) {
+            self.failures.retain(|item, _| item.partition() != partition);
+        }
     }
 }
 

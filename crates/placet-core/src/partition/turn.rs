@@ -11,6 +11,7 @@ use crate::dispatch::{ItemSpec, StreamSpec};
 use crate::ids::{Iid, Seq, StreamId};
 use crate::limits::Limits;
 use crate::outcome::{HistoryRead, Outcome};
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::time::{Mono, Now, Timestamp};
 use crate::token::Token;
@@ -129,7 +130,7 @@ impl Partition {
         let Some(instance) = self.instances.get_mut(&iid) else { return Begun::Void };
         let Some(out) = &mut instance.out else { return Begun::Void };
         if let Token::Turn { presumed, .. } = &mut out.token {
-            *presumed = false;
+            *presumed = planted::is(Plant::HistoryNotSentAgain);
         }
         instance.item()
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::ids::{Iid, PartitionId};
 use crate::limits;
 use crate::partition::Partition;
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::Lookup;
 use crate::time::{Mono, Now};
@@ -40,7 +41,7 @@ impl Memory {
         let Some(iid) = partition.hot_iid(lookup) else { return };
         if partition.is_active(iid) {
             self.active(id, iid);
-        } else {
+        } else if !planted::is(Plant::ParkedKeptInMemory) {
             self.parked(now, id, iid);
         }
     }

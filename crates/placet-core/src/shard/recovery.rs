@@ -3,6 +3,7 @@
 
 use crate::ids::Iid;
 use crate::limits::{self, Limits};
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::LoadedInstance;
 use crate::time::{Mono, Now};
@@ -65,6 +66,9 @@ impl Recovery {
 
     /// An instance with work left memory.
     pub(super) fn spilled(&mut self, iid: Iid) {
+        if planted::is(Plant::SpilledForgotten) {
+            return;
+        }
         self.spilled = Some(self.spilled.map_or(iid, |spilled| spilled.min(iid)));
     }
 
