@@ -373,9 +373,12 @@ impl Dispatch {
         self.queues.retain(|spec| spec.hub != *hub);
     }
 
-    /// Takes the items of instances that leave memory (sorted) out of the queues.
+    /// Takes the items of instances that leave memory (sorted) out of the queues, and no longer delays them: they are
+    /// offered again when their instances come back. What was counted of them stays.
     pub fn unqueue(&mut self, gone: &[(PartitionId, Iid)]) {
-        self.queues.retain(|spec| gone.binary_search(&(spec.id.partition(), spec.id.iid())).is_err());
+        let stays = |item: ItemId| gone.binary_search(&(item.partition(), item.iid())).is_err();
+        self.queues.retain(|spec| stays(spec.id));
+        self.redelivery.keep_delayed(stays);
     }
 
     /// Forgets the queued and held turns of a partition that dropped its memory; its activities stay with the

@@ -118,10 +118,15 @@ impl Redelivery {
         [lease, grace, delay].into_iter().flatten().min()
     }
 
+    /// Delays only these items any longer; the counts of the others stay.
+    pub(super) fn keep_delayed(&mut self, stays: impl Fn(ItemId) -> bool) {
+        self.delayed.retain(|(_, item), _| stays(*item));
+    }
+
     /// A partition dropped its memory: what was delayed is found again by recovery. The counts stay, so that a
     /// poisoned item is not given ten more lives.
     pub(super) fn remove_partition(&mut self, partition: PartitionId) {
-        self.delayed.retain(|(_, item), _| item.partition() != partition);
+        self.keep_delayed(|item| item.partition() != partition);
         if planted::is(Plant::PoisonCountReset) {
             self.failures.retain(|item, _| item.partition() != partition);
         }
