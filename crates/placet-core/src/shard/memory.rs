@@ -73,13 +73,15 @@ impl Shard {
         }
     }
 
-    /// Too many active instances: the youngest half of them leaves, and is read back when there is room.
+    /// Too many active instances: the youngest half of them leaves, and is read back when there is room. What fails its
+    /// workers stays: read back, it would be given out at once, and if it was due before that, its failures forgotten.
     fn spill(&mut self) {
         let keep = self.limits.active_instances / 2;
         let mut kept = VecDeque::with_capacity(keep);
         let active = std::mem::take(&mut self.memory.active);
         let mut gone = Vec::new();
         let mut seen = BTreeSet::new();
+        let failing = self.dispatch.failing();
         for (partition, iid) in active {
             if !seen.insert((partition, iid)) {
                 continue; // it settled more than once: the first time counts
@@ -90,7 +92,7 @@ impl Shard {
             }
             if kept.len() < keep {
                 kept.push_back((partition, iid));
-            } else if here.evict(iid, true) {
+            } else if !failing.contains(&(partition, iid)) && here.evict(iid, true) {
                 reach(Corner::Spilled);
                 self.recovery.spilled(iid);
                 gone.push((partition, iid));
