@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use placet_sdk::Client;
 
-use crate::load::Load;
+use crate::http::Pool;
+use crate::load::{GoOn, Load, Unit, Units};
+use crate::raw::{Connection, Switch};
 use crate::record::Committed;
-use crate::stage::Stage;
+use crate::stage::{HUB, Stage};
 use crate::{approvals, limits, load, sequences};
 
 /// The ways in.
@@ -17,12 +19,21 @@ pub(crate) enum Way {
     ApprovalHttp,
     ApprovalInProcess,
     ApprovalGrpc,
+    ApprovalRaw,
     SequenceInProcess,
     SequenceGrpc,
+    SequenceRaw,
 }
 
-pub(crate) const WAYS: [Way; 5] =
-    [Way::ApprovalHttp, Way::ApprovalInProcess, Way::ApprovalGrpc, Way::SequenceInProcess, Way::SequenceGrpc];
+pub(crate) const WAYS: [Way; 7] = [
+    Way::ApprovalHttp,
+    Way::ApprovalInProcess,
+    Way::ApprovalGrpc,
+    Way::ApprovalRaw,
+    Way::SequenceInProcess,
+    Way::SequenceGrpc,
+    Way::SequenceRaw,
+];
 
 impl Way {
     pub(crate) fn name(self) -> &'static str {
@@ -30,16 +41,27 @@ impl Way {
             Way::ApprovalHttp => "approval, HTTP",
             Way::ApprovalInProcess => "approval, SDK in-process",
             Way::ApprovalGrpc => "approval, SDK gRPC",
+            Way::ApprovalRaw => "approval, raw gRPC",
             Way::SequenceInProcess => "sequence of 5, SDK in-process",
             Way::SequenceGrpc => "sequence of 5, SDK gRPC",
+            Way::SequenceRaw => "sequence of 5, raw gRPC",
         }
     }
+}
+
+/// How units come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Arrivals {
+    /// So many callers, each with one unit after the other.
+    Callers(usize),
+    /// So many a second, at a steady pace; for approvals.
+    Paced(f64),
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Case {
     pub(crate) way: Way,
-    pub(crate) callers: usize,
+    pub(crate) arrivals: Arrivals,
     pub(crate) warm_up: Duration,
     pub(crate) window: Duration,
     pub(crate) limits: bool,
@@ -95,9 +117,8 @@ impl Case {
                 let address = stage.serve_http()?;
                 let _inside = stage.server.enter();
                 placet_worker::start(stage.in_process(), ["*"]);
-                stage.client.block_on(load::run(self.callers, self.warm_up, self.window, |go_on| {
-                    approvals::over_http(address, go_on)
-                }))
+                let pool = Pool::of(address);
+                self.arrive(stage, |go_on| approvals::over_http(address, go_on), || pool.clone().one())
             }
             Way::ApprovalInProcess => {
                 let client = stage.in_process();
@@ -115,6 +136,24 @@ impl Case {
                 let client = Client::connect(&endpoint)?;
                 self.approvals(stage, &client)
             }
+            Way::ApprovalRaw | Way::SequenceRaw => {
+                let endpoint = stage.serve_grpc()?;
+                let _inside = stage.client.enter();
+                // A connection each, as they would be programs of their own.
+                let (client, worker) = (Connection::to(&endpoint, HUB)?, Connection::to(&endpoint, HUB)?);
+                stage.client.block_on(worker.work(Switch::default()))?;
+                if self.way == Way::SequenceRaw {
+                    return self.call(stage, |go_on| sequences::by_raw_calls(client.clone(), go_on));
+                }
+                self.arrive(
+                    stage,
+                    |go_on| approvals::by_raw_calls(client.clone(), go_on),
+                    || {
+                        let client = client.clone();
+                        async move { approvals::one_by_raw_calls(&client).await }
+                    },
+                )
+            }
             Way::SequenceInProcess => {
                 let client = stage.in_process();
                 self.sequences(stage, &client, client.clone())
@@ -129,17 +168,41 @@ impl Case {
     }
 
     fn approvals(&self, stage: &Stage, client: &Client) -> Result<Load> {
-        stage.client.block_on(load::run(self.callers, self.warm_up, self.window, |go_on| {
-            approvals::by_sdk(client.clone(), go_on)
-        }))
+        self.arrive(
+            stage,
+            |go_on| approvals::by_sdk(client.clone(), go_on),
+            || {
+                let client = client.clone();
+                async move { approvals::one_by_sdk(&client).await }
+            },
+        )
     }
 
     fn sequences(&self, stage: &Stage, client: &Client, workers: Client) -> Result<Load> {
         let _inside = stage.client.enter();
         sequences::worker(workers);
-        stage.client.block_on(load::run(self.callers, self.warm_up, self.window, |go_on| {
-            sequences::by_sdk(client.clone(), go_on)
-        }))
+        self.call(stage, |go_on| sequences::by_sdk(client.clone(), go_on))
+    }
+
+    fn arrive<F, G>(&self, stage: &Stage, caller: impl Fn(GoOn) -> F, unit: impl Fn() -> G) -> Result<Load>
+    where
+        F: Future<Output = Result<Units>> + Send + 'static,
+        G: Future<Output = Result<Unit>> + Send + 'static,
+    {
+        match self.arrivals {
+            Arrivals::Callers(_) => self.call(stage, caller),
+            Arrivals::Paced(per_second) => {
+                stage.client.block_on(load::paced(per_second, self.warm_up, self.window, unit))
+            }
+        }
+    }
+
+    fn call<F>(&self, stage: &Stage, caller: impl Fn(GoOn) -> F) -> Result<Load>
+    where
+        F: Future<Output = Result<Units>> + Send + 'static,
+    {
+        let Arrivals::Callers(callers) = self.arrivals else { bail!("{} is not paced", self.way.name()) };
+        stage.client.block_on(load::run(callers, self.warm_up, self.window, caller))
     }
 }
 

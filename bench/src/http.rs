@@ -1,6 +1,7 @@
 //! The lightest HTTP caller that there is: one connection, kept, one call after the other.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
@@ -11,6 +12,9 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+
+use crate::approvals;
+use crate::load::Unit;
 
 pub(crate) struct Connection {
     host: String,
@@ -38,5 +42,34 @@ impl Connection {
         let body = response.into_body().collect().await?.to_bytes();
         ensure!(status == StatusCode::OK, "POST {path}: {status}: {}", String::from_utf8_lossy(&body));
         Ok(serde_json::from_slice(&body)?)
+    }
+}
+
+/// Connections for units that come at a pace: each takes one that is free, or opens another.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    address: SocketAddr,
+    free: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Pool {
+    pub(crate) fn of(address: SocketAddr) -> Pool {
+        Pool { address, free: Arc::default() }
+    }
+
+    /// An approval.
+    pub(crate) async fn one(self) -> Result<Unit> {
+        let mut connection = self.take().await?;
+        let unit = approvals::one_over_http(&mut connection).await?;
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        Ok(unit)
+    }
+
+    async fn take(&self) -> Result<Connection> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match free {
+            Some(connection) => Ok(connection),
+            None => Connection::open(self.address).await,
+        }
     }
 }

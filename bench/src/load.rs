@@ -20,6 +20,14 @@ pub(crate) struct Unit {
     pub(crate) decision: Option<Duration>,
 }
 
+impl Unit {
+    /// One that begun then has ended.
+    pub(crate) fn ended(begun: Instant, decision: Option<Duration>) -> Unit {
+        let ended = Instant::now();
+        Unit { ended, whole: ended - begun, decision }
+    }
+}
+
 /// What was measured.
 #[derive(Debug)]
 pub(crate) struct Load {
@@ -40,7 +48,7 @@ impl GoOn {
         !self.0.load(Ordering::Relaxed)
     }
 
-    fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
@@ -50,11 +58,42 @@ impl GoOn {
 pub(crate) struct Units(Vec<Unit>);
 
 impl Units {
-    /// A unit that begun then has ended.
-    pub(crate) fn ended(&mut self, begun: Instant, decision: Option<Duration>) {
-        let ended = Instant::now();
-        self.0.push(Unit { ended, whole: ended - begun, decision });
+    pub(crate) fn push(&mut self, unit: Unit) {
+        self.0.push(unit);
     }
+}
+
+impl Load {
+    /// What ended in a window that has just passed.
+    fn of(window: (Instant, Instant), cpu: Cpu, mut units: Vec<Unit>) -> Result<Load> {
+        units.retain(|unit| unit.ended >= window.0 && unit.ended <= window.1);
+        ensure!(!units.is_empty(), "nothing was done in the window: make it longer");
+        Ok(Load { window, units, cpu })
+    }
+}
+
+/// Lets units begin at a steady pace, so many a second, whether or not those before have ended.
+pub(crate) async fn paced<F>(per_second: f64, warm_up: Duration, window: Duration, unit: impl Fn() -> F) -> Result<Load>
+where
+    F: Future<Output = Result<Unit>> + Send + 'static,
+{
+    let (begun, gap) = (Instant::now(), Duration::from_secs_f64(1.0 / per_second));
+    let (from, to) = (begun + warm_up, begun + warm_up + window);
+    let (mut next, mut running, mut cpu_before) = (begun, JoinSet::new(), None);
+    while next < to {
+        tokio::time::sleep_until(next.into()).await;
+        if next >= from {
+            cpu_before.get_or_insert_with(Cpu::now);
+        }
+        running.spawn(unit());
+        next += gap;
+    }
+    let cpu = Cpu::now().since(&cpu_before.unwrap_or_default());
+    let mut units = Vec::new();
+    while let Some(done) = running.join_next().await {
+        units.push(done.context("a unit")??);
+    }
+    Load::of((from, to), cpu, units)
 }
 
 /// Runs the callers for the warm-up and the window.
@@ -81,9 +120,7 @@ where
     while let Some(done) = running.join_next().await {
         units.extend(done.context("a caller")??.0);
     }
-    units.retain(|unit| unit.ended >= begun && unit.ended <= ended);
-    ensure!(!units.is_empty(), "nothing was done in the window: make it longer");
-    Ok(Load { window: (begun, ended), units, cpu })
+    Load::of((begun, ended), cpu, units)
 }
 
 impl Load {

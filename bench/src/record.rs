@@ -55,8 +55,9 @@ impl<S: Store> Store for Recorder<S> {
         partitions: &dyn Fn(PartitionId) -> bool,
         after: Option<Iid>,
         limit: usize,
+        bytes_max: usize,
     ) -> Result<ActivePage, ReadError> {
-        self.store.recover(partitions, after, limit)
+        self.store.recover(partitions, after, limit, bytes_max)
     }
 
     fn load(&self, lookups: &[Lookup]) -> Result<Vec<Option<LoadedInstance>>, ReadError> {

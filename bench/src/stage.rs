@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use axum::serve::ListenerExt as _;
 use placet::InProcess;
-use placet_api::{Api, Reach};
+use placet_api::{Api, Metrics, Operations, Reach};
 use placet_scheduler::{Scheduler, grpc};
 use placet_sdk::Client;
 use placet_store_sqlite::SqliteStore;
@@ -19,7 +19,7 @@ use crate::cpu::{CLIENT, SERVER};
 use crate::record::{Recorder, Records};
 
 /// The task hub.
-const HUB: &str = "default";
+pub(crate) const HUB: &str = "default";
 
 pub(crate) struct Stage {
     pub(crate) scheduler: Scheduler,
@@ -58,7 +58,12 @@ impl Stage {
         let listener = self.server.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
         let readiness = Arc::new(|| Box::pin(std::future::ready(Vec::new())) as _);
-        let api = Api { client: self.in_process(), readiness, reach: Reach::ThisComputer };
+        let exposition = Arc::new(|| Box::pin(std::future::ready(String::new())) as _);
+        let operations = Operations { readiness, exposition };
+        let (client, reach) = (self.in_process(), Reach::ThisComputer);
+        let budget = self.scheduler.budget().clone();
+        let intake = Arc::new(move |bytes| budget.small_now(bytes).map(|share| Box::new(share) as _));
+        let api = Api { client, operations, metrics: Metrics::default(), reach, intake };
         let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         let serve = axum::serve(listener, placet_api::product(api));
         self.server.spawn(async move { serve.await.expect("the HTTP port is served") });
@@ -73,6 +78,6 @@ impl Stage {
     }
 }
 
-fn runtime(name: &str) -> Result<Runtime> {
+pub(crate) fn runtime(name: &str) -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().thread_name(name).enable_all().build().context("threads")
 }

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use crate::workspace::Workspace;
 use report::Report;
 
+mod crashes;
 mod debian;
 mod javascript;
 mod program;
@@ -16,9 +17,9 @@ mod report;
 mod rust;
 mod server;
 
-const USAGE: &str = "usage: cargo xtask test [--only rust|python|javascript] [--long] [--release]
+const USAGE: &str = "usage: cargo xtask test [--only rust|python|javascript|crashes] [--long] [--release]
 
-  --only LANGUAGE  the parts of one language; may be given more than once
+  --only LANGUAGE  the parts of one language, or what needs all of them: the crashes; may be given more than once
   --long           also the tests that take minutes, and more seeds
   --release        the SDKs' suites against the server as it ships, instead of the one that `cargo test` built
 
@@ -36,13 +37,16 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     if options.wants(Language::Rust) {
         rust::check(&options, &mut report);
     }
-    if options.wants(Language::Python) || options.wants(Language::JavaScript) {
+    if [Language::Python, Language::JavaScript, Language::All].iter().any(|&language| options.wants(language)) {
         let binary = report.part("server", || server::build(&options, &workspace));
         if options.wants(Language::Python) {
             report.part("python", || python::run(&options, &workspace, binary.as_deref()));
         }
         if options.wants(Language::JavaScript) {
             report.part("javascript", || javascript::run(&workspace, binary.as_deref()));
+        }
+        if options.wants(Language::All) {
+            report.part("crashes", || crashes::run(&workspace, binary.as_deref()));
         }
     }
     if options.wants(Language::Rust) {
@@ -58,6 +62,8 @@ enum Language {
     Rust,
     Python,
     JavaScript,
+    /// All of them at once.
+    All,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -96,6 +102,7 @@ fn language(name: &str) -> Result<Language> {
         "rust" => Language::Rust,
         "python" => Language::Python,
         "javascript" => Language::JavaScript,
+        "crashes" => Language::All,
         unknown => bail!("there are no tests in `{unknown}`\n\n{USAGE}"),
     })
 }
@@ -111,7 +118,7 @@ mod tests {
     #[test]
     fn without_arguments_everything_is_wanted() {
         let options = parsed(&[]).unwrap();
-        for language in [Language::Rust, Language::Python, Language::JavaScript] {
+        for language in [Language::Rust, Language::Python, Language::JavaScript, Language::All] {
             assert!(options.wants(language), "{language:?}");
         }
         assert!(!options.long && !options.release);
@@ -121,7 +128,7 @@ mod tests {
     fn only_leaves_the_others_out() {
         let options = parsed(&["--only", "python", "--long", "--only=rust"]).unwrap();
         assert!(options.wants(Language::Python) && options.wants(Language::Rust));
-        assert!(!options.wants(Language::JavaScript));
+        assert!(!options.wants(Language::JavaScript) && !options.wants(Language::All));
         assert!(options.long);
     }
 

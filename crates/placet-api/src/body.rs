@@ -1,33 +1,63 @@
 //! A body of JSON, or a problem that names the field.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
-use bytes::Bytes;
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::problem::{Kind, Problem};
+use crate::{Api, Intake};
 
 /// What a body may hold: texts, no files.
 pub(crate) const BYTES_MAX: usize = 1 << 20;
 
+/// A body has come within this time.
+const TIME_MAX: Duration = Duration::from_secs(30);
+
 /// A body that was read.
 pub(crate) struct Body<T>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(call: Request, state: &S) -> Result<Body<T>, Problem> {
+    async fn from_request(call: Request, api: &Api) -> Result<Body<T>, Problem> {
         if !is_json(call.headers()) {
             return Err(Problem::new(Kind::NotJson, "send the header Content-Type: application/json"));
         }
-        let bytes = Bytes::from_request(call, state).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::new(Kind::BodyTooLarge, format!("{BYTES_MAX} bytes at most are taken"))
+        let mut room = Vec::new();
+        match timeout(TIME_MAX, collect(call.into_body(), &api.intake, &mut room)).await {
+            Ok(bytes) => read(&bytes?).map(Body),
+            Err(_) => {
+                let seconds = TIME_MAX.as_secs();
+                Err(Problem::new(Kind::BodyTooSlow, format!("the body must come within {seconds} s")))
             }
-            _ => Problem::field("body", rejection.body_text()),
-        })?;
-        read(&bytes).map(Body)
+        }
     }
+}
+
+/// The whole body. What it takes of the budget is kept in `room`.
+async fn collect(
+    mut body: axum::body::Body,
+    intake: &Intake,
+    room: &mut Vec<Box<dyn Send>>,
+) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Problem::field("body", format!("it broke off: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > BYTES_MAX {
+            return Err(Problem::new(Kind::BodyTooLarge, format!("{BYTES_MAX} bytes at most are taken")));
+        }
+        let Some(taken) = intake(data.len()) else {
+            return Err(Problem::new(Kind::Overloaded, "too many bytes are in flight in this server; try again"));
+        };
+        room.push(taken);
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
 }
 
 /// A media type of JSON. A form on a page elsewhere cannot send one without asking first (CORS preflight).
@@ -97,6 +127,27 @@ mod tests {
         for (refused, message) in table {
             let problem = format!("{:?}", refused.unwrap_err());
             assert!(problem.contains(&format!("detail: {message:?}")), "{problem}\nis not\n{message}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Anything that is nearly a body, or is none.
+        #[test]
+        fn whatever_is_sent_is_read_or_refused_in_words(
+            body in proptest::prop_oneof![
+                r#"\{("(requester|item|is_approved|approver|comments|timeout_hours|due)": ?(true|null|1e[0-9]{1,3}|-?[0-9.]{1,9}|"[^"]{0,9}"|\[\]|\{),? ?){0,5}\}?"#,
+                "\\PC{0,60}",
+            ],
+            noise in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60),
+        ) {
+            for bytes in [body.as_bytes(), &noise] {
+                if let Ok(new) = read::<NewRequest>(bytes) {
+                    drop((new.check(), new.due_from(jiff::Timestamp::UNIX_EPOCH)));
+                }
+                if let Err(problem) = read::<Decision>(bytes) {
+                    assert!(format!("{problem:?}").contains("BadBody"), "{problem:?}");
+                }
+            }
         }
     }
 }

@@ -10,7 +10,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use std::net::IpAddr;
 
-use crate::Api;
 use crate::problem::{Kind, Problem};
 
 /// Who can reach the server.
@@ -33,8 +32,8 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-pub(crate) async fn guard(State(api): State<Api>, mut call: Request, next: Next) -> Response {
-    let mut response = match check(api.reach, &call) {
+pub(crate) async fn guard(State(reach): State<Reach>, mut call: Request, next: Next) -> Response {
+    let mut response = match check(reach, &call) {
         Ok(host) => {
             call.extensions_mut().insert(BaseUrl(format!("http://{host}")));
             next.run(call).await

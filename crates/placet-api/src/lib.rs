@@ -6,6 +6,7 @@
 
 mod body;
 mod guard;
+mod metrics;
 mod problem;
 mod resources;
 mod routes;
@@ -16,20 +17,46 @@ use std::sync::Arc;
 use placet_sdk::{BoxFuture, Client};
 
 pub use guard::Reach;
-pub use routes::product;
+pub use metrics::Metrics;
+pub use routes::{operators, product};
 
 /// Why the server is not ready; empty if it is.
 pub type Readiness = Arc<dyn Fn() -> BoxFuture<'static, Vec<String>> + Send + Sync>;
+
+/// All metrics of the process, in the OpenMetrics format.
+pub type Exposition = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
+
+/// What those who run the server are shown.
+#[derive(Clone)]
+pub struct Operations {
+    /// Asked by `/readyz`.
+    pub readiness: Readiness,
+    /// Asked by `/metrics`.
+    pub exposition: Exposition,
+}
+
+impl fmt::Debug for Operations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operations").finish_non_exhaustive()
+    }
+}
+
+/// Room for so many bytes of a body, if there is: it is given back when what is returned is dropped.
+pub type Intake = Arc<dyn Fn(usize) -> Option<Box<dyn Send>> + Send + Sync>;
 
 /// What the API works with.
 #[derive(Clone)]
 pub struct Api {
     /// The scheduler, in the task hub of the requests.
     pub client: Client,
-    /// Asked by `/readyz`.
-    pub readiness: Readiness,
+    /// For those who run it.
+    pub operations: Operations,
+    /// Counts the calls.
+    pub metrics: Metrics,
     /// Who can reach it.
     pub reach: Reach,
+    /// Asked for each part of a body that comes in.
+    pub intake: Intake,
 }
 
 impl fmt::Debug for Api {

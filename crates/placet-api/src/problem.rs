@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     AlreadyDecided,
     BadBody,
     BodyTooLarge,
+    BodyTooSlow,
+    DiskFull,
     ForbiddenHost,
     ForbiddenOrigin,
     MethodNotAllowed,
@@ -33,6 +35,8 @@ impl Kind {
             Kind::AlreadyDecided => ("already-decided", "Another decision won", StatusCode::CONFLICT),
             Kind::BadBody => ("bad-body", "The body is not what it must be", StatusCode::UNPROCESSABLE_ENTITY),
             Kind::BodyTooLarge => ("body-too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE),
+            Kind::BodyTooSlow => ("body-too-slow", "The body comes too slowly", StatusCode::REQUEST_TIMEOUT),
+            Kind::DiskFull => ("disk-full", "The server's disk is full", StatusCode::INSUFFICIENT_STORAGE),
             Kind::ForbiddenHost => ("forbidden-host", "This server has another name", StatusCode::MISDIRECTED_REQUEST),
             Kind::ForbiddenOrigin => ("forbidden-origin", "The page comes from elsewhere", StatusCode::FORBIDDEN),
             Kind::MethodNotAllowed => {
@@ -95,7 +99,7 @@ impl IntoResponse for Problem {
         document.extend(self.more);
         let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
         let mut response = (status, headers, Value::Object(document).to_string()).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE].contains(&status) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
@@ -114,6 +118,7 @@ pub(crate) fn of_call(id: &str, error: &CallError) -> Problem {
         Code::NotFound => return Problem::no_such_request(id),
         Code::InvalidArgument | Code::OutOfRange => return Problem::field("request_id", &error.message),
         Code::AlreadyExists | Code::FailedPrecondition => Kind::AlreadyDecided,
+        Code::ResourceExhausted if error.reason.as_deref() == Some("disk-full") => Kind::DiskFull,
         Code::ResourceExhausted => Kind::Overloaded,
         Code::Unavailable
         | Code::DeadlineExceeded
@@ -156,5 +161,11 @@ mod tests {
             assert_eq!(response.status().as_u16(), status, "{code:?}");
             assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
         }
+        let full = CallError { reason: Some("disk-full".into()), ..CallError::new(Code::ResourceExhausted, "no room") };
+        let response = of_call("r-1", &full).into_response();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()[header::RETRY_AFTER]),
+            (507, &HeaderValue::from_static("1"))
+        );
     }
 }

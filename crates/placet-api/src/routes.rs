@@ -1,14 +1,15 @@
 //! Every path, on one screen.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post};
 
+use crate::Api;
 use crate::guard;
+use crate::metrics::count;
 use crate::problem::{Kind, Problem};
-use crate::resources::{approvals, front, health, identity, requests};
-use crate::{Api, body};
+use crate::resources::{approvals, front, health, identity, metrics, requests};
+use crate::{Operations, Reach};
 
 /// The approvals API.
 pub fn product(api: Api) -> Router {
@@ -17,14 +18,28 @@ pub fn product(api: Api) -> Router {
         .route("/api/requests", post(requests::create))
         .route("/api/requests/{id}", get(requests::show))
         .route("/api/approvals/{id}", post(approvals::decide).get(approvals::explain))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
         .route("/msi/token", get(identity::token))
+        .with_state(api.clone())
+        .merge(for_operators(api.operations))
         .fallback(async || Problem::new(Kind::NoSuchPath, "there is nothing at this path; GET / tells what there is"))
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "this path does not answer this method; GET / tells what there is")
         })
-        .layer(DefaultBodyLimit::max(body::BYTES_MAX))
-        .layer(middleware::from_fn_with_state(api.clone(), guard::guard))
-        .with_state(api)
+        .layer(middleware::from_fn_with_state(api.reach, guard::guard))
+        .layer(middleware::from_fn_with_state(api.metrics, count))
+}
+
+/// What those who run a server look at, for a role that has no API.
+pub fn operators(operations: Operations, reach: Reach) -> Router {
+    for_operators(operations)
+        .fallback(async || Problem::new(Kind::NoSuchPath, "here are /healthz, /readyz and /metrics"))
+        .layer(middleware::from_fn_with_state(reach, guard::guard))
+}
+
+fn for_operators(operations: Operations) -> Router {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::show))
+        .with_state(operations)
 }

@@ -9,6 +9,7 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::{AskReply, PublishedRow};
 
 use crate::ids::{CallId, Iid, InstanceId, InstanceKey, Seq, StreamId, Turn};
+use crate::limits;
 use crate::rows::{Lookup, TimerRow};
 use crate::token::Token;
 
@@ -154,6 +155,8 @@ pub struct CompleteActivity {
 pub struct InstanceView {
     /// The store's key, for reading what is not filled in.
     pub iid: Iid,
+    /// Bytes of the history that its input and output may have to be read from.
+    pub history_bytes: u64,
     /// The number of its next turn: one that ended has its end in the turn before.
     pub turn: Turn,
     /// The protocol's state. `input` is filled in only if `input_known`, `output` and `failure_details` only
@@ -230,6 +233,25 @@ pub enum Refusal {
     /// The row that the call concerns cannot be read.
     #[error("the store did not answer: {0}")]
     Unreadable(String),
+}
+
+/// [`Refusal::Exhausted`], of a disk that has no room. The store is tried again by itself.
+pub const DISK_FULL: &str = "the disk is full";
+
+impl Refusal {
+    /// An instance's messages wait for a worker, and more of them must not.
+    pub(crate) fn inbox_full() -> Refusal {
+        let what = "the instance's inbox is full: its messages wait for a worker";
+        Refusal::Exhausted { what, retry_after: limits::REFUSE_AFTER_FAILURE }
+    }
+
+    /// When the same may be asked again, if that is why it was refused.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Refusal::Exhausted { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
 }
 
 /// The protocol's name of a status, as people write it.

@@ -15,6 +15,8 @@ pub mod command;
 mod commands;
 pub mod commit;
 pub mod dispatch;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod ids;
 pub mod limits;
 pub mod outcome;
@@ -23,6 +25,7 @@ pub mod planted;
 pub mod reach;
 pub mod rows;
 pub mod shard;
+pub mod tally;
 pub mod time;
 pub mod timers;
 pub mod token;

@@ -51,6 +51,26 @@ pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
 /// After a full disk, new work is refused for this long before it is tried again.
 pub const REFUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
+/// Bytes of work items that a stream was sent and has not read, beyond which it is sent no more: a worker that never
+/// reads costs no more than this and one item.
+pub const STREAM_UNREAD_BYTES: usize = 4 << 20;
+
+/// A stream's reading is told in steps of at least this, so that small items cost no message each.
+pub const STREAM_READ_STEP: usize = STREAM_UNREAD_BYTES / 8;
+
+/// The same for all streams together. Beyond it a stream is sent something only once it has read what it was sent.
+pub const UNREAD_BYTES_MAX: usize = 48 << 20;
+
+/// Bytes of the turns that a stream's worker has and has not answered, beyond which it gets no more of them: what a
+/// turn was given stays in memory until its answer.
+pub const STREAM_TURN_BYTES: usize = 16 << 20;
+
+/// Longer inputs and outputs are not kept beside the history, but read from it when somebody wants them.
+pub const PAYLOAD_KEPT_BYTES: usize = 64 << 10;
+
+/// While memory is full, what might leave is looked at this often.
+pub const SPILL_EVERY: Duration = Duration::from_millis(50);
+
 /// What a caller waits for an answer to an ask if he does not say.
 pub const ASK_WAIT_DEFAULT: Duration = Duration::from_secs(10);
 
@@ -77,8 +97,16 @@ pub struct Limits {
     pub timers_per_step: usize,
     /// Instances with work held in memory; the store holds the rest, and they are read back as room comes.
     pub active_instances: usize,
+    /// Bytes of instances held in memory: their messages, activities and payloads. Beyond it those that can leave do,
+    /// beyond twice as much new work is refused.
+    pub hot_bytes: usize,
+    /// Bytes of messages that wait in one instance's inbox. Beyond it events are refused, and from twice as much
+    /// activities' results: all of an instance must be in memory for its next turn.
+    pub inbox_bytes: usize,
     /// Active instances taken from the store at once.
     pub recover_page: usize,
+    /// … and bytes of them, the first one excepted.
+    pub recover_page_bytes: usize,
     /// Parked instances kept in memory for a short while, so that the next event finds them.
     pub parked_instances: usize,
     /// How long a parked instance is kept.
@@ -95,12 +123,15 @@ impl Default for Limits {
             turn_messages: 1_000,
             turn_bytes: 1 << 20,
             batch_commands: 1_024,
-            uncommitted_bytes: 256 << 20,
+            uncommitted_bytes: 96 << 20,
             timer_window: Duration::from_secs(60),
             timer_page: 4_096,
             timers_per_step: 128,
             active_instances: 50_000,
+            hot_bytes: 96 << 20,
+            inbox_bytes: 32 << 20,
             recover_page: 1_000,
+            recover_page_bytes: 16 << 20,
             parked_instances: 2_000,
             parked_idle: Duration::from_secs(30),
             history_cache_bytes: 32 << 20,

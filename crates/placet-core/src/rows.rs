@@ -130,6 +130,14 @@ pub struct LoadedInstance {
     pub replies: Vec<ReplyRow>,
 }
 
+impl LoadedInstance {
+    /// Bytes of its messages and activities.
+    pub fn payload_bytes(&self) -> usize {
+        let inbox = self.inbox.iter().map(|row| row.data.len());
+        inbox.chain(self.activities.iter().map(|row| row.data.len())).sum()
+    }
+}
+
 /// Which instance to load.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Lookup {
@@ -182,6 +190,8 @@ pub enum Write {
 #[expect(missing_docs, reason = "each list is named for its rows and what happens to them")]
 pub struct Batch {
     pub id: Option<BatchId>,
+    /// How many commands it was merged from.
+    pub commands: usize,
     /// The partitions that it writes, with the epoch that each was written in.
     pub fences: Vec<(PartitionId, Epoch)>,
     /// The newest time among its rows.
@@ -205,4 +215,25 @@ pub struct Batch {
     pub replies_put: Vec<ReplyRow>,
     /// Inserted, replaced or (without a body) deleted.
     pub published: Vec<PublishedRow>,
+}
+
+impl Batch {
+    /// How many rows it writes or deletes; those of a hub or a generation that go together count as one.
+    pub fn rows(&self) -> usize {
+        self.hubs_deleted.len()
+            + self.hubs_created.len()
+            + self.instances_deleted.len()
+            + self.instances_inserted.len()
+            + self.instances_updated.len()
+            + self.history_dropped.len()
+            + self.history_appended.len()
+            + self.inbox_deleted.len()
+            + self.inbox_put.len()
+            + self.activities_deleted.len()
+            + self.activities_put.len()
+            + self.timers_deleted.len()
+            + self.timers_put.len()
+            + self.replies_put.len()
+            + self.published.len()
+    }
 }

@@ -14,10 +14,9 @@ use placet_proto::durabletask::{
     RaiseEventRequest, TerminateRequest,
 };
 use placet_proto::placet::v1::{AskRequest, AskResponse, Recorded, ask_response::Outcome};
-use prost::Message as _;
 use uuid::Uuid;
 
-use crate::scheduler::{CallError, Scheduler};
+use crate::scheduler::{CallError, Scheduler, Weighed};
 
 /// The longest that a caller of an ask may wait: beyond it proxies cut the connection anyway.
 const ASK_WAIT_MAX: Duration = Duration::from_secs(300);
@@ -32,7 +31,6 @@ impl Scheduler {
         hub: Hub,
         request: CreateInstanceRequest,
     ) -> Result<CreateInstanceResponse, CallError> {
-        let bytes = request.encoded_len();
         let id = if request.instance_id.is_empty() { new_id() } else { request.instance_id };
         let start = StartInstance {
             name: request.name,
@@ -45,7 +43,7 @@ impl Scheduler {
             parent_trace: request.parent_trace_context,
         };
         let key = InstanceKey::new(hub, InstanceId::new(id.as_str()));
-        self.command(key, CommandKind::Start(Box::new(start)), bytes).await?;
+        self.command(key, CommandKind::Start(Box::new(start))).await?;
         Ok(CreateInstanceResponse { instance_id: id })
     }
 
@@ -53,10 +51,14 @@ impl Scheduler {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn get_instance(&self, hub: Hub, request: GetInstanceRequest) -> Result<GetInstanceResponse, CallError> {
+    pub async fn get_instance(
+        &self,
+        hub: Hub,
+        request: GetInstanceRequest,
+    ) -> Result<Weighed<GetInstanceResponse>, CallError> {
         let key = key(hub, &request.instance_id)?;
         let state = self.instance(key, request.get_inputs_and_outputs).await?;
-        Ok(GetInstanceResponse { exists: state.is_some(), orchestration_state: state })
+        Ok(state.map(|state| GetInstanceResponse { exists: state.is_some(), orchestration_state: state }))
     }
 
     /// WaitForInstanceStart and WaitForInstanceCompletion: without a deadline of their own; the caller's
@@ -69,13 +71,13 @@ impl Scheduler {
         hub: Hub,
         request: GetInstanceRequest,
         what: WaitFor,
-    ) -> Result<GetInstanceResponse, CallError> {
+    ) -> Result<Weighed<GetInstanceResponse>, CallError> {
         let key = key(hub, &request.instance_id)?;
-        let Reply::Instance(Some(view)) = self.command(key, CommandKind::Wait(what), 0).await? else {
-            return Ok(GetInstanceResponse { exists: false, orchestration_state: None });
+        let Reply::Instance(Some(view)) = self.command(key, CommandKind::Wait(what)).await? else {
+            return Ok(Weighed::light(GetInstanceResponse { exists: false, orchestration_state: None }));
         };
         let state = self.complete_view(*view, request.get_inputs_and_outputs).await?;
-        Ok(GetInstanceResponse { exists: true, orchestration_state: Some(state) })
+        Ok(state.map(|state| GetInstanceResponse { exists: true, orchestration_state: Some(state) }))
     }
 
     /// RaiseEvent.
@@ -83,10 +85,9 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn raise_event(&self, hub: Hub, request: RaiseEventRequest, caller: Caller) -> Result<(), CallError> {
-        let bytes = request.encoded_len();
         let key = key(hub, &request.instance_id)?;
         let event = RaiseEvent { name: request.name, input: request.input, stamp: caller };
-        self.command(key, CommandKind::RaiseEvent(event), bytes).await.map(drop)
+        self.command(key, CommandKind::RaiseEvent(event)).await.map(drop)
     }
 
     /// TerminateInstance.
@@ -94,18 +95,16 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn terminate_instance(&self, hub: Hub, request: TerminateRequest) -> Result<(), CallError> {
-        let bytes = request.encoded_len();
         let key = key(hub, &request.instance_id)?;
         let terminate = Terminate { output: request.output, recurse: request.recursive };
-        self.command(key, CommandKind::Terminate(terminate), bytes).await.map(drop)
+        self.command(key, CommandKind::Terminate(terminate)).await.map(drop)
     }
 
     /// placet.v1 Ask.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn ask(&self, hub: Hub, request: AskRequest, caller: Caller) -> Result<AskResponse, CallError> {
-        let bytes = request.encoded_len();
+    pub async fn ask(&self, hub: Hub, request: AskRequest, caller: Caller) -> Result<Weighed<AskResponse>, CallError> {
         let key = key(hub, &request.instance_id)?;
         let ask_id: Arc<str> =
             if request.ask_id.is_empty() { Uuid::new_v4().to_string().into() } else { request.ask_id.into() };
@@ -115,16 +114,16 @@ impl Scheduler {
         };
         let (event_name, payload) = (request.event_name, Some(request.payload));
         let ask = Arc::new(Ask { ask_id: ask_id.clone(), event_name, payload, wait, stamp: caller });
-        let outcome = match self.command(key, CommandKind::Ask(ask), bytes).await? {
-            Reply::Asked(Asked::Reply(answer)) => Outcome::Reply((*answer).to_owned()),
-            Reply::Asked(Asked::State(view)) => Outcome::State(self.complete_view(*view, true).await?),
-            Reply::Asked(Asked::Ended(view)) => Outcome::Ended(self.complete_view(*view, true).await?),
-            Reply::Asked(Asked::Recorded) => Outcome::Recorded(Recorded {}),
+        let outcome = match self.command(key, CommandKind::Ask(ask)).await? {
+            Reply::Asked(Asked::Reply(answer)) => Weighed::light(Outcome::Reply((*answer).to_owned())),
+            Reply::Asked(Asked::State(view)) => self.complete_view(*view, true).await?.map(Outcome::State),
+            Reply::Asked(Asked::Ended(view)) => self.complete_view(*view, true).await?.map(Outcome::Ended),
+            Reply::Asked(Asked::Recorded) => Weighed::light(Outcome::Recorded(Recorded {})),
             Reply::Done | Reply::Started(_) | Reply::Instance(_) | Reply::Stale | Reply::Retried(_) => {
                 unreachable!("an ask is answered with what became of it")
             }
         };
-        Ok(AskResponse { ask_id: (*ask_id).to_owned(), outcome: Some(outcome) })
+        Ok(outcome.map(|outcome| AskResponse { ask_id: (*ask_id).to_owned(), outcome: Some(outcome) }))
     }
 
     /// placet.v1 RetryPoisoned: how many items were put back to work.
@@ -133,7 +132,7 @@ impl Scheduler {
     /// See [`CallError`].
     pub async fn retry_poisoned(&self, hub: Hub, instance_id: &str) -> Result<u32, CallError> {
         let key = key(hub, instance_id)?;
-        let reply = self.command(key, CommandKind::RetryPoisoned, 0).await?;
+        let reply = self.command(key, CommandKind::RetryPoisoned).await?;
         Ok(if let Reply::Retried(retried) = reply { retried } else { 0 })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use placet_core::clock::Doubt;
-use placet_core::shard::ShardStatus;
+use placet_core::shard::Trouble;
 
 /// Commits that do not succeed for this long make the server not ready.
 const COMMIT_OVERDUE: Duration = Duration::from_secs(10);
@@ -19,6 +19,9 @@ pub enum NotReady {
         /// Since when.
         for_: Duration,
     },
+    /// The last commit found no room.
+    #[error("the disk is full: nothing new is taken until there is room")]
+    DiskFull,
     /// Timers are held.
     #[error("the clock is not believed, timers are held: {0}")]
     Clock(String),
@@ -38,7 +41,7 @@ pub struct Health(Mutex<Facts>);
 struct Facts {
     /// Since when a commit has been under way, or failing, without a success.
     commit_owed_since: Option<Instant>,
-    status: ShardStatus,
+    core: Trouble,
     stopping: bool,
     core_ended: bool,
 }
@@ -53,7 +56,10 @@ impl Health {
         {
             reasons.push(NotReady::CommitsFail { for_ });
         }
-        if let Some(doubt) = facts.status.clock_doubt {
+        if facts.core.refusing && facts.commit_owed_since.is_some() {
+            reasons.push(NotReady::DiskFull);
+        }
+        if let Some(doubt) = facts.core.clock_doubt {
             reasons.push(NotReady::Clock(describe(doubt)));
         }
         if facts.core_ended && !facts.stopping {
@@ -65,11 +71,6 @@ impl Health {
         reasons
     }
 
-    /// What the core last said of itself.
-    pub fn status(&self) -> ShardStatus {
-        self.lock().status.clone()
-    }
-
     pub(crate) fn commit_begins(&self) {
         self.lock().commit_owed_since.get_or_insert_with(Instant::now);
     }
@@ -78,8 +79,8 @@ impl Health {
         self.lock().commit_owed_since = None;
     }
 
-    pub(crate) fn core_says(&self, status: ShardStatus) {
-        self.lock().status = status;
+    pub(crate) fn core_says(&self, trouble: Trouble) {
+        self.lock().core = trouble;
     }
 
     /// Whether the last commit did not succeed.

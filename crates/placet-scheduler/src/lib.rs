@@ -6,15 +6,19 @@
 
 mod budget;
 mod calls;
+pub mod connections;
 mod driver;
 pub mod grpc;
 mod health;
 mod hubs;
+mod metrics;
 mod payloads;
 mod scheduler;
 mod worker;
 
+pub use budget::{Budget, Busy, Share};
 pub use health::{Health, NotReady};
 pub use hubs::{HubError, hub_of};
-pub use scheduler::{CallError, Scheduler, StartError};
+pub use metrics::Metrics;
+pub use scheduler::{CallError, Scheduler, StartError, Weighed};
 pub use worker::{StreamOut, WorkerSender, WorkerStream};

@@ -3,8 +3,7 @@
 
 use placet_core::command::InstanceView;
 use placet_core::ids::Turn;
-use placet_core::partition::view_of_row;
-use placet_core::rows::{InboxRow, LoadedInstance};
+use placet_core::rows::{InboxRow, Lookup};
 use placet_core::wire::Events;
 use placet_proto::durabletask::{HistoryEvent, OrchestrationState, OrchestrationStatus, history_event::EventType};
 use placet_store::{ReadError, Store};
@@ -13,6 +12,11 @@ use prost::Message as _;
 /// Whether nothing has to be read to answer with this view.
 pub(crate) fn is_complete(view: &InstanceView, payloads: bool) -> bool {
     (view.input_known || !payloads) && (view.output_known || !needs_end(&view.state, payloads))
+}
+
+/// About how many bytes have to be read for it, and are sent.
+pub(crate) fn bytes_to_read(view: &InstanceView, payloads: bool) -> usize {
+    if is_complete(view, payloads) { 0 } else { usize::try_from(view.history_bytes).unwrap_or(usize::MAX) }
 }
 
 /// The state without payloads, if they are not wanted. The failure and the custom status always are.
@@ -24,28 +28,20 @@ pub(crate) fn trimmed(mut state: OrchestrationState, payloads: bool) -> Orchestr
     state
 }
 
-/// An instance as the store has it.
-pub(crate) fn state_of_loaded(
-    store: &dyn Store,
-    found: &LoadedInstance,
-    payloads: bool,
-) -> Result<OrchestrationState, ReadError> {
-    let view =
-        view_of_row(&found.row).map_err(|error| ReadError::Damaged { table: "instance", what: error.to_string() })?;
-    complete(store, *view, Some(&found.inbox), payloads)
-}
-
 /// Reads what a view lacks.
 pub(crate) fn complete(
     store: &dyn Store,
     mut view: InstanceView,
-    inbox: Option<&[InboxRow]>,
     payloads: bool,
 ) -> Result<OrchestrationState, ReadError> {
     if payloads && !view.input_known {
         view.state.input = match first_input(store, &view)? {
             Some(input) => input,
-            None => inbox.into_iter().flatten().find_map(input_of_message).flatten(),
+            // It has had no turn: its input waits for the first one.
+            None => {
+                let found = store.load(&[Lookup::Iid(view.iid)])?.pop().flatten();
+                found.iter().flat_map(|found| &found.inbox).find_map(input_of_message).flatten()
+            }
         };
     }
     if !view.output_known && needs_end(&view.state, payloads) {

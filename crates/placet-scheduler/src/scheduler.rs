@@ -4,28 +4,37 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use placet_core::body::InstanceBody;
 use placet_core::command::{Command, CommandKind, CompleteTurn, InstanceView, Refusal, Reply};
 use placet_core::dispatch::{HubSet, StreamSpec};
 use placet_core::ids::{CallId, Hub, InstanceKey, StreamId};
-use placet_core::rows::{HistoryRow, Lookup};
+use placet_core::partition::view_of_row;
+use placet_core::rows::{HistoryRow, InstanceRow, Lookup};
 use placet_core::shard::Input;
 use placet_core::token::Token;
 use placet_proto::durabletask::{ActivityResponse, OrchestrationState};
 use placet_store::{Answer, CommitError, Query, ReadError, Store};
 use tokio::sync::oneshot;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Busy, LARGE_FROM, RETRY_AFTER, Share};
 use crate::driver::{self, Message, ReplyTo};
 use crate::health::Health;
 use crate::hubs::{HubError, Hubs};
+use crate::metrics::{CoreFacts, Metrics};
 use crate::payloads;
 use crate::worker::WorkerStream;
 
 /// Bytes of history read at once for a stream of it.
 const HISTORY_PAGE_BYTES: usize = 1 << 20;
+
+/// How long the core may take to say how it goes.
+const LOOK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many times its size a payload occupies while it is read: in the store's hands, as a row, and decoded.
+const READ_COPIES: usize = 3;
 
 /// Why a call was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +50,7 @@ pub enum CallError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// Too many bytes are in flight. Nothing was done.
-    #[error("too many bytes are in flight; try again in a moment")]
+    #[error("too many bytes are in flight in this server; try again in {} ms", RETRY_AFTER.as_millis())]
     Busy,
     /// The server is stopping. Nothing was done.
     #[error("the server is stopping")]
@@ -59,6 +68,7 @@ struct Inner {
     health: Arc<Health>,
     hubs: Hubs,
     budget: Budget,
+    metrics: Metrics,
     calls: AtomicU64,
     streams: AtomicU64,
 }
@@ -93,17 +103,19 @@ impl Scheduler {
         let claim = store.claim()?;
         let hubs = match store.query(&Query::Hubs)? {
             Answer::Hubs(hubs) => Hubs::new(hubs),
-            Answer::Published(_) => Hubs::default(),
+            Answer::Published(_) | Answer::Instance(_) => Hubs::default(),
         };
         let health = Arc::new(Health::default());
-        let core = driver::start(store.clone(), claim, health.clone())?;
+        let (budget, metrics) = (Budget::default(), Metrics::default());
+        let core = driver::start(store.clone(), claim, health.clone(), budget.clone(), metrics.clone())?;
         Ok(Scheduler(Arc::new(Inner {
             messages: core.messages,
             thread: Mutex::new(Some(core.thread)),
             store,
             health,
             hubs,
-            budget: Budget::default(),
+            budget,
+            metrics,
             calls: AtomicU64::new(0),
             streams: AtomicU64::new(0),
         })))
@@ -124,6 +136,21 @@ impl Scheduler {
         &self.0.health
     }
 
+    /// Its metrics, to be registered and shown; [`Scheduler::look`] brings them up to date.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Asks the core how it goes, so that the metrics tell of now. If it does not answer in a moment they tell of what
+    /// is known without it.
+    pub async fn look(&self) {
+        let (sender, answer) = oneshot::channel();
+        self.tell(Message::Look(sender));
+        let answer: Option<Box<CoreFacts>> =
+            tokio::time::timeout(LOOK_PATIENCE, answer).await.ok().and_then(Result::ok);
+        self.0.metrics.looked(answer, &self.0.budget);
+    }
+
     /// Gives a command to the core and waits for its reply; what the reply tells of is durable.
     ///
     /// # Errors
@@ -131,12 +158,11 @@ impl Scheduler {
     ///
     /// # Cancel safety
     /// A command that was given is carried out although nobody waits for it; a wait ends.
-    pub async fn command(&self, key: InstanceKey, kind: CommandKind, bytes: usize) -> Result<Reply, CallError> {
+    pub async fn command(&self, key: InstanceKey, kind: CommandKind) -> Result<Reply, CallError> {
         // Only a start makes a hub: a question about one that is not there leaves nothing behind.
         if matches!(kind, CommandKind::Start(_)) {
             self.0.hubs.used(&key.hub)?;
         }
-        let _share = self.0.budget.take(bytes).ok_or(CallError::Busy)?;
         let waits = matches!(kind, CommandKind::Wait(_) | CommandKind::Ask(_));
         let target = Lookup::Key(key);
         self.call(waits, |call| Input::Call(call, Command { target, kind, call: Some(call) })).await
@@ -184,8 +210,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn complete_turn(&self, completion: CompleteTurn, bytes: usize) -> Result<Reply, CallError> {
-        let _share = self.0.budget.take(bytes).ok_or(CallError::Busy)?;
+    pub async fn complete_turn(&self, completion: CompleteTurn) -> Result<Reply, CallError> {
         self.call(false, |call| Input::TurnCompleted(call, Box::new(completion))).await
     }
 
@@ -193,13 +218,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn complete_activity(
-        &self,
-        token: Token,
-        response: ActivityResponse,
-        bytes: usize,
-    ) -> Result<Reply, CallError> {
-        let _share = self.0.budget.take(bytes).ok_or(CallError::Busy)?;
+    pub async fn complete_activity(&self, token: Token, response: ActivityResponse) -> Result<Reply, CallError> {
         self.call(false, |call| Input::ActivityCompleted(call, token, Box::new(response))).await
     }
 
@@ -215,23 +234,51 @@ impl Scheduler {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn instance(&self, key: InstanceKey, payloads: bool) -> Result<Option<OrchestrationState>, CallError> {
-        self.read(move |store| {
-            let found = store.load(&[Lookup::Key(key)])?.pop().flatten();
-            found.map(|found| payloads::state_of_loaded(store, &found, payloads)).transpose()
+    pub async fn instance(
+        &self,
+        key: InstanceKey,
+        payloads: bool,
+    ) -> Result<Weighed<Option<OrchestrationState>>, CallError> {
+        let found = self.read(move |store| {
+            let Some(row) = row_of(store, key)? else { return Ok(None) };
+            let view =
+                view_of_row(&row).map_err(|error| ReadError::Damaged { table: "instance", what: error.to_string() })?;
+            Ok(Some(if payloads::bytes_to_read(&view, payloads) <= LARGE_FROM {
+                Read::Done(payloads::complete(store, *view, payloads)?)
+            } else {
+                Read::Long(view)
+            }))
+        });
+        Ok(match found.await? {
+            None => Weighed::light(None),
+            Some(Read::Done(state)) => Weighed::light(Some(state)),
+            Some(Read::Long(view)) => self.complete_view(*view, payloads).await?.map(Some),
         })
-        .await
     }
 
     /// What a reply left to be read from the history.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn complete_view(&self, view: InstanceView, payloads: bool) -> Result<OrchestrationState, CallError> {
+    pub async fn complete_view(
+        &self,
+        view: InstanceView,
+        payloads: bool,
+    ) -> Result<Weighed<OrchestrationState>, CallError> {
         if payloads::is_complete(&view, payloads) {
-            return Ok(payloads::trimmed(view.state, payloads));
+            return Ok(Weighed::light(payloads::trimmed(view.state, payloads)));
         }
-        self.read(move |store| payloads::complete(store, view, None, payloads)).await
+        let bytes = payloads::bytes_to_read(&view, payloads);
+        let share = match bytes {
+            0..=LARGE_FROM => None,
+            _ => Some(self.0.budget.large(READ_COPIES * bytes).await.map_err(|Busy| CallError::Busy)?),
+        };
+        let value = self.read(move |store| payloads::complete(store, view, payloads)).await?;
+        let mut share = share;
+        if let Some(share) = &mut share {
+            share.shrink_to(bytes);
+        }
+        Ok(Weighed { value, bytes, share })
     }
 
     /// A page of an instance's committed history: the turns from this one on. Empty at the end, and for an
@@ -251,8 +298,8 @@ impl Scheduler {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn row(&self, key: InstanceKey) -> Result<Option<placet_core::rows::InstanceRow>, CallError> {
-        self.read(move |store| Ok(store.load(&[Lookup::Key(key)])?.pop().flatten().map(|found| found.row))).await
+    pub async fn row(&self, key: InstanceKey) -> Result<Option<InstanceRow>, CallError> {
+        self.read(move |store| row_of(store, key)).await
     }
 
     /// The key of an instance's history, and the first turn of its current generation.
@@ -278,9 +325,14 @@ impl Scheduler {
         let query = Query::Published { hub, kind: kind.into(), key: key.into() };
         self.read(move |store| match store.query(&query)? {
             Answer::Published(body) => Ok(body),
-            Answer::Hubs(_) => Ok(None),
+            Answer::Hubs(_) | Answer::Instance(_) => Ok(None),
         })
         .await
+    }
+
+    /// The budget of bytes in flight: who brings calls takes a share of it for each.
+    pub fn budget(&self) -> &Budget {
+        &self.0.budget
     }
 
     pub(crate) fn new_call(&self) -> CallId {
@@ -309,6 +361,40 @@ impl Scheduler {
         let store = self.0.store.clone();
         let answer = tokio::task::spawn_blocking(move || read(&*store)).await;
         Ok(answer.map_err(|_| CallError::Stopping)??)
+    }
+}
+
+/// An answer, and the share of the budget that it has until it is sent, if it is long.
+#[derive(Debug)]
+pub struct Weighed<T> {
+    /// The answer.
+    pub value: T,
+    /// About how long it is.
+    pub bytes: usize,
+    /// Its share.
+    pub share: Option<Share>,
+}
+
+impl<T> Weighed<T> {
+    pub(crate) fn light(value: T) -> Weighed<T> {
+        Weighed { value, bytes: 0, share: None }
+    }
+
+    pub(crate) fn map<U>(self, into: impl FnOnce(T) -> U) -> Weighed<U> {
+        Weighed { value: into(self.value), bytes: self.bytes, share: self.share }
+    }
+}
+
+/// What was read at once, and what must wait for room.
+enum Read {
+    Done(OrchestrationState),
+    Long(Box<InstanceView>),
+}
+
+fn row_of(store: &dyn Store, key: InstanceKey) -> Result<Option<InstanceRow>, ReadError> {
+    match store.query(&Query::Instance(key))? {
+        Answer::Instance(row) => Ok(row.map(|row| *row)),
+        Answer::Hubs(_) | Answer::Published(_) => Ok(None),
     }
 }
 

@@ -1,15 +1,24 @@
 //! A worker's stream, as the edges use it: items come out, completions go in, acknowledgements come out.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use bytes::Bytes;
 use placet_core::command::{CompleteTurn, Refusal, Reply};
 use placet_core::dispatch::StreamSpec;
 use placet_core::ids::{Hub, StreamId};
+use placet_core::limits;
 use placet_core::shard::Input;
 use placet_core::token::Token;
 use placet_proto::durabletask::ActivityResponse;
 use placet_proto::placet::v1::{Ack, Completions, TurnCompletion};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::AbortHandle;
 
+use crate::budget::Share;
+use crate::connections::Peer;
 use crate::driver::{Message, ReplyTo};
 use crate::scheduler::Scheduler;
 
@@ -22,6 +31,8 @@ pub enum StreamOut {
         hub: Hub,
         /// An encoded `WorkItem`.
         item: Bytes,
+        /// Its share of the budget, if it is long.
+        share: Option<Share>,
     },
     /// What became of a completion.
     Ack(Ack),
@@ -31,14 +42,50 @@ pub enum StreamOut {
     Closed,
 }
 
-/// Where a stream's items go. Unbounded, since what may be outstanding is bounded by the dispatch.
+/// A worker that takes nothing of what was sent to it for so long is cut off: others may have its work.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// Bytes that wait to be read beyond which the worker's completions wait: each is answered on the stream.
+const BACKLOG_BYTES_MAX: usize = 8 << 20;
+
+/// Where a stream's items go. Items are bounded by the dispatch, which is told what was read; acknowledgements by the
+/// completions that cause them, which are not taken while too much waits to be read.
 #[derive(Debug, Clone)]
-pub(crate) struct Outbox(UnboundedSender<StreamOut>);
+pub(crate) struct Outbox {
+    items: UnboundedSender<StreamOut>,
+    progress: Arc<Progress>,
+}
+
+/// How much a stream was sent and has read, in bytes.
+#[derive(Debug, Default)]
+struct Progress {
+    sent: AtomicUsize,
+    read: AtomicUsize,
+    has_read: Notify,
+}
+
+impl Progress {
+    fn backlog(&self) -> usize {
+        self.sent.load(Ordering::Relaxed).saturating_sub(self.read.load(Ordering::Relaxed))
+    }
+}
+
+impl StreamOut {
+    /// What it counts for until it is read.
+    pub fn bytes(&self) -> usize {
+        match self {
+            StreamOut::Item { item, .. } => item.len(),
+            StreamOut::Ack(ack) => ack.completion_token.len() + ack.refused.len(),
+            StreamOut::Ping | StreamOut::Closed => 0,
+        }
+    }
+}
 
 impl Outbox {
     /// Sends, unless the stream has gone; then its end is on its way to the core.
     pub(crate) fn send(&self, out: StreamOut) {
-        drop(self.0.send(out));
+        self.progress.sent.fetch_add(out.bytes(), Ordering::Relaxed);
+        drop(self.items.send(out));
     }
 
     pub(crate) fn acknowledge(&self, completion_token: String, reply: Result<Reply, Refusal>) {
@@ -59,14 +106,63 @@ pub struct WorkerStream {
     scheduler: Scheduler,
     outbox: Outbox,
     items: UnboundedReceiver<StreamOut>,
+    /// Bytes of items that were read, and of which the core was not told yet.
+    read: usize,
+    watch: Option<AbortHandle>,
+    /// Of the item that is being sent.
+    sending: Option<Share>,
 }
 
 impl WorkerStream {
     pub(crate) fn open(scheduler: &Scheduler, id: StreamId, spec: StreamSpec) -> WorkerStream {
         let (sender, items) = unbounded_channel();
-        let (outbox, keeps_state) = (Outbox(sender), spec.keeps_state);
+        let (outbox, keeps_state) = (Outbox { items: sender, progress: Arc::default() }, spec.keeps_state);
         scheduler.tell(Message::StreamOpened(id, outbox.clone(), spec));
-        WorkerStream { id, keeps_state, scheduler: scheduler.clone(), outbox, items }
+        WorkerStream {
+            id,
+            keeps_state,
+            scheduler: scheduler.clone(),
+            outbox,
+            items,
+            read: 0,
+            watch: None,
+            sending: None,
+        }
+    }
+
+    /// Cuts the worker off if it takes nothing of what it was sent for long.
+    pub(crate) fn cut_if_stalled(&mut self, peer: Peer) {
+        let progress = self.outbox.progress.clone();
+        let watch = tokio::spawn(async move {
+            let look = || (progress.sent.load(Ordering::Relaxed), progress.read.load(Ordering::Relaxed));
+            let (mut sent, mut read) = look();
+            loop {
+                tokio::time::sleep(STALLED).await;
+                let now = look();
+                if now.1 == read && sent > read {
+                    tracing::warn!("a worker reads nothing of what it is sent: it is cut off");
+                    return peer.cut();
+                }
+                (sent, read) = now;
+            }
+        });
+        self.watch = Some(watch.abort_handle());
+    }
+
+    /// This was handed on to where the worker reads: there is room for more.
+    pub fn has_read(&mut self, out: &mut StreamOut) {
+        let bytes = out.bytes();
+        self.outbox.progress.read.fetch_add(bytes, Ordering::Relaxed);
+        self.outbox.progress.has_read.notify_waiters();
+        self.sending = None;
+        if let StreamOut::Item { share, .. } = out {
+            self.read += bytes;
+            self.sending = share.take();
+        }
+        if self.read >= limits::STREAM_READ_STEP {
+            let read = std::mem::take(&mut self.read);
+            self.scheduler.tell(Message::Input(Input::ItemsRead(self.id, read)));
+        }
     }
 
     /// What comes next: at least one thing, and up to `limit` that are there already. None if the stream is
@@ -75,6 +171,8 @@ impl WorkerStream {
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
     pub async fn recv_many(&mut self, buffer: &mut Vec<StreamOut>, limit: usize) -> usize {
+        // Whoever asks for more has sent what he had.
+        self.sending = None;
         self.items.recv_many(buffer, limit).await
     }
 
@@ -91,6 +189,9 @@ impl WorkerStream {
 
 impl Drop for WorkerStream {
     fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.abort();
+        }
         self.scheduler.tell(Message::Input(Input::StreamClosed(self.id, false)));
     }
 }
@@ -105,40 +206,53 @@ pub struct WorkerSender {
 }
 
 impl WorkerSender {
-    /// What a worker sent at once.
-    pub fn complete(&self, completions: Completions) {
-        completions.turns.into_iter().for_each(|turn| self.complete_turn(turn));
-        completions.activities.into_iter().for_each(|activity| self.complete_activity(activity));
-        completions.abandoned.into_iter().for_each(|token| self.abandon(token));
+    /// What a worker sent at once. It keeps these shares of the budget until all of it is answered.
+    pub fn complete(&self, completions: Completions, shares: Vec<Share>) {
+        let shares = Arc::new(shares);
+        completions.turns.into_iter().for_each(|turn| self.complete_turn(turn, &shares));
+        completions.activities.into_iter().for_each(|activity| self.complete_activity(activity, &shares));
+        completions.abandoned.into_iter().for_each(|token| self.abandon(token, &shares));
+    }
+
+    /// Ready when the worker has read so much of its answers that more may come.
+    pub(crate) async fn room(&self) {
+        let progress = &self.outbox.progress;
+        loop {
+            let has_read = progress.has_read.notified();
+            if progress.backlog() <= BACKLOG_BYTES_MAX {
+                return;
+            }
+            has_read.await;
+        }
     }
 
     /// A turn is finished.
-    pub fn complete_turn(&self, completion: TurnCompletion) {
+    fn complete_turn(&self, completion: TurnCompletion, shares: &Arc<Vec<Share>>) {
         let TurnCompletion { response, publish, replies } = completion;
         let response = response.unwrap_or_default();
         let text = response.completion_token.clone();
         let Ok(token) = text.parse::<Token>() else { return self.stale(text) };
         let sticky = self.keeps_state.then_some(self.stream);
         let complete = CompleteTurn { token, sticky, response, publish, replies: Some(replies) };
-        self.call(text, |call| Input::TurnCompleted(call, Box::new(complete)));
+        self.call(text, shares, |call| Input::TurnCompleted(call, Box::new(complete)));
     }
 
     /// An activity is finished.
-    pub fn complete_activity(&self, response: ActivityResponse) {
+    fn complete_activity(&self, response: ActivityResponse, shares: &Arc<Vec<Share>>) {
         let text = response.completion_token.clone();
         let Ok(token) = text.parse::<Token>() else { return self.stale(text) };
-        self.call(text, |call| Input::ActivityCompleted(call, token, Box::new(response)));
+        self.call(text, shares, |call| Input::ActivityCompleted(call, token, Box::new(response)));
     }
 
     /// An item is given back.
-    pub fn abandon(&self, text: String) {
+    fn abandon(&self, text: String, shares: &Arc<Vec<Share>>) {
         let Ok(token) = text.parse::<Token>() else { return self.stale(text) };
-        self.call(text, |call| Input::Abandoned(call, token));
+        self.call(text, shares, |call| Input::Abandoned(call, token));
     }
 
-    fn call(&self, text: String, input: impl FnOnce(placet_core::ids::CallId) -> Input) {
+    fn call(&self, text: String, shares: &Arc<Vec<Share>>, input: impl FnOnce(placet_core::ids::CallId) -> Input) {
         let call = self.scheduler.new_call();
-        let reply_to = ReplyTo::Stream(self.outbox.clone(), text);
+        let reply_to = ReplyTo::Stream(self.outbox.clone(), text, shares.clone());
         self.scheduler.tell(Message::Call(call, reply_to, input(call)));
     }
 

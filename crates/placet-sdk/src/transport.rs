@@ -129,6 +129,8 @@ pub struct CallError {
     pub code: Code,
     /// In words.
     pub message: String,
+    /// The name of the cause, where one code stands for several: `disk-full`.
+    pub reason: Option<String>,
 }
 
 /// The kinds of [`CallError`]: gRPC's status codes.
@@ -156,13 +158,14 @@ pub enum Code {
 impl CallError {
     /// An error of this kind.
     pub fn new(code: Code, message: impl Into<String>) -> CallError {
-        CallError { code, message: message.into() }
+        CallError { code, message: message.into(), reason: None }
     }
 }
 
 impl From<tonic::Status> for CallError {
     fn from(status: tonic::Status) -> CallError {
-        CallError::new(status.code().into(), status.message())
+        let reason = status.metadata().get("placet-reason").and_then(|reason| reason.to_str().ok());
+        CallError { reason: reason.map(str::to_owned), ..CallError::new(status.code().into(), status.message()) }
     }
 }
 

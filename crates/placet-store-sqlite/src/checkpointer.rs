@@ -2,11 +2,12 @@
 //! begin anew while there are commits; the committer does that (`session.rs`), seldom and with little left to copy.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::connection;
 use crate::statements as sql;
@@ -18,18 +19,34 @@ pub(crate) struct Checkpointer {
     calls: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
     at_work: Arc<Mutex<()>>,
+    doubt: Arc<AtomicBool>,
 }
 
 impl Checkpointer {
     pub(crate) fn start(path: &Path) -> rusqlite::Result<Checkpointer> {
         let connection = connection::checkpointer(path)?;
         let (calls, called) = sync_channel(1);
-        let at_work = Arc::default();
-        let shared = Arc::clone(&at_work);
-        let run = move || run(&connection, &called, &shared);
+        let (at_work, doubt): (Arc<Mutex<()>>, Arc<AtomicBool>) = Default::default();
+        let (shared, doubted) = (Arc::clone(&at_work), Arc::clone(&doubt));
+        let run = move || run(&connection, &called, &shared, &doubted);
         let thread = thread::Builder::new().name("placet-checkpoints".to_owned()).spawn(run);
         let thread = thread.expect("a process that is starting can start a thread");
-        Ok(Checkpointer { calls: Some(calls), thread: Some(thread), at_work })
+        Ok(Checkpointer { calls: Some(calls), thread: Some(thread), at_work, doubt })
+    }
+
+    /// Whether pages of the file may be lost that SQLite takes for copied.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.doubt.load(Ordering::SeqCst)
+    }
+
+    /// Copies nothing more.
+    pub(crate) fn doubt(&self) {
+        self.doubt.store(true, Ordering::SeqCst);
+    }
+
+    /// A copy of the log failed.
+    pub(crate) fn failed(&self, error: &rusqlite::Error) {
+        note(&self.doubt, error);
     }
 
     /// Asks for a checkpoint and does not wait for it.
@@ -56,13 +73,27 @@ impl Drop for Checkpointer {
     }
 }
 
-fn run(connection: &Connection, called: &Receiver<()>, at_work: &Mutex<()>) {
+fn run(connection: &Connection, called: &Receiver<()>, at_work: &Mutex<()>, doubt: &AtomicBool) {
     while called.recv().is_ok() {
         let _at_work = at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        if doubt.load(Ordering::SeqCst) {
+            continue;
+        }
         let done = connection.query_row(sql::CHECKPOINT, [], |_| Ok(()));
         if let Err(error) = done {
             // Nothing is lost: the log keeps what was not copied, and the next call copies it all again.
             tracing::warn!(error = &error as &dyn std::error::Error, "the log was not copied into the file");
+            note(doubt, &error);
         }
+    }
+    if doubt.load(Ordering::SeqCst) {
+        connection::leave_log(connection);
+    }
+}
+
+/// No room and no patience are no reason for doubt: nothing failed that was taken for done.
+fn note(doubt: &AtomicBool, error: &rusqlite::Error) {
+    if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) {
+        doubt.store(true, Ordering::SeqCst);
     }
 }

@@ -20,4 +20,6 @@ mod session;
 mod statements;
 mod store;
 
+#[doc(hidden)]
+pub use store::LogLimits;
 pub use store::{Options, SqliteStore};

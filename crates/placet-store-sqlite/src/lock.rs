@@ -38,6 +38,13 @@ impl Lock {
     }
 }
 
+impl Drop for Lock {
+    /// Said and not only left to the end of the descriptor: a child process that is just being started has it, too.
+    fn drop(&mut self) {
+        drop(self.file.unlock());
+    }
+}
+
 /// `placet.lock` beside `placet.db`.
 pub(crate) fn lock_path(database: &Path) -> PathBuf {
     database.with_extension("lock")
@@ -48,4 +55,21 @@ fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_ended_is_free_though_another_process_has_its_descriptor() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("placet.db");
+        let lock = Lock::take(&path).unwrap();
+        // As between a fork and what is executed then.
+        let inherited = lock.file.try_clone().unwrap();
+        drop(lock);
+        drop(Lock::take(&path).unwrap());
+        drop(inherited);
+    }
 }

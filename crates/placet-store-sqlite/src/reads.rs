@@ -48,13 +48,18 @@ pub(crate) const ALL: [&str; 10] = [BY_NAME, BY_IID, ACTIVE, INBOX, ACTIVITIES, 
 
 pub(crate) fn load(connection: &Connection, lookup: &Lookup) -> Result<Option<LoadedInstance>, ReadError> {
     let found = match lookup {
-        Lookup::Key(key) => {
-            one(connection, BY_NAME, [key.hub.as_str(), key.id.as_str()], |row| instance(row, key.clone()))
+        Lookup::Key(key) => row(connection, key)?,
+        Lookup::Iid(iid) => {
+            let found = one(connection, BY_IID, [stored(iid.0)], |row| instance(row, name(row)?));
+            found.map_err(|fault| fault.of("instance"))?
         }
-        Lookup::Iid(iid) => one(connection, BY_IID, [stored(iid.0)], |row| instance(row, name(row)?)),
     };
-    let row = found.map_err(|fault| fault.of("instance"))?;
-    row.map(|row| whole(connection, row)).transpose()
+    found.map(|row| whole(connection, row)).transpose()
+}
+
+pub(crate) fn row(connection: &Connection, key: &InstanceKey) -> Result<Option<InstanceRow>, ReadError> {
+    let found = one(connection, BY_NAME, [key.hub.as_str(), key.id.as_str()], |row| instance(row, key.clone()));
+    found.map_err(|fault| fault.of("instance"))
 }
 
 pub(crate) fn recover(
@@ -62,14 +67,24 @@ pub(crate) fn recover(
     partitions: &dyn Fn(PartitionId) -> bool,
     after: Option<Iid>,
     limit: usize,
+    bytes_max: usize,
 ) -> Result<ActivePage, ReadError> {
     let after = after.map_or(-1, |iid| stored(iid.0));
     let rows = all(connection, ACTIVE, params![after, count(limit)], |row| instance(row, name(row)?));
     let rows = rows.map_err(|fault| fault.of("instance"))?;
     // The limit is on rows looked at: a page may be short, and says whether another follows.
     let next = if rows.len() == limit { rows.last().map(|row| row.iid) } else { None };
-    let wanted = rows.into_iter().filter(|row| partitions(row.key().partition()));
-    let instances = wanted.map(|row| whole(connection, row)).collect::<Result<_, _>>()?;
+    let (mut instances, mut bytes) = (Vec::<LoadedInstance>::new(), 0_usize);
+    for row in rows.into_iter().filter(|row| partitions(row.key().partition())) {
+        let found = whole(connection, row)?;
+        bytes = bytes.saturating_add(found.payload_bytes());
+        if bytes > bytes_max
+            && let Some(last) = instances.last()
+        {
+            return Ok(ActivePage { next: Some(last.row.iid), instances });
+        }
+        instances.push(found);
+    }
     Ok(ActivePage { instances, next })
 }
 

@@ -13,7 +13,7 @@ use placet_store::{Claim, CommitError};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Statement, params};
 
 use crate::statements as sql;
-use crate::{checksum, connection};
+use crate::{LogLimits, checksum, connection};
 
 /// `meta` rows.
 const INCARNATION: &str = "incarnation";
@@ -21,13 +21,6 @@ const NEWEST: &str = "newest";
 
 /// The newest time is written when it has moved by this much: enough to see that a clock was set back.
 const NEWEST_EVERY: Duration = Duration::from_secs(1);
-
-/// Frames that wait in the log before the checkpointer is called: 16 MiB.
-const CHECKPOINT_FRAMES: i64 = 4_096;
-
-/// Frames in the log beyond which it is begun anew: 64 MiB. Under load there is always a frame that is not yet
-/// copied, so the checkpointer alone never lets the log wrap (STORAGE.md, "Pitfalls met").
-const RESTART_FRAMES: i64 = 16_384;
 
 /// How long the committer waits for readers of the old log to end. If they do not, it tries again later.
 const RESTART_PATIENCE: Duration = Duration::from_millis(50);
@@ -43,8 +36,9 @@ pub(crate) struct Session {
 }
 
 /// How far the write-ahead log has grown.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Log {
+    limits: LogLimits,
     frames: i64,
     copied: i64,
     /// Where to try again after readers did not let go.
@@ -75,10 +69,10 @@ impl WriteError {
 }
 
 impl Session {
-    pub(crate) fn open(path: &Path) -> rusqlite::Result<Session> {
+    pub(crate) fn open(path: &Path, limits: LogLimits) -> rusqlite::Result<Session> {
         let connection = connection::writer(path)?;
         let newest = Timestamp(meta(&connection, NEWEST)?);
-        let log = Log { restart_at: RESTART_FRAMES, ..Log::default() };
+        let log = Log { limits, frames: 0, copied: 0, restart_at: limits.restart };
         Ok(Session { connection, hubs: HashMap::new(), newest, log })
     }
 
@@ -276,7 +270,17 @@ impl Session {
 
     /// Whether enough waits in the log for the checkpointer to be called.
     pub(crate) fn wants_checkpoint(&self) -> bool {
-        self.log.frames - self.log.copied >= CHECKPOINT_FRAMES
+        self.log.frames - self.log.copied >= self.log.limits.checkpoint
+    }
+
+    /// How many frames of the log are taken for copied into the file.
+    pub(crate) fn copied(&self) -> rusqlite::Result<i64> {
+        self.connection.prepare_cached(sql::LOG)?.query_row([], |row| row.get(2))
+    }
+
+    /// Leaves the log as it is when it ends.
+    pub(crate) fn leave_log(&self) {
+        connection::leave_log(&self.connection);
     }
 
     #[cfg(test)]
@@ -296,11 +300,12 @@ impl Session {
 
     /// Begins the log anew. Before a commit and not after it: whoever waits for that one has his answer. A full
     /// disk shows here as well: the log cannot be copied, and must not grow for ever.
-    pub(crate) fn restart_log(&mut self) -> Result<(), WriteError> {
+    pub(crate) fn restart_log(&mut self) -> rusqlite::Result<()> {
         self.connection.busy_timeout(RESTART_PATIENCE)?;
         let busy: bool = self.connection.prepare_cached(sql::RESTART_LOG)?.query_row([], |row| row.get(0))?;
         self.connection.busy_timeout(connection::BUSY)?;
-        self.log.restart_at = if busy { self.log.frames + CHECKPOINT_FRAMES } else { RESTART_FRAMES };
+        let limits = self.log.limits;
+        self.log.restart_at = if busy { self.log.frames + limits.checkpoint } else { limits.restart };
         Ok(())
     }
 
@@ -312,7 +317,7 @@ impl Session {
             .and_then(|mut statement| statement.query_row([], |row| Ok((row.get(1)?, row.get(2)?))));
         if let Ok((frames, copied)) = measured {
             if frames < self.log.frames {
-                self.log.restart_at = RESTART_FRAMES;
+                self.log.restart_at = self.log.limits.restart;
             }
             (self.log.frames, self.log.copied) = (frames, copied);
         }

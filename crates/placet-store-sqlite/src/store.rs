@@ -1,12 +1,14 @@
 //! The store as its users see it: who holds which connection, and what a failed commit does to it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use placet_core::ids::{Iid, PartitionId, Turn};
 use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
 use placet_core::time::Timestamp;
 use placet_store::{ActivePage, Answer, Claim, CommitError, OpenError, Query, ReadError, Store};
+use rusqlite::Connection;
 
 use crate::checkpointer::Checkpointer;
 use crate::lock::{self, Lock};
@@ -20,18 +22,92 @@ pub struct Options {
     /// Whether every page is read and checked first: minutes for a file of many gigabytes. Without it, damage
     /// shows when the damaged row is read.
     pub integrity_check: bool,
+    /// For tests: what happens to a long log is to happen to a short one.
+    #[doc(hidden)]
+    pub log: LogLimits,
+}
+
+/// How long the write-ahead log may grow, in frames (of a page each).
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct LogLimits {
+    /// So many wait in it before the checkpointer is called: 16 MiB.
+    pub checkpoint: i64,
+    /// Beyond so many it is begun anew: 64 MiB. Under load there is always a frame that is not yet copied, so the
+    /// checkpointer alone never lets the log wrap (STORAGE.md, "Pitfalls met").
+    pub restart: i64,
+}
+
+impl Default for LogLimits {
+    fn default() -> LogLimits {
+        LogLimits { checkpoint: 4_096, restart: 16_384 }
+    }
 }
 
 /// A store in one SQLite file, which no other process may use at the same time.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
+    log: LogLimits,
+    /// Absent after it could not be opened anew: whoever wants it next tries again.
+    engine: RwLock<Option<Engine>>,
+    /// Whether the last batch is known to be durable, or known not to have been written.
+    settled: AtomicBool,
+    _lock: Lock,
+}
+
+/// All connections to the file.
+#[derive(Debug)]
+struct Engine {
     // In this order they are closed: the last connection writes the log back into the file, under the lock.
     checkpointer: Checkpointer,
     readers: Readers,
     /// Absent after a failed commit; the next one begins a new session.
     session: Mutex<Option<Session>>,
-    _lock: Lock,
+}
+
+impl Engine {
+    fn open(path: &Path, log: LogLimits) -> rusqlite::Result<Engine> {
+        let (checkpointer, readers) = (Checkpointer::start(path)?, Readers::new(path));
+        Ok(Engine { checkpointer, readers, session: Mutex::new(Some(Session::open(path, log)?)) })
+    }
+
+    /// Opens them after the disk has failed, and sees that nothing is taken for copied.
+    fn open_anew(path: &Path, log: LogLimits) -> rusqlite::Result<Engine> {
+        let mut engine = Engine::open(path, log)?;
+        let session = engine.session.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if session.as_ref().map(Session::copied).transpose()? == Some(0) {
+            tracing::warn!("the disk had failed; the file was opened anew");
+        } else {
+            engine.checkpointer.doubt();
+            tracing::warn!("the disk had failed, and another program has the file open: its log grows until that ends");
+        }
+        Ok(engine)
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.checkpointer.is_in_doubt()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let session = self.session.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = session.as_ref().filter(|_| self.checkpointer.is_in_doubt()) {
+            session.leave_log();
+        }
+    }
+}
+
+/// The engine, which is there.
+struct Opened<'a>(RwLockReadGuard<'a, Option<Engine>>);
+
+impl std::ops::Deref for Opened<'_> {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        self.0.as_ref().expect("looked at under the same lock")
+    }
 }
 
 impl SqliteStore {
@@ -58,43 +134,78 @@ impl SqliteStore {
         let failed = |error| open::failed(path, error);
         Ok(SqliteStore {
             path: path.to_owned(),
-            checkpointer: Checkpointer::start(path).map_err(failed)?,
-            readers: Readers::new(path),
-            session: Mutex::new(Some(Session::open(path).map_err(failed)?)),
+            log: options.log,
+            engine: RwLock::new(Some(Engine::open(path, options.log).map_err(failed)?)),
+            settled: AtomicBool::new(true),
             _lock: lock,
         })
     }
 
+    /// The connections, which are opened anew first if the file is in doubt (`checkpointer.rs`). Not while nobody
+    /// knows of the last batch: by opening the file it could come to light, which a later batch makes impossible.
+    fn engine(&self) -> rusqlite::Result<Opened<'_>> {
+        let place = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        let is_settled = self.settled.load(Ordering::SeqCst);
+        if place.as_ref().is_some_and(|engine| !engine.is_in_doubt() || !is_settled) {
+            return Ok(Opened(place));
+        }
+        drop(place);
+        let mut place = self.engine.write().unwrap_or_else(PoisonError::into_inner);
+        if place.as_ref().is_none_or(Engine::is_in_doubt) {
+            // All of them are closed first.
+            *place = None;
+            *place = Some(Engine::open_anew(&self.path, self.log)?);
+        }
+        Ok(Opened(RwLockWriteGuard::downgrade(place)))
+    }
+
     /// Writes in the session. One that met an error or a panic is closed, which rolls back: what it remembers may
     /// not be true any more.
-    fn write<T>(&self, act: impl FnOnce(&mut Session) -> Result<T, WriteError>) -> Result<T, CommitError> {
-        let mut place = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+    fn write<T>(
+        &self,
+        act: impl FnOnce(&Checkpointer, &mut Session) -> Result<T, WriteError>,
+    ) -> Result<T, CommitError> {
         let told = |error: WriteError| error.into_commit_error(&self.path);
+        let engine = self.engine().map_err(|error| told(error.into()))?;
+        let mut place = engine.session.lock().unwrap_or_else(PoisonError::into_inner);
         let mut session = match place.take() {
             Some(session) => session,
-            None => Session::open(&self.path).map_err(|error| told(error.into()))?,
+            None => Session::open(&self.path, self.log).map_err(|error| told(error.into()))?,
         };
-        let done = act(&mut session).map_err(told)?;
+        let was_settled = self.settled.swap(false, Ordering::SeqCst);
+        let done = act(&engine.checkpointer, &mut session).map_err(told);
+        match &done {
+            Ok(_) => self.settled.store(true, Ordering::SeqCst),
+            Err(CommitError::DiskFull { .. }) => self.settled.store(was_settled, Ordering::SeqCst),
+            Err(_) => {}
+        }
+        let done = done?;
         *place = Some(session);
         Ok(done)
+    }
+
+    fn read<T>(&self, act: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        self.engine().map_err(|error| ReadError::Unavailable(error.into()))?.readers.read(act)
     }
 }
 
 impl Store for SqliteStore {
     fn claim(&self) -> Result<Claim, CommitError> {
-        self.write(Session::claim)
+        self.write(|_, session| session.claim())
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
-        self.write(|session| {
+        self.write(|checkpointer, session| {
             if session.wants_restart() {
                 // A checkpoint that runs would make the restart fail; it is awaited.
-                let _pause = self.checkpointer.pause();
-                session.restart_log()?;
+                let _pause = checkpointer.pause();
+                if !checkpointer.is_in_doubt() {
+                    session.restart_log().inspect_err(|error| checkpointer.failed(error))?;
+                }
             }
             session.commit(batch)?;
             if session.wants_checkpoint() {
-                self.checkpointer.call();
+                checkpointer.call();
             }
             Ok(())
         })
@@ -105,16 +216,17 @@ impl Store for SqliteStore {
         partitions: &dyn Fn(PartitionId) -> bool,
         after: Option<Iid>,
         limit: usize,
+        bytes_max: usize,
     ) -> Result<ActivePage, ReadError> {
-        self.readers.read(|connection| reads::recover(connection, partitions, after, limit))
+        self.read(|connection| reads::recover(connection, partitions, after, limit, bytes_max))
     }
 
     fn load(&self, lookups: &[Lookup]) -> Result<Vec<Option<LoadedInstance>>, ReadError> {
-        self.readers.read(|connection| lookups.iter().map(|lookup| reads::load(connection, lookup)).collect())
+        self.read(|connection| lookups.iter().map(|lookup| reads::load(connection, lookup)).collect())
     }
 
     fn history(&self, iid: Iid, from: Turn, bytes_max: usize) -> Result<Vec<HistoryRow>, ReadError> {
-        self.readers.read(|connection| reads::history(connection, iid, from, bytes_max))
+        self.read(|connection| reads::history(connection, iid, from, bytes_max))
     }
 
     fn due(
@@ -124,13 +236,14 @@ impl Store for SqliteStore {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<TimerRow>, ReadError> {
-        self.readers.read(|connection| reads::due(connection, partitions, after, until, limit))
+        self.read(|connection| reads::due(connection, partitions, after, until, limit))
     }
 
     fn query(&self, query: &Query) -> Result<Answer, ReadError> {
-        self.readers.read(|connection| match query {
+        self.read(|connection| match query {
             Query::Hubs => reads::hubs(connection).map(Answer::Hubs),
             Query::Published { hub, kind, key } => reads::published(connection, hub, kind, key).map(Answer::Published),
+            Query::Instance(key) => reads::row(connection, key).map(|row| Answer::Instance(row.map(Box::new))),
         })
     }
 }

@@ -54,7 +54,8 @@ pub trait Store: Send + Sync + 'static {
     fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
 
     /// The next page of instances with `active` set, of these partitions, after this key: at most `limit` of
-    /// them. Rows that no decision needs (history) are left out.
+    /// them, and as many as have `bytes_max` in their messages and activities together (the first one excepted). Rows
+    /// that no decision needs (history) are left out.
     ///
     /// # Errors
     /// If the store cannot be read or a row is damaged.
@@ -63,6 +64,7 @@ pub trait Store: Send + Sync + 'static {
         partitions: &dyn Fn(PartitionId) -> bool,
         after: Option<Iid>,
         limit: usize,
+        bytes_max: usize,
     ) -> Result<ActivePage, ReadError>;
 
     /// The instances asked for, in the order of the question; absent ones are `None`.

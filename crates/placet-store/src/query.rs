@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use placet_core::ids::Hub;
+use placet_core::ids::{Hub, InstanceKey};
+use placet_core::rows::InstanceRow;
 
 /// A question that needs no decision.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +20,8 @@ pub enum Query {
         /// The row's key.
         key: Arc<str>,
     },
+    /// The row of one instance, without what hangs on it.
+    Instance(InstanceKey),
 }
 
 /// Its answer, variant by variant.
@@ -28,4 +31,6 @@ pub enum Answer {
     Hubs(Vec<Hub>),
     /// To [`Query::Published`].
     Published(Option<Bytes>),
+    /// To [`Query::Instance`].
+    Instance(Option<Box<InstanceRow>>),
 }

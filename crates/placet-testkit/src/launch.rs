@@ -16,8 +16,16 @@ use crate::server::{Announced, Ended, Server};
 use crate::wait::{PATIENCE, eventually};
 
 /// Variables that mean something to the program: a test's own are all that it may see.
-const VARIABLES: [&str; 7] =
-    ["TASKHUB", "ENDPOINT", "PLACET_DATA_DIR", "PLACET_GRPC_ADDR", "PLACET_HTTP_ADDR", "PLACET_LOG", "RUST_LOG"];
+const VARIABLES: [&str; 8] = [
+    "TASKHUB",
+    "ENDPOINT",
+    "PLACET_DATA_DIR",
+    "PLACET_GRPC_ADDR",
+    "PLACET_HTTP_ADDR",
+    "PLACET_METRICS_ADDR",
+    "PLACET_LOG",
+    "RUST_LOG",
+];
 
 /// A process that is to be started: the program with these arguments, in a folder of its own.
 #[derive(Debug, Clone)]

@@ -31,6 +31,7 @@ pub struct Announced {
     pub pid: u32,
     pub grpc: String,
     pub http: Option<String>,
+    pub metrics: Option<String>,
     pub taskhub: Option<String>,
     pub data_dir: Option<PathBuf>,
     pub ephemeral: bool,
@@ -43,6 +44,7 @@ impl Announced {
         match flag {
             "--grpc-addr" => Some(&self.grpc),
             "--http-addr" => self.http.as_deref(),
+            "--metrics-addr" => self.metrics.as_deref(),
             _ => None,
         }
     }

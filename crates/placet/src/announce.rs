@@ -20,6 +20,9 @@ pub(crate) struct Announcement {
     /// The API's address, if it runs here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) http: Option<String>,
+    /// Where a scheduler alone answers for its health and metrics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metrics: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) taskhub: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,6 +43,7 @@ impl Announcement {
             pid: std::process::id(),
             grpc,
             http: None,
+            metrics: None,
             taskhub: None,
             data_dir: None,
             ephemeral: false,
@@ -85,6 +89,9 @@ impl Announcement {
             lines.push(("Approvals", format!("{http}/")));
         }
         lines.push(("Scheduler", format!("{}  (Durable Task gRPC)", self.grpc)));
+        if let Some(metrics) = &self.metrics {
+            lines.push(("Metrics", format!("{metrics}/metrics")));
+        }
         if let Some(taskhub) = &self.taskhub {
             lines.push(("Task hub", taskhub.clone()));
         }

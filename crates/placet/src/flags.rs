@@ -58,6 +58,9 @@ pub(crate) struct Scheduler {
     pub(crate) data: Data,
     #[command(flatten)]
     pub(crate) grpc: GrpcAddr,
+    /// Also answer /healthz, /readyz and /metrics over HTTP here; port 0 picks a free one.
+    #[arg(long, env = "PLACET_METRICS_ADDR", value_name = "ADDR")]
+    pub(crate) metrics_addr: Option<String>,
     #[command(flatten)]
     pub(crate) common: Common,
 }

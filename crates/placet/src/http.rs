@@ -1,35 +1,95 @@
 //! Serving HTTP on listeners that are open already.
 
-use axum::Router;
-use axum::serve::ListenerExt as _;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use std::convert::Infallible;
+use std::pin::pin;
+use std::time::Duration;
 
-use crate::exit::Failure;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use futures_util::StreamExt as _;
+use futures_util::stream::select_all;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use placet_scheduler::connections::{Connection, accept};
+use tokio::net::TcpListener;
+
+/// The head of a call has come within this time, its first byte included: a browser that opens a connection in advance
+/// opens another.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// A silent peer is asked this often over HTTP/2 whether it is still there, and has as long to answer.
+const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// What the head of a call may hold, and what is read ahead.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// What a connection may send over HTTP/2 that nobody has looked at yet.
+const WINDOW: u32 = 1 << 20;
+
+/// Calls under way on one connection of HTTP/2.
+const STREAMS_MAX: u32 = 200;
 
 /// Serves until `shutdown` says so and the calls under way have ended.
-///
-/// # Errors
-/// If a listener fails.
 pub(crate) async fn serve(
     router: Router,
     listeners: Vec<TcpListener>,
-    shutdown: tokio::sync::watch::Receiver<bool>,
-) -> Result<(), Failure> {
-    let mut servers = JoinSet::new();
-    for listener in listeners {
-        let listener = listener.tap_io(|connection| {
-            // Small messages, each awaited: what they wait for is the answer, not more of them.
-            drop(connection.set_nodelay(true));
-        });
-        let mut shutdown = shutdown.clone();
-        let stop = async move { drop(shutdown.wait_for(|stop| *stop).await) };
-        servers.spawn(axum::serve(listener, router.clone()).with_graceful_shutdown(stop).into_future());
+    mut shutdown: tokio::sync::watch::Receiver<bool>,
+) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_EVERY)
+        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(WINDOW)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+    let under_way = GracefulShutdown::new();
+    let mut incoming = select_all(listeners.into_iter().map(|listener| accept(listener).boxed()));
+    let mut stop = pin!(shutdown.wait_for(|stop| *stop));
+    loop {
+        tokio::select! {
+            _ = &mut stop => break,
+            connection = incoming.next() => match connection {
+                Some(Ok(connection)) => serve_one(&builder, &router, connection, &under_way),
+                Some(Err(_)) => {}
+                None => break,
+            },
+        }
     }
-    while let Some(ended) = servers.join_next().await {
-        ended
-            .map_err(|error| Failure::system("the HTTP server", error))?
-            .map_err(|error| Failure::system("the HTTP server", error))?;
-    }
-    Ok(())
+    drop(incoming);
+    under_way.shutdown().await;
+}
+
+fn serve_one(builder: &Builder<TokioExecutor>, router: &Router, connection: Connection, under_way: &GracefulShutdown) {
+    let router = router.clone();
+    let service = tower_service_of(router);
+    let served = builder.serve_connection(TokioIo::new(connection), service).into_owned();
+    let served = under_way.watch(served);
+    tokio::spawn(async move {
+        if let Err(error) = served.await {
+            tracing::debug!(error, "an HTTP connection ended");
+        }
+    });
+}
+
+type Incoming = Request<hyper::body::Incoming>;
+
+/// The router, for bodies as they come in.
+fn tower_service_of(
+    router: Router,
+) -> impl hyper::service::Service<
+    Incoming,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+> + Send
++ 'static {
+    let router = TowerToHyperService::new(router);
+    hyper::service::service_fn(move |call: Incoming| hyper::service::Service::call(&router, call.map(Body::new)))
 }

@@ -38,6 +38,18 @@ impl InProcess {
         call(&self.0, hub).await.map_err(|error| told(&error))
     }
 
+    /// A call that brings something: it has a share of the budget until it is answered.
+    async fn bring<T>(
+        &self,
+        hub: &str,
+        bytes: usize,
+        call: impl AsyncFnOnce(&Scheduler, Hub) -> Result<T, placet_scheduler::CallError>,
+    ) -> CallResult<T> {
+        let share = self.0.budget().share(bytes).await;
+        let _share = share.map_err(|placet_scheduler::Busy| told(&placet_scheduler::CallError::Busy))?;
+        self.call(hub, call).await
+    }
+
     async fn whole_history(&self, hub: &str, instance_id: &str) -> CallResult<Vec<HistoryEvent>> {
         let hub = hub_of(hub).map_err(|error| told(&error.into()))?;
         let Some((iid, mut from)) = self.0.generation(hub, instance_id).await.map_err(|error| told(&error))? else {
@@ -67,7 +79,8 @@ impl Transport for InProcess {
         hub: &'a str,
         request: CreateInstanceRequest,
     ) -> BoxFuture<'a, CallResult<CreateInstanceResponse>> {
-        Box::pin(self.call(hub, async |scheduler, hub| scheduler.start_instance(hub, request).await))
+        let bytes = request.encoded_len();
+        Box::pin(self.bring(hub, bytes, async |scheduler, hub| scheduler.start_instance(hub, request).await))
     }
 
     fn get_instance<'a>(
@@ -75,7 +88,7 @@ impl Transport for InProcess {
         hub: &'a str,
         request: GetInstanceRequest,
     ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
-        Box::pin(self.call(hub, async |scheduler, hub| scheduler.get_instance(hub, request).await))
+        Box::pin(self.call(hub, async |scheduler, hub| Ok(scheduler.get_instance(hub, request).await?.value)))
     }
 
     fn wait_for_start<'a>(
@@ -83,7 +96,9 @@ impl Transport for InProcess {
         hub: &'a str,
         request: GetInstanceRequest,
     ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
-        Box::pin(self.call(hub, async |scheduler, hub| scheduler.wait_for_instance(hub, request, WaitFor::Start).await))
+        Box::pin(self.call(hub, async |scheduler, hub| {
+            Ok(scheduler.wait_for_instance(hub, request, WaitFor::Start).await?.value)
+        }))
     }
 
     fn wait_for_completion<'a>(
@@ -91,17 +106,19 @@ impl Transport for InProcess {
         hub: &'a str,
         request: GetInstanceRequest,
     ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
-        Box::pin(
-            self.call(hub, async |scheduler, hub| scheduler.wait_for_instance(hub, request, WaitFor::Completion).await),
-        )
+        Box::pin(self.call(hub, async |scheduler, hub| {
+            Ok(scheduler.wait_for_instance(hub, request, WaitFor::Completion).await?.value)
+        }))
     }
 
     fn raise_event<'a>(&'a self, hub: &'a str, request: RaiseEventRequest) -> BoxFuture<'a, CallResult<()>> {
-        Box::pin(self.call(hub, async |scheduler, hub| scheduler.raise_event(hub, request, caller()).await))
+        let bytes = request.encoded_len();
+        Box::pin(self.bring(hub, bytes, async |scheduler, hub| scheduler.raise_event(hub, request, caller()).await))
     }
 
     fn terminate<'a>(&'a self, hub: &'a str, request: TerminateRequest) -> BoxFuture<'a, CallResult<()>> {
-        Box::pin(self.call(hub, async |scheduler, hub| scheduler.terminate_instance(hub, request).await))
+        let bytes = request.encoded_len();
+        Box::pin(self.bring(hub, bytes, async |scheduler, hub| scheduler.terminate_instance(hub, request).await))
     }
 
     fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxFuture<'a, CallResult<Vec<HistoryEvent>>> {
@@ -125,7 +142,8 @@ impl Transport for InProcess {
     }
 
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<AskResponse>> {
-        Box::pin(self.call(hub, async |scheduler, hub| scheduler.ask(hub, request, caller()).await))
+        let bytes = request.encoded_len();
+        Box::pin(self.bring(hub, bytes, async |scheduler, hub| Ok(scheduler.ask(hub, request, caller()).await?.value)))
     }
 
     fn published<'a>(
@@ -146,7 +164,7 @@ impl Transport for InProcess {
             let worker = self.0.open_stream(spec).map_err(|error| told(&error.into()))?;
             let sender = worker.sender();
             let completions = Completer::new(move |completions| {
-                sender.complete(completions);
+                sender.complete(completions, Vec::new());
                 Ok(())
             });
             let frames = stream::unfold(worker, |mut worker| async move {
@@ -164,9 +182,10 @@ async fn next_frame(worker: &mut WorkerStream) -> Option<CallResult<SchedulerFra
         return None;
     }
     let mut frame = SchedulerFrame::default();
-    for out in buffer {
+    for mut out in buffer {
+        worker.has_read(&mut out);
         match out {
-            StreamOut::Item { hub, item } => match WorkItem::decode(item) {
+            StreamOut::Item { hub, item, .. } => match WorkItem::decode(item) {
                 Ok(item) => frame.work.push(WorkEnvelope { item: Some(item), hub: hub.as_str().to_owned() }),
                 Err(error) => return Some(Err(CallError::new(Code::DataLoss, error.to_string()))),
             },

@@ -10,12 +10,18 @@ mod exit;
 mod flags;
 mod http;
 mod listen;
+mod metrics;
 mod os;
 mod store;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
+
+/// The C library's allocator spends a fifth of the CPU time under load: what one thread allocates, another frees, and
+/// its arenas are locked for it (bench/RESULTS.md, "Where the time goes").
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let flags = match flags::Flags::try_parse() {

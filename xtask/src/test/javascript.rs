@@ -1,7 +1,7 @@
 //! Microsoft's JavaScript SDK against our server: `crates/placet/tests/sdk/javascript`, with node's own test runner.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -23,12 +23,7 @@ const NPM: &str = if cfg!(windows) { "npm.cmd" } else { "npm" };
 ///
 /// If something cannot be installed or started.
 pub(super) fn run(workspace: &Workspace, binary: Option<&Path>) -> Result<Counts> {
-    let suite = crate::root().join(SUITE);
-    if !is_there() {
-        debian::install(&["nodejs", "npm"]).context(missing())?;
-    }
-    is_there().then_some(()).with_context(missing)?;
-    install(&suite)?;
+    let suite = install()?;
     let server = Server::start("javascript", binary, workspace)?;
     let mut node = Command::new("node");
     node.current_dir(&suite).args(["--test", "--test-concurrency=4", "--test-reporter=spec"]);
@@ -49,14 +44,22 @@ fn is_there() -> bool {
     major.is_some_and(|major: u32| major >= NODE_MIN) && asked(NPM, &["--version"]).is_some()
 }
 
-/// Exactly what the lockfile says; nothing to do if that is there.
-fn install(suite: &Path) -> Result<()> {
+/// Installs exactly what the lockfile says, unless it is there; the suite's folder.
+///
+/// # Errors
+///
+/// If it cannot be installed.
+pub(super) fn install() -> Result<PathBuf> {
+    let suite = crate::root().join(SUITE);
+    if !is_there() {
+        debian::install(&["nodejs", "npm"]).context(missing())?;
+    }
+    is_there().then_some(()).with_context(missing)?;
     let wanted = fs::read_to_string(suite.join("package-lock.json"))?;
     let stamp = suite.join("node_modules/.installed.json");
-    if fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
-        return Ok(());
+    if !fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
+        must(Command::new(NPM).args(["ci", "--loglevel=error"]).current_dir(&suite))?;
+        fs::write(stamp, wanted)?;
     }
-    must(Command::new(NPM).args(["ci", "--loglevel=error"]).current_dir(suite))?;
-    fs::write(stamp, wanted)?;
-    Ok(())
+    Ok(suite)
 }

@@ -25,7 +25,7 @@ const IS_NEW_ENOUGH: &str = "import sys; sys.exit(sys.version_info < (3, 11))";
 /// If something cannot be installed or started.
 pub(super) fn run(options: &Options, workspace: &Workspace, binary: Option<&Path>) -> Result<Counts> {
     let suite = crate::root().join(SUITE);
-    let python = installed(&suite.join("requirements.txt"), &workspace.target.join("tests/python"))?;
+    let python = installed(workspace)?;
     let server = Server::start("python", binary, workspace)?;
     let mut pytest = Command::new(python);
     pytest.current_dir(&suite).args(["-m", "pytest", "-p", "no:cacheprovider"]);
@@ -38,8 +38,14 @@ pub(super) fn run(options: &Options, workspace: &Workspace, binary: Option<&Path
     Ok(counts)
 }
 
-/// The interpreter of an environment in which exactly these requirements are installed.
-fn installed(requirements: &Path, environment: &Path) -> Result<PathBuf> {
+/// The interpreter of an environment in which exactly what the suite requires is installed.
+///
+/// # Errors
+///
+/// If it cannot be installed.
+pub(super) fn installed(workspace: &Workspace) -> Result<PathBuf> {
+    let requirements = &crate::root().join(SUITE).join("requirements.txt");
+    let environment = &workspace.target.join("tests/python");
     let python = environment.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     let wanted = fs::read_to_string(requirements)?;
     let stamp = environment.join("installed.txt");

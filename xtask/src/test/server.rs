@@ -28,7 +28,7 @@ pub(super) fn build(options: &Options, workspace: &Workspace) -> Result<(Counts,
         return Ok((Counts::PASSED, std::path::absolute(given)?));
     }
     let build = || must(cargo(&["build", "--package", "placet"]).args(options.release.then_some("--release")));
-    if options.wants(Language::Rust) && !options.release {
+    if (options.wants(Language::Rust) || options.wants(Language::All)) && !options.release {
         // The tests in Rust have built it, with its dependencies as the whole workspace wants them: there is little to
         // do, unless some crate did not build.
         must(cargo(&rust::TESTS).args(["--no-run", "--quiet"])).or_else(|_| build())?;

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use placet_approval::{DECISION_EVENT, Decision, Reply};
-use placet_sdk::{Answer, InstanceState};
+use placet_sdk::{Answer, ExternalEvent, InstanceState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -107,23 +107,28 @@ impl Case<'_> {
     async fn taken(&self, state: &InstanceState) -> Result<Response, Problem> {
         let other = if self.decision.is_approved { "Rejected" } else { "Approved" };
         let lost = [other, "Timeout", "Withdrawn", "Failed"].contains(&status(state).as_str());
-        if !lost && self.was_first().await? { Ok(self.won()) } else { Err(self.lost_to(state)) }
+        let first = self.first().await?;
+        if !lost && self.is_mine(first.as_ref()) { Ok(self.won()) } else { Err(self.lost_to(state, first.as_ref())) }
     }
 
     /// It has ended, and nobody saw it take the event: it won if the outcome is this very decision.
     async fn ended(&self, state: &InstanceState) -> Result<Response, Problem> {
         let said = if self.decision.is_approved { "Approved" } else { "Rejected" };
-        let outcome = Said::of(state);
+        let outcome = Said::of(state.output_json());
         let mine = outcome.status.as_deref() == Some(said)
             && outcome.approver.is_none_or(|approver| approver == self.decision.approver);
-        if mine && self.was_first().await? { Ok(self.won()) } else { Err(self.lost_to(state)) }
+        let first = self.first().await?;
+        if mine && self.is_mine(first.as_ref()) { Ok(self.won()) } else { Err(self.lost_to(state, first.as_ref())) }
     }
 
-    /// Whether this decision's event is the first of its name in the history.
-    async fn was_first(&self) -> Result<bool, Problem> {
+    /// The first event of its name in the history.
+    async fn first(&self) -> Result<Option<Raised>, Problem> {
         let first = self.api.client.first_event(self.id, DECISION_EVENT).await;
-        let first = first.map_err(|error| problem::of_call(self.id, &error))?;
-        Ok(first.is_some_and(|event| event.ask_id.as_deref() == Some(self.ask_id)))
+        first.map_err(|error| problem::of_call(self.id, &error))
+    }
+
+    fn is_mine(&self, first: Option<&Raised>) -> bool {
+        first.is_some_and(|event| event.ask_id.as_deref() == Some(self.ask_id))
     }
 
     fn won(&self) -> Response {
@@ -140,14 +145,34 @@ impl Case<'_> {
         (StatusCode::ACCEPTED, Json(told)).into_response()
     }
 
-    fn lost_to(&self, state: &InstanceState) -> Problem {
-        let sentence = match Said::of(state) {
-            Said { status: Some(status), approver: Some(approver) } => {
-                format!("Request {} by {approver}", status.to_lowercase())
-            }
-            Said { .. } => format!("Request is {}", status(state)),
+    fn lost_to(&self, state: &InstanceState, first: Option<&Raised>) -> Problem {
+        let outcome = json(state.output_json()).or_else(|| self.outcome_so_far(state, first));
+        let said = outcome.as_ref().map(Said::read).unwrap_or_default();
+        let status = said.status.unwrap_or_else(|| status(state));
+        let sentence = match said.approver {
+            Some(approver) => format!("Request {} by {approver}", status.to_lowercase()),
+            None => format!("Request is {status}"),
         };
-        self.lost(&sentence, json(state.output_json()))
+        self.lost(&sentence, outcome)
+    }
+
+    /// What has won while the orchestration still acts on it: what it shows, else what the first answer says.
+    fn outcome_so_far(&self, state: &InstanceState, first: Option<&Raised>) -> Option<Value> {
+        if state.status().is_terminal() {
+            return None;
+        }
+        let shown = Said::of(state.custom_status_json());
+        let is_outcome = |status: &str| ["Approved", "Rejected", "Timeout", "Withdrawn", "Failed"].contains(&status);
+        let won = if shown.status.as_deref().is_some_and(is_outcome) {
+            shown
+        } else {
+            let answer: Answered = serde_json::from_str(first?.payload.as_deref()?).ok()?;
+            let status = if answer.is_approved { "Approved" } else { "Rejected" };
+            Said { status: Some(status.to_owned()), approver: answer.approver, comments: answer.comments }
+        };
+        let mut outcome = serde_json::to_value(won).ok()?;
+        outcome["request_id"] = self.id.into();
+        Some(outcome)
     }
 
     fn lost(&self, sentence: &str, outcome: Option<Value>) -> Problem {
@@ -158,17 +183,34 @@ impl Case<'_> {
     }
 }
 
-/// What an orchestration that ended says of its outcome, if it speaks of it as the mission's does.
-#[derive(Debug, Default, Deserialize)]
-struct Said {
-    #[serde(default)]
-    status: Option<String>,
-    #[serde(default)]
+/// The event of a decision, as it was recorded.
+type Raised = ExternalEvent<Option<String>>;
+
+/// What other programs may leave out of a decision.
+#[derive(Debug, Deserialize)]
+struct Answered {
+    is_approved: bool,
     approver: Option<String>,
+    comments: Option<String>,
+}
+
+/// What an orchestration says of its outcome, if it speaks of it as the mission's does.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Said {
+    status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approver: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comments: Option<String>,
 }
 
 impl Said {
-    fn of(state: &InstanceState) -> Said {
-        state.output_json().and_then(|output| serde_json::from_str(output).ok()).unwrap_or_default()
+    fn of(payload: Option<&str>) -> Said {
+        json(payload).as_ref().map(Said::read).unwrap_or_default()
+    }
+
+    fn read(value: &Value) -> Said {
+        Said::deserialize(value).unwrap_or_default()
     }
 }

@@ -43,6 +43,7 @@ fn index(api: &Api, BaseUrl(base): &BaseUrl) -> Response {
             "body": {"is_approved": true, "approver": "Manager", "comments": "Approved!"},
         },
         "health": {"alive": format!("{base}/healthz"), "ready": format!("{base}/readyz")},
+        "metrics": format!("{base}/metrics"),
     }))
     .into_response()
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 
-use crate::Api;
+use crate::Operations;
 
 pub(crate) async fn alive() -> StatusCode {
     StatusCode::NO_CONTENT
@@ -19,8 +19,8 @@ pub(crate) struct Ready {
     reasons: Vec<String>,
 }
 
-pub(crate) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Ready>) {
-    let reasons = (api.readiness)().await;
+pub(crate) async fn ready(State(operations): State<Operations>) -> (StatusCode, Json<Ready>) {
+    let reasons = (operations.readiness)().await;
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Ready { ready, reasons }))

@@ -4,4 +4,5 @@ pub(crate) mod approvals;
 pub(crate) mod front;
 pub(crate) mod health;
 pub(crate) mod identity;
+pub(crate) mod metrics;
 pub(crate) mod requests;

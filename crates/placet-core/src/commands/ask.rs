@@ -26,6 +26,10 @@ impl Partition {
         if instance.has_open_ask(&ask.ask_id) {
             reach(Corner::AskedWhileOpen);
         } else {
+            if let Some(refusal) = instance.refuses(&self.limits) {
+                outcome.reply(call, Err(refusal));
+                return;
+            }
             let (name, payload) = (ask.event_name.clone(), ask.payload.clone());
             instance.receive_event(now, name, payload, ask.stamp.clone(), Some(&ask.ask_id), outcome);
         }

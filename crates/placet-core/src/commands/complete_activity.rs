@@ -4,11 +4,11 @@
 use placet_proto::durabletask::{TaskCompletedEvent, TaskFailedEvent, history_event::EventType};
 
 use crate::body::MessageKind;
-use crate::command::{CompleteActivity, Reply};
+use crate::command::{CompleteActivity, Refusal, Reply};
 use crate::dispatch::ItemId;
 use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
-use crate::partition::Partition;
+use crate::partition::{Partition, activity_bytes};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::Write;
@@ -26,6 +26,13 @@ impl Partition {
     ) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         let meant = completion.execution == instance.execution_digest();
+        let pending = meant && instance.activities.contains_key(&completion.seq);
+        if pending && !instance.is_terminal() && instance.inbox_bytes > 2 * self.limits.inbox_bytes {
+            // It runs again later: results that nobody takes must not fill the memory.
+            outcome.given_back.push(ItemId::Activity(self.id, iid, completion.seq));
+            outcome.reply(call, Err(Refusal::inbox_full()));
+            return;
+        }
         if meant || !instance.activities.contains_key(&completion.seq) {
             // Else its key was given again, and another worker has the activity that is called so now.
             outcome.done.push(ItemId::Activity(self.id, iid, completion.seq));
@@ -38,6 +45,7 @@ impl Partition {
             outcome.reply(call, Ok(Reply::Stale));
             return;
         };
+        instance.activity_bytes -= activity_bytes(&activity.pending);
         outcome.writes.push(Write::DeleteActivity(iid, completion.seq));
         if instance.is_terminal() {
             // It was begun by the last turn: nobody waits for its result (PROTOCOL.md §6.5).

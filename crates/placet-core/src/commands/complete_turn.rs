@@ -15,7 +15,7 @@ use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
 use crate::limits;
 use crate::outcome::{Effect, Outcome};
-use crate::partition::{Activity, Ended, Instance, Known, Message, Partition};
+use crate::partition::{Activity, Ended, Instance, Known, Message, Partition, activity_bytes, kept, message_bytes};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
@@ -81,6 +81,7 @@ impl Partition {
             Ok(Some(whole)) => completion.response = whole,
             Ok(None) => {
                 outcome.reply(call, Ok(Reply::Done));
+                self.count(iid);
                 return;
             }
             Err(refusal) => {
@@ -120,10 +121,8 @@ impl Partition {
         let plan = plan(at, completion.response.actions);
 
         let messages = processed(out.messages, completion.response.num_events_processed);
-        let mut run = BytesMut::with_capacity(out.events.len() + plan.confirmations.len());
-        for event in wire::Events(&out.events).take(messages + 1) {
-            wire::push_event(&mut run, wire::PAST_EVENTS, event);
-        }
+        let mut run = BytesMut::new();
+        instance.push_turn(&out, messages, wire::PAST_EVENTS, &mut run);
         run.extend_from_slice(&plan.confirmations);
 
         publish(instance, completion.publish, outcome);
@@ -195,6 +194,7 @@ impl Partition {
             if !planted::is(Plant::TurnHalfApplied) {
                 outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
             }
+            instance.inbox_bytes -= message_bytes(&entry.message);
             asked.extend(entry.message.ask_id);
         }
         let open = &mut instance.body.open_asks;
@@ -237,6 +237,7 @@ impl Partition {
             let data = pending.encode_to_vec().into();
             outcome.writes.push(Write::PutActivity(ActivityRow { iid, seq, data }));
             outcome.effects.push(Effect::Activity(instance.activity_spec(self.id, seq, &pending)));
+            instance.activity_bytes += activity_bytes(&pending);
             instance.activities.insert(seq, Activity { pending });
         }
         for (timer_id, fire_at) in timers {
@@ -256,12 +257,15 @@ impl Partition {
         wire::push_event(run, wire::PAST_EVENTS, &event);
         instance.status = end.status;
         instance.completed_at = Some(at);
-        instance.output = Known::Is(Ended { output: end.output, failure: end.failure });
+        if kept(&end.output) {
+            instance.output = Known::Is(Ended { output: end.output, failure: end.failure });
+        }
         instance.sticky = None;
         instance.touch(at);
         instance.drop_pending(self.id, outcome);
         instance.body.open_asks.clear();
         instance.body.poisoned = false;
+        instance.inbox_bytes = 0;
         for entry in instance.inbox.drain(..) {
             outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
         }

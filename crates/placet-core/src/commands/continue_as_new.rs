@@ -11,7 +11,7 @@ use prost::Message as _;
 use crate::body::MessageKind;
 use crate::ids::{Iid, Turn};
 use crate::outcome::Outcome;
-use crate::partition::{Instance, Known, Message, Partition};
+use crate::partition::{Instance, Known, Message, Partition, kept};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::Write;
@@ -70,6 +70,7 @@ impl Instance {
     /// next generation, results and timers were meant for the last one.
     fn take_kept_messages(&mut self, outcome: &mut Outcome) -> Vec<Message> {
         let mut kept = Vec::new();
+        self.inbox_bytes = 0;
         for entry in self.inbox.drain(..) {
             outcome.writes.push(Write::DeleteInbox(self.iid, entry.seq));
             if matches!(entry.message.kind(), MessageKind::Raised | MessageKind::Terminated) {
@@ -83,7 +84,7 @@ impl Instance {
     }
 
     fn receive_started(&mut self, at: Timestamp, input: Option<String>, outcome: &mut Outcome) {
-        self.input = Known::Is(input.clone());
+        self.input = if kept(&input) { Known::Is(input.clone()) } else { Known::InHistory };
         let event = EventType::ExecutionStarted(ExecutionStartedEvent {
             name: (*self.name).to_owned(),
             version: self.body.version.clone(),

@@ -6,8 +6,9 @@ use placet_proto::placet::v1::Stamp;
 use prost::Message as _;
 
 use crate::body::MessageKind;
-use crate::command::{Caller, RaiseEvent, Reply};
+use crate::command::{Caller, RaiseEvent, Refusal, Reply};
 use crate::ids::{CallId, Iid};
+use crate::limits::Limits;
 use crate::outcome::Outcome;
 use crate::partition::{Instance, Partition};
 use crate::time::Now;
@@ -23,6 +24,10 @@ impl Partition {
         outcome: &mut Outcome,
     ) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        if let Some(refusal) = instance.refuses(&self.limits) {
+            outcome.reply(call, Err(refusal));
+            return;
+        }
         if !instance.is_terminal() {
             instance.receive_event(now, event.name, event.input, event.stamp, None, outcome);
         }
@@ -32,6 +37,11 @@ impl Partition {
 }
 
 impl Instance {
+    /// Why an event is not taken, if it is not: too much waits for a worker.
+    pub(crate) fn refuses(&self, limits: &Limits) -> Option<Refusal> {
+        (self.inbox_bytes > limits.inbox_bytes).then(Refusal::inbox_full)
+    }
+
     /// Puts an external event into the inbox, stamped with the time and the caller.
     pub(crate) fn receive_event(
         &mut self,

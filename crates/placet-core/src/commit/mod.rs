@@ -123,6 +123,7 @@ impl Commit {
         self.last = self.last.next();
         let mut batch = filling.merge.into_batch();
         batch.id = Some(self.last);
+        batch.commands = filling.commands;
         self.in_flight = Some(InFlight { id: self.last, effects: filling.effects, partitions, bytes });
         Some(batch)
     }

@@ -19,6 +19,7 @@ use rustc_hash::FxBuildHasher;
 use crate::ids::{Hub, Iid, PartitionId, Seq, StreamId};
 use crate::limits;
 use crate::reach::{Corner, reach};
+use crate::tally::DeliveriesByKind;
 use crate::time::Mono;
 use queues::Queues;
 use redelivery::Redelivery;
@@ -82,6 +83,8 @@ pub struct ItemSpec {
     pub version: Option<Arc<str>>,
     /// The stream that completed the previous turn and keeps its state.
     pub sticky: Option<StreamId>,
+    /// About how many bytes it has.
+    pub bytes: usize,
     /// A termination is among the turn's messages: if nobody can take it, the server ends the instance.
     pub terminating: bool,
 }
@@ -111,6 +114,8 @@ pub struct Returned {
 struct Held {
     by: Holder,
     spec: ItemSpec,
+    /// What was reserved of the stream's unread bytes until it is sent.
+    reserved: usize,
 }
 
 /// Who holds an item.
@@ -128,8 +133,11 @@ pub struct Dispatch {
     queues: Queues,
     held: HashMap<ItemId, Held, FxBuildHasher>,
     redelivery: Redelivery,
+    /// Bytes that the streams were sent and have not read.
+    unread: usize,
     /// No stream is to be pinged before then; absent: there is none.
     pings_from: Option<Mono>,
+    deliveries: DeliveriesByKind,
 }
 
 impl Dispatch {
@@ -146,14 +154,43 @@ impl Dispatch {
         self.streams.get(&id).map(|stream| &stream.spec)
     }
 
+    /// An item goes out: so many bytes are to be read.
+    pub fn sent(&mut self, id: StreamId, item: ItemId, bytes: usize) {
+        let reserved = self.held.get_mut(&item).map_or(0, |held| std::mem::take(&mut held.reserved));
+        if let Some(stream) = self.streams.get_mut(&id) {
+            let before = stream.unread;
+            stream.unread = before.saturating_sub(reserved) + bytes;
+            self.unread = self.unread - before + stream.unread;
+        }
+    }
+
+    /// A stream's worker has read so many bytes. Follow with [`Dispatch::pull`].
+    pub fn read(&mut self, id: StreamId, bytes: usize) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            let read = bytes.min(stream.unread);
+            stream.unread -= read;
+            self.unread -= read;
+        }
+    }
+
+    /// How many bytes the streams were sent and have not read.
+    pub fn unread_bytes(&self) -> usize {
+        self.unread
+    }
+
     /// How many streams are open.
     pub fn stream_count(&self) -> usize {
         self.streams.len()
     }
 
-    /// How many items are queued, delayed ones included.
-    pub fn backlog(&self) -> usize {
-        self.queues.len() + self.redelivery.delayed_count()
+    /// How many items of a kind are queued, delayed ones included.
+    pub fn backlog(&self, kind: Kind) -> usize {
+        self.queues.len_of(kind) + self.redelivery.delayed_count(kind)
+    }
+
+    /// How many items were given to workers.
+    pub fn deliveries(&self) -> DeliveriesByKind {
+        self.deliveries
     }
 
     /// How many items are with workers.
@@ -197,7 +234,7 @@ impl Dispatch {
     /// room again.
     pub fn abandoned(&mut self, now: Mono, item: ItemId) -> (bool, Option<StreamId>) {
         let Some(held) = self.held.remove(&item) else { return (false, None) };
-        let stream = self.free_slot(held.by, item);
+        let stream = self.free_slot(&held);
         if item.kind() == Kind::Activity {
             self.redelivery.delay(now, held.spec);
         }
@@ -225,6 +262,7 @@ impl Dispatch {
     /// deliveries do not count as failed.
     pub fn close(&mut self, now: Mono, id: StreamId, drained: bool) -> Returned {
         let Some(stream) = self.streams.remove(&id) else { return Returned::default() };
+        self.unread -= stream.unread;
         if self.streams.is_empty() {
             self.pings_from = None;
         }
@@ -362,9 +400,10 @@ impl Dispatch {
 
     /// What must hold whenever all that arrived was taken: nobody waits for work that waits for him.
     pub fn violated_invariant(&self) -> Option<String> {
+        let crowded = self.unread >= limits::UNREAD_BYTES_MAX;
         self.queues.fronts().find_map(|spec| {
             let waits = !self.held.contains_key(&spec.id);
-            let fits = |stream: &Stream| stream.room(spec.id.kind()) && stream.spec.accepts(spec);
+            let fits = |stream: &Stream| stream.room(spec.id.kind(), crowded) && stream.spec.accepts(spec);
             let (idle, _) = self.streams.iter().find(|(_, stream)| waits && fits(stream))?;
             Some(format!("{:?} waits, and stream {idle} has room for it", spec.id))
         })
@@ -373,7 +412,8 @@ impl Dispatch {
     /// The stream that an item goes to: the one that keeps its state if it has room, else the least busy one.
     fn stream_for(&self, spec: &ItemSpec) -> Option<StreamId> {
         let kind = spec.id.kind();
-        let fits = |stream: &Stream| stream.room(kind) && stream.spec.accepts(spec);
+        let crowded = self.unread >= limits::UNREAD_BYTES_MAX;
+        let fits = |stream: &Stream| stream.room(kind, crowded) && stream.spec.accepts(spec);
         if let Some(sticky) = spec.sticky {
             if self.streams.get(&sticky).is_some_and(fits) {
                 return Some(sticky);
@@ -397,8 +437,9 @@ impl Dispatch {
     }
 
     fn next_for(&mut self, id: StreamId, kind: Kind) -> Option<ItemSpec> {
+        let crowded = self.unread >= limits::UNREAD_BYTES_MAX;
         let stream = self.streams.get_mut(&id)?;
-        if !stream.room(kind) {
+        if !stream.room(kind, crowded) {
             return None;
         }
         let Stream { spec, places, .. } = stream;
@@ -415,23 +456,26 @@ impl Dispatch {
     fn assign(&mut self, now: Mono, id: StreamId, spec: ItemSpec) -> Assignment {
         let item = spec.id;
         let stream = self.streams.get_mut(&id).expect("chosen among the open streams");
-        stream.take(item, now);
+        stream.take(item, spec.bytes, now);
+        self.unread += spec.bytes;
+        self.deliveries.add(item.kind(), self.redelivery.was_delivered(item));
         if item.kind() == Kind::Turn {
             self.redelivery.lease(now, item);
         }
-        self.held.insert(item, Held { by: Holder::Stream(id), spec });
+        self.held.insert(item, Held { by: Holder::Stream(id), reserved: spec.bytes, spec });
         Assignment { item, stream: id }
     }
 
     fn release(&mut self, item: ItemId) -> Option<StreamId> {
         let held = self.held.remove(&item)?;
-        self.free_slot(held.by, item)
+        self.free_slot(&held)
     }
 
-    fn free_slot(&mut self, by: Holder, item: ItemId) -> Option<StreamId> {
-        self.redelivery.end_lease(item);
-        let Holder::Stream(id) = by else { return None };
-        self.streams.get_mut(&id)?.give_back(item);
+    fn free_slot(&mut self, held: &Held) -> Option<StreamId> {
+        self.redelivery.end_lease(held.spec.id);
+        let Holder::Stream(id) = held.by else { return None };
+        self.streams.get_mut(&id)?.give_back(held.spec.id, held.spec.bytes);
+        self.read(id, held.reserved);
         Some(id)
     }
 }

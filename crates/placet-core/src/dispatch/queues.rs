@@ -74,17 +74,15 @@ impl Scope {
 #[derive(Debug, Default)]
 pub(super) struct Queues {
     queues: BTreeMap<QueueKey, VecDeque<ItemSpec>>,
-    len: usize,
 }
 
 impl Queues {
-    pub(super) fn len(&self) -> usize {
-        self.len
+    pub(super) fn len_of(&self, kind: Kind) -> usize {
+        self.queues.iter().filter(|(key, _)| key.kind == kind).map(|(_, queue)| queue.len()).sum()
     }
 
     pub(super) fn push(&mut self, spec: ItemSpec) {
         self.queues.entry(QueueKey::of(&spec)).or_default().push_back(spec);
-        self.len += 1;
     }
 
     /// The first item of the next accepted queue after the cursor, which moves there.
@@ -100,7 +98,6 @@ impl Queues {
         if queue.is_empty() {
             self.queues.remove(&key);
         }
-        self.len -= 1;
         *cursor = Some(key);
         Some(spec)
     }
@@ -115,7 +112,6 @@ impl Queues {
             queue.retain(&mut keep);
             !queue.is_empty()
         });
-        self.len = self.queues.values().map(VecDeque::len).sum();
     }
 
     /// The next key in the scope that is accepted: after the cursor, or else from the beginning.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
-use super::{ItemId, ItemSpec};
+use super::{ItemId, ItemSpec, Kind};
 use crate::ids::PartitionId;
 use crate::limits;
 use crate::planted::{self, Plant};
@@ -80,8 +80,13 @@ impl Redelivery {
         self.delayed.insert((now.after(delay(returned)), spec.id), spec);
     }
 
-    pub(super) fn delayed_count(&self) -> usize {
-        self.delayed.len()
+    /// Whether somebody had the item before, and gave it back or was lost with it.
+    pub(super) fn was_delivered(&self, item: ItemId) -> bool {
+        self.failures.contains_key(&item)
+    }
+
+    pub(super) fn delayed_count(&self, kind: Kind) -> usize {
+        self.delayed.keys().filter(|(_, item)| item.kind() == kind).count()
     }
 
     /// The item is done with.

@@ -136,17 +136,27 @@ pub(super) struct Stream {
     pub(super) places: Places,
     turns: BTreeSet<ItemId>,
     activities: BTreeSet<ItemId>,
+    /// Bytes that it was sent and has not read.
+    pub(super) unread: usize,
+    /// Bytes of the turns that it holds.
+    turn_bytes: usize,
     spoken_at: Mono,
 }
 
 impl Stream {
     pub(super) fn new(spec: StreamSpec, now: Mono) -> Stream {
         let places = Places { turn: Place::new(&spec, Kind::Turn), activity: Place::new(&spec, Kind::Activity) };
-        Stream { spec, places, turns: BTreeSet::new(), activities: BTreeSet::new(), spoken_at: now }
+        let (turns, activities) = (BTreeSet::new(), BTreeSet::new());
+        Stream { spec, places, turns, activities, unread: 0, turn_bytes: 0, spoken_at: now }
     }
 
-    pub(super) fn room(&self, kind: Kind) -> bool {
+    /// Whether it takes another item. `crowded`: all streams together were sent so much that one which has anything
+    /// to read must read it first.
+    pub(super) fn room(&self, kind: Kind, crowded: bool) -> bool {
+        let unread_max = if crowded { limits::STREAM_READ_STEP } else { limits::STREAM_UNREAD_BYTES };
         self.load(kind) < self.spec.limit(kind)
+            && self.unread < unread_max
+            && (kind == Kind::Activity || self.turn_bytes < limits::STREAM_TURN_BYTES)
     }
 
     pub(super) fn load(&self, kind: Kind) -> usize {
@@ -156,12 +166,19 @@ impl Stream {
         }
     }
 
-    pub(super) fn take(&mut self, item: ItemId, now: Mono) {
+    pub(super) fn take(&mut self, item: ItemId, bytes: usize, now: Mono) {
         self.spoken_at = now;
+        self.unread += bytes;
+        if item.kind() == Kind::Turn {
+            self.turn_bytes += bytes;
+        }
         self.items(item.kind()).insert(item);
     }
 
-    pub(super) fn give_back(&mut self, item: ItemId) {
+    pub(super) fn give_back(&mut self, item: ItemId, bytes: usize) {
+        if item.kind() == Kind::Turn {
+            self.turn_bytes -= bytes;
+        }
         self.items(item.kind()).remove(&item);
     }
 

@@ -44,7 +44,7 @@ fn filtered(orchestrations: &[(&str, &[&str])], activities: &[(&str, &[&str])]) 
 }
 
 fn item(id: ItemId, name: &str) -> ItemSpec {
-    ItemSpec { id, hub: Hub::new("hub"), name: name.into(), version: None, sticky: None, terminating: false }
+    ItemSpec { id, hub: Hub::new("hub"), name: name.into(), version: None, sticky: None, bytes: 0, terminating: false }
 }
 
 fn turn(number: u64, name: &str) -> ItemSpec {
@@ -53,6 +53,11 @@ fn turn(number: u64, name: &str) -> ItemSpec {
 
 fn activity(number: u64, name: &str) -> ItemSpec {
     item(ItemId::Activity(PartitionId(0), Iid(number), Seq(1)), name)
+}
+
+/// How many items wait, of whatever kind.
+fn backlog(dispatch: &Dispatch) -> usize {
+    dispatch.backlog(Kind::Turn) + dispatch.backlog(Kind::Activity)
 }
 
 fn versioned(spec: ItemSpec, version: &str) -> ItemSpec {
@@ -71,6 +76,61 @@ fn pull(dispatch: &mut Dispatch, id: u64) -> Vec<ItemId> {
 /// Offers an item: the stream that it is given to.
 fn offer(dispatch: &mut Dispatch, spec: ItemSpec) -> Option<u64> {
     dispatch.enqueue(NOW, spec).map(|assignment| assignment.stream.0)
+}
+
+#[test]
+fn a_stream_that_does_not_read_is_sent_no_more_than_its_bound_and_what_it_has_read_makes_room() {
+    let mut dispatch = Dispatch::default();
+    open(&mut dispatch, 1, everything());
+    let mebibyte = |number| ItemSpec { bytes: 1 << 20, ..activity(number, "a") };
+    let given: Vec<u64> = (0..10).filter_map(|number| offer(&mut dispatch, mebibyte(number))).collect();
+    assert_eq!(given.len() << 20, limits::STREAM_UNREAD_BYTES);
+    for number in 0..4 {
+        // Each turned out to be a little longer.
+        dispatch.sent(StreamId(1), activity(number, "a").id, (1 << 20) + 100);
+    }
+    assert_eq!(pull(&mut dispatch, 1), []);
+    dispatch.read(StreamId(1), (1 << 20) + 100);
+    assert_eq!(pull(&mut dispatch, 1).len(), 1);
+    dispatch.finished(activity(4, "a").id);
+    assert_eq!(dispatch.unread_bytes(), 3 * ((1 << 20) + 100), "what was never sent is not waited for");
+    dispatch.close(NOW, StreamId(1), true);
+    assert_eq!(dispatch.unread_bytes(), 0);
+}
+
+#[test]
+fn a_worker_that_answers_no_turns_holds_no_more_of_them_than_its_bound_and_still_gets_activities() {
+    let mut dispatch = Dispatch::default();
+    open(&mut dispatch, 1, everything());
+    let mebibyte = |number| ItemSpec { bytes: 1 << 20, ..turn(number, "a") };
+    let mut held = 0;
+    for number in 0..40 {
+        if offer(&mut dispatch, mebibyte(number)).is_some() {
+            held += 1;
+            dispatch.sent(StreamId(1), mebibyte(number).id, 1 << 20);
+            dispatch.read(StreamId(1), 1 << 20);
+        }
+    }
+    assert_eq!(held << 20, limits::STREAM_TURN_BYTES);
+    assert!(offer(&mut dispatch, activity(1, "a")).is_some());
+    dispatch.finished(mebibyte(0).id);
+    assert_eq!(pull(&mut dispatch, 1).len(), 1);
+}
+
+#[test]
+fn while_all_streams_together_have_much_to_read_each_gets_one_thing_at_a_time() {
+    let mut dispatch = Dispatch::default();
+    for stream in 0..20 {
+        open(&mut dispatch, stream, everything());
+    }
+    let large = |number| ItemSpec { bytes: 3 << 20, ..activity(number, "a") };
+    for number in 0..20 {
+        assert!(offer(&mut dispatch, large(number)).is_some());
+    }
+    assert!(dispatch.unread_bytes() > limits::UNREAD_BYTES_MAX);
+    assert_eq!(offer(&mut dispatch, large(20)), None);
+    open(&mut dispatch, 21, at_most(0, 1));
+    assert!(dispatch.holder(large(20).id) == Some(StreamId(21)), "who has nothing to read gets something");
 }
 
 #[test]
@@ -163,7 +223,7 @@ fn a_stream_holds_as_many_of_each_kind_as_it_said_and_no_limit_is_the_default() 
         let given = (0..most).filter(|&number| offer(&mut dispatch, activity(number, "a")).is_some()).count();
         assert_eq!(given, activities);
         assert_eq!(dispatch.held_count(), turns + activities);
-        assert_eq!(dispatch.backlog() as u64, 2 * most - (turns + activities) as u64);
+        assert_eq!(backlog(&dispatch) as u64, 2 * most - (turns + activities) as u64);
         assert_eq!(pull(&mut dispatch, 1), []);
         assert_eq!(dispatch.finished(turn(0, "a").id), Some(StreamId(1)));
         assert_eq!(pull(&mut dispatch, 1), [turn(turns as u64, "a").id], "room for one, and the oldest gets it");
@@ -213,7 +273,7 @@ fn an_item_that_nobody_accepts_waits_and_blocks_nothing_behind_it() {
     assert_eq!(offer(&mut dispatch, turn(3, "nobody's")), None);
     assert_eq!(open(&mut dispatch, 1, filtered(&[("a", &[])], &[])), [turn(2, "a").id]);
     assert_eq!(offer(&mut dispatch, turn(4, "a")), Some(1));
-    assert_eq!(dispatch.backlog(), 2);
+    assert_eq!(backlog(&dispatch), 2);
     assert_eq!(open(&mut dispatch, 2, everything()), [turn(1, "nobody's").id, turn(3, "nobody's").id]);
 }
 
@@ -271,7 +331,7 @@ fn an_item_that_is_held_is_given_to_nobody_else_though_it_is_offered_again() {
     offer(&mut dispatch, activity(1, "a"));
     offer(&mut dispatch, activity(1, "a"));
     assert_eq!(open(&mut dispatch, 1, everything()), [activity(1, "a").id]);
-    assert_eq!(dispatch.backlog(), 0);
+    assert_eq!(backlog(&dispatch), 0);
 }
 
 #[test]
@@ -282,7 +342,7 @@ fn instances_that_leave_memory_take_their_items_out_of_the_queues() {
         offer(&mut dispatch, activity(number, "a"));
     }
     dispatch.unqueue(&[(PartitionId(0), Iid(2)), (PartitionId(0), Iid(3)), (PartitionId(1), Iid(4))]);
-    assert_eq!(dispatch.backlog(), 4);
+    assert_eq!(backlog(&dispatch), 4);
     let left = [turn(1, "a").id, turn(4, "a").id, activity(1, "a").id, activity(4, "a").id];
     assert_eq!(open(&mut dispatch, 1, everything()), left);
 }
@@ -493,7 +553,7 @@ impl World {
         let wanted: Vec<ItemId> = self.live.keys().copied().filter(|item| !self.poisoned.contains(item)).collect();
         let held: Vec<ItemId> = self.held.keys().copied().collect();
         assert_eq!(held, wanted);
-        assert_eq!(self.dispatch.backlog(), 0);
+        assert_eq!(backlog(&self.dispatch), 0);
     }
 }
 

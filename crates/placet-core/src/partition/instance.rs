@@ -73,6 +73,11 @@ pub(crate) struct Instance {
     pub(crate) last_turn_took: Duration,
     /// The runs of this generation, if all of them are at hand.
     pub(crate) history: Option<Vec<Bytes>>,
+    /// Bytes of its messages, and of its activities.
+    pub(crate) inbox_bytes: usize,
+    pub(crate) activity_bytes: usize,
+    /// What its partition counted it for.
+    pub(crate) counted: usize,
     /// What the store has, or will have once what was decided is durable.
     saved: Option<Saved>,
     changed: bool,
@@ -116,6 +121,9 @@ impl Instance {
             sticky: None,
             last_turn_took: Duration::ZERO,
             history: Some(Vec::new()),
+            inbox_bytes: 0,
+            activity_bytes: 0,
+            counted: 0,
             saved: None,
             changed: true,
         }
@@ -149,10 +157,13 @@ impl Instance {
             if !planted::is(Plant::NumberGivenAgain) {
                 instance.body.seq = instance.body.seq.max(row.seq.0);
             }
+            instance.inbox_bytes += message_bytes(&message);
             instance.inbox.push_back(Message { seq: row.seq, message });
         }
         for row in activities {
-            instance.activities.insert(row.seq, Activity { pending: PendingActivity::decode(row.data)? });
+            let pending = PendingActivity::decode(row.data)?;
+            instance.activity_bytes += activity_bytes(&pending);
+            instance.activities.insert(row.seq, Activity { pending });
         }
         instance.replies.extend(replies.into_iter().map(|row| (row.ask_id, row.answer)));
         Ok(instance)
@@ -195,8 +206,14 @@ impl Instance {
     /// Puts a message at the end of the inbox.
     pub(crate) fn receive(&mut self, kind: MessageKind, event: Bytes, ask_id: Option<&str>, outcome: &mut Outcome) {
         let seq = self.next_seq();
-        let message = InboxMessage { kind: kind.into(), event, ask_id: ask_id.map(str::to_owned) };
-        outcome.writes.push(Write::PutInbox(InboxRow { iid: self.iid, seq, data: message.encode_to_vec().into() }));
+        let mut message = InboxMessage { kind: kind.into(), event, ask_id: ask_id.map(str::to_owned) };
+        let data: Bytes = message.encode_to_vec().into();
+        if message.event.len() > crate::limits::PAYLOAD_KEPT_BYTES {
+            // A part of the row's bytes, instead of a second copy.
+            message = InboxMessage::decode(data.clone()).expect("what was just encoded");
+        }
+        self.inbox_bytes += message_bytes(&message);
+        outcome.writes.push(Write::PutInbox(InboxRow { iid: self.iid, seq, data }));
         self.inbox.push_back(Message { seq, message });
     }
 
@@ -229,7 +246,31 @@ impl Instance {
         for seq in std::mem::take(&mut self.activities).into_keys() {
             outcome.writes.push(Write::DeleteActivity(self.iid, seq));
         }
+        self.activity_bytes = 0;
         self.changed = true;
+    }
+
+    /// About how much memory it takes; its cached history has a bound of its own.
+    pub(crate) fn bytes(&self) -> usize {
+        let input = match &self.input {
+            Known::Is(Some(input)) => input.len(),
+            Known::Is(None) | Known::InHistory => 0,
+        };
+        let output = match &self.output {
+            Known::Is(ended) => ended.output.as_ref().map_or(0, String::len),
+            Known::InHistory => 0,
+        };
+        let status = self.body.custom_status.as_ref().map_or(0, String::len);
+        let out = self.out.as_ref().map_or(0, |out| out.pieces.bytes());
+        INSTANCE_BYTES + self.inbox_bytes + self.activity_bytes + input + output + status + out
+    }
+
+    /// About how many bytes its next turn has.
+    fn turn_bytes(&self) -> usize {
+        let first = self.inbox.front().map_or(0, |entry| entry.message.event.len());
+        let past =
+            if self.sticky.is_some() { 0 } else { usize::try_from(self.body.history_bytes).unwrap_or(usize::MAX) };
+        self.inbox_bytes.min(first.max(TURN_BYTES)).saturating_add(past)
     }
 
     /// Writes the instance if it changed.
@@ -279,6 +320,7 @@ impl Instance {
             name: self.name.clone(),
             version: self.body.version.as_deref().map(Arc::from),
             sticky: self.sticky,
+            bytes: self.turn_bytes(),
             terminating: self.inbox.iter().any(|m| m.message.kind() == MessageKind::Terminated),
         }
     }
@@ -291,6 +333,7 @@ impl Instance {
             name: pending.name.as_str().into(),
             version: version.map(Arc::from),
             sticky: None,
+            bytes: pending.input.as_ref().map_or(0, String::len),
             terminating: false,
         }
     }
@@ -314,6 +357,28 @@ impl Instance {
         }
         None
     }
+}
+
+/// What an instance takes beside its payloads.
+const INSTANCE_BYTES: usize = 1 << 10;
+
+/// What a message or an activity takes beside its payload.
+const ENTRY_BYTES: usize = 160;
+
+/// A turn has no more messages than this, the first one excepted (`Limits::turn_bytes`).
+const TURN_BYTES: usize = 1 << 20;
+
+pub(crate) fn message_bytes(message: &InboxMessage) -> usize {
+    ENTRY_BYTES + message.event.len()
+}
+
+pub(crate) fn activity_bytes(pending: &PendingActivity) -> usize {
+    2 * ENTRY_BYTES + pending.input.as_ref().map_or(0, String::len)
+}
+
+/// A payload that is kept at hand, unless it is long: then it is read from the history.
+pub(crate) fn kept(payload: &Option<String>) -> bool {
+    payload.as_ref().is_none_or(|payload| payload.len() <= crate::limits::PAYLOAD_KEPT_BYTES)
 }
 
 /// The time at which a message was recorded.

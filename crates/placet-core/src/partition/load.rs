@@ -187,6 +187,7 @@ impl Partition {
             .map_err(|error| Refusal::Unreadable(format!("instance {key} is damaged: {error}")))?;
         self.keys.insert(key, iid);
         self.instances.insert(iid, instance);
+        self.count(iid);
         Ok(())
     }
 

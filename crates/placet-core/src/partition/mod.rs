@@ -25,7 +25,7 @@ use crate::rows::Lookup;
 use crate::time::Now;
 use crate::token::Token;
 use departures::{Asked, Departures};
-pub(crate) use instance::{Activity, Ended, Instance, Known, Message};
+pub(crate) use instance::{Activity, Ended, Instance, Known, Message, activity_bytes, kept, message_bytes};
 pub use turn::{Begun, TurnStart};
 pub use view::view_of_row;
 
@@ -76,6 +76,8 @@ pub struct Partition {
     pub(crate) ask_waiters: Map<Iid, Vec<AskWaiter>>,
     /// Bytes of history that its instances keep.
     pub(crate) history_cached: usize,
+    /// Bytes of its instances, but for their history.
+    pub(crate) hot_bytes: usize,
     /// Counts the deliveries of turns in this epoch, so that each has a token of its own, also if its instance
     /// left memory and came back.
     pub(crate) deliveries: u32,
@@ -98,6 +100,7 @@ impl Partition {
             waiters: Map::default(),
             ask_waiters: Map::default(),
             history_cached: 0,
+            hot_bytes: 0,
             deliveries: 0,
         }
     }
@@ -115,6 +118,31 @@ impl Partition {
     /// How many instances it holds in memory.
     pub fn hot_count(&self) -> usize {
         self.instances.len()
+    }
+
+    /// About how many bytes they take.
+    pub fn hot_bytes(&self) -> usize {
+        self.hot_bytes
+    }
+
+    /// About how many bytes one of them takes.
+    pub fn bytes_of(&self, iid: Iid) -> usize {
+        self.instances.get(&iid).map_or(0, |instance| instance.counted)
+    }
+
+    /// Counts an instance again after something happened to it.
+    pub(crate) fn count(&mut self, iid: Iid) {
+        let Some(instance) = self.instances.get_mut(&iid) else { return };
+        let bytes = instance.bytes();
+        self.hot_bytes = self.hot_bytes - instance.counted + bytes;
+        instance.counted = bytes;
+    }
+
+    /// The next turn of an instance that waits for nothing but a worker for it.
+    pub fn waiting_turn(&self, iid: Iid) -> Option<crate::dispatch::ItemSpec> {
+        let instance = self.instances.get(&iid)?;
+        let waits = instance.out.is_none() && instance.activities.is_empty() && !instance.inbox.is_empty();
+        waits.then(|| instance.turn_spec(self.id))
     }
 
     /// Takes a command: decides it if its instance is in memory, else asks for the instance first.
@@ -300,6 +328,7 @@ impl Partition {
             self.keys.remove(&instance.key);
         }
         self.history_cached -= instance.history_bytes();
+        self.hot_bytes -= instance.counted;
         Some(instance)
     }
 
@@ -312,6 +341,7 @@ impl Partition {
             outcome.effects.push(Effect::Settled(self.id, iid));
         }
         instance.offer(self.id, outcome);
+        self.count(iid);
     }
 
     /// What must hold between commands; checked in tests and simulations.

@@ -17,6 +17,11 @@ pub(crate) struct Pieces {
 }
 
 impl Pieces {
+    /// How many bytes have come.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Takes a piece; gives the whole if it is the last one. A completion in one piece is its own whole.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ impl Instance {
         }
         Box::new(InstanceView {
             iid: self.iid,
+            history_bytes: self.body.history_bytes,
             turn: self.turn(),
             state,
             input_known: matches!(self.input, Known::Is(_)),
@@ -47,7 +48,8 @@ pub fn view_of_row(row: &InstanceRow) -> Result<Box<InstanceView>, prost::Decode
     state.last_updated_timestamp = Some(row.updated_at.to_proto());
     state.completed_timestamp = row.completed_at.map(|at| at.to_proto());
     let output_known = !crate::command::is_terminal(row.status);
-    Ok(Box::new(InstanceView { iid: row.iid, turn: Turn(body.turn), state, input_known: false, output_known }))
+    let (iid, history_bytes, turn) = (row.iid, body.history_bytes, Turn(body.turn));
+    Ok(Box::new(InstanceView { iid, history_bytes, turn, state, input_known: false, output_known }))
 }
 
 fn state_of(body: &InstanceBody, status: OrchestrationStatus) -> OrchestrationState {

@@ -1,10 +1,11 @@
 //! What may leave memory, and when (P5, P7): a parked instance is kept for a short while, so that its next
-//! event finds it; an active one stays unless there are too many.
+//! event finds it; an active one stays unless there are too many, or too many bytes of them.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::ids::{Iid, PartitionId};
+use crate::limits;
 use crate::partition::Partition;
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
@@ -20,6 +21,10 @@ pub(super) struct Memory {
     parked: VecDeque<(Mono, PartitionId, Iid)>,
     /// Active and durable, offered for spilling if there are too many.
     active: VecDeque<(PartitionId, Iid)>,
+    /// Bytes of all instances, as last counted.
+    bytes: usize,
+    /// Not before then is looked for what may leave.
+    spill_from: Mono,
 }
 
 impl Memory {
@@ -46,20 +51,35 @@ impl Memory {
         self.active.retain(|(id, _)| *id != partition);
     }
 
+    pub(super) fn parked_count(&self) -> usize {
+        self.parked.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn next_due(&self, parked_idle: Duration) -> Option<Mono> {
         self.parked.front().map(|(since, _, _)| since.after(parked_idle))
     }
 }
 
 impl Shard {
+    pub(super) fn hot_bytes(&self) -> usize {
+        self.partitions.iter().map(Partition::hot_bytes).sum()
+    }
+
     /// Lets go of what need not be in memory.
     pub(super) fn shed(&mut self, now: Now) {
+        self.memory.bytes = self.hot_bytes();
         while let Some((since, partition, iid)) = self.memory.parked.front().copied()
             && (self.memory.parked.len() > self.limits.parked_instances
-                || since.after(self.limits.parked_idle) <= now.mono)
+                || since.after(self.limits.parked_idle) <= now.mono
+                || self.memory.bytes > self.limits.hot_bytes / 2)
         {
             self.memory.parked.pop_front();
             let here = &mut self.partitions[partition.index()];
+            let bytes = here.hot_bytes();
             let left = here.evict(iid, false);
             if left && since.after(self.limits.parked_idle) > now.mono {
                 reach(Corner::ParkedShedForRoom);
@@ -67,17 +87,22 @@ impl Shard {
             if !left && here.is_active(iid) {
                 self.memory.active(partition, iid);
             }
+            self.memory.bytes -= bytes - here.hot_bytes();
         }
-        if self.memory.active.len() >= self.limits.active_instances {
-            self.spill();
+        let crowded = self.memory.bytes > self.limits.hot_bytes && self.memory.spill_from <= now.mono;
+        if crowded || self.memory.active.len() >= self.limits.active_instances {
+            self.spill(self.limits.active_instances / 2, self.limits.hot_bytes / 2);
+            self.memory.bytes = self.hot_bytes();
+            self.memory.spill_from = now.mono.after(limits::SPILL_EVERY);
         }
     }
 
-    /// Too many active instances: the youngest half of them leaves, and is read back when there is room. What fails its
-    /// workers stays: read back, it would be given out at once, and if it was due before that, its failures forgotten.
-    fn spill(&mut self) {
-        let keep = self.limits.active_instances / 2;
-        let mut kept = VecDeque::with_capacity(keep);
+    /// Too many active instances, or too many bytes of them: those that no worker can take leave, and of the others all
+    /// but the oldest. They are read back when there is room, or a worker. What fails its workers stays: read back, it
+    /// would be given out at once, and if it was due before that, its failures forgotten.
+    pub(super) fn spill(&mut self, keep: usize, keep_bytes: usize) {
+        let mut kept = VecDeque::new();
+        let mut kept_bytes = 0;
         let active = std::mem::take(&mut self.memory.active);
         let mut gone = Vec::new();
         let mut seen = BTreeSet::new();
@@ -90,11 +115,19 @@ impl Shard {
             if !here.is_active(iid) {
                 continue; // ended, parked or gone: it is not counted any more
             }
-            if kept.len() < keep {
+            let bytes = here.bytes_of(iid);
+            let served = here.waiting_turn(iid).is_none_or(|turn| self.dispatch.has_taker(&turn));
+            let fits = kept.is_empty() || (kept.len() < keep && kept_bytes + bytes <= keep_bytes);
+            if served && fits {
+                kept_bytes += bytes;
                 kept.push_back((partition, iid));
             } else if !failing.contains(&(partition, iid)) && here.evict(iid, true) {
                 reach(Corner::Spilled);
-                self.recovery.spilled(iid);
+                if served {
+                    self.recovery.spilled(iid)
+                } else {
+                    self.recovery.unserved(iid)
+                }
                 gone.push((partition, iid));
             }
         }

@@ -17,10 +17,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock::{ClockGuard, Doubt};
-use crate::command::{Command, CommandKind, CompleteTurn, Refusal, Reply};
+use crate::command::{Command, CommandKind, CompleteTurn, DISK_FULL, Refusal, Reply};
 use crate::commands::check_start;
 use crate::commit::{Commit, Voided};
-use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, StreamSpec};
+use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, Kind, StreamSpec};
 use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, InstanceKey, PARTITIONS, PartitionId, StreamId};
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, HistoryRead, Outcome};
@@ -28,6 +28,7 @@ use crate::partition::{Begun, Partition, TurnStart};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{Batch, LoadedInstance, Lookup, TimerRow};
+use crate::tally::{DeliveriesByKind, Lateness};
 use crate::time::{Mono, Now, Timestamp};
 use crate::timers::{DueRead, Timers};
 use crate::token::Token;
@@ -52,6 +53,8 @@ pub enum Input {
     StreamOpened(StreamId, StreamSpec),
     /// It closed; the flag says that it was in good order.
     StreamClosed(StreamId, bool),
+    /// A stream's worker has read so many bytes of what it was sent.
+    ItemsRead(StreamId, usize),
     /// A worker finished a turn.
     TurnCompleted(CallId, Box<CompleteTurn>),
     /// A worker finished an activity.
@@ -121,20 +124,35 @@ pub struct LoadRead {
     pub lookups: Vec<Lookup>,
 }
 
+/// What keeps a shard from its work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// The wall clock is not believed: timers are held.
+    pub clock_doubt: Option<Doubt>,
+    /// The disk is full: new work is refused.
+    pub refusing: bool,
+}
+
 /// What an operator wants to know of a shard.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[expect(missing_docs, reason = "named for what they count")]
 pub struct ShardStatus {
-    pub clock_doubt: Option<Doubt>,
     pub recovering: bool,
     pub refusing: bool,
     pub hot_instances: usize,
+    /// Those of the hot ones that wait and are kept for their next event. At most: one may be counted twice.
+    pub parked_instances: usize,
     pub near_timers: usize,
-    pub ready_items: usize,
+    pub ready_turns: usize,
+    pub ready_activities: usize,
     pub held_items: usize,
     pub streams: usize,
     pub uncommitted_bytes: usize,
+    pub hot_bytes: usize,
+    pub unread_bytes: usize,
     pub waiting_asks: usize,
+    pub deliveries: DeliveriesByKind,
+    pub timers_late: Lateness,
 }
 
 /// The machine.
@@ -160,6 +178,7 @@ pub struct Shard {
     /// Hubs whose deletion is not durable yet, and the commands that wait for it.
     closing: Vec<Hub>,
     deferred: Vec<(CallId, Command)>,
+    timers_late: Lateness,
 }
 
 impl Shard {
@@ -186,6 +205,7 @@ impl Shard {
             unserved: Vec::new(),
             closing: Vec::new(),
             deferred: Vec::new(),
+            timers_late: Lateness::default(),
         }
     }
 
@@ -215,6 +235,10 @@ impl Shard {
             Input::DeleteHub(call, hub) => self.delete_hub(now, call, &hub, outputs),
             Input::StreamOpened(stream, spec) => self.stream_opened(now, stream, spec, outputs),
             Input::StreamClosed(stream, drained) => self.stream_closed(now, stream, drained, outputs),
+            Input::ItemsRead(stream, bytes) => {
+                self.dispatch.read(stream, bytes);
+                self.fill(now, stream, outputs);
+            }
             Input::TurnCompleted(call, completion) => self.turn_completed(now, call, completion, outputs),
             Input::ActivityCompleted(call, token, response) => {
                 self.activity_completed(now, call, token, *response, outputs);
@@ -271,19 +295,29 @@ impl Shard {
         [mono, wall, Some(CLOCK_LOOK)].into_iter().flatten().min()
     }
 
-    /// What an operator wants to know.
+    /// What keeps it from its work.
+    pub fn trouble(&self) -> Trouble {
+        Trouble { clock_doubt: self.clock.doubt(), refusing: self.refuse_until.is_some() }
+    }
+
+    /// What an operator wants to know. Looks at every partition: not for each step.
     pub fn status(&self) -> ShardStatus {
         ShardStatus {
-            clock_doubt: self.clock.doubt(),
             recovering: self.recovery.is_running(),
             refusing: self.refuse_until.is_some(),
             hot_instances: self.partitions.iter().map(Partition::hot_count).sum(),
+            parked_instances: self.memory.parked_count(),
             near_timers: self.timers.near_count(),
-            ready_items: self.dispatch.backlog(),
+            ready_turns: self.dispatch.backlog(Kind::Turn),
+            ready_activities: self.dispatch.backlog(Kind::Activity),
             held_items: self.dispatch.held_count(),
             streams: self.dispatch.stream_count(),
             uncommitted_bytes: self.commit.uncommitted_bytes(),
+            hot_bytes: self.memory.bytes(),
+            unread_bytes: self.dispatch.unread_bytes(),
             waiting_asks: self.ask_deadlines.len(),
+            deliveries: self.dispatch.deliveries(),
+            timers_late: self.timers_late,
         }
     }
 
@@ -310,7 +344,7 @@ impl Shard {
         if let Some(until) = self.refuse_until {
             if now.mono < until {
                 reach(Corner::RefusedFull);
-                return Err(Refusal::Exhausted { what: "the disk is full", retry_after: until.since(now.mono) });
+                return Err(Refusal::Exhausted { what: DISK_FULL, retry_after: until.since(now.mono) });
             }
             self.refuse_until = None;
         }
@@ -318,6 +352,10 @@ impl Shard {
             reach(Corner::RefusedUncommitted);
             let retry_after = limits::REFUSE_AFTER_FAILURE;
             return Err(Refusal::Exhausted { what: "too much waits to be written", retry_after });
+        }
+        if self.memory.bytes() > 2 * self.limits.hot_bytes {
+            let what = "too much work is in memory: its workers do not keep up";
+            return Err(Refusal::Exhausted { what, retry_after: limits::REFUSE_AFTER_FAILURE });
         }
         match (&command.kind, &command.target) {
             (CommandKind::Start(start), Lookup::Key(key)) => check_start(key, start),
@@ -421,6 +459,8 @@ impl Shard {
     }
 
     fn committed(&mut self, now: Now, batch: BatchId, took: Duration, outputs: &mut Vec<Output>) {
+        // There is room again.
+        self.refuse_until = None;
         for effect in self.commit.committed(batch, took) {
             self.release(now, effect, outputs);
         }
@@ -433,12 +473,14 @@ impl Shard {
         // On a full disk nothing was written, which whoever waits for a reply may know.
         let refusal = if failure == CommitFailure::Full {
             self.refuse_until = Some(now.mono.after(retry_after));
-            Refusal::Exhausted { what: "the disk is full", retry_after }
+            Refusal::Exhausted { what: DISK_FULL, retry_after }
         } else {
             Refusal::Unknown
         };
         let voided = self.commit.failed(batch);
         self.void(now, voided, &refusal, outputs);
+        // Nor is the work looked for at once: a worker would do it again, as fast as it can, and for nothing.
+        self.recovery.rest_until(now.mono.after(retry_after));
     }
 
     /// What was decided is void: the partitions forget what they held and load what is true; those who wait
@@ -530,6 +572,7 @@ impl Shard {
             }
             self.memory.loaded(now.mono, id, lookup, &self.partitions[id.index()]);
         }
+        self.shed(now);
     }
 
     /// Does what is due by either clock.
@@ -555,6 +598,7 @@ impl Shard {
                 break;
             }
             let Some(timer) = self.timers.pop_due(now.wall) else { break };
+            self.timers_late.add(now.wall.since(timer.fire_at));
             let command = Command { target: Lookup::Iid(timer.iid), kind: CommandKind::FireTimer(timer), call: None };
             self.handle_command(now, timer.partition, command, outputs);
         }

@@ -2,7 +2,7 @@
 //! come back. All three read the active instances from the store, page by page, as there is room for them.
 
 use crate::ids::Iid;
-use crate::limits;
+use crate::limits::{self, Limits};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::LoadedInstance;
@@ -19,6 +19,8 @@ pub struct RecoverRead {
     pub after: Option<Iid>,
     /// At most this many.
     pub limit: usize,
+    /// At most so many bytes of them, the first one excepted.
+    pub bytes_max: usize,
 }
 
 /// Where the reading stands.
@@ -30,6 +32,8 @@ pub(super) struct Recovery {
     generation: u64,
     /// The lowest key that left memory with work to do.
     spilled: Option<Iid>,
+    /// The lowest key that left memory with work that no worker could take.
+    unserved: Option<Iid>,
     /// The store could not be read: not again before then.
     retry_at: Option<Mono>,
 }
@@ -37,7 +41,7 @@ pub(super) struct Recovery {
 impl Default for Recovery {
     fn default() -> Recovery {
         // A process begins by looking for work.
-        Recovery { from: Some(None), reading: None, generation: 0, spilled: None, retry_at: None }
+        Recovery { from: Some(None), reading: None, generation: 0, spilled: None, unserved: None, retry_at: None }
     }
 }
 
@@ -55,12 +59,28 @@ impl Recovery {
         *self = Recovery { generation: self.generation + 1, ..Recovery::default() };
     }
 
+    /// The store does not take what is decided: it is not asked for work before then.
+    pub(super) fn rest_until(&mut self, at: Mono) {
+        self.retry_at = Some(at);
+    }
+
     /// An instance with work left memory.
     pub(super) fn spilled(&mut self, iid: Iid) {
         if planted::is(Plant::SpilledForgotten) {
             return;
         }
         self.spilled = Some(self.spilled.map_or(iid, |spilled| spilled.min(iid)));
+    }
+
+    /// An instance left memory whose work no worker could take: it is looked for once one comes that might.
+    pub(super) fn unserved(&mut self, iid: Iid) {
+        self.unserved = Some(self.unserved.map_or(iid, |unserved| unserved.min(iid)));
+    }
+
+    pub(super) fn worker_came(&mut self) {
+        if let Some(iid) = self.unserved.take() {
+            self.spilled(iid);
+        }
     }
 
     pub(super) fn next_due(&self) -> Option<Mono> {
@@ -78,8 +98,13 @@ impl Shard {
         }
         self.recovery.retry_at = None;
         if self.memory_is_full() {
-            reach(Corner::RecoveryWaitsForRoom);
-            return;
+            // What nobody can take makes room for what somebody can.
+            self.spill(usize::MAX, usize::MAX);
+            if self.memory_is_full() {
+                reach(Corner::RecoveryWaitsForRoom);
+                self.recovery.retry_at = Some(now.mono.after(limits::REFUSE_AFTER_FAILURE));
+                return;
+            }
         }
         let recovery = &mut self.recovery;
         if recovery.from.is_none()
@@ -89,7 +114,8 @@ impl Shard {
             recovery.from = Some(Some(Iid(iid.0 - 1)));
         }
         let Some(after) = recovery.from else { return };
-        let read = RecoverRead { generation: recovery.generation, after, limit: self.limits.recover_page };
+        let Limits { recover_page: limit, recover_page_bytes: bytes_max, .. } = self.limits;
+        let read = RecoverRead { generation: recovery.generation, after, limit, bytes_max };
         recovery.reading = Some(read);
         self.partitions.iter_mut().for_each(crate::partition::Partition::recovery_begins);
         outputs.push(Output::Recover(read));
@@ -139,5 +165,6 @@ impl Shard {
     fn memory_is_full(&self) -> bool {
         let hot: usize = self.partitions.iter().map(crate::partition::Partition::hot_count).sum();
         hot > self.limits.active_instances / 2 + self.limits.parked_instances
+            || self.hot_bytes() > self.limits.hot_bytes / 2
     }
 }

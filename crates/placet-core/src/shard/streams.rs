@@ -12,6 +12,7 @@ use super::{
 impl Shard {
     pub(super) fn stream_opened(&mut self, now: Now, id: StreamId, spec: StreamSpec, outputs: &mut Vec<Output>) {
         self.dispatch.open(now.mono, id, spec);
+        self.recovery.worker_came();
         self.fill(now, id, outputs);
     }
 
@@ -153,6 +154,7 @@ impl Shard {
     fn send(&mut self, now: Now, stream: StreamId, item: ItemId, begun: Begun, outputs: &mut Vec<Output>) -> bool {
         match begun {
             Begun::Send(bytes) => {
+                self.dispatch.sent(stream, item, bytes.len());
                 let hub = self.hub_of(item);
                 outputs.push(Output::Send(stream, hub, bytes));
                 true

@@ -14,6 +14,7 @@ use placet_store::{CommitError, ReadError, Remedy, Store};
 
 use super::Message;
 use crate::health::Health;
+use crate::metrics::{Metrics, ReadKind};
 
 /// Threads that read for the core: one may be held up by a long history while another loads.
 const READERS: usize = 2;
@@ -41,19 +42,24 @@ pub(super) struct Io {
 }
 
 impl Io {
-    pub(super) fn start(store: Arc<dyn Store>, core: Sender<Message>, health: Arc<Health>) -> std::io::Result<Io> {
+    pub(super) fn start(
+        store: Arc<dyn Store>,
+        core: Sender<Message>,
+        health: Arc<Health>,
+        metrics: Metrics,
+    ) -> std::io::Result<Io> {
         let (batches, to_commit) = channel();
         let (reads, to_read) = channel();
         let to_read = Arc::new(Mutex::new(to_read));
         let mut threads = Vec::new();
         {
-            let (store, core) = (store.clone(), core.clone());
-            let run = move || commit_all(&*store, &to_commit, &core, &health);
+            let (store, core, metrics) = (store.clone(), core.clone(), metrics.clone());
+            let run = move || commit_all(&*store, &to_commit, &core, &health, &metrics);
             threads.push(std::thread::Builder::new().name("placet-commit".into()).spawn(run)?);
         }
         for _ in 0..READERS {
-            let (store, core, to_read) = (store.clone(), core.clone(), to_read.clone());
-            let run = move || read_all(&*store, &to_read, &core);
+            let (store, core, to_read, metrics) = (store.clone(), core.clone(), to_read.clone(), metrics.clone());
+            let run = move || read_all(&*store, &to_read, &core, &metrics);
             threads.push(std::thread::Builder::new().name("placet-read".into()).spawn(run)?);
         }
         Ok(Io { batches: Some(batches), reads: Some(reads), threads })
@@ -82,7 +88,13 @@ impl Io {
     }
 }
 
-fn commit_all(store: &dyn Store, batches: &Receiver<Box<Batch>>, core: &Sender<Message>, health: &Health) {
+fn commit_all(
+    store: &dyn Store,
+    batches: &Receiver<Box<Batch>>,
+    core: &Sender<Message>,
+    health: &Health,
+    metrics: &Metrics,
+) {
     while let Some(batch) = next_batch(store, batches, health) {
         let id = batch.id.expect("the core numbers its batches");
         health.commit_begins();
@@ -90,9 +102,14 @@ fn commit_all(store: &dyn Store, batches: &Receiver<Box<Batch>>, core: &Sender<M
         let answer = match commit(store, &batch) {
             Ok(()) => {
                 health.commit_succeeded();
-                Input::Committed(id, begin.elapsed())
+                let took = begin.elapsed();
+                metrics.committed(&batch, took);
+                Input::Committed(id, took)
             }
-            Err(failure) => Input::CommitFailed(id, failure),
+            Err(failure) => {
+                metrics.commit_failed();
+                Input::CommitFailed(id, failure)
+            }
         };
         if core.send(Message::Input(answer)).is_err() {
             return;
@@ -143,13 +160,25 @@ fn failure(error: &CommitError) -> CommitFailure {
     }
 }
 
-fn read_all(store: &dyn Store, reads: &Mutex<Receiver<Read>>, core: &Sender<Message>) {
+fn read_all(store: &dyn Store, reads: &Mutex<Receiver<Read>>, core: &Sender<Message>, metrics: &Metrics) {
     loop {
         let next = reads.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(read) = next else { return };
-        if core.send(Message::Input(answer(store, read))).is_err() {
+        let (kind, begin) = (kind_of(&read), Instant::now());
+        let answer = answer(store, read);
+        metrics.read(kind, begin.elapsed());
+        if core.send(Message::Input(answer)).is_err() {
             return;
         }
+    }
+}
+
+fn kind_of(read: &Read) -> ReadKind {
+    match read {
+        Read::Load(_) => ReadKind::Instances,
+        Read::History(_) => ReadKind::History,
+        Read::Timers(_) => ReadKind::Timers,
+        Read::Active(_) => ReadKind::Active,
     }
 }
 
@@ -168,7 +197,7 @@ fn answer(store: &dyn Store, read: Read) -> Input {
             Input::TimersRead(read, rows)
         }
         Read::Active(read) => {
-            let page = store.recover(&|_| true, read.after, read.limit).map_err(told);
+            let page = store.recover(&|_| true, read.after, read.limit, read.bytes_max).map_err(told);
             Input::Recovered(read, page.map(|page| (page.instances, page.next)))
         }
     }

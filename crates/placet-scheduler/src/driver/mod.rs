@@ -15,11 +15,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use placet_core::command::{Refusal, Reply};
 use placet_core::ids::{CallId, Iid, StreamId};
 use placet_core::limits::Limits;
-use placet_core::shard::{Input, Output, Shard};
+use placet_core::shard::{Input, Output, Shard, Trouble};
 use placet_core::time::{Mono, Now, Timestamp};
 use placet_store::{Claim, Store};
 
+use crate::budget::{Budget, Share};
 use crate::health::Health;
+use crate::metrics::{CoreFacts, Metrics};
 use crate::worker::{Outbox, StreamOut};
 use io::Io;
 
@@ -31,8 +33,8 @@ const STEP_MAX: usize = 512;
 pub(crate) enum ReplyTo {
     /// A call that awaits it.
     Caller(tokio::sync::oneshot::Sender<Result<Reply, Refusal>>),
-    /// A worker's stream: an acknowledgement of this completion token.
-    Stream(Outbox, String),
+    /// A worker's stream: an acknowledgement of this completion token. What it takes of the budget is given back then.
+    Stream(Outbox, String, Arc<Vec<Share>>),
 }
 
 /// What the core thread is told.
@@ -44,6 +46,8 @@ pub(crate) enum Message {
     Call(CallId, ReplyTo, Input),
     /// A worker's stream opened; its items go here.
     StreamOpened(StreamId, Outbox, placet_core::dispatch::StreamSpec),
+    /// Somebody wants to know how it goes.
+    Look(tokio::sync::oneshot::Sender<Box<CoreFacts>>),
     /// Finish what was decided, then end.
     Stop,
 }
@@ -59,13 +63,19 @@ pub(crate) struct CoreThread {
 ///
 /// # Errors
 /// If the system gives no threads.
-pub(crate) fn start(store: Arc<dyn Store>, claim: Claim, health: Arc<Health>) -> std::io::Result<CoreThread> {
+pub(crate) fn start(
+    store: Arc<dyn Store>,
+    claim: Claim,
+    health: Arc<Health>,
+    budget: Budget,
+    metrics: Metrics,
+) -> std::io::Result<CoreThread> {
     let (messages, inbox) = channel();
-    let io = Io::start(store, messages.clone(), health.clone())?;
+    let io = Io::start(store, messages.clone(), health.clone(), metrics)?;
     let thread = std::thread::Builder::new().name("placet-core".into()).spawn(move || {
         let _end = End(health.clone());
         let shard = Shard::new(Limits::default(), claim.incarnation, 0, claim.iid_max, claim.newest);
-        Driver::new(shard, claim, inbox, io, health).run();
+        Driver::new(shard, claim, inbox, io, health, budget).run();
     })?;
     Ok(CoreThread { messages, thread })
 }
@@ -85,9 +95,13 @@ struct Driver {
     inbox: Receiver<Message>,
     io: Io,
     health: Arc<Health>,
+    budget: Budget,
     calls: HashMap<CallId, ReplyTo>,
     streams: HashMap<StreamId, Outbox>,
     outputs: Vec<Output>,
+    /// What it counts itself; the rest is the shard's.
+    facts: CoreFacts,
+    trouble: Trouble,
     started: Instant,
     /// Where the shard stood after its last sound step.
     watermark: (u32, Iid),
@@ -96,7 +110,14 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(shard: Shard, claim: Claim, inbox: Receiver<Message>, io: Io, health: Arc<Health>) -> Driver {
+    fn new(
+        shard: Shard,
+        claim: Claim,
+        inbox: Receiver<Message>,
+        io: Io,
+        health: Arc<Health>,
+        budget: Budget,
+    ) -> Driver {
         let watermark = shard.watermark();
         Driver {
             shard,
@@ -104,9 +125,12 @@ impl Driver {
             inbox,
             io,
             health,
+            budget,
             calls: HashMap::new(),
             streams: HashMap::new(),
             outputs: Vec::new(),
+            facts: CoreFacts::default(),
+            trouble: Trouble::default(),
             started: Instant::now(),
             watermark,
             committing: false,
@@ -137,7 +161,16 @@ impl Driver {
             self.contain(&panic);
         }
         self.carry_out();
-        self.health.core_says(self.shard.status());
+        self.tell_health();
+    }
+
+    /// Says what keeps the shard from its work, when that changes.
+    fn tell_health(&mut self) {
+        let trouble = self.shard.trouble();
+        if trouble != self.trouble {
+            self.trouble = trouble;
+            self.health.core_says(trouble);
+        }
     }
 
     fn decide(&mut self, first: Option<Message>) {
@@ -166,6 +199,12 @@ impl Driver {
                 self.streams.insert(stream, outbox);
                 Input::StreamOpened(stream, spec)
             }
+            Message::Look(asker) => {
+                self.facts.shard = self.shard.status();
+                // Whoever does not wait any more has gone.
+                drop(asker.send(Box::new(self.facts.clone())));
+                return;
+            }
             Message::Stop => {
                 self.begin_to_stop();
                 return;
@@ -193,9 +232,13 @@ impl Driver {
                 Output::ReadTimers(read) => self.io.read(io::Read::Timers(read)),
                 Output::Recover(read) => self.io.read(io::Read::Active(read)),
                 Output::Reply(call, reply) => self.reply(call, reply),
-                Output::Send(stream, hub, item) => self.send(stream, StreamOut::Item { hub, item }),
+                Output::Send(stream, hub, item) => {
+                    let share = self.budget.claim(item.len());
+                    self.send(stream, StreamOut::Item { hub, item, share });
+                }
                 Output::Ping(stream) => self.send(stream, StreamOut::Ping),
                 Output::SetAside(item, key) => {
+                    self.facts.set_aside += 1;
                     let instance = key.map(|key| key.to_string()).unwrap_or_default();
                     tracing::warn!(instance, ?item, "was delivered too often without a result, and is set aside");
                 }
@@ -204,10 +247,16 @@ impl Driver {
     }
 
     fn reply(&mut self, call: CallId, reply: Result<Reply, Refusal>) {
+        if let Err(refusal) = &reply {
+            self.facts.refused(refusal);
+        }
         match self.calls.remove(&call) {
             // Whoever does not wait any more has gone.
             Some(ReplyTo::Caller(caller)) => drop(caller.send(reply)),
-            Some(ReplyTo::Stream(outbox, token)) => outbox.acknowledge(token, reply),
+            Some(ReplyTo::Stream(outbox, token, shares)) => {
+                outbox.acknowledge(token, reply);
+                drop(shares);
+            }
             None => {}
         }
     }
@@ -241,12 +290,13 @@ impl Driver {
         for (_, reply_to) in self.calls.drain() {
             match reply_to {
                 ReplyTo::Caller(caller) => drop(caller.send(Err(Refusal::Unknown))),
-                ReplyTo::Stream(outbox, token) => outbox.acknowledge(token, Err(Refusal::Unknown)),
+                ReplyTo::Stream(outbox, token, _) => outbox.acknowledge(token, Err(Refusal::Unknown)),
             }
         }
         for (_, outbox) in self.streams.drain() {
             outbox.send(StreamOut::Closed);
         }
+        self.facts.contained += 1;
         let (resets, iid_max) = self.watermark;
         self.shard = Shard::new(Limits::default(), self.claim.incarnation, resets + 1, iid_max, self.claim.newest);
         let now = self.now();
@@ -260,7 +310,7 @@ impl Driver {
                 Ok(Message::Input(Input::Committed(..) | Input::CommitFailed(..))) => self.committing = false,
                 Ok(Message::Call(call, reply_to, _)) => drop(self.calls.insert(call, reply_to)),
                 Ok(Message::StreamOpened(_, outbox, _)) => outbox.send(StreamOut::Closed),
-                Ok(Message::Input(_)) => {}
+                Ok(Message::Input(_) | Message::Look(_)) => {}
                 Ok(Message::Stop) => self.stopping = true,
                 Err(_) => return,
             }

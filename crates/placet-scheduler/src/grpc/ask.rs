@@ -5,6 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::generated::placet::client_server::Client;
 use super::metadata;
+use super::sidecar::weighed;
 use super::status::status_of;
 use crate::scheduler::Scheduler;
 
@@ -15,9 +16,8 @@ pub(super) struct ClientService(pub(super) Scheduler);
 #[tonic::async_trait]
 impl Client for ClientService {
     async fn ask(&self, request: Request<AskRequest>) -> Result<Response<AskResponse>, Status> {
-        let (hub, caller) = (metadata::hub(&request)?, metadata::caller(&request));
-        let answer = self.0.ask(hub, request.into_inner(), caller).await.map_err(|e| status_of(&e))?;
-        Ok(Response::new(answer))
+        let (hub, caller, peer) = (metadata::hub(&request)?, metadata::caller(&request), metadata::peer(&request));
+        weighed(self.0.ask(hub, request.into_inner(), caller).await, peer.as_ref())
     }
 
     async fn get_published(

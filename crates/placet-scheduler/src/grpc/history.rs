@@ -10,11 +10,14 @@ use placet_proto::durabletask::StreamInstanceHistoryRequest;
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
+use super::admission::Lent;
 use super::frame::HistoryChunkFrame;
 use super::metadata;
 use super::status::status_of;
+use crate::budget::Busy;
 use crate::calls::key;
-use crate::scheduler::Scheduler;
+use crate::connections::Peer;
+use crate::scheduler::{CallError, Scheduler};
 
 /// A chunk is closed at this size: well under what every client accepts (PROTOCOL.md §2.4).
 const CHUNK_BYTES: usize = 256 << 10;
@@ -27,6 +30,9 @@ struct Cursor {
     /// Where to read on; absent at the end.
     next: Option<Turn>,
     chunks: VecDeque<HistoryChunkFrame>,
+    peer: Option<Peer>,
+    /// Of the page that is being sent.
+    lent: Option<Lent>,
 }
 
 /// An unknown instance, and an execution that is not the current one, have an empty history and no error.
@@ -34,7 +40,7 @@ pub(super) async fn stream(
     scheduler: &Scheduler,
     request: Request<StreamInstanceHistoryRequest>,
 ) -> Result<Response<Chunks>, Status> {
-    let hub = metadata::hub(&request)?;
+    let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
     let request = request.into_inner();
     let key = key(hub, &request.instance_id).map_err(|e| status_of(&e))?;
     let wanted = request.execution_id.filter(|id| !id.is_empty());
@@ -49,6 +55,8 @@ pub(super) async fn stream(
         iid: row.iid,
         next: Some(Turn(body.turn_first)),
         chunks: VecDeque::new(),
+        peer,
+        lent: None,
     };
     Ok(Response::new(stream::unfold(cursor, |mut cursor| async move { Some((cursor.next().await?, cursor)) }).boxed()))
 }
@@ -65,6 +73,8 @@ impl Cursor {
     }
 
     async fn read(&mut self, from: Turn) -> Result<(), Status> {
+        self.lent = None;
+        let share = self.scheduler.budget().page().await.map_err(|Busy| status_of(&CallError::Busy))?;
         let rows = self.scheduler.history(self.iid, from).await.map_err(|e| status_of(&e))?;
         self.next = rows.last().map(|row| row.turn.next());
         let (mut chunk, mut bytes) = (Vec::new(), 0);
@@ -76,6 +86,8 @@ impl Cursor {
             bytes += event.len();
             chunk.push(event);
         }
+        let bytes = rows.iter().map(|row| row.events.len()).sum();
+        self.lent = Some(Lent::new(share, bytes, self.peer.as_ref()));
         if !chunk.is_empty() {
             self.chunks.push_back(HistoryChunkFrame::of_events(chunk.into_iter()));
         }

@@ -5,6 +5,7 @@ use placet_core::ids::Hub;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
+use crate::connections::Peer;
 use crate::hubs::hub_of;
 
 /// The hub of a call without a `taskhub` header: plain clients send none.
@@ -21,6 +22,11 @@ fn hub_named(metadata: &MetadataMap) -> Result<Hub, Status> {
         None => HUB_DEFAULT,
     };
     hub_of(name).map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+/// The other end of the call's connection.
+pub(super) fn peer<T>(request: &Request<T>) -> Option<Peer> {
+    request.extensions().get::<Peer>().cloned()
 }
 
 /// Who calls. Nothing is proved as long as there are no identities: any bearer token is accepted, absent too.

@@ -4,7 +4,9 @@
 //! UNIMPLEMENTED and says so.
 
 mod admin;
+mod admission;
 mod ask;
+mod count;
 mod deadline;
 pub mod frame;
 mod history;

@@ -5,21 +5,30 @@ use std::time::Duration;
 use futures_util::stream::{StreamExt as _, select_all};
 use placet_proto::DESCRIPTOR_SET;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
 use super::admin::AdminService;
+use super::admission::{Admission, MESSAGE_BYTES_MAX};
 use super::ask::ClientService;
+use super::count::CountCalls;
 use super::generated::durabletask::task_hub_sidecar_service_server::TaskHubSidecarServiceServer;
 use super::generated::placet::admin_server::AdminServer;
 use super::generated::placet::client_server::ClientServer;
 use super::generated::placet::worker_server::{Worker, WorkerServer};
 use super::sidecar::Sidecar;
 use super::work_stream::{self, Frames};
+use crate::connections::accept;
 use crate::scheduler::Scheduler;
 
-/// What one message may hold: Python puts every action of a turn into one (PROTOCOL.md §2.4).
-const MESSAGE_BYTES_MAX: usize = 65 << 20;
+/// What a connection may send that nobody has looked at yet, and one call of it.
+const CONNECTION_WINDOW: u32 = 4 << 20;
+const STREAM_WINDOW: u32 = 1 << 20;
+
+/// Calls under way on one connection. Waits are calls, too.
+const STREAMS_MAX: u32 = 1_000;
+
+/// What the headers of one call may hold.
+const HEADERS_MAX: u32 = 16 << 10;
 
 /// Why serving ended otherwise than by request.
 #[derive(Debug, thiserror::Error)]
@@ -60,17 +69,14 @@ pub async fn serve(
     let worker = WorkerServer::new(WorkerService(scheduler.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(usize::MAX);
-    let incoming = select_all(listeners.into_iter().map(|listener| {
-        TcpListenerStream::new(listener).inspect(|connection| {
-            if let Ok(connection) = connection {
-                // Small messages, each awaited: what they wait for is the answer, not more of them.
-                drop(connection.set_nodelay(true));
-            }
-        })
-    }));
+    let incoming = select_all(listeners.into_iter().map(|listener| accept(listener).boxed()));
     Server::builder()
-        .initial_connection_window_size(8 << 20)
-        .initial_stream_window_size(2 << 20)
+        .layer(CountCalls::new(scheduler.metrics().calls()))
+        .layer(Admission(scheduler.budget().clone()))
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_header_list_size(HEADERS_MAX)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .add_service(health)

@@ -4,10 +4,12 @@ use placet_core::command::WaitFor;
 use placet_proto::durabletask as pb;
 use tonic::{Request, Response, Status};
 
+use super::admission::Lent;
 use super::generated::durabletask::task_hub_sidecar_service_server::TaskHubSidecarService;
 use super::status::status_of;
 use super::{deadline, history, metadata, work};
-use crate::scheduler::{CallError, Scheduler};
+use crate::connections::Peer;
+use crate::scheduler::{CallError, Scheduler, Weighed};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -43,8 +45,8 @@ impl TaskHubSidecarService for Sidecar {
     }
 
     async fn get_instance(&self, request: Request<pb::GetInstanceRequest>) -> Answer<pb::GetInstanceResponse> {
-        let hub = metadata::hub(&request)?;
-        answer(self.0.get_instance(hub, request.into_inner()).await)
+        let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
+        weighed(self.0.get_instance(hub, request.into_inner()).await, peer.as_ref())
     }
 
     async fn wait_for_instance_start(
@@ -149,10 +151,21 @@ impl TaskHubSidecarService for Sidecar {
 
 impl Sidecar {
     async fn wait(&self, request: Request<pb::GetInstanceRequest>, what: WaitFor) -> Answer<pb::GetInstanceResponse> {
-        let hub = metadata::hub(&request)?;
+        let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
         let (metadata, _, request) = request.into_parts();
-        deadline::within(&metadata, async { answer(self.0.wait_for_instance(hub, request, what).await) }).await
+        let wait = async { weighed(self.0.wait_for_instance(hub, request, what).await, peer.as_ref()) };
+        deadline::within(&metadata, wait).await
     }
+}
+
+/// An answer that may be long: its share of the budget goes with it.
+pub(super) fn weighed<T>(result: Result<Weighed<T>, CallError>, peer: Option<&Peer>) -> Answer<T> {
+    let Weighed { value, bytes, share } = result.map_err(|error| status_of(&error))?;
+    let mut answer = Response::new(value);
+    if let Some(share) = share {
+        answer.extensions_mut().insert(Lent::new(share, bytes, peer));
+    }
+    Ok(answer)
 }
 
 fn answer<T>(result: Result<T, CallError>) -> Answer<T> {

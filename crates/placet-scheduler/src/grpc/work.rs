@@ -10,7 +10,6 @@ use placet_core::wire;
 use placet_proto::durabletask::{
     ActivityResponse, CompleteTaskResponse, GetWorkItemsRequest, OrchestratorResponse, WorkItemFilters,
 };
-use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::frame::WorkItemFrame;
@@ -25,7 +24,7 @@ const ITEMS_AT_ONCE: usize = 64;
 pub(super) type Items = BoxStream<'static, Result<WorkItemFrame, Status>>;
 
 pub(super) fn items(scheduler: &Scheduler, request: &Request<GetWorkItemsRequest>) -> Result<Response<Items>, Status> {
-    let hub = metadata::hub(request)?;
+    let (hub, peer) = (metadata::hub(request)?, metadata::peer(request));
     let request = request.get_ref();
     let spec = StreamSpec {
         hubs: HubSet::Of(vec![hub]),
@@ -35,7 +34,10 @@ pub(super) fn items(scheduler: &Scheduler, request: &Request<GetWorkItemsRequest
         filters: request.work_item_filters.as_ref().and_then(filters),
         keeps_state: false,
     };
-    let worker = scheduler.open_stream(spec).map_err(|error| status_of(&error.into()))?;
+    let mut worker = scheduler.open_stream(spec).map_err(|error| status_of(&error.into()))?;
+    if let Some(peer) = peer {
+        worker.cut_if_stalled(peer);
+    }
     let state = (worker, VecDeque::new());
     Ok(Response::new(
         stream::unfold(state, |(mut worker, mut waiting)| async move {
@@ -55,7 +57,9 @@ async fn next(worker: &mut WorkerStream, waiting: &mut VecDeque<StreamOut>) -> O
             }
             waiting.extend(buffer);
         }
-        match waiting.pop_front()? {
+        let mut out = waiting.pop_front()?;
+        worker.has_read(&mut out);
+        match out {
             StreamOut::Item { item, .. } => return Some(item),
             StreamOut::Ping => return Some(wire::ping_item()),
             StreamOut::Ack(_) => {}
@@ -70,9 +74,8 @@ pub(super) async fn complete_turn(
 ) -> Result<Response<CompleteTaskResponse>, Status> {
     // An unknown token is acknowledged and ignored: an error would only be retried (PROTOCOL.md §7.5).
     if let Ok(token) = response.completion_token.parse::<Token>() {
-        let bytes = response.encoded_len();
         let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies: None };
-        scheduler.complete_turn(completion, bytes).await.map_err(|e| status_of(&e))?;
+        scheduler.complete_turn(completion).await.map_err(|e| status_of(&e))?;
     }
     Ok(Response::new(CompleteTaskResponse {}))
 }
@@ -82,8 +85,7 @@ pub(super) async fn complete_activity(
     response: ActivityResponse,
 ) -> Result<Response<CompleteTaskResponse>, Status> {
     if let Ok(token) = response.completion_token.parse::<Token>() {
-        let bytes = response.encoded_len();
-        scheduler.complete_activity(token, response, bytes).await.map_err(|e| status_of(&e))?;
+        scheduler.complete_activity(token, response).await.map_err(|e| status_of(&e))?;
     }
     Ok(Response::new(CompleteTaskResponse {}))
 }

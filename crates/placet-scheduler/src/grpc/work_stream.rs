@@ -7,6 +7,7 @@ use placet_core::ids::Hub;
 use placet_proto::placet::v1::{Open, WorkerFrame, worker_frame::Frame};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::admission::Charges;
 use super::frame::SchedulerFrameOut;
 use super::metadata;
 use super::status::status_of;
@@ -27,22 +28,30 @@ pub(super) async fn work(
     scheduler: &Scheduler,
     request: Request<Streaming<WorkerFrame>>,
 ) -> Result<Response<Frames>, Status> {
-    let hub = metadata::hub(&request)?;
+    let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
+    let charges = request.extensions().get::<Charges>().cloned().unwrap_or_default();
     let mut frames = request.into_inner();
     let first = frames.message().await?.and_then(|frame| frame.frame);
     let Some(Frame::Open(open)) = first else {
         return Err(Status::invalid_argument("frame: the first one must be `open`"));
     };
     let spec = stream_spec(hub, &open).map_err(|error| status_of(&error))?;
-    let worker = scheduler.open_stream(spec).map_err(|error| status_of(&error.into()))?;
+    drop(charges.take());
+    let mut worker = scheduler.open_stream(spec).map_err(|error| status_of(&error.into()))?;
+    if let Some(peer) = peer {
+        worker.cut_if_stalled(peer);
+    }
     let sender = worker.sender();
     // Completions are read by a task of their own, which ends with the worker's half of the stream, or once the
     // scheduler has ended its own: a worker that says no more must not hold up a server that stops.
     let completions = tokio::spawn(async move {
         while let Ok(Some(frame)) = frames.message().await {
             if let Some(Frame::Completions(completions)) = frame.frame {
-                sender.complete(completions);
+                sender.complete(completions, charges.take());
+            } else {
+                drop(charges.take());
             }
+            sender.room().await;
         }
     });
     let state = (worker, Vec::new(), completions);
@@ -92,9 +101,10 @@ async fn next_frame(worker: &mut WorkerStream, left: &mut Vec<StreamOut>) -> Opt
     }
     let mut frame = SchedulerFrameOut::default();
     let mut bytes = 0;
-    while let Some(out) = left.pop() {
+    while let Some(mut out) = left.pop() {
+        worker.has_read(&mut out);
         match out {
-            StreamOut::Item { hub, item } => {
+            StreamOut::Item { hub, item, .. } => {
                 bytes += item.len();
                 frame.work.push((hub, item));
             }

@@ -139,7 +139,7 @@ impl World {
             }
         }
         for hub in &writing.batch.hubs_deleted {
-            let page = self.disk.store.recover(&|_| true, None, usize::MAX);
+            let page = self.disk.store.recover(&|_| true, None, usize::MAX, usize::MAX);
             if page.is_ok_and(|page| page.instances.iter().any(|found| found.row.hub == *hub)) {
                 self.marks.reach(Mark::HubDeletedAlive);
             }
@@ -289,7 +289,8 @@ impl World {
                 if let Some(server) = &mut self.process {
                     server.recovery.asked(fails);
                 }
-                let page = store.recover(&|_| true, read.after, read.limit).map_err(|error| error.to_string());
+                let page =
+                    store.recover(&|_| true, read.after, read.limit, read.bytes_max).map_err(|error| error.to_string());
                 let page = page.map(|page| (page.instances, page.next));
                 Input::Recovered(read, if fails { failed() } else { page })
             }

@@ -49,7 +49,8 @@ fn a_full_disk_writes_nothing_and_the_store_goes_on_when_there_is_room() {
     let (_folder, store) = opened();
     store.commit(&batch(1, 10)).unwrap();
     {
-        let session = store.session.lock().unwrap();
+        let engine = store.engine().unwrap();
+        let session = engine.session.lock().unwrap();
         let connection = session.as_ref().unwrap().connection();
         // Not less than there are.
         connection.query_row("PRAGMA max_page_count = 1", [], |_| Ok(())).unwrap();
@@ -67,12 +68,13 @@ fn a_full_disk_writes_nothing_and_the_store_goes_on_when_there_is_room() {
 fn a_checkpoint_that_was_called_copies_the_log_into_the_file() {
     let (_folder, store) = opened();
     store.commit(&batch(1, 1_000_000)).unwrap();
-    assert_eq!(copied_of_log(&store.session).0, 0);
-    store.checkpointer.call();
-    let SqliteStore { checkpointer, session, .. } = store;
-    // Its end is waited for.
-    drop(checkpointer);
-    let (copied, frames) = copied_of_log(&session);
+    assert_eq!(copied_of_log(&store.engine().unwrap().session).0, 0);
+    store.engine().unwrap().checkpointer.call();
+    let mut engine = store.engine.write().unwrap();
+    let engine = engine.as_mut().unwrap();
+    // The end of the first one is waited for.
+    engine.checkpointer = Checkpointer::start(&store.path).unwrap();
+    let (copied, frames) = copied_of_log(&engine.session);
     assert!(frames > 100 && copied == frames, "{copied} of {frames}");
 }
 
@@ -90,7 +92,8 @@ fn a_reader_of_an_old_snapshot_holds_up_the_log_and_no_commit() {
     let reader = connection::reader(&store.path).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM instance;").unwrap();
     store.commit(&batch(2, 100_000)).unwrap();
-    let mut place = store.session.lock().unwrap();
+    let engine = store.engine().unwrap();
+    let mut place = engine.session.lock().unwrap();
     let session = place.as_mut().unwrap();
     session.restart_log().unwrap();
     assert!(!session.wants_restart());
@@ -112,18 +115,19 @@ fn every_statement_is_prepared_once() {
         store.commit(&update(iid, true)).unwrap();
         let row = update(iid, true).instances_updated.remove(0).0;
         store.load(&[Lookup::Iid(Iid(iid)), Lookup::Key(row.key())]).unwrap();
-        store.recover(&|_| true, Some(Iid(iid - 1)), 5).unwrap();
+        store.recover(&|_| true, Some(Iid(iid - 1)), 5, usize::MAX).unwrap();
         store.history(Iid(iid), Turn(0), 10).unwrap();
         store.due(&|_| true, None, Timestamp(iid.cast_signed()), 10).unwrap();
     }
-    let prepared_again = |connection: &rusqlite::Connection, statement: &str| {
+    let prepared_again = |connection: &Connection, statement: &str| {
         connection.prepare_cached(statement).unwrap().get_status(StatementStatus::RePrepare)
     };
     for statement in reads::ALL {
-        let again = store.readers.read(|connection| Ok(prepared_again(connection, statement))).unwrap();
+        let again = store.read(|connection| Ok(prepared_again(connection, statement))).unwrap();
         assert_eq!(again, 0, "{statement}");
     }
-    let place = store.session.lock().unwrap();
+    let engine = store.engine().unwrap();
+    let place = engine.session.lock().unwrap();
     for statement in [sql::UPDATE_INSTANCE, sql::UPDATE_INSTANCE_PLAINLY, sql::APPEND_HISTORY, sql::PUT_INBOX] {
         assert_eq!(prepared_again(place.as_ref().unwrap().connection(), statement), 0, "{statement}");
     }

@@ -27,7 +27,7 @@ fn the_data_of_every_version_is_opened_and_all_of_it_is_there() {
         let path = folder.path().join("placet.db");
         copy(&kept, folder.path());
         let published = published(&path);
-        let store = SqliteStore::open_with(&path, &Options { integrity_check: true }).unwrap();
+        let store = SqliteStore::open_with(&path, &Options { integrity_check: true, ..Options::default() }).unwrap();
         let claim = store.claim().unwrap();
         let dump = Dump::read(&store, &Extent { iid_max: claim.iid_max, published: &published }).unwrap();
         let name = kept.file_name().unwrap().to_str().unwrap();

@@ -8,6 +8,12 @@ use bytes::Bytes;
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, Seq, Turn};
 use placet_core::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, TimerRow};
 use placet_core::time::Timestamp;
+use tempfile::TempDir;
+
+/// A folder in memory if the system has one there: for tests that sync often and mean no disk.
+pub(crate) fn quick_folder() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
+}
 
 /// Every file of a folder, with its bytes.
 pub(crate) fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {

@@ -5,6 +5,7 @@ mod child;
 mod contract;
 mod damage;
 mod data_of_earlier_releases;
+mod disk;
 mod durability;
 mod files;
 mod opening;

@@ -149,7 +149,7 @@ fn damage_within_a_table_is_found_by_an_integrity_check() {
     bytes[middle..middle + 4_096].fill(0xAB);
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("placet.db"), bytes).unwrap();
-    let error = refused(folder.path(), &Options { integrity_check: true });
+    let error = refused(folder.path(), &Options { integrity_check: true, ..Options::default() });
     assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
 }
 

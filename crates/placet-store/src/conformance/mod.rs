@@ -27,6 +27,7 @@ mod concurrency;
 mod histories;
 mod hubs;
 mod instances;
+mod limits;
 mod openings;
 mod payloads;
 mod recoveries;
@@ -40,19 +41,24 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::Store;
+pub use scripts::Script;
 use stage::Stage;
 
 /// Where one store keeps its rows: it can be opened, and opened again after the last one was dropped.
 pub trait Home: Send + Sync {
     /// Opens the store on what is there.
     fn open(&self) -> Arc<dyn Store>;
+
+    /// Keeps what the files hold at this moment, as if the process that has the store open were killed: the next
+    /// [`Home::open`], after the store was dropped, is on that. A store that has no files leaves it out.
+    fn kill(&self) {}
 }
 
 /// Makes a home with nothing in it.
 pub type NewHome<'a> = &'a (dyn Fn() -> Box<dyn Home> + Sync);
 
 /// How many random scripts [`exercise`] runs.
-const SCRIPTS: u64 = 200;
+pub const SCRIPTS: u64 = 2_000;
 
 /// Runs every case and some random scripts.
 ///
@@ -124,7 +130,8 @@ cases! {
         recovery_finds_active_instances_with_all_that_they_wait_for,
         recovery_follows_the_active_flag,
         recovery_comes_in_pages_in_the_order_of_keys,
-        recovery_is_for_the_partitions_asked_for;
+        recovery_is_for_the_partitions_asked_for,
+        a_page_ends_at_its_bytes_and_holds_one_instance_at_least;
     timers:
         timers_are_due_until_the_time_asked_for_in_order,
         timers_come_in_pages,
@@ -141,6 +148,10 @@ cases! {
     concurrency:
         a_read_sees_a_batch_whole_or_not_at_all,
         what_was_committed_is_read_at_once;
+    limits:
+        numbers_and_times_may_be_as_large_as_they_come,
+        a_name_may_be_of_a_thousand_characters,
+        a_batch_may_have_ten_thousand_rows;
     payloads:
         payloads_may_be_empty,
         payloads_of_a_mebibyte_come_back_whole,

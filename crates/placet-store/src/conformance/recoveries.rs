@@ -1,7 +1,7 @@
 //! Finding the instances that have work, after a start.
 
-use placet_core::ids::{Iid, PartitionId};
-use placet_core::rows::{Batch, InstanceRow};
+use placet_core::ids::{Iid, PartitionId, Seq};
+use placet_core::rows::{Batch, InboxRow, InstanceRow, LoadedInstance};
 
 use super::samples::{furnished, inserts, instance, parked};
 use super::stage::Stage;
@@ -34,7 +34,7 @@ pub(super) fn recovery_comes_in_pages_in_the_order_of_keys(stage: &mut Stage) {
     stage.commit(inserts(rows.iter().rev().cloned()));
     let expected: Vec<Iid> = rows.iter().filter(|row| row.active).map(|row| row.iid).collect();
     for limit in [1, 2, 4, 5, 14, 15, 16, 100] {
-        assert_eq!(pages(stage, &|_| true, limit), expected, "in pages of {limit}");
+        assert_eq!(pages(stage, &|_| true, limit, usize::MAX), expected, "in pages of {limit}");
     }
     assert_eq!(stage.recover(Some(60), 10).instances, []);
 }
@@ -46,9 +46,22 @@ pub(super) fn recovery_is_for_the_partitions_asked_for(stage: &mut Stage) {
     let expected: Vec<Iid> = rows.iter().filter(|row| lower(row.key().partition())).map(|row| row.iid).collect();
     assert!(!expected.is_empty() && expected.len() < rows.len(), "the sample falls into both");
     for limit in [1, 3, 100] {
-        assert_eq!(pages(stage, &lower, limit), expected, "in pages of {limit}");
+        assert_eq!(pages(stage, &lower, limit, usize::MAX), expected, "in pages of {limit}");
     }
-    assert_eq!(pages(stage, &|_| false, 5), []);
+    assert_eq!(pages(stage, &|_| false, 5, usize::MAX), []);
+}
+
+pub(super) fn a_page_ends_at_its_bytes_and_holds_one_instance_at_least(stage: &mut Stage) {
+    let rows: Vec<InstanceRow> = (1..=20).map(|iid| numbered(iid, true)).collect();
+    let expected: Vec<Iid> = rows.iter().map(|row| row.iid).collect();
+    let messages = (1..=20).flat_map(|iid| {
+        let message = move |seq| InboxRow { iid: Iid(iid), seq: Seq(seq), data: vec![7; 100 * iid as usize].into() };
+        (1..=iid % 4).map(message)
+    });
+    stage.commit(Batch { inbox_put: messages.collect(), ..inserts(rows) });
+    for bytes_max in [0, 1, 1_000, 5_000, usize::MAX] {
+        assert_eq!(pages(stage, &|_| true, 7, bytes_max), expected, "in pages of {bytes_max} bytes");
+    }
 }
 
 fn numbered(iid: u64, active: bool) -> InstanceRow {
@@ -56,11 +69,13 @@ fn numbered(iid: u64, active: bool) -> InstanceRow {
 }
 
 /// The keys of all pages. A page may hold fewer than the limit, even none, and say that another follows.
-fn pages(stage: &Stage, partitions: &dyn Fn(PartitionId) -> bool, limit: usize) -> Vec<Iid> {
+fn pages(stage: &Stage, partitions: &dyn Fn(PartitionId) -> bool, limit: usize, bytes_max: usize) -> Vec<Iid> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let page = stage.store().recover(partitions, after, limit).expect("the store can be read");
+        let page = stage.store().recover(partitions, after, limit, bytes_max).expect("the store can be read");
         assert!(page.instances.len() <= limit, "a page of {} where {limit} were asked for", page.instances.len());
+        let bytes: usize = page.instances.iter().map(LoadedInstance::payload_bytes).sum();
+        assert!(bytes <= bytes_max || page.instances.len() == 1, "a page of {bytes} bytes, {bytes_max} were asked for");
         found.extend(page.instances.iter().map(|instance| instance.row.iid));
         assert!(page.next.is_none() || page.next > after, "the next page begins after this one");
         after = page.next;

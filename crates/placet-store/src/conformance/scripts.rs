@@ -1,5 +1,6 @@
-//! Random scripts: valid batches, one after the other, told to the store and to the model. After each, both
-//! answer the same questions; whenever the store was opened again, and at the end, they hold the same rows.
+//! Random scripts: batches, one after the other, told to the store and to the model. After each, both answer the same
+//! questions; now and then the store is closed or killed and opened again, and must hold the same rows; now and then
+//! a batch contradicts what is there, and must leave nothing behind.
 //!
 //! Keys are never used twice and rows only change while they are there, as the core promises. What varies is
 //! what the law is about: which rows of which kind meet in a batch, and where the script is interrupted.
@@ -13,9 +14,9 @@ use placet_core::time::Timestamp;
 
 use super::chance::Chance;
 use super::stage::Stage;
-use crate::Store;
-use crate::dump::Dump;
+use crate::dump::{Dump, Extent};
 use crate::model::ModelStore;
+use crate::{ReadError, Store};
 
 const BATCHES: u64 = 12;
 const HUBS: [&str; 3] = ["default", "g", "hub-3"];
@@ -25,24 +26,32 @@ const STATUSES: u64 = 8;
 
 /// Runs the script with this seed; returns what the store holds at its end.
 pub(super) fn run(seed: u64, stage: &mut Stage) -> Dump {
-    let mut script = Script { chance: Chance::new(seed), model: ModelStore::default(), iid: 0, seq: 0, now: 1_000_000 };
+    let mut script = Script::new(seed);
     for step in 0..BATCHES {
-        let batch = script.batch();
-        script.model.commit(&batch).expect("the script is valid");
-        stage.commit(batch);
         let at = format!("seed {seed}, after batch {step}");
+        if script.chance.one_in(5) {
+            let (what, batch) = script.contradiction();
+            assert!(script.model.commit(&batch).is_err(), "{at}: {what} is refused by the model");
+            assert!(stage.store().commit(&batch).is_err(), "{at}: {what} is refused");
+            agree_on_rows(&script, stage, &format!("{at}, when {what} was refused,"));
+        }
+        let batch = script.batch();
+        script.apply(&batch);
+        stage.commit(batch);
         agree_on_reads(&mut script, stage, &at);
         if script.chance.one_in(6) {
             stage.reopen();
             agree_on_rows(&script, stage, &at);
+        } else if script.chance.one_in(6) {
+            stage.kill();
+            agree_on_rows(&script, stage, &format!("{at}, killed,"));
         }
     }
     agree_on_rows(&script, stage, &format!("seed {seed}, at the end"))
 }
 
 fn agree_on_rows(script: &Script, stage: &Stage, at: &str) -> Dump {
-    let names = Batch { published: every_name(), ..Batch::default() };
-    let (told, expected) = (stage.dump(&names), script.model.dump());
+    let (told, expected) = (script.read(stage.store()).expect("the store can be read"), script.dump());
     assert!(told == expected, "{at} the store holds\n{told}\nand the model\n{expected}");
     told
 }
@@ -81,7 +90,7 @@ fn all_active(
 ) -> Vec<LoadedInstance> {
     let mut found = Vec::new();
     loop {
-        let page = store.recover(partitions, after, limit).expect("the store can be read");
+        let page = store.recover(partitions, after, limit, usize::MAX).expect("the store can be read");
         found.extend(page.instances);
         after = page.next;
         if after.is_none() {
@@ -90,7 +99,10 @@ fn all_active(
     }
 }
 
-struct Script {
+/// A random script: what to commit next, and what a store holds that was told all of it. For tests that interrupt a
+/// store in ways of their own.
+#[derive(Debug)]
+pub struct Script {
     chance: Chance,
     model: ModelStore,
     iid: u64,
@@ -99,7 +111,91 @@ struct Script {
 }
 
 impl Script {
-    fn batch(&mut self) -> Batch {
+    /// The script with this seed.
+    pub fn new(seed: u64) -> Script {
+        Script { chance: Chance::new(seed), model: ModelStore::default(), iid: 0, seq: 0, now: 1_000_000 }
+    }
+
+    /// The model takes the batch as committed.
+    ///
+    /// # Panics
+    /// If it is not the last one that the script gave.
+    pub fn apply(&mut self, batch: &Batch) {
+        self.model.commit(batch).expect("the script is valid");
+    }
+
+    /// What a store holds that was told all that was applied.
+    pub fn dump(&self) -> Dump {
+        self.model.dump()
+    }
+
+    /// The same once this batch is applied, too.
+    ///
+    /// # Panics
+    /// If it is not the last one that the script gave.
+    pub fn dump_with(&self, batch: &Batch) -> Dump {
+        let mut state = self.model.state();
+        state.apply(batch).expect("the script is valid");
+        state.dump()
+    }
+
+    /// What a store holds that was told of this script.
+    ///
+    /// # Errors
+    /// If the store cannot be read or a row is damaged.
+    pub fn read(&self, store: &dyn Store) -> Result<Dump, ReadError> {
+        Dump::read(store, &Extent { iid_max: Iid(self.iid), published: &every_name() })
+    }
+
+    /// A batch that contradicts what is there in one place, anywhere in it, and what that is.
+    fn contradiction(&mut self) -> (&'static str, Batch) {
+        let there = self.model.dump();
+        let mut batch = self.batch();
+        // What the batch itself takes away does not stand in its way.
+        let stays = |iid: Iid, hub: &Hub| !batch.instances_deleted.contains(&iid) && !batch.hubs_deleted.contains(hub);
+        let staying = there.instances.iter().filter(|found| stays(found.row.iid, &found.row.hub)).cloned();
+        let found = self.chance.pick(&staying.collect::<Vec<_>>());
+        let absent = |script: &mut Script, batch: &mut Batch| {
+            let row = script.new_row(InstanceKey::new(Hub::new("default"), InstanceId::new("never inserted")));
+            batch.instances_updated.insert(0, (row, script.chance.one_in(2)));
+            "a change of an absent instance"
+        };
+        let Some(found) = found else { return (absent(self, &mut batch), batch) };
+        let turn = there.history.iter().find(|row| row.iid == found.row.iid);
+        let turn =
+            turn.filter(|row| batch.history_dropped.iter().all(|(iid, before)| (*iid, *before) <= (row.iid, row.turn)));
+        let message = found.inbox.iter().find(|row| !batch.inbox_deleted.contains(&(row.iid, row.seq)));
+        let what = match self.chance.below(6) {
+            0 => {
+                let row = self.new_row(InstanceKey::new(Hub::new("default"), InstanceId::new("another name")));
+                batch.instances_inserted.push(InstanceRow { iid: found.row.iid, ..row });
+                "a new instance with the key of another"
+            }
+            1 => {
+                let row = self.new_row(found.row.key());
+                batch.instances_inserted.insert(0, row);
+                "a new instance with the name of another"
+            }
+            2 => {
+                let row = InstanceRow { id: InstanceId::new("renamed"), ..found.row };
+                batch.instances_updated.push((row, true));
+                "another name for an instance"
+            }
+            3 if turn.is_some() => {
+                batch.history_appended.extend(turn.cloned());
+                "a turn that is there"
+            }
+            4 if message.is_some() => {
+                batch.inbox_put.extend(message.cloned());
+                "a message that is there"
+            }
+            _ => absent(self, &mut batch),
+        };
+        (what, batch)
+    }
+
+    /// The next batch. It need not be applied: what it would have inserted is never named again.
+    pub fn batch(&mut self) -> Batch {
         self.now += i64::try_from(self.chance.below(2_000_000)).expect("small");
         let there = self.model.dump();
         let mut batch = Batch { newest: Timestamp(self.now), ..Batch::default() };
@@ -137,8 +233,16 @@ impl Script {
     }
 
     fn insert(&mut self, batch: &mut Batch, key: InstanceKey) {
+        let row = self.new_row(key);
+        let row = self.plain_change_of(row);
+        let row = self.indexed_change(row);
+        self.put_rows(batch, &row, 0);
+        batch.instances_inserted.push(row);
+    }
+
+    fn new_row(&mut self, key: InstanceKey) -> InstanceRow {
         self.iid += 1;
-        let row = InstanceRow {
+        InstanceRow {
             iid: Iid(self.iid),
             hub: key.hub,
             id: key.id,
@@ -149,11 +253,7 @@ impl Script {
             updated_at: Timestamp(self.now),
             completed_at: None,
             body: Bytes::new(),
-        };
-        let row = self.plain_change_of(row);
-        let row = self.indexed_change(row);
-        self.put_rows(batch, &row, 0);
-        batch.instances_inserted.push(row);
+        }
     }
 
     fn change(&mut self, batch: &mut Batch, there: &Dump, instance: &LoadedInstance) {

@@ -35,6 +35,12 @@ impl Stage {
         self.store = Some(self.home.open());
     }
 
+    /// Opens the store on what a killed process leaves.
+    pub(super) fn kill(&mut self) {
+        self.home.kill();
+        self.reopen();
+    }
+
     pub(super) fn commit(&self, batch: Batch) {
         self.store().commit(&batch).expect("the batch is committed");
     }
@@ -81,7 +87,7 @@ impl Stage {
     }
 
     pub(super) fn recover(&self, after: Option<u64>, limit: usize) -> ActivePage {
-        self.store().recover(&|_| true, after.map(Iid), limit).expect("the store can be read")
+        self.store().recover(&|_| true, after.map(Iid), limit, usize::MAX).expect("the store can be read")
     }
 
     /// The keys of all active instances.
@@ -96,7 +102,7 @@ impl Stage {
     pub(super) fn hubs(&self) -> Vec<String> {
         match self.store().query(&Query::Hubs).expect("the store can be read") {
             Answer::Hubs(hubs) => hubs.iter().map(Hub::to_string).collect(),
-            answer @ Answer::Published(_) => panic!("asked for hubs, answered {answer:?}"),
+            answer @ (Answer::Published(_) | Answer::Instance(_)) => panic!("asked for hubs, answered {answer:?}"),
         }
     }
 
@@ -104,7 +110,9 @@ impl Stage {
         let query = Query::Published { hub: Hub::new(hub), kind: kind.into(), key: key.into() };
         match self.store().query(&query).expect("the store can be read") {
             Answer::Published(body) => body.map(Vec::from),
-            answer @ Answer::Hubs(_) => panic!("asked for a published row, answered {answer:?}"),
+            answer @ (Answer::Hubs(_) | Answer::Instance(_)) => {
+                panic!("asked for a published row, answered {answer:?}")
+            }
         }
     }
 }

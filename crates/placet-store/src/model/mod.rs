@@ -59,8 +59,9 @@ impl Store for ModelStore {
         partitions: &dyn Fn(PartitionId) -> bool,
         after: Option<Iid>,
         limit: usize,
+        bytes_max: usize,
     ) -> Result<ActivePage, ReadError> {
-        Ok(self.lock().recover(partitions, after, limit))
+        Ok(self.lock().recover(partitions, after, limit, bytes_max))
     }
 
     fn load(&self, lookups: &[Lookup]) -> Result<Vec<Option<LoadedInstance>>, ReadError> {

@@ -78,11 +78,23 @@ impl State {
         partitions: &dyn Fn(PartitionId) -> bool,
         after: Option<Iid>,
         limit: usize,
+        bytes_max: usize,
     ) -> ActivePage {
         let later = self.instances.values().filter(|row| Some(row.iid) > after);
         let wanted = later.filter(|row| row.active && partitions(row.key().partition()));
-        let instances: Vec<LoadedInstance> = wanted.take(limit).map(|row| self.whole(row)).collect();
-        let next = if instances.len() == limit { instances.last().map(|last| last.row.iid) } else { None };
+        let mut bytes = 0_usize;
+        let mut full = false;
+        let mut instances: Vec<LoadedInstance> = Vec::new();
+        for row in wanted.take(limit) {
+            let whole = self.whole(row);
+            bytes = bytes.saturating_add(whole.payload_bytes());
+            full = bytes > bytes_max && !instances.is_empty();
+            if full {
+                break;
+            }
+            instances.push(whole);
+        }
+        let next = if full || instances.len() == limit { instances.last().map(|last| last.row.iid) } else { None };
         ActivePage { instances, next }
     }
 
@@ -121,6 +133,9 @@ impl State {
             Query::Hubs => Answer::Hubs(self.hubs.iter().cloned().collect()),
             Query::Published { hub, kind, key } => {
                 Answer::Published(self.published.get(&(hub.clone(), kind.clone(), key.clone())).cloned())
+            }
+            Query::Instance(key) => {
+                Answer::Instance(self.iids.get(key).and_then(|iid| self.instances.get(iid)).cloned().map(Box::new))
             }
         }
     }

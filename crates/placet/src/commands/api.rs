@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use placet_api::{Api, Reach, Readiness};
-use placet_scheduler::Scheduler;
+use placet_api::{Api, Intake, Metrics, Operations, Reach, Readiness};
+use placet_scheduler::{Budget, Scheduler};
 use placet_sdk::Client;
 use tokio::time::timeout;
 
@@ -14,6 +14,7 @@ use super::{DRAIN_MAX, stop_switch, stopped};
 use crate::announce::{Announcement, url};
 use crate::exit::Failure;
 use crate::listen::{Listening, Wanted, listen};
+use crate::metrics::exposition;
 use crate::{flags, http};
 
 /// How long the scheduler may take to say that it is there.
@@ -41,9 +42,23 @@ pub(super) async fn run(flags: &flags::Api) -> Result<(), Failure> {
 
 /// The API over this client. Its readiness is the scheduler's: asked directly if it is in this process.
 pub(super) fn router(client: &Client, listening: &Listening, scheduler: Option<Scheduler>) -> Router {
-    let readiness = scheduler.map_or_else(|| readiness_over(client.clone()), readiness_of);
-    let reach = if listening.addr.ip().is_loopback() { Reach::ThisComputer } else { Reach::Network };
-    placet_api::product(Api { client: client.clone(), readiness, reach })
+    // One budget for all that the process takes in.
+    let budget = scheduler.as_ref().map_or_else(Budget::default, |scheduler| scheduler.budget().clone());
+    let intake: Intake = Arc::new(move |bytes| budget.small_now(bytes).map(|share| Box::new(share) as _));
+    let readiness = scheduler.clone().map_or_else(|| readiness_over(client.clone()), readiness_of);
+    let metrics = Metrics::default();
+    let operations = Operations { readiness, exposition: exposition(scheduler, Some(&metrics)) };
+    placet_api::product(Api { client: client.clone(), operations, metrics, reach: reach(listening), intake })
+}
+
+/// What those who run a scheduler alone look at.
+pub(super) fn operators(scheduler: Scheduler, listening: &Listening) -> Router {
+    let exposition = exposition(Some(scheduler.clone()), None);
+    placet_api::operators(Operations { readiness: readiness_of(scheduler), exposition }, reach(listening))
+}
+
+fn reach(listening: &Listening) -> Reach {
+    if listening.addr.ip().is_loopback() { Reach::ThisComputer } else { Reach::Network }
 }
 
 fn readiness_of(scheduler: Scheduler) -> Readiness {

@@ -45,6 +45,7 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
 fn with_runtime(common: &Common, role: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     start_log(common)?;
     common.forget_ready_file()?;
+    os::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -3,13 +3,14 @@
 use placet_scheduler::{Scheduler, grpc};
 use tokio::time::timeout;
 
+use super::api;
 use super::serve::{GRPC_PORT, tokio_listeners};
 use super::{DRAIN_MAX, stop_switch, stopped};
 use crate::announce::{Announcement, url};
 use crate::exit::Failure;
 use crate::flags;
 use crate::listen::{Wanted, listen};
-use crate::store;
+use crate::{http, store};
 
 pub(super) async fn run(flags: &flags::Scheduler) -> Result<(), Failure> {
     let grpc = listen(Wanted {
@@ -18,6 +19,11 @@ pub(super) async fn run(flags: &flags::Scheduler) -> Result<(), Failure> {
         port_default: GRPC_PORT,
         insecure: flags.common.insecure,
     })?;
+    let metrics = flags.metrics_addr.as_deref().map(|asked| {
+        let (flag, insecure) = ("--metrics-addr", flags.common.insecure);
+        listen(Wanted { flag, asked: Some(asked), port_default: 0, insecure })
+    });
+    let metrics = metrics.transpose()?;
     let opened = store::open(&flags.data)?;
     let scheduler =
         Scheduler::start(opened.store).map_err(|error| Failure::system("the scheduler did not start", error))?;
@@ -27,6 +33,12 @@ pub(super) async fn run(flags: &flags::Scheduler) -> Result<(), Failure> {
     announcement.ephemeral = opened.temporary.is_some();
 
     let stopping = stop_switch()?;
+    if let Some(metrics) = metrics {
+        announcement.listening("metrics", &metrics);
+        announcement.metrics = Some(url(metrics.addr));
+        let router = api::operators(scheduler.clone(), &metrics);
+        tokio::spawn(http::serve(router, tokio_listeners(metrics)?, stopping.clone()));
+    }
     let serve = tokio::spawn(grpc::serve(scheduler.clone(), tokio_listeners(grpc)?, stopped(stopping.clone())));
     announcement.make(&flags.common)?;
     stopped(stopping).await;

@@ -1,4 +1,4 @@
-//! What differs between systems: signals, who holds a port, who may look into a folder. Each call has a twin.
+//! What differs between systems: signals, who holds a port, who may look into a folder, what the system knows of a process. Each call has a twin.
 
 #[cfg(unix)]
 mod unix;
@@ -6,6 +6,10 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use unix::{make_private_folder, port_holder, stop_requested};
+pub(crate) use unix::{
+    cpu_time, make_private_folder, port_holder, raise_descriptor_limit, resident_bytes, stop_requested, thread_times,
+};
 #[cfg(windows)]
-pub(crate) use windows::{make_private_folder, port_holder, stop_requested};
+pub(crate) use windows::{
+    cpu_time, make_private_folder, port_holder, raise_descriptor_limit, resident_bytes, stop_requested, thread_times,
+};

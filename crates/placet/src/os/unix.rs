@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,6 +23,15 @@ pub(crate) fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
             _ = hangup.recv() => {}
         }
     })
+}
+
+/// Lets the process have as many descriptors as it may: each connection needs one, and the usual limit is 1,024.
+pub(crate) fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err() {
+        tracing::warn!("the limit of descriptors cannot be raised: fewer connections are served");
+    }
 }
 
 /// Makes a folder, and those above it, that only this user may look into.
@@ -60,4 +70,34 @@ fn listening_inode(port: u16) -> Option<String> {
 fn holds(pid: u32, socket: &str) -> bool {
     let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
     files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == socket))
+}
+
+/// Memory that this process has in RAM, if the system tells.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib << 10)
+}
+
+/// CPU time that this process has used, if the system tells: it counts in hundredths of a second.
+pub(crate) fn cpu_time() -> Option<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name may hold anything, a bracket included. What follows begins with the third field; the times are the
+    // fourteenth (in the program) and the fifteenth (in the system).
+    let (_, fields) = stat.rsplit_once(')')?;
+    let hundredths: u64 = fields.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
+    Some(Duration::from_millis(hundredths * 10))
+}
+
+/// The threads of this process by name, with the CPU time that each has used; empty if the system does not tell.
+pub(crate) fn thread_times() -> Vec<(String, Duration)> {
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let times = threads.filter_map(|thread| {
+        let read = |file: &str| fs::read_to_string(thread.path().join(file)).ok();
+        // The first number: nanoseconds on a processor.
+        let nanos = read("schedstat")?.split(' ').next()?.parse().ok()?;
+        Some((read("comm")?.trim().to_owned(), Duration::from_nanos(nanos)))
+    });
+    times.collect()
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 /// Ready once somebody asks the process to stop: Ctrl-C, Ctrl-Break, or the console's end.
 ///
@@ -32,3 +33,20 @@ pub(crate) fn make_private_folder(path: &Path) -> std::io::Result<()> {
 pub(crate) fn port_holder(_addr: SocketAddr) -> Option<String> {
     None
 }
+
+/// Memory that this process has in RAM: asking for it takes more than the standard library.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    None
+}
+
+/// CPU time that this process has used: asking for it takes more than the standard library.
+pub(crate) fn cpu_time() -> Option<Duration> {
+    None
+}
+
+/// The threads of this process with the CPU time of each: asking for it takes more than the standard library.
+pub(crate) fn thread_times() -> Vec<(String, Duration)> {
+    Vec::new()
+}
+/// There is no such limit.
+pub(crate) fn raise_descriptor_limit() {}

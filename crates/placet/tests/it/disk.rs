@@ -12,6 +12,8 @@ use serde_json::json;
 use crate::PLACET;
 use crate::requests::{ask_for_id, id, look};
 
+mod full;
+
 /// How long a file may become, in the shell's blocks of 512 or 1,024 bytes.
 const BLOCKS_MAX: u32 = 1_500;
 

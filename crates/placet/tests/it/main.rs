@@ -6,6 +6,8 @@ mod asserting;
 
 mod announcing;
 mod asking;
+#[cfg(target_os = "linux")]
+mod bombs;
 mod command_line;
 mod crashes;
 mod data_folder;
@@ -16,6 +18,7 @@ mod foreign;
 mod generations;
 mod health;
 mod histories;
+mod metrics;
 mod mission;
 mod other_languages;
 mod ports;

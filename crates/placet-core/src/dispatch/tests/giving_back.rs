@@ -142,7 +142,7 @@ fn what_is_given_back_comes_again_after_a_delay_that_doubles_up_to_the_most() {
             if spec.id.kind() == Kind::Turn {
                 dispatch.delay(now, spec.clone());
             }
-            assert_eq!(dispatch.backlog(), 1);
+            assert_eq!(backlog(&dispatch), 1);
             let due = dispatch.redelivery.next_due().unwrap();
             assert_eq!(dispatch.tick(just_before(due)), (Returned::default(), vec![]));
             assert_eq!(dispatch.tick(due), (Returned::default(), vec![spec.clone()]));
@@ -161,12 +161,37 @@ fn what_is_given_back_comes_again_after_a_delay_that_doubles_up_to_the_most() {
 }
 
 #[test]
+fn a_delivery_of_what_somebody_had_before_counts_as_one_that_comes_again() {
+    let mut dispatch = Dispatch::default();
+    open(&mut dispatch, 1, everything());
+    let mut now = NOW;
+    for spec in [turn(1, "a"), activity(1, "a")] {
+        for _ in 0..3 {
+            assert!(dispatch.enqueue(now, spec.clone()).is_some());
+            dispatch.abandoned(now, spec.id);
+            if spec.id.kind() == Kind::Turn {
+                dispatch.delay(now, spec.clone());
+            }
+            now = dispatch.redelivery.next_due().unwrap();
+            dispatch.tick(now);
+        }
+        assert!(dispatch.enqueue(now, spec.clone()).is_some());
+        dispatch.finished(spec.id);
+    }
+    // The next turn of the same instance has the same name, and is another item.
+    assert!(dispatch.enqueue(now, turn(1, "a")).is_some());
+    let DeliveriesByKind { turns, activities } = dispatch.deliveries();
+    assert_eq!((turns.all, turns.again), (5, 3));
+    assert_eq!((activities.all, activities.again), (4, 3));
+}
+
+#[test]
 fn what_nobody_holds_is_not_given_back() {
     let mut dispatch = Dispatch::default();
     offer(&mut dispatch, turn(1, "a"));
     assert_eq!(dispatch.abandoned(NOW, turn(1, "a").id), (false, None));
     assert_eq!(dispatch.abandoned(NOW, activity(7, "a").id), (false, None));
-    assert_eq!(dispatch.backlog(), 1);
+    assert_eq!(backlog(&dispatch), 1);
 }
 
 /// Delivers an item to a stream that then breaks, again and again: after how many times it was set aside.
@@ -265,7 +290,7 @@ fn a_partition_that_drops_its_memory_drops_its_turns_and_not_the_activities_that
     assert_eq!(dispatch.holder(activity(2, "a").id), Some(StreamId(1)));
     assert_eq!(pull(&mut dispatch, 1), [elsewhere.id]);
     assert_eq!(offer(&mut dispatch, activity(2, "a")), None, "found again, and still with its worker");
-    assert_eq!(dispatch.backlog(), 0);
+    assert_eq!(backlog(&dispatch), 0);
 }
 
 #[test]

@@ -154,6 +154,24 @@ fn what_a_full_disk_did_not_take_is_refused_as_not_done() {
     ));
 }
 
+/// Or a worker and the store would be kept busy with the same turn for as long as the disk is full.
+#[test]
+fn a_turn_that_a_full_disk_did_not_take_rests_before_it_is_given_out_again() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s hold
+        0s turn seq-1: activity one
+        0s full
+        0.4s tick
+        0.5s tick
+        0.6s turn seq-1: activity one
+        0.7s done seq-1/one
+    "
+    ));
+}
+
 #[test]
 fn a_timer_that_a_full_disk_did_not_let_fire_rests_before_it_is_tried_again() {
     assert_snapshot!(trace(

@@ -1,6 +1,7 @@
 //! The shard, scripted: what the world sees of it.
 
 mod faults;
+mod memory;
 mod protocol;
 mod script;
 mod simulated;

@@ -33,7 +33,12 @@ use crate::wire::Events;
 
 /// Runs a script and gives its trace.
 pub(super) fn trace(script: &str) -> String {
-    let mut world = World::new();
+    trace_within(Limits::default(), script)
+}
+
+/// The same in a shard that may hold no more than this.
+pub(super) fn trace_within(limits: Limits, script: &str) -> String {
+    let mut world = World::new(limits);
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (time, step) = line.split_once(' ').unwrap_or_else(|| panic!("no time in {line:?}"));
         world.until(seconds(time));
@@ -50,6 +55,7 @@ struct Item {
 }
 
 struct World {
+    limits: Limits,
     shard: Shard,
     store: MiniStore,
     now: Now,
@@ -74,9 +80,10 @@ struct World {
 }
 
 impl World {
-    fn new() -> World {
+    fn new(limits: Limits) -> World {
         let mut world = World {
-            shard: Shard::new(Limits::default(), 1, 0, Iid(0), Timestamp(0)),
+            limits,
+            shard: Shard::new(limits, 1, 0, Iid(0), Timestamp(0)),
             store: MiniStore::default(),
             now: Now::default(),
             holding: false,
@@ -361,7 +368,7 @@ impl World {
         self.calls.clear();
         self.streams.clear();
         self.incarnation += 1;
-        self.shard = Shard::new(Limits::default(), self.incarnation, 0, self.store.iid_max(), Timestamp(0));
+        self.shard = Shard::new(self.limits, self.incarnation, 0, self.store.iid_max(), Timestamp(0));
         self.say("crashed and restarted");
         self.input(Input::Started);
     }

@@ -148,3 +148,42 @@ def test_an_orchestration_that_waits_for_something_else_has_not_decided(both: Bo
     body = {"is_approved": True, "approver": "Manager"}
     answer = requests.post(f"{both.placet.url}/api/approvals/{request_id}?wait=1", json=body, timeout=30)
     assert answer.status_code == 202, answer.text
+
+
+@pytest.mark.parametrize(
+    ("first", "detail"),
+    [
+        ({"status": "Rejected", "approver": "First", "comments": "No."}, "Request rejected by First"),
+        ({"status": "Approved"}, "Request is Approved"),
+    ],
+)
+def test_a_loser_is_told_who_won_though_the_orchestration_still_acts_on_it(both: Both, first: dict, detail: str):
+    acted = both.hub.gate()
+
+    def act(_: task.ActivityContext, __):
+        acted.wait(20)
+
+    def busy(ctx: task.OrchestrationContext, _):
+        yield ctx.wait_for_external_event("get_on")
+        yield ctx.wait_for_external_event("approval_response")
+        yield ctx.call_activity(act)
+
+    both.hub.serve(busy, act)
+    request_id = both.hub.start(busy)
+    decision = {"is_approved": first["status"] == "Approved", **{k: first[k] for k in first if k != "status"}}
+    both.hub.client.raise_orchestration_event(request_id, "approval_response", data=decision)
+    told: list[requests.Response] = []
+
+    def decide_second() -> None:
+        body = {"is_approved": True, "approver": "Second"}
+        told.append(requests.post(f"{both.placet.url}/api/approvals/{request_id}", json=body, timeout=30))
+
+    second = threading.Thread(target=decide_second)
+    second.start()
+    eventually(lambda: both.hub.event_names(request_id).count("EventRaised") == 2, "both have decided")
+    both.hub.client.raise_orchestration_event(request_id, "get_on")
+    second.join()
+    assert told[0].status_code == 409, told[0].text
+    lost = told[0].json()
+    assert (lost["outcome"], lost["detail"]) == ({"request_id": request_id, **first}, detail)
+    acted.set()

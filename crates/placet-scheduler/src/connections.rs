@@ -1,0 +1,220 @@
+//! Connections as they come in, and what each may do to the server: be too many, say nothing, or not read.
+//!
+//! A connection that is too many is closed at once. One that has not said what it wants within [`FIRST_WORDS`], and one
+//! that takes nothing of what it asked for within [`STALLED`], is closed. When the system has no descriptors left, the
+//! next attempt waits, instead of failing as fast as the processor can.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::stream::{self, Stream};
+use futures_util::task::AtomicWaker;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep};
+use tonic::transport::server::Connected;
+
+/// How many connections one listener serves at a time: some 30 kB each.
+pub const CONNECTIONS_MAX: usize = 12_000;
+
+/// What a client says first comes within this time: whoever opens a connection wants something.
+const FIRST_WORDS: Duration = Duration::from_secs(30);
+
+/// The shortest beginning of a conversation: the preface of HTTP/2, or the least request line of HTTP/1 with its host.
+const FIRST_BYTES: usize = 24;
+
+/// A peer that takes nothing of what waits for it for so long is gone, or means harm.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// Large messages of one connection that may wait for room: with what was sent of each, they fill half its window.
+const HELD_BACK_MAX: usize = 2;
+
+/// When the system has no room for another connection.
+const REST: Duration = Duration::from_millis(100);
+
+/// Accepts for ever: what one listener brings, up to [`CONNECTIONS_MAX`] at a time.
+pub fn accept(listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> + Send {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    stream::unfold((listener, room), |(listener, room)| async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => match room.clone().try_acquire_owned() {
+                    Ok(place) => return Some((Ok(Connection::new(stream, place)), (listener, room))),
+                    Err(_) => {
+                        tracing::warn!(CONNECTIONS_MAX, "too many connections: the newest is closed");
+                    }
+                },
+                // The peer was gone already.
+                Err(error) if is_of_the_peer(&error) => {}
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "no connection can be accepted");
+                    sleep(REST).await;
+                }
+            }
+        }
+    })
+}
+
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    matches!(error.kind(), K::ConnectionRefused | K::ConnectionAborted | K::ConnectionReset)
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    peer: Peer,
+    said: usize,
+    /// What is waited for: the first words, or that something is taken.
+    patience: Option<Pin<Box<Sleep>>>,
+    silence: Option<Pin<Box<Sleep>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The other end of a connection, to be cut off by whoever finds that it is in the way.
+#[derive(Debug, Clone, Default)]
+pub struct Peer(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    cut: AtomicBool,
+    /// Calls of it whose rest is held back.
+    held_back: AtomicUsize,
+    reader: AtomicWaker,
+}
+
+impl Peer {
+    /// Ends the connection, whatever is under way.
+    pub fn cut(&self) {
+        self.0.cut.store(true, Ordering::Release);
+        self.0.reader.wake();
+    }
+
+    /// Holds a call back, unless too many are held already: what they have sent stands in the way of all others on the
+    /// same connection.
+    pub(crate) fn hold_back(&self) -> Option<HeldBack> {
+        let held = HeldBack(self.clone());
+        (self.0.held_back.fetch_add(1, Ordering::Relaxed) < HELD_BACK_MAX).then_some(held)
+    }
+
+    /// Ends the connection after this time, unless the guard is dropped before.
+    pub(crate) fn cut_after(&self, patience: Duration) -> Patience {
+        let peer = self.clone();
+        let timer = tokio::spawn(async move {
+            sleep(patience).await;
+            tracing::warn!("a peer takes what it asked for too slowly: it is cut off");
+            peer.cut();
+        });
+        Patience(timer.abort_handle())
+    }
+}
+
+/// While it lives, a call of the peer is held back.
+#[derive(Debug)]
+pub(crate) struct HeldBack(Peer);
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        self.0.0.held_back.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// While it lives, a peer is given so much time.
+#[derive(Debug)]
+pub(crate) struct Patience(tokio::task::AbortHandle);
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Connection {
+    fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Connection {
+        // Small messages, each awaited: what they wait for is the answer, not more of them.
+        drop(stream.set_nodelay(true));
+        let silence = Some(Box::pin(sleep(FIRST_WORDS)));
+        Connection { stream, peer: Peer::default(), said: 0, patience: None, silence, _place: place }
+    }
+
+    fn too_slow<T>(what: &'static str) -> Poll<io::Result<T>> {
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, what)))
+    }
+
+    /// What a write came to; one that must wait waits for so long and no longer.
+    fn wrote<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.patience = None;
+            return written;
+        }
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(STALLED)));
+        match patience.as_mut().poll(cx) {
+            Poll::Ready(()) => Connection::too_slow("the peer reads nothing"),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.peer.0.reader.register(cx.waker());
+        if self.peer.0.cut.load(Ordering::Acquire) {
+            return Connection::too_slow("the peer was cut off");
+        }
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Some(silence) = &mut self.silence {
+            let heard = buf.filled().len() - before;
+            if read.is_pending() && silence.as_mut().poll(cx).is_ready() {
+                return Connection::too_slow("the peer says nothing");
+            }
+            self.said += heard;
+            if self.said >= FIRST_BYTES {
+                self.silence = None;
+            }
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.wrote(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}

@@ -1,0 +1,312 @@
+//! What comes in over gRPC is counted in the budget as it arrives, before anything is made of it.
+//!
+//! A small message counts from its bytes' arrival to its call's answer. A large one must find room for all of it: until
+//! then its rest stays with its sender. Whoever claims much and sends little gets no room by that, and whoever sends too
+//! slowly is refused, as is what is too large in itself.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use http_body::Frame;
+use tokio::time::{Sleep, sleep};
+use tonic::Status;
+use tonic::body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::status;
+use crate::budget::{Budget, Busy, LARGE_FROM, Share};
+use crate::connections::{HeldBack, Patience, Peer};
+
+/// What one message may hold: a payload of 64 MiB and what goes with it. (Python puts every action of a turn into one
+/// message, PROTOCOL.md §2.4.)
+pub(super) const MESSAGE_BYTES_MAX: usize = 65 << 20;
+
+/// A message has come within this time …
+const MESSAGE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// … and for every so many bytes a second more.
+const BYTES_A_SECOND_MIN: usize = 1 << 20;
+
+/// The frame before each message: whether it is compressed, and its length.
+const HEADER_BYTES: usize = 5;
+
+/// What the messages of one call have taken of the budget.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Charges(Arc<Mutex<VecDeque<Vec<Share>>>>);
+
+impl Charges {
+    /// The shares of the first whole message that nobody has taken: to be kept until it is answered.
+    pub(super) fn take(&self) -> Vec<Share> {
+        self.lock().pop_front().unwrap_or_default()
+    }
+
+    fn put(&self, shares: Vec<Share>) {
+        self.lock().push_back(shares);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<Share>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an answer has taken of the budget, and how long its reader may take. Put into the answer's extensions, it lives
+/// until the answer is sent.
+#[derive(Debug, Clone)]
+pub(super) struct Lent {
+    _shares: Arc<(Share, Option<Patience>)>,
+}
+
+impl Lent {
+    /// For an answer of about so many bytes.
+    pub(super) fn new(share: Share, bytes: usize, peer: Option<&Peer>) -> Lent {
+        Lent { _shares: Arc::new((share, peer.map(|peer| peer.cut_after(time_for(bytes))))) }
+    }
+}
+
+fn time_for(bytes: usize) -> Duration {
+    MESSAGE_TIME_MAX + Duration::from_secs((bytes / BYTES_A_SECOND_MIN) as u64)
+}
+
+/// The layer around all services.
+#[derive(Debug, Clone)]
+pub(super) struct Admission(pub(super) Budget);
+
+impl<S> Layer<S> for Admission {
+    type Service = Admit<S>;
+
+    fn layer(&self, inner: S) -> Admit<S> {
+        Admit { inner, budget: self.0.clone() }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Admit<S> {
+    inner: S,
+    budget: Budget,
+}
+
+impl<S> Service<Request<Body>> for Admit<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let charges = Charges::default();
+        let (mut head, body) = request.into_parts();
+        head.extensions.insert(charges.clone());
+        // A worker's stream may be silent for as long as it likes; a single message may not.
+        let streams = head.uri.path().ends_with("/Work");
+        let peer = head.extensions.get::<Peer>().cloned().unwrap_or_default();
+        let metered = Metered::new(body, self.budget.clone(), charges.clone(), streams, peer);
+        let answer = self.inner.call(Request::from_parts(head, Body::new(metered)));
+        Box::pin(async move {
+            let mut answer = answer.await?;
+            drop(charges);
+            Ok(match answer.extensions_mut().remove::<Lent>() {
+                Some(lent) => answer.map(|body| Body::new(Kept { body, _lent: lent })),
+                None => answer,
+            })
+        })
+    }
+}
+
+/// An answer's body, with its share of the budget.
+struct Kept {
+    body: Body,
+    _lent: Lent,
+}
+
+impl http_body::Body for Kept {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+/// Where a body stands.
+#[derive(Debug)]
+enum Place {
+    Header { bytes: [u8; HEADER_BYTES], came: usize },
+    Message { length: usize, came: usize, granted: bool },
+}
+
+const BEGIN: Place = Place::Header { bytes: [0; HEADER_BYTES], came: 0 };
+
+type Wait = BoxFuture<'static, Result<Share, Busy>>;
+
+/// A request's body, counted.
+struct Metered {
+    body: Body,
+    budget: Budget,
+    charges: Charges,
+    streams: bool,
+    peer: Peer,
+    place: Place,
+    /// Of the message that is coming.
+    shares: Vec<Share>,
+    /// Read, and not let through before there is room.
+    held: Option<Frame<Bytes>>,
+    wait: Option<(Wait, HeldBack)>,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl Metered {
+    fn new(body: Body, budget: Budget, charges: Charges, streams: bool, peer: Peer) -> Metered {
+        Metered {
+            body,
+            budget,
+            charges,
+            streams,
+            peer,
+            place: BEGIN,
+            shares: Vec::new(),
+            held: None,
+            wait: None,
+            deadline: None,
+        }
+    }
+
+    /// Counts what came. Tells of what must be waited for.
+    fn count(&mut self, data: &[u8]) -> Result<Option<Wait>, Status> {
+        let mut wait = None;
+        // A large message that was given room is counted as a whole.
+        let counted = matches!(self.place, Place::Message { length, granted: true, .. } if length > LARGE_FROM);
+        match self.budget.small_now(if counted { 0 } else { data.len() }) {
+            Some(_) if counted => {}
+            Some(share) => self.shares.push(share),
+            None => {
+                let (budget, bytes) = (self.budget.clone(), data.len());
+                wait = Some(Box::pin(async move { budget.small(bytes).await }) as Wait);
+            }
+        }
+        let mut rest = data;
+        while !rest.is_empty() {
+            match &mut self.place {
+                Place::Header { bytes, came } => {
+                    let taken = rest.len().min(HEADER_BYTES - *came);
+                    bytes[*came..*came + taken].copy_from_slice(&rest[..taken]);
+                    *came += taken;
+                    rest = &rest[taken..];
+                    if *came == HEADER_BYTES {
+                        let length = u32::from_be_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]);
+                        let length = usize::try_from(length).unwrap_or(usize::MAX);
+                        if length > MESSAGE_BYTES_MAX {
+                            return Err(status::too_large(length, MESSAGE_BYTES_MAX));
+                        }
+                        self.place = Place::Message { length, came: 0, granted: length <= LARGE_FROM };
+                        self.end_of_message();
+                    }
+                }
+                Place::Message { length, came, granted } => {
+                    let taken = rest.len().min(*length - *came);
+                    *came += taken;
+                    rest = &rest[taken..];
+                    // Only who has sent so much gets room for all of it.
+                    if !*granted && *came >= LARGE_FROM {
+                        *granted = true;
+                        let (budget, bytes) = (self.budget.clone(), *length);
+                        self.deadline = Some(Box::pin(sleep(time_for(bytes))));
+                        wait = Some(Box::pin(async move { budget.large(bytes).await }));
+                    }
+                    self.end_of_message();
+                }
+            }
+        }
+        Ok(wait)
+    }
+
+    fn end_of_message(&mut self) {
+        if let Place::Message { length, came, .. } = self.place
+            && came == length
+        {
+            self.place = BEGIN;
+            self.deadline = None;
+            self.charges.put(std::mem::take(&mut self.shares));
+        }
+    }
+
+    /// Whether something is to come, and by when.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let begun = !matches!(self.place, Place::Header { came: 0, .. });
+        if self.streams && !begun {
+            return false;
+        }
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(MESSAGE_TIME_MAX)));
+        deadline.as_mut().poll(cx).is_ready()
+    }
+}
+
+impl http_body::Body for Metered {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        if let Some((wait, _)) = &mut this.wait {
+            let share = ready!(wait.as_mut().poll(cx));
+            this.wait = None;
+            match share {
+                Ok(share) => this.shares.push(share),
+                Err(Busy) => return Poll::Ready(Some(Err(status::busy()))),
+            }
+        }
+        if let Some(frame) = this.held.take() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        loop {
+            let frame = match Pin::new(&mut this.body).poll_frame(cx) {
+                Poll::Pending if this.is_late(cx) => return Poll::Ready(Some(Err(status::too_slow(MESSAGE_TIME_MAX)))),
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(Some(Ok(frame))) => frame,
+            };
+            let Some(data) = frame.data_ref() else { return Poll::Ready(Some(Ok(frame))) };
+            let data = data.clone();
+            match this.count(&data) {
+                Err(refused) => return Poll::Ready(Some(Err(refused))),
+                Ok(None) => return Poll::Ready(Some(Ok(frame))),
+                Ok(Some(mut wait)) => match wait.as_mut().poll(cx) {
+                    Poll::Ready(Ok(share)) => {
+                        this.shares.push(share);
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                    Poll::Ready(Err(Busy)) => return Poll::Ready(Some(Err(status::busy()))),
+                    Poll::Pending => {
+                        let Some(held_back) = this.peer.hold_back() else {
+                            return Poll::Ready(Some(Err(status::busy())));
+                        };
+                        (this.held, this.wait) = (Some(frame), Some((wait, held_back)));
+                        return Poll::Pending;
+                    }
+                },
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.held.is_none() && self.body.is_end_stream()
+    }
+}

@@ -1,0 +1,119 @@
+//! The store on a disk that loses power and fails: what was acknowledged is there, whole, and nothing else but what
+//! nobody knows of (RELIABILITY.md, I1 to I3). The disk records the store's own calls, commits, checkpoints and reads
+//! on all its connections; what it leaves is opened by the store as it ships.
+
+mod errors;
+mod power;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use placet_core::rows::Batch;
+use placet_store::conformance::Script;
+use placet_store::dump::Dump;
+use placet_store::{CommitError, OpenError, Store as _};
+use placet_store_sqlite::{LogLimits, Options, SqliteStore};
+use placet_test_disk::{Choice, Disk, Image, Moment};
+
+use crate::files::quick_folder;
+
+/// A log of some pages: it is copied into the file and begun anew all the time.
+const SHORT_LOG: LogLimits = LogLimits { checkpoint: 8, restart: 40 };
+
+fn open(folder: &Path) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open_with(&folder.join("placet.db"), &Options { log: SHORT_LOG, ..Options::default() })
+}
+
+/// splitmix64, as in the conformance suite.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % bound
+    }
+
+    /// One of so many things.
+    fn index(&mut self, count: usize) -> usize {
+        usize::try_from(self.below(count as u64)).unwrap()
+    }
+
+    fn one_in(&mut self, cases: u64) -> bool {
+        self.below(cases) == 0
+    }
+
+    /// What the disk had written of so many pieces: all, none, nearly all, or any part.
+    fn kept(&mut self, pieces: usize) -> Vec<bool> {
+        let one = self.index(pieces.max(1));
+        match self.below(8) {
+            0 => vec![true; pieces],
+            1 => vec![false; pieces],
+            2 => (0..pieces).map(|piece| piece != one).collect(),
+            3 => (0..pieces).map(|piece| piece == one).collect(),
+            4 => (0..pieces).map(|piece| piece < one).collect(),
+            5 => (0..pieces).map(|piece| piece >= one).collect(),
+            _ => {
+                let parts = self.below(6) + 1;
+                (0..pieces).map(|_| self.below(7) < parts).collect()
+            }
+        }
+    }
+
+    fn image(&mut self, moment: &Moment) -> Image {
+        let tear = [512, 4_096][self.index(2)];
+        let kept = self.kept(moment.pieces(tear));
+        let filled_with = [0, 0xA5][self.index(2)];
+        moment.image(tear, &Choice { kept: &kept, grown: self.one_in(3), filled_with })
+    }
+}
+
+/// Opens what a power cut left, as the store ships; what is wrong with what is found. It must be one of these, the
+/// first of which is what was acknowledged, and it must go on.
+fn examine(image: &Image, script: &Script, allowed: &[Dump]) -> Result<(), String> {
+    let folder = quick_folder();
+    image.put(folder.path());
+    let path = folder.path().join("placet.db");
+    let options = Options { integrity_check: true, ..Options::default() };
+    let open = || SqliteStore::open_with(&path, &options).map_err(|error| format!("it is not opened: {error:?}"));
+    let read = |store: &SqliteStore| script.read(store).map_err(|error| format!("it cannot be read: {error:?}"));
+    let store = open()?;
+    let found = read(&store)?;
+    if !allowed.contains(&found) {
+        return Err(format!("it holds\n{found}\nand what was acknowledged is\n{}", allowed[0]));
+    }
+    let probe = probe();
+    store.commit(&probe).map_err(|error| format!("it does not go on: {error:?}"))?;
+    drop(store);
+    let store = open()?;
+    let went_on = read(&store)?;
+    let mut hubs = found.hubs.clone();
+    hubs.extend(probe.hubs_created);
+    hubs.sort();
+    if went_on != (Dump { hubs, ..found }) {
+        return Err(format!("after one more batch it holds\n{went_on}"));
+    }
+    Ok(())
+}
+
+/// A batch that no script has.
+fn probe() -> Batch {
+    Batch { hubs_created: vec![placet_core::ids::Hub::new("zzz")], ..Batch::default() }
+}
+
+/// Does it for so many numbers, on two threads.
+fn for_each_of(count: u64, work: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(number) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < count) {
+                    work(number);
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,131 @@
+//! Payloads as large as they may be, and larger.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use placet_sdk::{ActivityContext, Client, Code, OrchestrationContext, Result, Worker};
+
+use super::figure;
+use super::measure::Target;
+
+const MEBIBYTE: usize = 1 << 20;
+
+/// A text that is so long as JSON.
+fn text(bytes: usize) -> String {
+    "x".repeat(bytes - 2)
+}
+
+async fn all_ways(ctx: OrchestrationContext, input: String) -> Result<String> {
+    let event: String = ctx.external_event("large").await?;
+    let result: String = ctx.activity("grow", &(input.len() + 2)).await?;
+    assert_eq!((event.len(), result.len()), (input.len(), input.len()));
+    Ok(result)
+}
+
+async fn grow(_: ActivityContext, bytes: usize) -> Result<String> {
+    Ok(text(bytes))
+}
+
+fn worker(client: Client) -> Worker {
+    Worker::builder(client).orchestration("all_ways", all_ways).activity("grow", grow).start()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_mebibytes_go_all_the_way_and_sixty_five_are_refused_with_what_is_too_much() {
+    let target = Target::new().await;
+    let client = target.server.client();
+    let worker = worker(client.clone());
+    let payload = text(64 * MEBIBYTE);
+    let id = client.start("all_ways", &payload).await.unwrap();
+    client.raise_event(&id, "large", &payload).await.unwrap();
+    let done = client.wait_for_completion(&id).await.unwrap();
+    let output: String = done.output().unwrap().expect("it has an output");
+    assert_eq!(output.len(), payload.len());
+    let shown = client.get(&id).await.unwrap().unwrap();
+    assert_eq!(shown.output::<String>().unwrap().unwrap().len(), payload.len());
+    drop((done, shown, output, payload));
+
+    let payload = text(65 * MEBIBYTE);
+    let started = client.start("all_ways", &payload).await.unwrap_err().to_string();
+    let raised = client.raise_event(&id, "large", &payload).await.unwrap_err();
+    assert_eq!(raised.code, Code::ResourceExhausted, "{raised:?}");
+    for told in [started, raised.message] {
+        assert!(told.contains("at most are taken (payloads of 64 MiB)"), "{told}");
+    }
+    worker.shutdown().await;
+    target.judge("64 MiB all ways").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_large_payloads_at_once_wait_for_each_other_or_are_told_when_to_come_again() {
+    let target = Target::new().await;
+    let client = target.server.client();
+    let payload = text(figure(32, 64) * MEBIBYTE);
+    let starts = (0..figure(10, 24)).map(|number| {
+        let (client, payload) = (client.clone(), payload.clone());
+        async move { client.start("nobody", &payload).id(format!("large-{number}")).await }
+    });
+    let answers = join_all(starts.map(tokio::spawn)).await;
+    let mut accepted = 0;
+    for answer in answers {
+        match answer.unwrap() {
+            Ok(_) => accepted += 1,
+            Err(error) => assert!(error.to_string().contains("try again in"), "{error}"),
+        }
+    }
+    assert!(accepted > 0, "one after another they fit");
+    // Reading them is as large.
+    let reads = (0..figure(10, 24)).map(|number| {
+        let client = client.clone();
+        async move { client.get(&format!("large-{number}")).await.map(|found| found.is_some()) }
+    });
+    let found = join_all(reads.map(tokio::spawn)).await.into_iter().filter(|read| *read.as_ref().unwrap() == Ok(true));
+    println!("{accepted} accepted, {} read", found.count());
+    target.judge("many large payloads").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_starts_without_a_worker_leave_memory_and_are_done_when_one_comes() {
+    let target = Target::new().await;
+    let client = target.server.client();
+    let number = figure(400, 2_000);
+    let payload = text(MEBIBYTE);
+    let starts = (0..16).map(|lane| {
+        let (client, payload) = (client.clone(), payload.clone());
+        tokio::spawn(async move {
+            for number in (lane..number).step_by(16) {
+                insistently(|| async { client.start("size", &payload).id(format!("start-{number}")).await }).await;
+            }
+        })
+    });
+    join_all(starts).await.into_iter().for_each(|lane| lane.unwrap());
+    println!("{} MiB with {number} starts of 1 MiB waiting", target.resident().0 >> 20);
+    let worker = Worker::builder(client.clone()).orchestration("size", size).start();
+    for number in 0..number {
+        let done = client.wait_for_completion(&format!("start-{number}")).await.unwrap();
+        assert_eq!(done.output::<usize>().unwrap(), Some(MEBIBYTE - 2));
+    }
+    worker.shutdown().await;
+    target.judge("large starts").await;
+}
+
+async fn size(_: OrchestrationContext, input: String) -> Result<usize> {
+    Ok(input.len())
+}
+
+/// As a good client does: again after a while if there was no room.
+pub(super) async fn insistently<T, E: std::fmt::Display, F>(mut call: impl FnMut() -> F) -> T
+where
+    F: Future<Output = std::result::Result<T, E>>,
+{
+    loop {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error) if error.to_string().contains("try again in") => {
+                // sleep: what the server asked for
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

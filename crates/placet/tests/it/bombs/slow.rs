@@ -1,0 +1,111 @@
+//! Peers that send or read a byte a second. They are cut off, and cost little until then.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use futures_util::stream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::measure::Target;
+use super::{figure, raw};
+
+/// The server gives thirty seconds; a busy machine may take longer to keep its word.
+const CUT_OFF_WITHIN: Duration = Duration::from_secs(120);
+
+async fn second() {
+    // sleep: this is how slow they are
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
+/// Sends this a byte a second until the server ends it: what it says at last.
+async fn drip(address: String, at_once: String, slowly: String) -> String {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    connection.write_all(at_once.as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = connection.into_split();
+    let drip = async move {
+        for byte in slowly.bytes().cycle() {
+            if writer.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            second().await;
+        }
+    };
+    let mut said = Vec::new();
+    let ends = async {
+        tokio::select! {
+            () = drip => {}
+            _ = reader.read_to_end(&mut said) => {}
+        }
+    };
+    timeout(CUT_OFF_WITHIN, ends).await.expect("it is cut off");
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_sends_a_byte_a_second_is_cut_off_over_http_and_over_grpc() {
+    let target = Target::new().await;
+    let address = |url: &str| url.trim_start_matches("http://").to_owned();
+    let http = address(target.server.announced().http.as_deref().unwrap());
+    let grpc = address(target.server.endpoint());
+    let peers = figure(20, 200);
+    let head = "POST /api/requests HTTP/1.1\r\nHost: localhost\r\n";
+    let body = format!("{head}Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{{");
+    let heads = (0..peers).map(|_| drip(http.clone(), head.to_owned(), "X-A: b\r\n".to_owned()));
+    let bodies = (0..peers).map(|_| drip(http.clone(), body.clone(), " ".to_owned()));
+    let prefaces = (0..peers).map(|_| drip(grpc.clone(), String::new(), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()));
+    let channel = raw::channel(target.server.endpoint()).await;
+    let messages = (0..peers).map(|_| {
+        // A message of 60 MiB, it says.
+        let head = Bytes::from_static(&[0, 3, 0xC0, 0, 0]);
+        let message = stream::unfold(Some(head), |head| async move {
+            if head.is_none() {
+                second().await;
+            }
+            Some((head.unwrap_or(Bytes::from_static(&[8])), None))
+        });
+        raw::pieces(&channel, "/TaskHubSidecarService/StartInstance", message)
+    });
+    let (heads, bodies, _, messages) =
+        tokio::join!(join_all(heads), join_all(bodies), join_all(prefaces), join_all(messages));
+    for said in heads {
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{said}");
+    }
+    for said in bodies {
+        assert!(said.starts_with("HTTP/1.1 408") && said.contains("urn:placet:problem:body-too-slow"), "{said}");
+    }
+    for status in messages {
+        assert_eq!(status.code(), tonic::Code::DeadlineExceeded, "{status:?}");
+        assert!(status.message().contains("the message came too slowly"), "{status:?}");
+    }
+    target.judge("slow senders").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_a_byte_a_second_holds_up_nobody() {
+    let target = Target::new().await;
+    let client = target.server.client();
+    let payload = "x".repeat(8 << 20);
+    client.start("nobody", &payload).id("large").await.unwrap();
+    client.terminate("large", &payload).await.unwrap();
+    // They ask for what is long, and read no more than a byte a second of it.
+    let mut slow = Vec::new();
+    for _ in 0..figure(20, 100) {
+        let channel = raw::channel_with_window(target.server.endpoint()).await;
+        slow.push(tokio::spawn(async move {
+            let request = placet_proto::durabletask::GetInstanceRequest {
+                instance_id: "large".into(),
+                get_inputs_and_outputs: true,
+                ..Default::default()
+            };
+            raw::call_and_read_slowly(&channel, "/TaskHubSidecarService/GetInstance", &request, second).await;
+        }));
+    }
+    // Whoever reads properly waits for room, or is told to come again; he gets his answer when the slow are cut off.
+    let found = super::payloads::insistently(|| client.get("large")).await.unwrap();
+    assert_eq!(found.output::<String>().unwrap().unwrap().len(), payload.len());
+    slow.into_iter().for_each(|reader| reader.abort());
+    target.judge("slow readers").await;
+}

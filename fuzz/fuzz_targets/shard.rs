@@ -1,0 +1,4 @@
+//! See `placet_core::fuzzing::shard`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| placet_core::fuzzing::shard(data));
