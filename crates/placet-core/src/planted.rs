@@ -50,7 +50,7 @@ plants! {
     TimerFiredTwice = "timer-fired-twice",
     /// A timer is due when the second has begun in which it is.
     TimerFiredEarly = "timer-fired-early",
-    /// The store is read for the next window while timers of the last one are not durable.
+    /// A timer that is made while the next window is being read is left to that reading.
     TimerLostAtTheEdge = "timer-lost-at-the-edge",
     /// After a failed commit, timers that fired for nothing are not read again.
     TimersNotReset = "timers-not-reset",

@@ -48,6 +48,9 @@ impl Timers {
 
     /// A timer was made.
     pub fn add(&mut self, row: TimerRow) {
+        if planted::is(Plant::TimerLostAtTheEdge) && self.reading.is_some() {
+            return;
+        }
         if row.fire_at > self.end {
             reach(Corner::TimerLeftToStore);
         } else if self.near.insert(row) {

@@ -10,7 +10,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -366,6 +366,11 @@ impl Dispatch {
             Holder::Stream(stream) => Some(stream),
             Holder::Grace(_) => None,
         }
+    }
+
+    /// Instances with items that were given back, or failed their workers, and are not finished.
+    pub fn failing(&self) -> BTreeSet<(PartitionId, Iid)> {
+        self.redelivery.failing().map(|item| (item.partition(), item.iid())).collect()
     }
 
     /// Takes a hub's items out of the queues: it is deleted.

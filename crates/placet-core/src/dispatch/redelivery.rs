@@ -63,6 +63,11 @@ impl Redelivery {
         self.failures.get(&item).map_or(0, |failures| failures.failed)
     }
 
+    /// Items with such a delivery, or one that was given back.
+    pub(super) fn failing(&self) -> impl Iterator<Item = ItemId> {
+        self.failures.keys().copied()
+    }
+
     /// An item was given back: it comes again later.
     pub(super) fn delay(&mut self, now: Mono, spec: ItemSpec) {
         self.failures.entry(spec.id).or_default().returned += 1;

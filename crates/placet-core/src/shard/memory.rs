@@ -98,13 +98,15 @@ impl Shard {
     }
 
     /// Too many active instances, or too many bytes of them: those that no worker can take leave, and of the others all
-    /// but the oldest. They are read back when there is room, or a worker.
+    /// but the oldest. They are read back when there is room, or a worker. What fails its workers stays: read back, it
+    /// would be given out at once, and if it was due before that, its failures forgotten.
     pub(super) fn spill(&mut self, keep: usize, keep_bytes: usize) {
         let mut kept = VecDeque::new();
         let mut kept_bytes = 0;
         let active = std::mem::take(&mut self.memory.active);
         let mut gone = Vec::new();
         let mut seen = BTreeSet::new();
+        let failing = self.dispatch.failing();
         for (partition, iid) in active {
             if !seen.insert((partition, iid)) {
                 continue; // it settled more than once: the first time counts
@@ -119,7 +121,7 @@ impl Shard {
             if served && fits {
                 kept_bytes += bytes;
                 kept.push_back((partition, iid));
-            } else if here.evict(iid, true) {
+            } else if !failing.contains(&(partition, iid)) && here.evict(iid, true) {
                 reach(Corner::Spilled);
                 if served {
                     self.recovery.spilled(iid)

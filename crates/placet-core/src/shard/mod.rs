@@ -603,10 +603,6 @@ impl Shard {
             self.handle_command(now, timer.partition, command, outputs);
         }
         if self.timers.advance(now.wall) {
-            if planted::is(Plant::TimerLostAtTheEdge) {
-                self.release(now, Effect::ReadTimers, outputs);
-                return;
-            }
             let mut outcome = Outcome { effects: vec![Effect::ReadTimers], ..Outcome::default() };
             for effect in self.commit.hold(&mut outcome) {
                 self.release(now, effect, outputs);
