@@ -10,7 +10,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -258,6 +258,11 @@ impl Dispatch {
         None
     }
 
+    /// An item whose instance came back into memory: handed back, to be offered at once, unless its delay is not over.
+    pub fn found_again(&mut self, now: Mono, spec: ItemSpec) -> Option<ItemSpec> {
+        if self.held.contains_key(&spec.id) { Some(spec) } else { self.redelivery.delay_on(now, spec) }
+    }
+
     /// A stream closed. `drained`: by a worker that stopped in good order, or by our own stop, so that the
     /// deliveries do not count as failed.
     pub fn close(&mut self, now: Mono, id: StreamId, drained: bool) -> Returned {
@@ -366,11 +371,6 @@ impl Dispatch {
             Holder::Stream(stream) => Some(stream),
             Holder::Grace(_) => None,
         }
-    }
-
-    /// Instances with items that were given back, or failed their workers, and are not finished.
-    pub fn failing(&self) -> BTreeSet<(PartitionId, Iid)> {
-        self.redelivery.failing().map(|item| (item.partition(), item.iid())).collect()
     }
 
     /// Takes a hub's items out of the queues: it is deleted.

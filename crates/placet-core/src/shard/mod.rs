@@ -562,6 +562,7 @@ impl Shard {
                     Vec::new()
                 }
             };
+            outcome.ready = self.found_again(now, std::mem::take(&mut outcome.ready));
             self.outcome = outcome;
             self.follow(now, id, outputs);
             for (command, exists) in waiting {
