@@ -57,6 +57,8 @@ pub enum Effect {
     Activity(ItemSpec),
     /// A write of this instance is durable.
     Settled(PartitionId, Iid),
+    /// That this item is set aside is durable.
+    SetAside(ItemId),
     /// The deletion of this instance is durable.
     Deleted(PartitionId, Iid),
     /// The history of an instance may be read: all turns before the one that is out are in the store.

@@ -3,8 +3,9 @@
 use prost::Message as _;
 
 use crate::command::Reply;
+use crate::dispatch::ItemId;
 use crate::ids::{CallId, Iid, Seq};
-use crate::outcome::Outcome;
+use crate::outcome::{Effect, Outcome};
 use crate::partition::Partition;
 use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, Write};
@@ -13,6 +14,7 @@ use crate::time::Now;
 impl Partition {
     /// Sets an activity aside, or the instance's turns.
     pub(crate) fn set_aside(&mut self, now: Now, iid: Iid, seq: Option<Seq>, outcome: &mut Outcome) {
+        outcome.effects.push(Effect::SetAside(ItemId::of(self.id, iid, seq)));
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         match seq {
             Some(seq) => {

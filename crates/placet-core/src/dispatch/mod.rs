@@ -39,6 +39,11 @@ pub enum ItemId {
 }
 
 impl ItemId {
+    /// An instance's activity, or its next turn.
+    pub fn of(partition: PartitionId, iid: Iid, seq: Option<Seq>) -> ItemId {
+        seq.map_or(ItemId::Turn(partition, iid), |seq| ItemId::Activity(partition, iid, seq))
+    }
+
     /// Where its instance lives.
     pub fn partition(self) -> PartitionId {
         match self {
@@ -276,7 +281,6 @@ impl Dispatch {
             self.redelivery.end_lease(item);
             if !drained && self.redelivery.failed(item) >= limits::DELIVERIES_MAX {
                 self.held.remove(&item);
-                self.redelivery.forget(item);
                 returned.poisoned.push(item);
                 continue;
             }
@@ -301,7 +305,6 @@ impl Dispatch {
         let mut returned = Returned::default();
         for item in self.redelivery.leases_over(now) {
             if self.redelivery.failed(item) >= limits::DELIVERIES_MAX {
-                self.redelivery.forget(item);
                 returned.poisoned.push(item);
             } else {
                 returned.turns.push(item);
@@ -371,6 +374,12 @@ impl Dispatch {
             Holder::Stream(stream) => Some(stream),
             Holder::Grace(_) => None,
         }
+    }
+
+    /// That an item is set aside is durable: only now its failures are forgotten, or a failed commit would give it as many
+    /// again.
+    pub fn is_set_aside(&mut self, item: ItemId) {
+        self.redelivery.forget(item);
     }
 
     /// Takes a hub's items out of the queues: it is deleted.

@@ -195,7 +195,12 @@ impl Partition {
                 outcome.reply(call, Err(Refusal::NotFound(key)));
             }
             // A timer of an instance that is gone: it was deleted with it.
-            (CommandKind::FireTimer(_) | CommandKind::SetAside(_), _) => {}
+            (CommandKind::FireTimer(_), _) => {}
+            (CommandKind::SetAside(seq), _) => {
+                if let Lookup::Iid(iid) = command.target {
+                    outcome.effects.push(Effect::SetAside(ItemId::of(self.id, iid, seq)));
+                }
+            }
             (
                 CommandKind::Start(_) | CommandKind::RaiseEvent(_) | CommandKind::Ask(_) | CommandKind::RetryPoisoned,
                 None,

@@ -447,6 +447,7 @@ impl Shard {
                     self.memory.active(partition, iid);
                 }
             }
+            Effect::SetAside(item) => self.dispatch.is_set_aside(item),
             Effect::Deleted(partition, iid) => self.partitions[partition.index()].deletion_is_durable(iid),
             Effect::ReadHistory(read) => outputs.push(Output::ReadHistory(read)),
             Effect::HubDeleted(hub) => self.hub_deleted(now, &hub, true, outputs),
@@ -496,7 +497,11 @@ impl Shard {
                 Effect::ReadHistory(_) if planted::is(Plant::HistoryReadForgotten) => {}
                 Effect::ReadHistory(read) => reads.push(read),
                 // Their partitions look at the store again, and so do the timers.
-                Effect::Activity(_) | Effect::Settled(..) | Effect::Deleted(..) | Effect::ReadTimers => {}
+                Effect::Activity(_)
+                | Effect::Settled(..)
+                | Effect::SetAside(_)
+                | Effect::Deleted(..)
+                | Effect::ReadTimers => {}
             }
         }
         if !planted::is(Plant::TimersNotReset) {

@@ -145,3 +145,41 @@ fn an_item_that_fails_its_workers_comes_no_sooner_and_counts_as_before_though_th
     "
     ));
 }
+
+#[test]
+fn an_item_whose_setting_aside_is_not_written_is_not_given_as_many_chances_again() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        1s disconnect
+        1s worker
+        2s disconnect
+        2s worker
+        3s disconnect
+        3s worker
+        5s disconnect
+        5s worker
+        8s disconnect
+        8s worker
+        15s disconnect
+        15s worker
+        30s disconnect
+        30s worker
+        60s disconnect
+        60s worker
+        100s disconnect
+        100s worker
+        150s hold
+        150s disconnect
+        150s worker
+        151s fail
+        152s disconnect
+        153s worker
+        200s rows
+        200s disconnect
+        200s worker
+        300s rows
+    "
+    ));
+}
