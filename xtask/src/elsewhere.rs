@@ -10,7 +10,10 @@ use anyhow::Result;
 ///
 /// If cargo cannot be started.
 pub(crate) fn sim(args: &[String]) -> Result<ExitCode> {
-    run(&["run", "--profile", "sim", "--package", "placet-sim", "--"], args)
+    // The bugs that are planted in the core are in a build of their own.
+    let plants = args.iter().any(|arg| arg.starts_with("--plant"));
+    let features = if plants { "planted" } else { "" };
+    run(&["run", "--profile", "sim", "--package", "placet-sim", "--features", features, "--"], args)
 }
 
 /// The benchmarks: as it ships, and the server beside them.

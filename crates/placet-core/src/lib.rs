@@ -21,6 +21,7 @@ pub mod ids;
 pub mod limits;
 pub mod outcome;
 pub mod partition;
+pub mod planted;
 pub mod reach;
 pub mod rows;
 pub mod shard;

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::limits::Limits;
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::TimerRow;
 use crate::time::Timestamp;
@@ -47,6 +48,9 @@ impl Timers {
 
     /// A timer was made.
     pub fn add(&mut self, row: TimerRow) {
+        if planted::is(Plant::TimerLostAtTheEdge) && self.reading.is_some() {
+            return;
+        }
         if row.fire_at > self.end {
             reach(Corner::TimerLeftToStore);
         } else if self.near.insert(row) {
@@ -56,7 +60,9 @@ impl Timers {
 
     /// The next one that is due.
     pub fn pop_due(&mut self, wall: Timestamp) -> Option<TimerRow> {
-        let first = self.near.first().copied().filter(|first| first.fire_at <= wall)?;
+        let ends =
+            if planted::is(Plant::TimerFiredEarly) { Timestamp(wall.0 - wall.0 % 1_000_000 + 999_999) } else { wall };
+        let first = self.near.first().copied().filter(|first| first.fire_at <= ends)?;
         self.near.remove(&first);
         self.before_rest -= usize::from(self.rest.is_some_and(|rest| first <= rest));
         Some(first)

@@ -42,6 +42,11 @@ pub fn push_event(run: &mut BytesMut, key: u8, event: &[u8]) {
     run.put_slice(event);
 }
 
+/// How long an event is in a run.
+pub fn pushed_len(event: usize) -> usize {
+    1 + encoded_len_varint(event as u64) + event
+}
+
 /// Copies a run, giving its events the tag of another field.
 ///
 /// # Panics
@@ -73,22 +78,28 @@ impl<'a> Iterator for Events<'a> {
     }
 }
 
-/// An encoded `WorkItem` that holds an orchestrator turn: `head` is the request without its events.
-pub fn turn_item(head: &OrchestratorRequest, past: &[Bytes], new: &[u8], token: &str) -> Bytes {
+/// An encoded `WorkItem` that holds an orchestrator turn: `head` is the request without its events, `new` appends the new
+/// ones. They are put in place where they are sent from, since they may be long.
+pub fn turn_item(head: &OrchestratorRequest, past: &[Bytes], token: &str, new: impl FnOnce(&mut BytesMut)) -> Bytes {
     let past_len: usize = past.iter().map(Bytes::len).sum();
-    let head_len = head.encoded_len();
-    let length = head_len + past_len + new.len();
-    let mut item = BytesMut::with_capacity(length + token.len() + 16);
-    item.put_u8(ITEM_TURN);
-    encode_varint(length as u64, &mut item);
+    // The length stands before what it is the length of: room for it is left, and what is not used is cut off.
+    let mut item = BytesMut::with_capacity(LENGTH_ROOM + head.encoded_len() + past_len + token.len() + 512);
+    item.put_bytes(0, LENGTH_ROOM);
     head.encode_raw(&mut item);
     for run in past {
         item.put_slice(run);
     }
-    item.put_slice(new);
+    new(&mut item);
+    let length = (item.len() - LENGTH_ROOM) as u64;
+    let begin = LENGTH_ROOM - encoded_len_varint(length) - 1;
+    item[begin] = ITEM_TURN;
+    encode_varint(length, &mut &mut item[begin + 1..LENGTH_ROOM]);
     push_token(&mut item, token);
-    item.freeze()
+    item.freeze().slice(begin..)
 }
+
+/// A key and the longest length.
+const LENGTH_ROOM: usize = 1 + 10;
 
 /// An encoded `WorkItem` that holds an activity.
 pub fn activity_item(request: &placet_proto::durabletask::ActivityRequest, token: &str) -> Bytes {
@@ -132,7 +143,7 @@ mod tests {
         let mut new = BytesMut::new();
         push_run(&mut new, NEW_EVENTS, &past);
         let head = OrchestratorRequest { instance_id: "x".into(), ..Default::default() };
-        let item = turn_item(&head, &[past.freeze()], &new, "token");
+        let item = turn_item(&head, &[past.freeze()], "token", |item| item.put_slice(&new));
         let decoded = WorkItem::decode(item).unwrap();
         assert_eq!(decoded.completion_token, "token");
         let Some(Request::OrchestratorRequest(request)) = decoded.request else { panic!("{decoded:?}") };

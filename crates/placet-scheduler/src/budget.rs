@@ -54,7 +54,7 @@ struct Parts {
 /// A share of the budget, given back when it is dropped.
 #[derive(Debug)]
 pub struct Share {
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 /// There is no room, and none came in time. Nothing was done.
@@ -73,6 +73,14 @@ impl Default for Budget {
     }
 }
 
+impl Share {
+    /// Gives back all but so many bytes.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        let keep = bytes.div_ceil(UNIT).min(self.permit.num_permits());
+        drop(self.permit.split(self.permit.num_permits() - keep));
+    }
+}
+
 impl Budget {
     /// Bytes of the messages in flight.
     pub(crate) fn in_flight(&self) -> usize {
@@ -83,6 +91,15 @@ impl Budget {
     /// How many calls were refused for want of room.
     pub(crate) fn refused(&self) -> u64 {
         self.0.refused.load(Ordering::Relaxed)
+    }
+
+    /// A share for something that goes out and cannot wait: as much as there is of it. What comes in waits for it.
+    pub(crate) fn claim(&self, bytes: usize) -> Option<Share> {
+        let large = &self.0.large;
+        let units = bytes.div_ceil(UNIT).min(large.available_permits());
+        let permit =
+            (bytes > LARGE_FROM).then(|| large.clone().try_acquire_many_owned(permits(units)).ok()).flatten()?;
+        Some(Share { permit })
     }
 
     /// A share for a message of this size.
@@ -96,7 +113,7 @@ impl Budget {
     /// A share for a small message, or for the beginning of a large one, if there is room at once.
     pub fn small_now(&self, bytes: usize) -> Option<Share> {
         let permit = self.0.small.clone().try_acquire_many_owned(permits(bytes)).ok()?;
-        Some(Share { _permit: permit })
+        Some(Share { permit })
     }
 
     pub(crate) async fn small(&self, bytes: usize) -> Result<Share, Busy> {
@@ -123,7 +140,7 @@ impl Budget {
 
     async fn acquire(&self, semaphore: &Arc<Semaphore>, permits: u32, patience: Duration) -> Result<Share, Busy> {
         match tokio::time::timeout(patience, semaphore.clone().acquire_many_owned(permits)).await {
-            Ok(Ok(permit)) => Ok(Share { _permit: permit }),
+            Ok(Ok(permit)) => Ok(Share { permit }),
             Ok(Err(_)) | Err(_) => Err(self.refuse()),
         }
     }

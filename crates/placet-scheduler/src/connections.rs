@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -30,6 +30,9 @@ const FIRST_BYTES: usize = 24;
 
 /// A peer that takes nothing of what waits for it for so long is gone, or means harm.
 const STALLED: Duration = Duration::from_secs(60);
+
+/// Large messages of one connection that may wait for room: with what was sent of each, they fill half its window.
+const HELD_BACK_MAX: usize = 2;
 
 /// When the system has no room for another connection.
 const REST: Duration = Duration::from_millis(100);
@@ -81,6 +84,8 @@ pub struct Peer(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     cut: AtomicBool,
+    /// Calls of it whose rest is held back.
+    held_back: AtomicUsize,
     reader: AtomicWaker,
 }
 
@@ -89,6 +94,13 @@ impl Peer {
     pub fn cut(&self) {
         self.0.cut.store(true, Ordering::Release);
         self.0.reader.wake();
+    }
+
+    /// Holds a call back, unless too many are held already: what they have sent stands in the way of all others on the
+    /// same connection.
+    pub(crate) fn hold_back(&self) -> Option<HeldBack> {
+        let held = HeldBack(self.clone());
+        (self.0.held_back.fetch_add(1, Ordering::Relaxed) < HELD_BACK_MAX).then_some(held)
     }
 
     /// Ends the connection after this time, unless the guard is dropped before.
@@ -100,6 +112,16 @@ impl Peer {
             peer.cut();
         });
         Patience(timer.abort_handle())
+    }
+}
+
+/// While it lives, a call of the peer is held back.
+#[derive(Debug)]
+pub(crate) struct HeldBack(Peer);
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        self.0.0.held_back.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

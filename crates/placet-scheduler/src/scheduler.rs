@@ -33,6 +33,9 @@ const HISTORY_PAGE_BYTES: usize = 1 << 20;
 /// How long the core may take to say how it goes.
 const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How many times its size a payload occupies while it is read: in the store's hands, as a row, and decoded.
+const READ_COPIES: usize = 3;
+
 /// Why a call was not answered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -104,7 +107,7 @@ impl Scheduler {
         };
         let health = Arc::new(Health::default());
         let (budget, metrics) = (Budget::default(), Metrics::default());
-        let core = driver::start(store.clone(), claim, health.clone(), metrics.clone())?;
+        let core = driver::start(store.clone(), claim, health.clone(), budget.clone(), metrics.clone())?;
         Ok(Scheduler(Arc::new(Inner {
             messages: core.messages,
             thread: Mutex::new(Some(core.thread)),
@@ -268,9 +271,13 @@ impl Scheduler {
         let bytes = payloads::bytes_to_read(&view, payloads);
         let share = match bytes {
             0..=LARGE_FROM => None,
-            _ => Some(self.0.budget.large(bytes).await.map_err(|Busy| CallError::Busy)?),
+            _ => Some(self.0.budget.large(READ_COPIES * bytes).await.map_err(|Busy| CallError::Busy)?),
         };
         let value = self.read(move |store| payloads::complete(store, view, payloads)).await?;
+        let mut share = share;
+        if let Some(share) = &mut share {
+            share.shrink_to(bytes);
+        }
         Ok(Weighed { value, bytes, share })
     }
 

@@ -31,6 +31,8 @@ pub enum StreamOut {
         hub: Hub,
         /// An encoded `WorkItem`.
         item: Bytes,
+        /// Its share of the budget, if it is long.
+        share: Option<Share>,
     },
     /// What became of a completion.
     Ack(Ack),
@@ -107,6 +109,8 @@ pub struct WorkerStream {
     /// Bytes of items that were read, and of which the core was not told yet.
     read: usize,
     watch: Option<AbortHandle>,
+    /// Of the item that is being sent.
+    sending: Option<Share>,
 }
 
 impl WorkerStream {
@@ -114,7 +118,16 @@ impl WorkerStream {
         let (sender, items) = unbounded_channel();
         let (outbox, keeps_state) = (Outbox { items: sender, progress: Arc::default() }, spec.keeps_state);
         scheduler.tell(Message::StreamOpened(id, outbox.clone(), spec));
-        WorkerStream { id, keeps_state, scheduler: scheduler.clone(), outbox, items, read: 0, watch: None }
+        WorkerStream {
+            id,
+            keeps_state,
+            scheduler: scheduler.clone(),
+            outbox,
+            items,
+            read: 0,
+            watch: None,
+            sending: None,
+        }
     }
 
     /// Cuts the worker off if it takes nothing of what it was sent for long.
@@ -137,12 +150,14 @@ impl WorkerStream {
     }
 
     /// This was handed on to where the worker reads: there is room for more.
-    pub fn has_read(&mut self, out: &StreamOut) {
+    pub fn has_read(&mut self, out: &mut StreamOut) {
         let bytes = out.bytes();
         self.outbox.progress.read.fetch_add(bytes, Ordering::Relaxed);
         self.outbox.progress.has_read.notify_waiters();
-        if matches!(out, StreamOut::Item { .. }) {
+        self.sending = None;
+        if let StreamOut::Item { share, .. } = out {
             self.read += bytes;
+            self.sending = share.take();
         }
         if self.read >= limits::STREAM_READ_STEP {
             let read = std::mem::take(&mut self.read);
@@ -156,6 +171,8 @@ impl WorkerStream {
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
     pub async fn recv_many(&mut self, buffer: &mut Vec<StreamOut>, limit: usize) -> usize {
+        // Whoever asks for more has sent what he had.
+        self.sending = None;
         self.items.recv_many(buffer, limit).await
     }
 

@@ -155,6 +155,17 @@ pub(crate) enum Fact<'a> {
     Told(&'a Call, &'a Answer),
     /// A turn was sent to a worker: the slot, what is past (if it was sent), what is new.
     TurnSent(usize, &'a [HistoryEvent], &'a [HistoryEvent]),
+    /// A turn was sent to a worker with this token.
+    TurnGivenOut(&'a str),
+    /// An item broke the stream of its worker, once more.
+    BrokeStream {
+        /// Whose turn it is.
+        id: &'a str,
+        /// How often it has, in this process.
+        times: u32,
+        /// How often the server may have had reason not to count it: a commit that failed took the turn back before.
+        void: u32,
+    },
     /// The server said that a turn's completion counts: the slot, the execution, which turn, and whether it is stored.
     TurnAccepted(usize, &'a str, u32, bool),
     /// An activity was sent to a worker; whether the store has it.

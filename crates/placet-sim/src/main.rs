@@ -1,9 +1,12 @@
 //! `cargo xtask sim`: runs seeds on all cores, prints the line that repeats a failure, and which corners were reached.
 
+mod plants;
+
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use placet_core::planted::Plant;
 use placet_sim::{
     COMMANDS_LEAST, CORPUS, Counts, Detail, INSTANCES_LEAST, Marks, NotAnOverride, Overrides, Run, Violation, run_with,
     shrink,
@@ -17,7 +20,9 @@ const USAGE: &str = "usage: cargo xtask sim [--seed N [--trace]] [--from S] [--s
   --seconds T  as many as go into this time
   --jobs N     on how many threads (one a core)
   --with CHANGES  changes the plan, as a failure that was made smaller says; `plan=sticky` alone is one, too
-  --keep-going tells of every seed that fails, not only of the first";
+  --keep-going tells of every seed that fails, not only of the first
+  --plant NAME with one of the core's planted bugs in it
+  --plants     with each of them in turn: says which seed finds it, and fails if none does";
 
 /// Seeds beyond which every corner must have been reached.
 const MARKS_FROM: u64 = 15_000;
@@ -37,6 +42,8 @@ struct Options {
     seconds: Option<u64>,
     jobs: Option<usize>,
     keep_going: bool,
+    plant: Option<Plant>,
+    plants: bool,
     with: Overrides,
 }
 
@@ -50,6 +57,13 @@ fn main() -> ExitCode {
     };
     // A broken invariant is told with its seed, and not twice.
     std::panic::set_hook(Box::new(|_| {}));
+    if let Err(what) = plants::choose(options.plant) {
+        say(&what);
+        return ExitCode::from(2);
+    }
+    if options.plants {
+        return plants::find_all(&options);
+    }
     match options.seed {
         Some(seed) => one(seed, &options.with, options.trace),
         None => batch(&options),
@@ -76,10 +90,19 @@ fn options(args: impl Iterator<Item = String>) -> Result<Options, String> {
             }
             "--trace" => options.trace = true,
             "--keep-going" => options.keep_going = true,
+            "--plant" => options.plant = Some(plants::named(&args.next().unwrap_or_default())?),
+            "--plants" => options.plants = true,
             other => return Err(format!("{other}: not known")),
         }
     }
     Ok(options)
+}
+
+impl Options {
+    /// How many threads to use.
+    fn jobs(&self) -> usize {
+        self.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
 }
 
 /// The line that repeats a run.
@@ -175,7 +198,7 @@ fn batch(options: &Options) -> ExitCode {
     let from = options.from.unwrap_or_else(fresh);
     let until = options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let most = options.seeds.unwrap_or(if until.is_some() { u64::MAX } else { 1_000 });
-    let jobs = options.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let jobs = options.jobs();
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let began = Instant::now();
     let work = || {

@@ -86,6 +86,7 @@ impl Workload {
             let bomb = if chance.one_in(2) { Bomb::Turn } else { Bomb::Activity };
             workload.slots[slot].bomb = Some(bomb);
             workload.starter(plan, chance, slot, false);
+            workload.add_noise(plan, chance, slot);
             if chance.one_in(2) {
                 // Somebody gives it up, maybe once it is set aside.
                 let late = Step::Pause(chance.between(plan.span / 4, plan.span));
@@ -103,6 +104,17 @@ impl Workload {
             workload.actors.retain(|actor| kept.contains(&actor.slot));
         }
         workload
+    }
+
+    /// Events that nobody waits for. That they may fail to be written makes the server forget what it has of their
+    /// instance.
+    fn add_noise(&mut self, plan: &Plan, chance: &mut Chance, slot: usize) {
+        let mut steps = Vec::new();
+        for number in 0..chance.between(0, 40) {
+            steps.push(Step::Pause(chance.skewed(SECOND / 10, 5 * SECOND)));
+            steps.push(Step::Call(What::Raise { name: "noise", id: format!("{slot}-0-{number}") }));
+        }
+        self.actor(plan, slot, steps);
     }
 
     fn slot(&mut self, hub: &str, program: Program) -> usize {

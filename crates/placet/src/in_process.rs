@@ -182,10 +182,10 @@ async fn next_frame(worker: &mut WorkerStream) -> Option<CallResult<SchedulerFra
         return None;
     }
     let mut frame = SchedulerFrame::default();
-    for out in buffer {
-        worker.has_read(&out);
+    for mut out in buffer {
+        worker.has_read(&mut out);
         match out {
-            StreamOut::Item { hub, item } => match WorkItem::decode(item) {
+            StreamOut::Item { hub, item, .. } => match WorkItem::decode(item) {
                 Ok(item) => frame.work.push(WorkEnvelope { item: Some(item), hub: hub.as_str().to_owned() }),
                 Err(error) => return Some(Err(CallError::new(Code::DataLoss, error.to_string()))),
             },

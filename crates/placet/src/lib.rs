@@ -6,3 +6,5 @@
 mod in_process;
 
 pub use in_process::InProcess;
+
+const _: () = assert!(!placet_core::planted::BUILT_IN, "the core's planted bugs are for the simulator alone");

@@ -88,6 +88,7 @@ impl Tells {
         match self {
             Tells::ExitCode => {}
             Tells::Cargo => {
+                counts.skipped += u32::from(line.contains("SKIPPED: "));
                 if line.starts_with("test result: ") {
                     counts.passed += number_before(line, "passed");
                     counts.failed += number_before(line, "failed");
@@ -135,6 +136,14 @@ mod tests {
             test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s\n\
             test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s\n";
         assert_eq!(counted(Tells::Cargo, text), (15, 2));
+    }
+
+    /// Without a line of its own: the harness writes the test's name first.
+    #[test]
+    fn what_a_test_could_not_try_is_counted() {
+        let mut counts = Counts::default();
+        Tells::Cargo.count("test a_full_disk ... SKIPPED: no disk could be mounted", &mut counts);
+        assert_eq!(counts, Counts { skipped: 1, ..Counts::default() });
     }
 
     #[test]

@@ -11,19 +11,22 @@ use anyhow::Result;
 pub(super) struct Counts {
     pub(super) passed: u32,
     pub(super) failed: u32,
+    /// What a test says that it could not try here; the test itself counts as passed.
+    pub(super) skipped: u32,
 }
 
 impl Counts {
     /// One check that passed.
-    pub(super) const PASSED: Counts = Counts { passed: 1, failed: 0 };
+    pub(super) const PASSED: Counts = Counts { passed: 1, failed: 0, skipped: 0 };
     /// One check that failed.
-    pub(super) const FAILED: Counts = Counts { passed: 0, failed: 1 };
+    pub(super) const FAILED: Counts = Counts { passed: 0, failed: 1, skipped: 0 };
 }
 
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Counts) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.skipped += other.skipped;
     }
 }
 
@@ -84,13 +87,16 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n{:<12} {:>7} {:>7} {:>8}", "part", "passed", "failed", "minutes")?;
+        writeln!(f, "\n{:<12} {:>7} {:>7} {:>7} {:>8}", "part", "passed", "failed", "skipped", "minutes")?;
         let (mut all, mut took) = (Counts::default(), Duration::ZERO);
         for part in &self.parts {
-            let Counts { passed, failed } = part.counts;
-            writeln!(f, "{:<12} {passed:>7} {failed:>7} {:>8.1}", part.name, minutes(part.took))?;
+            let Counts { passed, failed, skipped } = part.counts;
+            writeln!(f, "{:<12} {passed:>7} {failed:>7} {skipped:>7} {:>8.1}", part.name, minutes(part.took))?;
             all += part.counts;
             took += part.took;
+        }
+        if all.skipped > 0 {
+            writeln!(f, "\n{} could not be tried here: see the lines that say SKIPPED", all.skipped)?;
         }
         write!(f, "\n{} passed, {} failed in {:.1} minutes", all.passed, all.failed, minutes(took))
     }
@@ -110,7 +116,7 @@ mod tests {
     fn an_error_is_a_failed_part_and_the_next_one_runs() {
         let mut report = Report::default();
         assert_eq!(report.part("broken", || -> Result<Counts> { bail!("no") }), None);
-        assert_eq!(report.part("fine", || Ok((Counts { passed: 3, failed: 0 }, "rest"))), Some("rest"));
+        assert_eq!(report.part("fine", || Ok((Counts { passed: 3, ..Counts::default() }, "rest"))), Some("rest"));
         assert!(report.has_failures());
         let text = report.to_string();
         assert!(text.ends_with("3 passed, 1 failed in 0.0 minutes"), "{text}");

@@ -16,6 +16,7 @@ use crate::ids::{CallId, Iid};
 use crate::limits;
 use crate::outcome::{Effect, Outcome};
 use crate::partition::{Activity, Ended, Instance, Known, Message, Partition, activity_bytes, kept, message_bytes};
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
 use crate::time::{Now, Timestamp};
@@ -71,7 +72,8 @@ impl Partition {
         outcome: &mut Outcome,
     ) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
-        let Some(out) = instance.out.as_mut().filter(|out| out.token == completion.token) else {
+        let is_meant = |token| token == completion.token || planted::is(Plant::StaleTokenAccepted);
+        let Some(out) = instance.out.as_mut().filter(|out| is_meant(out.token)) else {
             outcome.reply(call, Ok(Reply::Stale));
             return;
         };
@@ -119,10 +121,8 @@ impl Partition {
         let plan = plan(at, completion.response.actions);
 
         let messages = processed(out.messages, completion.response.num_events_processed);
-        let mut run = BytesMut::with_capacity(out.events.len() + plan.confirmations.len());
-        for event in wire::Events(&out.events).take(messages + 1) {
-            wire::push_event(&mut run, wire::PAST_EVENTS, event);
-        }
+        let mut run = BytesMut::new();
+        instance.push_turn(&out, messages, wire::PAST_EVENTS, &mut run);
         run.extend_from_slice(&plan.confirmations);
 
         publish(instance, completion.publish, outcome);
@@ -191,7 +191,9 @@ impl Partition {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         let mut asked = Vec::new();
         for entry in instance.inbox.drain(..messages) {
-            outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
+            if !planted::is(Plant::TurnHalfApplied) {
+                outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
+            }
             instance.inbox_bytes -= message_bytes(&entry.message);
             asked.extend(entry.message.ask_id);
         }

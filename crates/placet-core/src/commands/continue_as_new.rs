@@ -12,6 +12,7 @@ use crate::body::MessageKind;
 use crate::ids::{Iid, Turn};
 use crate::outcome::Outcome;
 use crate::partition::{Instance, Known, Message, Partition, kept};
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::Write;
 use crate::time::{Now, Timestamp};
@@ -75,6 +76,9 @@ impl Instance {
             if matches!(entry.message.kind(), MessageKind::Raised | MessageKind::Terminated) {
                 kept.push(entry);
             }
+        }
+        if planted::is(Plant::EventsReordered) {
+            kept.reverse();
         }
         kept
     }

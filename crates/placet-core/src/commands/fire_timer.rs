@@ -7,6 +7,7 @@ use crate::body::MessageKind;
 use crate::ids::Iid;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
+use crate::planted::{self, Plant};
 use crate::rows::{TimerRow, Write};
 use crate::time::Now;
 use crate::wire;
@@ -15,7 +16,10 @@ impl Partition {
     pub(crate) fn fire_timer(&mut self, now: Now, iid: Iid, row: TimerRow, outcome: &mut Outcome) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         let Some(at) = instance.body.timers.iter().position(|timer| timer.seq == row.seq.0) else { return };
-        let timer = instance.body.timers.swap_remove(at);
+        let timer = instance.body.timers[at];
+        if !planted::is(Plant::TimerFiredTwice) {
+            instance.body.timers.swap_remove(at);
+        }
         outcome.writes.push(Write::DeleteTimer(row));
         // It was due when it was popped. If the clock was set back while its instance was loaded, the instance's
         // time is still not before its timer's.

@@ -11,6 +11,7 @@ use crate::ids::{CallId, Iid, InstanceKey};
 use crate::limits;
 use crate::outcome::{Effect, Outcome};
 use crate::partition::{Instance, Known, Partition, kept};
+use crate::planted::{self, Plant};
 use crate::rows::Write;
 use crate::time::{Now, Timestamp};
 use crate::wire;
@@ -88,7 +89,9 @@ impl Partition {
         instance.drop_pending(self.id, outcome);
         outcome.writes.push(Write::DeleteInstance(iid));
         outcome.effects.push(Effect::Deleted(self.id, iid));
-        self.deleted.push(iid);
+        if !planted::is(Plant::OldLifeLoaded) {
+            self.deleted.push(iid);
+        }
         for waiter in self.ask_waiters.remove(&iid).unwrap_or_default() {
             outcome.reply(Some(waiter.call), Ok(Reply::Asked(Asked::Ended(instance.view()))));
         }

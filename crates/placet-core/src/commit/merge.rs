@@ -5,6 +5,7 @@ use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
 use crate::ids::{Epoch, Hub, Iid, PartitionId, Seq, Turn};
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, TimerRow, Write};
 
@@ -111,7 +112,9 @@ impl Merge {
 
     /// Of an instance that was born in this batch nothing is ever written; of another, all that it has.
     fn delete_instance(&mut self, iid: Iid) {
-        if !matches!(self.instances.remove(&iid), Some(InstanceChange::Insert(_))) {
+        let change = self.instances.remove(&iid);
+        let is_elided = planted::is(Plant::DeletionElided) && change.is_some();
+        if !is_elided && !matches!(change, Some(InstanceChange::Insert(_))) {
             self.instances_deleted.push(iid);
         }
         self.history.retain(|row| row.iid != iid);

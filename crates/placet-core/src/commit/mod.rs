@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::ids::{BatchId, Epoch, PartitionId};
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, Outcome};
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::Batch;
 use crate::time::Mono;
@@ -97,6 +98,12 @@ impl Commit {
         self.filling.urgent |= !waits;
         self.filling.merge.add(partition, outcome.writes.drain(..));
         self.filling.effects.append(&mut outcome.effects);
+        if planted::is(Plant::AcknowledgeBeforeSync) {
+            return self.filling.effects.extract_if(.., |effect| matches!(effect, Effect::Reply(..))).collect();
+        }
+        if planted::is(Plant::ActivityBeforeCommit) {
+            return self.filling.effects.extract_if(.., |effect| matches!(effect, Effect::Activity(_))).collect();
+        }
         Vec::new()
     }
 
@@ -139,7 +146,9 @@ impl Commit {
         let in_flight = self.take(batch);
         let filling = std::mem::take(&mut self.filling);
         let mut partitions = in_flight.partitions;
-        partitions.extend(filling.merge.partitions());
+        if !planted::is(Plant::LaterDecisionsKept) {
+            partitions.extend(filling.merge.partitions());
+        }
         partitions.sort_unstable();
         partitions.dedup();
         let mut effects = in_flight.effects;
@@ -183,7 +192,8 @@ impl Commit {
 
     fn holds_until(&self) -> Option<Mono> {
         let full = self.filling.commands >= self.batch_commands;
-        (!self.filling.urgent && !full).then(|| self.filling.since.after(self.patience()))
+        let patience = if planted::is(Plant::HeldTooLong) { limits::TURN_LEASE } else { self.patience() };
+        (!self.filling.urgent && !full).then(|| self.filling.since.after(patience))
     }
 
     fn take(&mut self, batch: BatchId) -> InFlight {

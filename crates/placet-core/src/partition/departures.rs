@@ -2,6 +2,7 @@
 //! must not bring it back.
 
 use crate::ids::{Hub, Iid};
+use crate::planted::{self, Plant};
 
 use super::Map;
 
@@ -68,6 +69,9 @@ impl Departures {
 
     /// Whether an answer may be older than what left.
     pub(crate) fn is_old(&self, asked: Asked, iid: Iid, hub: &Hub) -> bool {
+        if planted::is(Plant::OldAnswerInstalled) {
+            return false;
+        }
         self.instances.get(&iid).is_some_and(|left| *left > asked.0)
             || self.hubs.iter().any(|(gone, left)| gone == hub && *left > asked.0)
     }

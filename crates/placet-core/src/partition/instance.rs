@@ -13,6 +13,7 @@ use crate::command::is_terminal;
 use crate::dispatch::{ItemId, ItemSpec};
 use crate::ids::{Iid, InstanceKey, PartitionId, Seq, StreamId, Turn};
 use crate::outcome::Outcome;
+use crate::planted::{self, Plant};
 use crate::rows::{ActivityRow, InboxRow, InstanceRow, ReplyRow, TimerRow, Write};
 use crate::time::{Now, Timestamp};
 use crate::token::execution_digest;
@@ -153,7 +154,9 @@ impl Instance {
             let message = InboxMessage::decode(row.data)?;
             instance.last_time = instance.last_time.max(recorded_at(&message));
             // A message alone does not write the instance's row: the counter is found again here.
-            instance.body.seq = instance.body.seq.max(row.seq.0);
+            if !planted::is(Plant::NumberGivenAgain) {
+                instance.body.seq = instance.body.seq.max(row.seq.0);
+            }
             instance.inbox_bytes += message_bytes(&message);
             instance.inbox.push_back(Message { seq: row.seq, message });
         }
@@ -172,7 +175,8 @@ impl Instance {
 
     /// Whether only the world outside can make it go on.
     pub(crate) fn is_parked(&self) -> bool {
-        self.unsettled == 0 && self.out.is_none() && !self.has_work()
+        let is_durable = self.unsettled == 0 || planted::is(Plant::ParkedBeforeDurable);
+        is_durable && self.out.is_none() && !self.has_work()
     }
 
     fn has_work(&self) -> bool {
@@ -257,7 +261,7 @@ impl Instance {
             Known::InHistory => 0,
         };
         let status = self.body.custom_status.as_ref().map_or(0, String::len);
-        let out = self.out.as_ref().map_or(0, |out| out.events.len() + out.pieces.bytes());
+        let out = self.out.as_ref().map_or(0, |out| out.pieces.bytes());
         INSTANCE_BYTES + self.inbox_bytes + self.activity_bytes + input + output + status + out
     }
 
@@ -272,7 +276,8 @@ impl Instance {
     /// Writes the instance if it changed.
     pub(crate) fn save(&mut self, outcome: &mut Outcome) {
         let saved = Saved { status: self.status, active: self.has_work() };
-        if !self.changed && self.saved == Some(saved) {
+        let changed = self.changed && !planted::is(Plant::WriteElided);
+        if !changed && self.saved == Some(saved) {
             return;
         }
         let row = InstanceRow {

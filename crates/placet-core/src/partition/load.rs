@@ -4,6 +4,7 @@ use crate::command::{Command, CommandKind, Refusal};
 use crate::dispatch::ItemId;
 use crate::ids::{CallId, Epoch, Iid};
 use crate::outcome::Outcome;
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{LoadedInstance, Lookup};
 use crate::time::Now;
@@ -195,6 +196,9 @@ impl Partition {
     pub(super) fn offer_work(&mut self, iid: Iid, outcome: &mut Outcome) {
         let Some(instance) = self.instances.get_mut(&iid) else { return };
         instance.offer(self.id, outcome);
+        if planted::is(Plant::RecoveryForgetsActivities) {
+            return;
+        }
         for (seq, activity) in &instance.activities {
             if !activity.pending.poisoned {
                 outcome.ready.push(instance.activity_spec(self.id, *seq, &activity.pending));

@@ -11,8 +11,9 @@ use crate::dispatch::{ItemSpec, StreamSpec};
 use crate::ids::{Iid, Seq, StreamId};
 use crate::limits::Limits;
 use crate::outcome::{HistoryRead, Outcome};
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
-use crate::time::{Mono, Now};
+use crate::time::{Mono, Now, Timestamp};
 use crate::token::Token;
 use crate::wire;
 
@@ -25,8 +26,8 @@ pub(crate) struct TurnOut {
     pub(crate) token: Token,
     /// How many messages of the inbox it holds.
     pub(crate) messages: usize,
-    /// Its events, as a run of [`wire::NEW_EVENTS`]: `orchestratorStarted` and the messages.
-    pub(crate) events: Bytes,
+    /// When it began: the time of its `orchestratorStarted`, which stands before the messages.
+    pub(crate) at: Timestamp,
     pub(crate) began: Mono,
     /// What has come of a completion that its worker sends in pieces.
     pub(crate) pieces: Pieces,
@@ -74,8 +75,9 @@ impl Partition {
             events: instance.body.events,
             presumed,
         };
-        let (messages, events) = instance.new_events(now, self.limits);
-        instance.out = Some(TurnOut { token, messages, events, began: now.mono, pieces: Pieces::default() });
+        let at = instance.record_time(now);
+        let messages = instance.messages_of_turn(self.limits);
+        instance.out = Some(TurnOut { token, messages, at, began: now.mono, pieces: Pieces::default() });
         let begun = instance.item();
         self.count(iid);
         begun
@@ -128,33 +130,39 @@ impl Partition {
         let Some(instance) = self.instances.get_mut(&iid) else { return Begun::Void };
         let Some(out) = &mut instance.out else { return Begun::Void };
         if let Token::Turn { presumed, .. } = &mut out.token {
-            *presumed = false;
+            *presumed = planted::is(Plant::HistoryNotSentAgain);
         }
         instance.item()
     }
 }
 
 impl Instance {
-    /// The events of the turn that begins now, and how many messages they hold.
-    fn new_events(&mut self, now: Now, limits: Limits) -> (usize, Bytes) {
-        let at = self.record_time(now);
-        let mut run = BytesMut::new();
-        let started = EventType::OrchestratorStarted(OrchestratorStartedEvent {});
-        wire::push_event(&mut run, wire::NEW_EVENTS, &wire::event(-1, at, started));
-        let mut messages = 0;
+    /// How many messages the turn has that begins now.
+    fn messages_of_turn(&self, limits: Limits) -> usize {
+        let (mut messages, mut bytes) = (0, 0);
         for entry in self.inbox.iter().take(limits.turn_messages) {
-            let event = &entry.message.event;
-            if messages > 0 && run.len() + event.len() > limits.turn_bytes {
+            bytes += wire::pushed_len(entry.message.event.len());
+            if messages > 0 && bytes > limits.turn_bytes {
                 reach(Corner::TurnCutByBytes);
                 break;
             }
-            wire::push_event(&mut run, wire::NEW_EVENTS, event);
             messages += 1;
         }
         if messages == limits.turn_messages && messages < self.inbox.len() {
             reach(Corner::TurnCutByMessages);
         }
-        (messages, run.freeze())
+        messages
+    }
+
+    /// The events of the turn that is out, up to so many messages: `orchestratorStarted` stands before them.
+    pub(crate) fn push_turn(&self, out: &TurnOut, messages: usize, key: u8, run: &mut BytesMut) {
+        let started = EventType::OrchestratorStarted(OrchestratorStartedEvent {});
+        let started = wire::event(-1, out.at, started);
+        let taken = || self.inbox.iter().take(messages).map(|entry| &entry.message.event);
+        let length: usize = taken().map(|event| wire::pushed_len(event.len())).sum();
+        run.reserve(wire::pushed_len(started.len()) + length);
+        wire::push_event(run, key, &started);
+        taken().for_each(|event| wire::push_event(run, key, event));
     }
 
     /// The item of the turn that is out, or what is needed to make it.
@@ -183,7 +191,9 @@ impl Instance {
             orchestration_trace_context: self.body.turn_trace.clone(),
             ..OrchestratorRequest::default()
         };
-        wire::turn_item(&head, past, &out.events, &out.token.to_string())
+        wire::turn_item(&head, past, &out.token.to_string(), |item| {
+            self.push_turn(out, out.messages, wire::NEW_EVENTS, item);
+        })
     }
 
     pub(crate) fn orchestration_instance(&self) -> OrchestrationInstance {

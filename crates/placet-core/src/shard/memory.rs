@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::ids::{Iid, PartitionId};
 use crate::limits;
 use crate::partition::Partition;
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::Lookup;
 use crate::time::{Mono, Now};
@@ -40,7 +41,7 @@ impl Memory {
         let Some(iid) = partition.hot_iid(lookup) else { return };
         if partition.is_active(iid) {
             self.active(id, iid);
-        } else {
+        } else if !planted::is(Plant::ParkedKeptInMemory) {
             self.parked(now, id, iid);
         }
     }
@@ -97,7 +98,8 @@ impl Shard {
     }
 
     /// Too many active instances, or too many bytes of them: those that no worker can take leave, and of the others all
-    /// but the oldest. They are read back when there is room, or a worker.
+    /// but the oldest. They are read back when there is room, or a worker. What fails its workers stays: read back, it
+    /// would be given out at once, and if it was due before that, its failures forgotten.
     pub(super) fn spill(&mut self, keep: usize, keep_bytes: usize) {
         let mut kept = VecDeque::new();
         let mut kept_bytes = 0;

@@ -25,6 +25,7 @@ use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, InstanceKey, PARTITIONS, Part
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, HistoryRead, Outcome};
 use crate::partition::{Begun, Partition, TurnStart};
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{Batch, LoadedInstance, Lookup, TimerRow};
 use crate::tally::{DeliveriesByKind, Lateness};
@@ -485,19 +486,22 @@ impl Shard {
     /// What was decided is void: the partitions forget what they held and load what is true; those who wait
     /// for a reply are told what is known of it.
     fn void(&mut self, now: Now, voided: Voided, refusal: &Refusal, outputs: &mut Vec<Output>) {
-        self.resets += 1;
+        self.resets += u32::from(!planted::is(Plant::EpochNotBumped));
         let epoch = Epoch { incarnation: self.incarnation, resets: self.resets };
         let (mut hubs, mut reads) = (Vec::new(), Vec::new());
         for effect in voided.effects {
             match effect {
                 Effect::Reply(call, _) => outputs.push(Output::Reply(call, Err(refusal.clone()))),
                 Effect::HubDeleted(hub) => hubs.push(hub),
+                Effect::ReadHistory(_) if planted::is(Plant::HistoryReadForgotten) => {}
                 Effect::ReadHistory(read) => reads.push(read),
                 // Their partitions look at the store again, and so do the timers.
                 Effect::Activity(_) | Effect::Settled(..) | Effect::Deleted(..) | Effect::ReadTimers => {}
             }
         }
-        self.timers.reset();
+        if !planted::is(Plant::TimersNotReset) {
+            self.timers.reset();
+        }
         if self.recovery.is_reading() {
             reach(Corner::VoidedWhileRecovering);
             self.partitions.iter_mut().for_each(Partition::recovery_ends);
@@ -517,7 +521,9 @@ impl Shard {
             self.handle_command(now, partition, command, outputs);
         }
         for stream in freed {
-            self.fill(now, stream, outputs);
+            if !planted::is(Plant::StreamsNotRefilled) {
+                self.fill(now, stream, outputs);
+            }
         }
         // A turn of a partition that lost nothing still waits for its history.
         for read in reads {
@@ -556,6 +562,7 @@ impl Shard {
                     Vec::new()
                 }
             };
+            outcome.ready = self.found_again(now, std::mem::take(&mut outcome.ready));
             self.outcome = outcome;
             self.follow(now, id, outputs);
             for (command, exists) in waiting {

@@ -19,7 +19,7 @@ use placet_core::shard::{Input, Output, Shard, Trouble};
 use placet_core::time::{Mono, Now, Timestamp};
 use placet_store::{Claim, Store};
 
-use crate::budget::Share;
+use crate::budget::{Budget, Share};
 use crate::health::Health;
 use crate::metrics::{CoreFacts, Metrics};
 use crate::worker::{Outbox, StreamOut};
@@ -67,6 +67,7 @@ pub(crate) fn start(
     store: Arc<dyn Store>,
     claim: Claim,
     health: Arc<Health>,
+    budget: Budget,
     metrics: Metrics,
 ) -> std::io::Result<CoreThread> {
     let (messages, inbox) = channel();
@@ -74,7 +75,7 @@ pub(crate) fn start(
     let thread = std::thread::Builder::new().name("placet-core".into()).spawn(move || {
         let _end = End(health.clone());
         let shard = Shard::new(Limits::default(), claim.incarnation, 0, claim.iid_max, claim.newest);
-        Driver::new(shard, claim, inbox, io, health).run();
+        Driver::new(shard, claim, inbox, io, health, budget).run();
     })?;
     Ok(CoreThread { messages, thread })
 }
@@ -94,6 +95,7 @@ struct Driver {
     inbox: Receiver<Message>,
     io: Io,
     health: Arc<Health>,
+    budget: Budget,
     calls: HashMap<CallId, ReplyTo>,
     streams: HashMap<StreamId, Outbox>,
     outputs: Vec<Output>,
@@ -108,7 +110,14 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(shard: Shard, claim: Claim, inbox: Receiver<Message>, io: Io, health: Arc<Health>) -> Driver {
+    fn new(
+        shard: Shard,
+        claim: Claim,
+        inbox: Receiver<Message>,
+        io: Io,
+        health: Arc<Health>,
+        budget: Budget,
+    ) -> Driver {
         let watermark = shard.watermark();
         Driver {
             shard,
@@ -116,6 +125,7 @@ impl Driver {
             inbox,
             io,
             health,
+            budget,
             calls: HashMap::new(),
             streams: HashMap::new(),
             outputs: Vec::new(),
@@ -222,7 +232,10 @@ impl Driver {
                 Output::ReadTimers(read) => self.io.read(io::Read::Timers(read)),
                 Output::Recover(read) => self.io.read(io::Read::Active(read)),
                 Output::Reply(call, reply) => self.reply(call, reply),
-                Output::Send(stream, hub, item) => self.send(stream, StreamOut::Item { hub, item }),
+                Output::Send(stream, hub, item) => {
+                    let share = self.budget.claim(item.len());
+                    self.send(stream, StreamOut::Item { hub, item, share });
+                }
                 Output::Ping(stream) => self.send(stream, StreamOut::Ping),
                 Output::SetAside(item, key) => {
                     self.facts.set_aside += 1;

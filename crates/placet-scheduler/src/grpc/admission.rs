@@ -22,7 +22,7 @@ use tower_service::Service;
 
 use super::status;
 use crate::budget::{Budget, Busy, LARGE_FROM, Share};
-use crate::connections::{Patience, Peer};
+use crate::connections::{HeldBack, Patience, Peer};
 
 /// What one message may hold: a payload of 64 MiB and what goes with it. (Python puts every action of a turn into one
 /// message, PROTOCOL.md §2.4.)
@@ -112,7 +112,8 @@ where
         head.extensions.insert(charges.clone());
         // A worker's stream may be silent for as long as it likes; a single message may not.
         let streams = head.uri.path().ends_with("/Work");
-        let metered = Metered::new(body, self.budget.clone(), charges.clone(), streams);
+        let peer = head.extensions.get::<Peer>().cloned().unwrap_or_default();
+        let metered = Metered::new(body, self.budget.clone(), charges.clone(), streams, peer);
         let answer = self.inner.call(Request::from_parts(head, Body::new(metered)));
         Box::pin(async move {
             let mut answer = answer.await?;
@@ -161,22 +162,24 @@ struct Metered {
     budget: Budget,
     charges: Charges,
     streams: bool,
+    peer: Peer,
     place: Place,
     /// Of the message that is coming.
     shares: Vec<Share>,
     /// Read, and not let through before there is room.
     held: Option<Frame<Bytes>>,
-    wait: Option<Wait>,
+    wait: Option<(Wait, HeldBack)>,
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl Metered {
-    fn new(body: Body, budget: Budget, charges: Charges, streams: bool) -> Metered {
+    fn new(body: Body, budget: Budget, charges: Charges, streams: bool, peer: Peer) -> Metered {
         Metered {
             body,
             budget,
             charges,
             streams,
+            peer,
             place: BEGIN,
             shares: Vec::new(),
             held: None,
@@ -261,7 +264,7 @@ impl http_body::Body for Metered {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        if let Some(wait) = &mut this.wait {
+        if let Some((wait, _)) = &mut this.wait {
             let share = ready!(wait.as_mut().poll(cx));
             this.wait = None;
             match share {
@@ -292,7 +295,10 @@ impl http_body::Body for Metered {
                     }
                     Poll::Ready(Err(Busy)) => return Poll::Ready(Some(Err(status::busy()))),
                     Poll::Pending => {
-                        (this.held, this.wait) = (Some(frame), Some(wait));
+                        let Some(held_back) = this.peer.hold_back() else {
+                            return Poll::Ready(Some(Err(status::busy())));
+                        };
+                        (this.held, this.wait) = (Some(frame), Some((wait, held_back)));
                         return Poll::Pending;
                     }
                 },

@@ -57,8 +57,8 @@ async fn next(worker: &mut WorkerStream, waiting: &mut VecDeque<StreamOut>) -> O
             }
             waiting.extend(buffer);
         }
-        let out = waiting.pop_front()?;
-        worker.has_read(&out);
+        let mut out = waiting.pop_front()?;
+        worker.has_read(&mut out);
         match out {
             StreamOut::Item { item, .. } => return Some(item),
             StreamOut::Ping => return Some(wire::ping_item()),

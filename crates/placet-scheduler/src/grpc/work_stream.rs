@@ -101,10 +101,10 @@ async fn next_frame(worker: &mut WorkerStream, left: &mut Vec<StreamOut>) -> Opt
     }
     let mut frame = SchedulerFrameOut::default();
     let mut bytes = 0;
-    while let Some(out) = left.pop() {
-        worker.has_read(&out);
+    while let Some(mut out) = left.pop() {
+        worker.has_read(&mut out);
         match out {
-            StreamOut::Item { hub, item } => {
+            StreamOut::Item { hub, item, .. } => {
                 bytes += item.len();
                 frame.work.push((hub, item));
             }

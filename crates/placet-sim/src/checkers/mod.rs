@@ -16,7 +16,7 @@
 //! | I15 | an event is lost, doubled or out of order | [`durable`], [`once`], [`order`] |
 //! | I16 | a timer fires early, twice or late | [`parked`], [`history`], `world/progress.rs` |
 //! | I18 | today's code comes to another end | [`history`] |
-//! | I21 | an item that fails keeps others | [`progress`] |
+//! | I21 | an item that fails keeps others | [`progress`], [`deliveries`] |
 //! | I22 | two outcomes of a request are told | [`approval`] |
 //! | I26 | a request expires though it was decided in time | [`approval`], `expectations.rs` |
 //! | I32 | memory grows with what is parked | [`bounds`], `world/bounds.rs` |
@@ -29,6 +29,7 @@
 mod approval;
 mod bounds;
 mod decision;
+mod deliveries;
 mod durable;
 mod history;
 mod once;
@@ -52,6 +53,7 @@ pub(crate) struct Checkers {
     decision: decision::Decision,
     once: once::Once,
     order: order::Order,
+    deliveries: deliveries::Deliveries,
     parked: parked::Parked,
     bounds: bounds::Bounds,
     progress: progress::Progress,
@@ -66,6 +68,7 @@ impl Checkers {
             decision: decision::Decision::default(),
             once: once::Once::default(),
             order: order::Order::default(),
+            deliveries: deliveries::Deliveries::default(),
             parked: parked::Parked,
             bounds: bounds::Bounds,
             progress: progress::Progress,
@@ -82,6 +85,7 @@ impl Checkers {
         told("P2, one decision", self.decision.see(fact))?;
         told("P3, effectively once", self.once.see(fact))?;
         told("P4, order", self.order.see(fact))?;
+        told("deliveries", self.deliveries.see(fact))?;
         told("P5, parked costs nothing", self.parked.see(fact))?;
         told("bounds", self.bounds.see(fact))?;
         told("progress", self.progress.see(fact))?;

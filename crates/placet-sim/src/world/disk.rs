@@ -165,7 +165,8 @@ impl World {
             for event in &history[from..] {
                 if let Some(EventType::TimerFired(fired)) = &event.event_type {
                     let due = fired.fire_at.as_ref().map(micros).unwrap_or_default();
-                    let at = event.timestamp.as_ref().map(micros).unwrap_or_default();
+                    // The server's word for when is not enough: no clock of its can have been there yet.
+                    let at = event.timestamp.as_ref().map(micros).unwrap_or_default().min(self.wall_newest);
                     self.see(&Fact::Fired { due, at })?;
                 }
             }
@@ -238,6 +239,7 @@ impl World {
                 Input::CommitFailed(id, CommitFailure::Full)
             }
         };
+        self.commits_failed += u32::from(fate != Fate::Good);
         self.trace.note(self.now, &[2, id.0], || format!("the disk answers: {input:?}"));
         self.arrive(process, Arrival::Input(input));
     }

@@ -28,6 +28,7 @@ impl World {
                 if let Some(stream) = self.streams.get(&stream) {
                     self.turn_with.insert(slot, stream.worker);
                 }
+                self.see(&Fact::TurnGivenOut(&item.completion_token))?;
                 self.see(&Fact::TurnSent(slot, &turn.past_events, &turn.new_events))
             }
             (Some(Request::ActivityRequest(activity)), Token::Activity { iid, seq, .. }) => {

@@ -19,7 +19,7 @@ mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use placet_core::ids::StreamId;
+use placet_core::ids::{Iid, StreamId};
 use placet_core::rows::TimerRow;
 
 use crate::chance::Chance;
@@ -149,6 +149,8 @@ pub(crate) struct World {
     queue: Queue<Event>,
     wall_offset: i64,
     wall_was_stepped: bool,
+    /// The latest time that any server has seen.
+    wall_newest: i64,
     /// Until then timers may be late: something is, or just was, wrong.
     trouble_until: u64,
     /// When something other than the passing of time last happened.
@@ -172,6 +174,10 @@ pub(crate) struct World {
     seen_items: BTreeSet<(u64, u64, bool)>,
     /// Which worker was last sent a turn of a slot.
     turn_with: BTreeMap<usize, usize>,
+    commits_failed: u32,
+    /// How often items have broken streams, by the process, the instance's key in the store, and the turn or activity;
+    /// and how many commits had failed when they first did.
+    broke: BTreeMap<(ProcessId, (Iid, u64, bool)), (u32, u32)>,
     /// When timers were stored.
     timers_made: BTreeMap<TimerRow, u64>,
     /// When timers were deleted.
@@ -206,6 +212,9 @@ impl World {
             queue: Queue::default(),
             wall_offset: 0,
             wall_was_stepped: false,
+            wall_newest: 0,
+            commits_failed: 0,
+            broke: BTreeMap::new(),
             trouble_until: 0,
             traffic_at: 0,
             healed: false,

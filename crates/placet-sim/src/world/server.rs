@@ -203,6 +203,7 @@ impl World {
     /// Takes what waits, all of it or some, and carries out what the shard makes of it.
     pub(super) fn step(&mut self, process: ProcessId) -> Result<(), Violation> {
         let now = self.server_time();
+        self.wall_newest = self.wall_newest.max(now.wall.0);
         let Some(mut server) = self.process.take_if(|server| server.id == process) else { return Ok(()) };
         if self.now < server.hung_until {
             let until = server.hung_until;

@@ -29,8 +29,7 @@ impl World {
         self.counts.turns += 1;
         let parsed: Token = token.parse().map_err(|error| format!("token {token}: {error}"))?;
         if self.explodes(&turn.instance_id, Bomb::Turn) {
-            self.break_stream(stream);
-            return Ok(());
+            return self.blow_up(stream, &turn.instance_id, parsed);
         }
         if self.goes_wrong(|faults| faults.abandoned) {
             self.trace.note(self.now, &[22], || format!("worker {at} gives back {token}"));
@@ -81,6 +80,20 @@ impl World {
         Ok(())
     }
 
+    /// An item breaks the stream that it came on, which the server counts, unless it had taken the item back.
+    fn blow_up(&mut self, stream: StreamId, id: &str, token: Token) -> Result<(), Violation> {
+        self.break_stream(stream);
+        let Some(stream) = self.streams.get(&stream) else { return Ok(()) };
+        let item = match token {
+            Token::Turn { iid, turn, .. } => (iid, u64::from(turn.0), true),
+            Token::Activity { iid, seq, .. } => (iid, seq.0, false),
+        };
+        let broke = self.broke.entry((stream.process, item)).or_insert((0, self.commits_failed));
+        broke.0 += 1;
+        let (times, void) = (broke.0, self.commits_failed - broke.1);
+        self.see(&Fact::BrokeStream { id, times, void })
+    }
+
     pub(super) fn start_activity(
         &mut self,
         at: usize,
@@ -97,8 +110,7 @@ impl World {
         }
         let instance = request.orchestration_instance.unwrap_or_default();
         if self.explodes(&instance.instance_id, Bomb::Activity) {
-            self.break_stream(stream);
-            return Ok(());
+            return self.blow_up(stream, &instance.instance_id, parsed);
         }
         let result = run_activity(&request.name, request.input.as_deref().unwrap_or("null"), request.task_id);
         let told = result.clone().map_err(|failure| failure.message().to_owned());

@@ -15,7 +15,10 @@ fn a_plain_cargo_test_says_which_suites_it_could_not_run() {
     if std::env::var_os("PLACET_SUITES").is_none() {
         // Not by `eprintln!`: the harness keeps what tests print that way to itself.
         let suites = SUITES.map(|(suite, _)| suite).join(", ");
-        let hint = format!("\nNot run here: the suites in {suites}. `cargo xtask test` runs everything.\n\n");
+        let hint = format!(
+            "\nNot run here: the suites in {suites}, and the crashes under clients in both. `cargo xtask test` runs \
+             everything.\n\n"
+        );
         std::io::stderr().write_all(hint.as_bytes()).expect("stderr is open");
     }
 }

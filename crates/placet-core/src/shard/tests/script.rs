@@ -146,6 +146,7 @@ impl World {
                 self.input(Input::DeleteHub(call, Hub::new("default")));
             }
             "spill" => self.spill(rest),
+            "room" => self.shard.limits.active_instances = rest.parse().unwrap(),
             "state" => self.state(rest),
             "history" => self.history(rest),
             "hold" => self.holding = true,

@@ -124,3 +124,24 @@ fn a_key_that_was_given_again_to_an_instance_of_another_partition_is_not_mistake
     "
     ));
 }
+
+#[test]
+fn an_item_that_fails_its_workers_comes_no_sooner_and_counts_as_before_though_there_is_no_room_for_its_instance() {
+    assert_snapshot!(trace(
+        "
+        0s room 1
+        0s worker
+        0s start seq-1
+        0s disconnect
+        1s worker
+        1s disconnect
+        1s unreadable
+        1.1s raise seq-1 event
+        1.1s worker
+        1.5s readable
+        3s disconnect
+        3s worker
+        5s rows
+    "
+    ));
+}

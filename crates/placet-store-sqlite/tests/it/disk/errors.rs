@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use placet_core::time::Timestamp;
-use placet_test_disk::{Call, Fault, Kind};
+use placet_test_disk::{Call, Event, Fault, Kind};
 use rusqlite::Connection;
 
 use super::*;
 
 /// How many points are tried, at least; the environment's figure is for a release.
-const POINTS: u64 = 800;
+const POINTS: u64 = 850;
 
 const BATCHES: u64 = 10;
 
@@ -286,33 +286,50 @@ fn what_a_failed_sync_may_have_lost_is_written_again() {
         beside.query_row("PRAGMA wal_checkpoint(NOOP)", [], count).unwrap()
     };
     run.disk.record();
-    run.work(2).unwrap();
-    let onlooker = Connection::open(&path).unwrap();
-    onlooker.execute_batch("BEGIN; SELECT count(*) FROM hub").unwrap();
-    // Until a part is copied that the onlooker does not hold back.
-    for number in 0.. {
-        assert!(number < 300, "nothing is copied: {:?}", copied());
+    // It looks at a state of which a part is in the log only: all of that part is copied, and nothing that came later.
+    let onlooker = (0..300).find_map(|_| {
         run.commit().unwrap();
+        let onlooker = Connection::open(&path).unwrap();
+        onlooker.execute_batch("BEGIN; SELECT count(*) FROM hub").unwrap();
+        let (frames, copied) = copied();
+        (frames > copied).then_some(onlooker)
+    });
+    assert!(onlooker.is_some(), "all is always copied at once");
+    // From here on nothing is written but the time, so that no other page is written again by chance.
+    let tick = |number: i64| {
+        let newest = Timestamp(number * 1_000_000_000);
+        run.store().commit(&Batch { newest, ..Batch::default() }).is_ok()
+    };
+    // Until a part is copied: what the onlooker does not hold back.
+    let part = (1..300).find(|number| {
+        assert!(tick(*number));
         let (frames, is_copied) = copied();
-        if 0 < is_copied && is_copied < frames {
-            break;
-        }
-    }
-    drop(onlooker);
+        0 < is_copied && is_copied < frames
+    });
+    assert!(part.is_some(), "nothing is copied: {:?}", copied());
+    drop((onlooker, beside));
     run.disk.fail(Fault { call: Call::Sync, of: ".db", after: 0, kind: Kind::Broken, for_ever: false });
-    for number in 0.. {
-        assert!(number < 300, "the file is never synced");
-        run.commit().unwrap();
-        if run.disk.failed() > 0 {
-            break;
-        }
-    }
-    drop(beside);
+    let is_failed = (300..600).any(|number| {
+        tick(number);
+        run.disk.failed() > 0
+    });
+    assert!(is_failed, "the file is never synced");
     run.disk.heal();
-    run.work(60).unwrap();
+    assert!((600..700).filter(|number| tick(*number)).count() > 90);
     let trace = run.disk.recorded();
-    let mut last = Moment::default();
-    trace.walk(|_, moment| last = moment.clone());
-    let image = last.image(4_096, &Choice { kept: &[], grown: false, filled_with: 0 });
-    examine(&image, &run.script, run.allowed.last().unwrap()).unwrap();
+    let (mut since, mut examined) = (None, 0);
+    trace.walk(|event, moment| {
+        if matches!(event, Event::SyncFailed(_)) {
+            since = Some(0);
+        }
+        let Some(events) = &mut since else { return };
+        *events += 1;
+        if *events % 4 == 0 && *events < 400 {
+            let image = moment.image(4_096, &Choice { kept: &[], grown: false, filled_with: 0 });
+            let allowed = &run.allowed[usize::try_from(moment.mark).unwrap()];
+            examine(&image, &run.script, allowed).unwrap_or_else(|wrong| panic!("{events} events later: {wrong}"));
+            examined += 1;
+        }
+    });
+    assert!(examined > 50, "only {examined} images");
 }

@@ -109,7 +109,7 @@ impl<'a> Images<'a> {
     fn add(&mut self, moment: &Moment, due: usize) {
         self.pieces_max = self.pieces_max.max(moment.pieces(512));
         let pieces = moment.pieces(4_096);
-        if pieces > 2 && pieces <= EXHAUSTIVE && self.chance.one_in(40) {
+        if pieces > 2 && pieces <= EXHAUSTIVE && self.chance.one_in(120) {
             for subset in 0..1_u32 << pieces {
                 let kept: Vec<bool> = (0..pieces).map(|piece| subset & 1 << piece != 0).collect();
                 let image = moment.image(4_096, &Choice { kept: &kept, grown: false, filled_with: 0 });

@@ -97,7 +97,7 @@ impl Target {
         assert!(most < RESIDENT_MAX, "{bomb}: {} MiB resident", most >> 20);
         // The bomb's own clients share the machine: only what is beyond all measure is the server's fault.
         let (quiet, loud) = (milliseconds(&mut before, 50), milliseconds(&mut during, 50));
-        assert!(loud < 20.0 * quiet + 500.0, "{bomb}: {quiet} ms before, {loud} ms during");
+        assert!(loud < 20.0 * quiet + 3_000.0, "{bomb}: {quiet} ms before, {loud} ms during");
     }
 }
 

@@ -5,14 +5,19 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use placet_sdk::{Client, Status};
 use placet_testkit::Http;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::findings::Findings;
 use super::history;
+
+/// How long a call may take, if the server does not die on it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Instances that are looked at at once.
 const AT_ONCE: usize = 16;
@@ -97,7 +102,11 @@ impl Ledger {
 
     /// What a call was answered; nothing if the server died on it: nobody knows what became of it.
     pub(super) async fn answered<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> Option<T> {
-        let answer = call.await.ok();
+        let answer = timeout(PATIENCE, call).await;
+        if answer.is_err() {
+            self.findings.wrong("a call was neither answered nor broken off");
+        }
+        let answer = answer.ok().and_then(Result::ok);
         self.entries().unanswered += usize::from(answer.is_none());
         answer
     }

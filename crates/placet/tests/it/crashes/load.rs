@@ -1,14 +1,17 @@
 //! The load: people who ask and decide over HTTP, and a program that runs sequences of activities over gRPC, all of
 //! whom go on through the crashes.
 
+use std::collections::BTreeMap;
 use std::future::IntoFuture as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use placet_sdk::{Client, OrchestrationContext, Result, Worker};
 use placet_testkit::{Answer, Http};
 use serde_json::json;
 use tokio::sync::{Mutex, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
+use tokio::time::timeout;
 
 use super::ledger::{Decision, Ledger};
 
@@ -20,6 +23,9 @@ const FOREIGN: usize = 6;
 
 /// The hub of the sequences: their worker would take what is others' in the hub of the requests.
 pub(super) const HUB: &str = "sequences";
+
+/// How long what was begun may take to its end.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Activities in a sequence.
 const STEPS: u32 = 5;
@@ -39,6 +45,7 @@ enum Phase {
 pub(super) struct Load {
     phase: watch::Sender<Phase>,
     tasks: JoinSet<()>,
+    names: BTreeMap<task::Id, String>,
     worker: Worker,
 }
 
@@ -51,14 +58,21 @@ impl Load {
             .orchestration("sequence", sequence)
             .activity("add", |_, (number, step): (u32, u32)| async move { Ok(number + step) })
             .start();
-        let mut tasks = JoinSet::new();
+        let mut load = Load { phase, tasks: JoinSet::new(), names: BTreeMap::new(), worker };
         for name in 0..people {
-            tasks.spawn(Someone::new(name, http, ledger, &watched).go_on());
+            load.spawn(format!("person {name}"), Someone::new(name, http, ledger, &watched).go_on());
         }
         for name in 0..PROGRAMS {
-            tasks.spawn(run_sequences(name, client.clone(), ledger.clone(), watched.clone()));
+            load.spawn(
+                format!("sequences {name}"),
+                run_sequences(name, client.clone(), ledger.clone(), watched.clone()),
+            );
         }
-        Load { phase, tasks, worker }
+        load
+    }
+
+    fn spawn(&mut self, name: String, task: impl Future<Output = ()> + Send + 'static) {
+        self.names.insert(self.tasks.spawn(task).id(), name);
     }
 
     /// Lets people decide requests that other programs have made, as they come.
@@ -66,7 +80,7 @@ impl Load {
         let foreign = Arc::new(Mutex::new(foreign));
         for name in 0..FOREIGN {
             let someone = Someone::new(name, http, ledger, &self.phase.subscribe());
-            self.tasks.spawn(someone.decide_all(foreign.clone()));
+            self.spawn(format!("decider {name}"), someone.decide_all(foreign.clone()));
         }
     }
 
@@ -86,9 +100,14 @@ impl Load {
     }
 
     /// Nothing new is begun; returns once what was begun is done.
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(mut self) {
         self.phase.send_replace(Phase::Over);
-        self.tasks.join_all().await;
+        while !self.tasks.is_empty() {
+            let next = timeout(PATIENCE, self.tasks.join_next_with_id()).await;
+            let next = next.unwrap_or_else(|_| panic!("these do not end: {:?}", self.names.values()));
+            let (id, ()) = next.expect("some are left").unwrap();
+            self.names.remove(&id);
+        }
         // What it still has to do, it does while the results are looked at.
         drop(self.worker);
     }

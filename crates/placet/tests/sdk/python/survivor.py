@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import grpc
@@ -198,7 +199,7 @@ class Survivor:
 
     def _errand(self, _: int) -> None:
         errand_id = f"py-errand-{uuid.uuid4().hex}"
-        start = lambda: self.client.schedule_new_orchestration(py_errand, instance_id=errand_id, input=list(SENDERS))
+        start = partial(self.client.schedule_new_orchestration, py_errand, instance_id=errand_id, input=list(SENDERS))
         if self.ledger.call("start", errand_id, start) is None:
             return  # it may be there or not; nobody sends it anything
         for sending in [self._senders.submit(self._send, errand_id, sender) for sender in SENDERS]:
@@ -218,8 +219,8 @@ class Survivor:
         request_id = f"py-request-{uuid.uuid4().hex}"
         hours = 0.3 / 3600 if number % 4 == 0 else 1.0
         body = {"request_id": request_id, "requester": "Alice", "item": str(number), "timeout_hours": hours}
-        name = "human_interaction_orchestrator"
-        start = lambda: self.client.schedule_new_orchestration(name, instance_id=request_id, input=body)
+        orchestrator = example.human_interaction_orchestrator
+        start = partial(self.client.schedule_new_orchestration, orchestrator, instance_id=request_id, input=body)
         if self.ledger.call("request", request_id, start) is None:
             return
         if number % 3 == 0:
@@ -234,7 +235,7 @@ class Survivor:
         return bool(self.ledger.call("raise", instance_id, make, token=token, is_last=data.get("is_last", False)))
 
     def _wait_for_end(self, instance_id: str) -> None:
-        wait = lambda: self.client.wait_for_orchestration_completion(instance_id, timeout=20)
+        wait = partial(self.client.wait_for_orchestration_completion, instance_id, timeout=20)
         while self.ledger.call("ended", instance_id, wait) is None:
             pass
 
