@@ -39,8 +39,10 @@ fn batches() -> Result<(Batch, Batch)> {
 fn many(one: &Batch) -> Batch {
     let mut many = Batch { id: one.id, newest: one.newest, ..Batch::default() };
     for iid in (1..=INSTANCES).map(Iid) {
-        let row = |row: &InstanceRow| {
-            InstanceRow { iid, id: InstanceId::new(format!("sequence-{:08}", iid.0)), ..row.clone() }
+        let row = |row: &InstanceRow| InstanceRow {
+            iid,
+            id: InstanceId::new(format!("sequence-{:08}", iid.0)),
+            ..row.clone()
         };
         many.instances_inserted.extend(one.instances_inserted.iter().map(row));
         many.instances_updated.extend(one.instances_updated.iter().map(|(old, indexed)| (row(old), *indexed)));

@@ -47,7 +47,8 @@ fn long_history(turns: &Turns) -> Result<OrchestratorRequest> {
     };
     while request.past_events.len() + request.new_events.len() < EVENTS {
         let completion = turns.replay(request.clone(), "token".to_owned());
-        let action = completion.response.and_then(|response| response.actions.into_iter().next()).context("an action")?;
+        let action =
+            completion.response.and_then(|response| response.actions.into_iter().next()).context("an action")?;
         let Some(OrchestratorActionType::ScheduleTask(task)) = action.orchestrator_action_type else {
             anyhow::bail!("an activity is called each time")
         };

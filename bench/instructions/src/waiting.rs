@@ -54,8 +54,7 @@ pub(crate) fn events_from_afar(units: u32) -> Result<()> {
     rig.turn(park("patient-1"))?;
     for _ in 0..units {
         rig.pass(LONG);
-        let event =
-            RaiseEvent { name: "news".to_owned(), input: Some(DECISION.to_owned()), stamp: Caller::default() };
+        let event = RaiseEvent { name: "news".to_owned(), input: Some(DECISION.to_owned()), stamp: Caller::default() };
         rig.command("patient-1", CommandKind::RaiseEvent(event));
         rig.turn(Done::default())?;
     }
