@@ -244,18 +244,17 @@ impl Partition {
     /// Ends an instance: what it waited for is dropped, and the completion is its last event.
     pub(crate) fn end(&mut self, iid: Iid, at: Timestamp, end: End, run: &mut BytesMut, outcome: &mut Outcome) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        if kept(&end.output) {
+            instance.output = Known::Is(Ended { output: end.output.clone(), failure: end.failure.clone() });
+        }
         let completed = ExecutionCompletedEvent {
             orchestration_status: end.status.into(),
-            result: end.output.clone(),
-            failure_details: end.failure.clone(),
+            result: end.output,
+            failure_details: end.failure,
         };
-        let event = wire::event(end.id, at, EventType::ExecutionCompleted(completed));
-        wire::push_event(run, wire::PAST_EVENTS, &event);
+        wire::push_new(run, wire::PAST_EVENTS, end.id, at, EventType::ExecutionCompleted(completed));
         instance.status = end.status;
         instance.completed_at = Some(at);
-        if kept(&end.output) {
-            instance.output = Known::Is(Ended { output: end.output, failure: end.failure });
-        }
         instance.sticky = None;
         instance.touch(at);
         instance.drop_pending(self.id, outcome);
@@ -347,7 +346,7 @@ impl Plan {
     }
 
     fn confirm(&mut self, id: i32, at: Timestamp, event: EventType) {
-        wire::push_event(&mut self.confirmations, wire::PAST_EVENTS, &wire::event(id, at, event));
+        wire::push_new(&mut self.confirmations, wire::PAST_EVENTS, id, at, event);
     }
 }
 

@@ -39,19 +39,29 @@ const HEADER_BYTES: usize = 5;
 
 /// What the messages of one call have taken of the budget.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Charges(Arc<Mutex<VecDeque<Vec<Share>>>>);
+pub(super) struct Charges(Arc<Mutex<VecDeque<Whole>>>);
+
+/// A message that has come.
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    /// To be kept until it is answered.
+    pub(super) shares: Vec<Share>,
+    /// A large message of a stream comes here, and an empty one in its place on the stream: what reads streams keeps a
+    /// buffer as long as its longest message, for as long as the stream lives.
+    pub(super) large: Option<Vec<u8>>,
+}
 
 impl Charges {
-    /// The shares of the first whole message that nobody has taken: to be kept until it is answered.
-    pub(super) fn take(&self) -> Vec<Share> {
+    /// The first message that nobody has taken.
+    pub(super) fn take(&self) -> Whole {
         self.lock().pop_front().unwrap_or_default()
     }
 
-    fn put(&self, shares: Vec<Share>) {
-        self.lock().push_back(shares);
+    fn put(&self, whole: Whole) {
+        self.lock().push_back(whole);
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<Share>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Whole>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -166,6 +176,7 @@ struct Metered {
     place: Place,
     /// Of the message that is coming.
     shares: Vec<Share>,
+    large: Option<Vec<u8>>,
     /// Read, and not let through before there is room.
     held: Option<Frame<Bytes>>,
     wait: Option<(Wait, HeldBack)>,
@@ -182,14 +193,15 @@ impl Metered {
             peer,
             place: BEGIN,
             shares: Vec::new(),
+            large: None,
             held: None,
             wait: None,
             deadline: None,
         }
     }
 
-    /// Counts what came. Tells of what must be waited for.
-    fn count(&mut self, data: &[u8]) -> Result<Option<Wait>, Status> {
+    /// Counts what came. Tells of what must be waited for, and appends what goes on, if that is not all of it.
+    fn count(&mut self, data: &[u8], through: &mut Vec<u8>) -> Result<Option<Wait>, Status> {
         let mut wait = None;
         // A large message that was given room is counted as a whole.
         let counted = matches!(self.place, Place::Message { length, granted: true, .. } if length > LARGE_FROM);
@@ -215,35 +227,53 @@ impl Metered {
                         if length > MESSAGE_BYTES_MAX {
                             return Err(status::too_large(length, MESSAGE_BYTES_MAX));
                         }
+                        if self.streams && length > LARGE_FROM {
+                            self.large = Some(Vec::new());
+                        } else if self.streams {
+                            through.extend_from_slice(bytes);
+                        }
                         self.place = Place::Message { length, came: 0, granted: length <= LARGE_FROM };
-                        self.end_of_message();
+                        self.end_of_message(through);
                     }
                 }
                 Place::Message { length, came, granted } => {
                     let taken = rest.len().min(*length - *came);
                     *came += taken;
-                    rest = &rest[taken..];
+                    let part;
+                    (part, rest) = rest.split_at(taken);
+                    match &mut self.large {
+                        Some(large) => large.extend_from_slice(part),
+                        None if self.streams => through.extend_from_slice(part),
+                        None => {}
+                    }
                     // Only who has sent so much gets room for all of it.
                     if !*granted && *came >= LARGE_FROM {
                         *granted = true;
                         let (budget, bytes) = (self.budget.clone(), *length);
                         self.deadline = Some(Box::pin(sleep(time_for(bytes))));
+                        if let Some(large) = &mut self.large {
+                            large.reserve_exact(bytes - large.len());
+                        }
                         wait = Some(Box::pin(async move { budget.large(bytes).await }));
                     }
-                    self.end_of_message();
+                    self.end_of_message(through);
                 }
             }
         }
         Ok(wait)
     }
 
-    fn end_of_message(&mut self) {
+    fn end_of_message(&mut self, through: &mut Vec<u8>) {
         if let Place::Message { length, came, .. } = self.place
             && came == length
         {
             self.place = BEGIN;
             self.deadline = None;
-            self.charges.put(std::mem::take(&mut self.shares));
+            let (shares, large) = (std::mem::take(&mut self.shares), self.large.take());
+            if large.is_some() {
+                through.extend_from_slice(&[0; HEADER_BYTES]);
+            }
+            self.charges.put(Whole { shares, large });
         }
     }
 
@@ -276,7 +306,7 @@ impl http_body::Body for Metered {
             return Poll::Ready(Some(Ok(frame)));
         }
         loop {
-            let frame = match Pin::new(&mut this.body).poll_frame(cx) {
+            let mut frame = match Pin::new(&mut this.body).poll_frame(cx) {
                 Poll::Pending if this.is_late(cx) => return Poll::Ready(Some(Err(status::too_slow(MESSAGE_TIME_MAX)))),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(None),
@@ -285,7 +315,12 @@ impl http_body::Body for Metered {
             };
             let Some(data) = frame.data_ref() else { return Poll::Ready(Some(Ok(frame))) };
             let data = data.clone();
-            match this.count(&data) {
+            let mut through = Vec::new();
+            let counted = this.count(&data, &mut through);
+            if this.streams {
+                frame = Frame::data(through.into());
+            }
+            match counted {
                 Err(refused) => return Poll::Ready(Some(Err(refused))),
                 Ok(None) => return Poll::Ready(Some(Ok(frame))),
                 Ok(Some(mut wait)) => match wait.as_mut().poll(cx) {
