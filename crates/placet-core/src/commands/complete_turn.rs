@@ -121,8 +121,13 @@ impl Partition {
         let messages = processed(out.messages, completion.response.num_events_processed);
         let mut run = BytesMut::new();
         instance.push_turn(&out, messages, wire::PAST_EVENTS, &mut run);
+        if run.len() > limits::TURN_AT_ONCE_BYTES {
+            // A row of their own: what the turn answers may be as long again.
+            self.record_turn(iid, run.split().freeze(), outcome);
+        }
         run.extend_from_slice(&plan.confirmations);
 
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
         publish(instance, completion.publish, outcome);
         let knows_asks = completion.replies.is_some();
         let termination = self.termination_among(iid, messages);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
@@ -33,6 +33,9 @@ const MESSAGE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// … and for every so many bytes a second more.
 const BYTES_A_SECOND_MIN: usize = 1 << 20;
+
+/// Of a message that was refused, so much is thrown away for its sender to come to its end.
+const THROWN_AWAY_MAX: usize = 4 * MESSAGE_BYTES_MAX;
 
 /// The frame before each message: whether it is compressed, and its length.
 const HEADER_BYTES: usize = 5;
@@ -177,6 +180,8 @@ struct Metered {
     /// Of the message that is coming.
     shares: Vec<Share>,
     large: Option<Vec<u8>>,
+    /// It was refused: so much of what its sender still sends has been thrown away.
+    refused: Option<(Status, usize)>,
     /// Read, and not let through before there is room.
     held: Option<Frame<Bytes>>,
     wait: Option<(Wait, HeldBack)>,
@@ -194,6 +199,7 @@ impl Metered {
             place: BEGIN,
             shares: Vec::new(),
             large: None,
+            refused: None,
             held: None,
             wait: None,
             deadline: None,
@@ -277,6 +283,29 @@ impl Metered {
         }
     }
 
+    /// The call is refused. A sender that is cut off in the middle of a message may not read why: what it sends is
+    /// thrown away until it has ended, within reason.
+    fn refuse(&mut self, status: Status, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        (self.shares, self.wait, self.held) = (Vec::new(), None, None);
+        self.refused = Some((status, 0));
+        self.throw_away(cx)
+    }
+
+    fn throw_away(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        while !self.streams && self.refused.as_ref().is_some_and(|(_, bytes)| *bytes < THROWN_AWAY_MAX) {
+            let came = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Pending if self.is_late(cx) => break,
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(0, Bytes::len),
+                Poll::Ready(Some(Err(_)) | None) => break,
+            };
+            if let Some((_, bytes)) = &mut self.refused {
+                *bytes += came;
+            }
+        }
+        Poll::Ready(self.refused.take().map(|(status, _)| Err(status)))
+    }
+
     /// Whether something is to come, and by when.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         let begun = !matches!(self.place, Place::Header { came: 0, .. });
@@ -294,12 +323,15 @@ impl http_body::Body for Metered {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
+        if this.refused.is_some() {
+            return this.throw_away(cx);
+        }
         if let Some((wait, _)) = &mut this.wait {
             let share = ready!(wait.as_mut().poll(cx));
             this.wait = None;
             match share {
                 Ok(share) => this.shares.push(share),
-                Err(Busy) => return Poll::Ready(Some(Err(status::busy()))),
+                Err(Busy) => return this.refuse(status::busy(), cx),
             }
         }
         if let Some(frame) = this.held.take() {
@@ -321,17 +353,17 @@ impl http_body::Body for Metered {
                 frame = Frame::data(through.into());
             }
             match counted {
-                Err(refused) => return Poll::Ready(Some(Err(refused))),
+                Err(refused) => return this.refuse(refused, cx),
                 Ok(None) => return Poll::Ready(Some(Ok(frame))),
                 Ok(Some(mut wait)) => match wait.as_mut().poll(cx) {
                     Poll::Ready(Ok(share)) => {
                         this.shares.push(share);
                         return Poll::Ready(Some(Ok(frame)));
                     }
-                    Poll::Ready(Err(Busy)) => return Poll::Ready(Some(Err(status::busy()))),
+                    Poll::Ready(Err(Busy)) => return this.refuse(status::busy(), cx),
                     Poll::Pending => {
                         let Some(held_back) = this.peer.hold_back() else {
-                            return Poll::Ready(Some(Err(status::busy())));
+                            return this.refuse(status::busy(), cx);
                         };
                         (this.held, this.wait) = (Some(frame), Some((wait, held_back)));
                         return Poll::Pending;
