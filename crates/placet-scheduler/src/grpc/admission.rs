@@ -337,39 +337,37 @@ impl http_body::Body for Metered {
         if let Some(frame) = this.held.take() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        loop {
-            let mut frame = match Pin::new(&mut this.body).poll_frame(cx) {
-                Poll::Pending if this.is_late(cx) => return Poll::Ready(Some(Err(status::too_slow(MESSAGE_TIME_MAX)))),
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                Poll::Ready(Some(Ok(frame))) => frame,
-            };
-            let Some(data) = frame.data_ref() else { return Poll::Ready(Some(Ok(frame))) };
-            let data = data.clone();
-            let mut through = Vec::new();
-            let counted = this.count(&data, &mut through);
-            if this.streams {
-                frame = Frame::data(through.into());
-            }
-            match counted {
-                Err(refused) => return this.refuse(refused, cx),
-                Ok(None) => return Poll::Ready(Some(Ok(frame))),
-                Ok(Some(mut wait)) => match wait.as_mut().poll(cx) {
-                    Poll::Ready(Ok(share)) => {
-                        this.shares.push(share);
-                        return Poll::Ready(Some(Ok(frame)));
-                    }
-                    Poll::Ready(Err(Busy)) => return this.refuse(status::busy(), cx),
-                    Poll::Pending => {
-                        let Some(held_back) = this.peer.hold_back() else {
-                            return this.refuse(status::busy(), cx);
-                        };
-                        (this.held, this.wait) = (Some(frame), Some((wait, held_back)));
-                        return Poll::Pending;
-                    }
-                },
-            }
+        let mut frame = match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Pending if this.is_late(cx) => return Poll::Ready(Some(Err(status::too_slow(MESSAGE_TIME_MAX)))),
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+            Poll::Ready(Some(Ok(frame))) => frame,
+        };
+        let Some(data) = frame.data_ref() else { return Poll::Ready(Some(Ok(frame))) };
+        let data = data.clone();
+        let mut through = Vec::new();
+        let counted = this.count(&data, &mut through);
+        if this.streams {
+            frame = Frame::data(through.into());
+        }
+        match counted {
+            Err(refused) => this.refuse(refused, cx),
+            Ok(None) => Poll::Ready(Some(Ok(frame))),
+            Ok(Some(mut wait)) => match wait.as_mut().poll(cx) {
+                Poll::Ready(Ok(share)) => {
+                    this.shares.push(share);
+                    Poll::Ready(Some(Ok(frame)))
+                }
+                Poll::Ready(Err(Busy)) => this.refuse(status::busy(), cx),
+                Poll::Pending => {
+                    let Some(held_back) = this.peer.hold_back() else {
+                        return this.refuse(status::busy(), cx);
+                    };
+                    (this.held, this.wait) = (Some(frame), Some((wait, held_back)));
+                    Poll::Pending
+                }
+            },
         }
     }
 

@@ -34,7 +34,7 @@ fn nonsense(number: usize, token: &str) -> OrchestratorResponse {
         instance_id: "another".into(),
         completion_token: token.to_owned(),
         actions,
-        num_events_processed: Some(if number % 2 == 0 { i32::MAX } else { i32::MIN }),
+        num_events_processed: Some(if number.is_multiple_of(2) { i32::MAX } else { i32::MIN }),
         is_partial: number % 8 == 6,
         chunk_index: (number % 8 >= 6).then_some(i32::MIN),
         ..Default::default()

@@ -1,4 +1,5 @@
 //! A server under a bomb: its memory, and how long a small client elsewhere waits meanwhile.
+#![expect(clippy::print_stdout, reason = "figures for whoever runs it with --nocapture")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
