@@ -17,7 +17,7 @@ fn nonsense(number: usize, token: &str) -> OrchestratorResponse {
         1 => vec![action(Some(Action::CreateTimer(CreateTimerAction::default())))],
         2 => {
             let fire_at = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: i32::MIN });
-            vec![action(Some(Action::CreateTimer(CreateTimerAction { fire_at, ..Default::default() })))]
+            vec![action(Some(Action::CreateTimer(CreateTimerAction { fire_at })))]
         }
         3 => vec![action(Some(Action::ScheduleTask(ScheduleTaskAction::default()))); 50],
         4 => {

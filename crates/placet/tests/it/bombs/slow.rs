@@ -98,7 +98,6 @@ async fn whoever_reads_a_byte_a_second_holds_up_nobody() {
             let request = placet_proto::durabletask::GetInstanceRequest {
                 instance_id: "large".into(),
                 get_inputs_and_outputs: true,
-                ..Default::default()
             };
             raw::call_and_read_slowly(&channel, "/TaskHubSidecarService/GetInstance", &request, second).await;
         }));
