@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use tokio::task::JoinSet;
 
 use crate::cpu::Cpu;
@@ -64,10 +64,13 @@ impl Units {
 }
 
 impl Load {
-    /// What ended in a window that has just passed.
-    fn of(window: (Instant, Instant), cpu: Cpu, mut units: Vec<Unit>) -> Result<Load> {
-        units.retain(|unit| unit.ended >= window.0 && unit.ended <= window.1);
-        ensure!(!units.is_empty(), "nothing was done in the window: make it longer");
+    /// What ended in a window that has just passed. On a machine so busy that nothing did, the window lasts until the
+    /// next unit has ended.
+    fn of(mut window: (Instant, Instant), cpu: Cpu, mut units: Vec<Unit>) -> Result<Load> {
+        units.retain(|unit| unit.ended >= window.0);
+        let first = units.iter().map(|unit| unit.ended).min().context("nothing was done: make the window longer")?;
+        window.1 = window.1.max(first);
+        units.retain(|unit| unit.ended <= window.1);
         Ok(Load { window, units, cpu })
     }
 }

@@ -16,12 +16,16 @@ pub(crate) fn sim(args: &[String]) -> Result<ExitCode> {
     run(&["run", "--profile", "sim", "--package", "placet-sim", "--features", features, "--"], args)
 }
 
-/// The benchmarks: as it ships.
+/// The benchmarks: as it ships, and the server beside them.
 ///
 /// # Errors
 ///
 /// If cargo cannot be started.
 pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
+    let built = run(&["build", "--release", "--package", "placet", "--package", "placet-bench"], &[])?;
+    if built != ExitCode::SUCCESS {
+        return Ok(built);
+    }
     run(&["run", "--release", "--package", "placet-bench", "--"], args)
 }
 

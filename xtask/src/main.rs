@@ -18,7 +18,9 @@ const USAGE: &str = "usage: cargo xtask <task>
   tidy                the house rules that no lint knows
   codegen [--check]   Rust from proto/; with --check, only says which files are out of date
   sim …               the simulator, with its own arguments
-  bench …             the benchmarks, with their own arguments";
+  bench …             the benchmarks, with their own arguments
+  instructions [--accept REASON]
+                      how many the hot paths take, against what is accepted";
 
 fn main() -> Result<ExitCode> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +31,7 @@ fn main() -> Result<ExitCode> {
         "codegen" => codegen::run(rest).map(|()| ExitCode::SUCCESS),
         "sim" => elsewhere::sim(rest),
         "bench" => elsewhere::bench(rest),
+        "instructions" => test::instructions(rest),
         "" => bail!("{USAGE}"),
         unknown => bail!("there is no task `{unknown}`\n\n{USAGE}"),
     }

@@ -10,6 +10,7 @@ use report::Report;
 
 mod crashes;
 mod debian;
+mod instructions;
 mod javascript;
 mod program;
 mod python;
@@ -51,10 +52,14 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     }
     if options.wants(Language::Rust) {
         rust::simulate(&options, &mut report);
+        report.part("instructions", || instructions::check(&workspace));
+        report.part("benchmarks", rust::measure_quickly);
     }
     crate::say(&report);
     Ok(if report.has_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
+
+pub(crate) use instructions::run as instructions;
 
 /// What the tests of a part are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -65,6 +65,10 @@ pub const UNREAD_BYTES_MAX: usize = 48 << 20;
 /// turn was given stays in memory until its answer.
 pub const STREAM_TURN_BYTES: usize = 16 << 20;
 
+/// A turn that is longer goes out after the commit of its messages, and not beside it: both at once would take twice the
+/// memory, and what so much costs is not the wait for a sync.
+pub const TURN_AT_ONCE_BYTES: usize = 4 << 20;
+
 /// Longer inputs and outputs are not kept beside the history, but read from it when somebody wants them.
 pub const PAYLOAD_KEPT_BYTES: usize = 64 << 10;
 

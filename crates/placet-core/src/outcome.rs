@@ -53,7 +53,7 @@ impl Outcome {
 pub enum Effect {
     /// A call is answered.
     Reply(CallId, Result<Reply, Refusal>),
-    /// An activity may run: it has side effects.
+    /// An activity may run: it has side effects. Or a turn may that is too long to go out beside its commit.
     Activity(ItemSpec),
     /// A write of this instance is durable.
     Settled(PartitionId, Iid),

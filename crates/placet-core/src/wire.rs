@@ -42,6 +42,16 @@ pub fn push_event(run: &mut BytesMut, key: u8, event: &[u8]) {
     run.put_slice(event);
 }
 
+/// The same of an event that is not encoded yet: it is put in place where it stays, since it may be long.
+pub fn push_new(run: &mut BytesMut, key: u8, id: i32, at: Timestamp, event_type: EventType) {
+    let event = HistoryEvent { event_id: id, timestamp: Some(at.to_proto()), event_type: Some(event_type) };
+    let length = event.encoded_len();
+    run.reserve(pushed_len(length));
+    run.put_u8(key);
+    encode_varint(length as u64, run);
+    event.encode_raw(run);
+}
+
 /// How long an event is in a run.
 pub fn pushed_len(event: usize) -> usize {
     1 + encoded_len_varint(event as u64) + event

@@ -244,14 +244,14 @@ impl Scheduler {
             let view =
                 view_of_row(&row).map_err(|error| ReadError::Damaged { table: "instance", what: error.to_string() })?;
             Ok(Some(if payloads::bytes_to_read(&view, payloads) <= LARGE_FROM {
-                Read::Done(payloads::complete(store, *view, payloads)?)
+                Read::Done(Box::new(payloads::complete(store, *view, payloads)?))
             } else {
                 Read::Long(view)
             }))
         });
         Ok(match found.await? {
             None => Weighed::light(None),
-            Some(Read::Done(state)) => Weighed::light(Some(state)),
+            Some(Read::Done(state)) => Weighed::light(Some(*state)),
             Some(Read::Long(view)) => self.complete_view(*view, payloads).await?.map(Some),
         })
     }
@@ -387,7 +387,7 @@ impl<T> Weighed<T> {
 
 /// What was read at once, and what must wait for room.
 enum Read {
-    Done(OrchestrationState),
+    Done(Box<OrchestrationState>),
     Long(Box<InstanceView>),
 }
 

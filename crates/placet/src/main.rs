@@ -4,6 +4,7 @@
 //! worker and the HTTP API; each also runs apart. This is the one place that joins the SDK and the scheduler
 //! without a socket between them.
 
+mod allocator;
 mod announce;
 mod commands;
 mod exit;
@@ -18,10 +19,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// The C library's allocator spends a fifth of the CPU time under load: what one thread allocates, another frees, and
-/// its arenas are locked for it (bench/RESULTS.md, "Where the time goes").
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::BySize = allocator::BySize;
 
 fn main() -> ExitCode {
     let flags = match flags::Flags::try_parse() {

@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use anyhow::Result;
+
 use super::Options;
-use super::program::{Tells, cargo, run};
+use super::program::{Tells, cargo, must, run};
 use super::report::{Counts, Report};
 
 /// How many seeds the simulator runs, and for how many seconds at most.
@@ -61,4 +63,14 @@ pub(super) fn simulate(options: &Options, report: &mut Report) {
         let sim = ["run", "--profile", "sim", "--package", "placet-sim", "--features", "planted", "--", "--plants"];
         run(&mut cargo(&sim), Tells::ExitCode)
     });
+}
+
+/// Whether the benchmarks run. Their figures mean nothing here: this is the server that the tests have built.
+///
+/// # Errors
+///
+/// If cargo cannot be started.
+pub(super) fn measure_quickly() -> Result<Counts> {
+    must(&mut cargo(&["build", "--quiet", "--package", "placet", "--package", "placet-bench"]))?;
+    run(&mut cargo(&["run", "--quiet", "--package", "placet-bench", "--", "--quick"]), Tells::ExitCode)
 }

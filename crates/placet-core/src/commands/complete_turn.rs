@@ -123,8 +123,13 @@ impl Partition {
         let messages = processed(out.messages, completion.response.num_events_processed);
         let mut run = BytesMut::new();
         instance.push_turn(&out, messages, wire::PAST_EVENTS, &mut run);
+        if run.len() > limits::TURN_AT_ONCE_BYTES {
+            // A row of their own: what the turn answers may be as long again.
+            self.record_turn(iid, run.split().freeze(), outcome);
+        }
         run.extend_from_slice(&plan.confirmations);
 
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
         publish(instance, completion.publish, outcome);
         let knows_asks = completion.replies.is_some();
         let termination = self.termination_among(iid, messages);
@@ -248,18 +253,17 @@ impl Partition {
     /// Ends an instance: what it waited for is dropped, and the completion is its last event.
     pub(crate) fn end(&mut self, iid: Iid, at: Timestamp, end: End, run: &mut BytesMut, outcome: &mut Outcome) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        if kept(&end.output) {
+            instance.output = Known::Is(Ended { output: end.output.clone(), failure: end.failure.clone() });
+        }
         let completed = ExecutionCompletedEvent {
             orchestration_status: end.status.into(),
-            result: end.output.clone(),
-            failure_details: end.failure.clone(),
+            result: end.output,
+            failure_details: end.failure,
         };
-        let event = wire::event(end.id, at, EventType::ExecutionCompleted(completed));
-        wire::push_event(run, wire::PAST_EVENTS, &event);
+        wire::push_new(run, wire::PAST_EVENTS, end.id, at, EventType::ExecutionCompleted(completed));
         instance.status = end.status;
         instance.completed_at = Some(at);
-        if kept(&end.output) {
-            instance.output = Known::Is(Ended { output: end.output, failure: end.failure });
-        }
         instance.sticky = None;
         instance.touch(at);
         instance.drop_pending(self.id, outcome);
@@ -351,7 +355,7 @@ impl Plan {
     }
 
     fn confirm(&mut self, id: i32, at: Timestamp, event: EventType) {
-        wire::push_event(&mut self.confirmations, wire::PAST_EVENTS, &wire::event(id, at, event));
+        wire::push_new(&mut self.confirmations, wire::PAST_EVENTS, id, at, event);
     }
 }
 

@@ -10,7 +10,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -263,6 +263,11 @@ impl Dispatch {
         None
     }
 
+    /// An item whose instance came back into memory: handed back, to be offered at once, unless its delay is not over.
+    pub fn found_again(&mut self, now: Mono, spec: ItemSpec) -> Option<ItemSpec> {
+        if self.held.contains_key(&spec.id) { Some(spec) } else { self.redelivery.delay_on(now, spec) }
+    }
+
     /// A stream closed. `drained`: by a worker that stopped in good order, or by our own stop, so that the
     /// deliveries do not count as failed.
     pub fn close(&mut self, now: Mono, id: StreamId, drained: bool) -> Returned {
@@ -377,19 +382,17 @@ impl Dispatch {
         self.redelivery.forget(item);
     }
 
-    /// Instances with items that were given back, or failed their workers, and are not finished.
-    pub fn failing(&self) -> BTreeSet<(PartitionId, Iid)> {
-        self.redelivery.failing().map(|item| (item.partition(), item.iid())).collect()
-    }
-
     /// Takes a hub's items out of the queues: it is deleted.
     pub fn unqueue_hub(&mut self, hub: &Hub) {
         self.queues.retain(|spec| spec.hub != *hub);
     }
 
-    /// Takes the items of instances that leave memory (sorted) out of the queues.
+    /// Takes the items of instances that leave memory (sorted) out of the queues, and no longer delays them: they are
+    /// offered again when their instances come back. What was counted of them stays.
     pub fn unqueue(&mut self, gone: &[(PartitionId, Iid)]) {
-        self.queues.retain(|spec| gone.binary_search(&(spec.id.partition(), spec.id.iid())).is_err());
+        let stays = |item: ItemId| gone.binary_search(&(item.partition(), item.iid())).is_err();
+        self.queues.retain(|spec| stays(spec.id));
+        self.redelivery.keep_delayed(stays);
     }
 
     /// Forgets the queued and held turns of a partition that dropped its memory; its activities stay with the

@@ -29,6 +29,8 @@ struct Failures {
     failed: u32,
     /// All of those, and those that were given back: how long the next delay is.
     returned: u32,
+    /// When it may come again.
+    not_before: Mono,
 }
 
 impl Redelivery {
@@ -63,11 +65,6 @@ impl Redelivery {
         self.failures.get(&item).map_or(0, |failures| failures.failed)
     }
 
-    /// Items with such a delivery, or one that was given back.
-    pub(super) fn failing(&self) -> impl Iterator<Item = ItemId> {
-        self.failures.keys().copied()
-    }
-
     /// An item was given back: it comes again later.
     pub(super) fn delay(&mut self, now: Mono, spec: ItemSpec) {
         self.failures.entry(spec.id).or_default().returned += 1;
@@ -76,8 +73,17 @@ impl Redelivery {
 
     /// An item whose delivery failed, which was counted then, comes again later.
     pub(super) fn delay_failed(&mut self, now: Mono, spec: ItemSpec) {
-        let returned = self.failures.get(&spec.id).map_or(1, |failures| failures.returned);
-        self.delayed.insert((now.after(delay(returned)), spec.id), spec);
+        let failures = self.failures.entry(spec.id).or_default();
+        failures.not_before = now.after(delay(failures.returned));
+        self.delayed.insert((failures.not_before, spec.id), spec);
+    }
+
+    /// An item that comes again: it is handed back if it need not wait longer.
+    pub(super) fn delay_on(&mut self, now: Mono, spec: ItemSpec) -> Option<ItemSpec> {
+        let due = self.failures.get(&spec.id).map(|failures| failures.not_before);
+        let Some(due) = due.filter(|due| now < *due) else { return Some(spec) };
+        self.delayed.insert((due, spec.id), spec);
+        None
     }
 
     /// Whether somebody had the item before, and gave it back or was lost with it.
@@ -123,10 +129,15 @@ impl Redelivery {
         [lease, grace, delay].into_iter().flatten().min()
     }
 
+    /// Holds only these items any longer; of the others it is known how often they failed and when they may come again.
+    pub(super) fn keep_delayed(&mut self, stays: impl Fn(ItemId) -> bool) {
+        self.delayed.retain(|(_, item), _| stays(*item));
+    }
+
     /// A partition dropped its memory: what was delayed is found again by recovery. The counts stay, so that a
     /// poisoned item is not given ten more lives.
     pub(super) fn remove_partition(&mut self, partition: PartitionId) {
-        self.delayed.retain(|(_, item), _| item.partition() != partition);
+        self.keep_delayed(|item| item.partition() != partition);
         if planted::is(Plant::PoisonCountReset) {
             self.failures.retain(|item, _| item.partition() != partition);
         }

@@ -106,7 +106,6 @@ impl Shard {
         let active = std::mem::take(&mut self.memory.active);
         let mut gone = Vec::new();
         let mut seen = BTreeSet::new();
-        let failing = self.dispatch.failing();
         for (partition, iid) in active {
             if !seen.insert((partition, iid)) {
                 continue; // it settled more than once: the first time counts
@@ -121,7 +120,7 @@ impl Shard {
             if served && fits {
                 kept_bytes += bytes;
                 kept.push_back((partition, iid));
-            } else if !failing.contains(&(partition, iid)) && here.evict(iid, true) {
+            } else if here.evict(iid, true) {
                 reach(Corner::Spilled);
                 if served {
                     self.recovery.spilled(iid)

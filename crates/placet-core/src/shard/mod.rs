@@ -385,7 +385,9 @@ impl Shard {
             self.ask_deadlines.insert((due, call), (partition, iid));
         }
         let done = std::mem::take(&mut outcome.done);
-        let ready = std::mem::take(&mut outcome.ready);
+        let mut ready = std::mem::take(&mut outcome.ready);
+        let long = ready.extract_if(.., |spec| spec.bytes > limits::TURN_AT_ONCE_BYTES);
+        outcome.effects.extend(long.map(Effect::Activity));
         let resend = outcome.resend.take();
         let given_back = std::mem::take(&mut outcome.given_back);
         // First: the next turn of an instance is the same item as the one that was just finished.
@@ -567,6 +569,7 @@ impl Shard {
                     Vec::new()
                 }
             };
+            outcome.ready = self.found_again(now, std::mem::take(&mut outcome.ready));
             self.outcome = outcome;
             self.follow(now, id, outputs);
             for (command, exists) in waiting {

@@ -1,6 +1,7 @@
 //! Finding the work again: after a start, after a failed commit, and when what did not fit into memory is to
 //! come back. All three read the active instances from the store, page by page, as there is room for them.
 
+use crate::dispatch::ItemSpec;
 use crate::ids::Iid;
 use crate::limits::{self, Limits};
 use crate::planted::{self, Plant};
@@ -155,11 +156,17 @@ impl Shard {
         let mut outcome = std::mem::take(&mut self.outcome);
         // A damaged instance waits, visible in the store; the others go on.
         let installed = self.partitions[id.index()].recovered(found, &mut outcome);
+        outcome.ready = self.found_again(now, std::mem::take(&mut outcome.ready));
         self.outcome = outcome;
         if installed.is_ok() {
             self.memory.active(id, iid);
         }
         self.follow(now, id, outputs);
+    }
+
+    /// What came back into memory with work to do: what failed its workers keeps its delay.
+    pub(super) fn found_again(&mut self, now: Now, ready: Vec<ItemSpec>) -> Vec<ItemSpec> {
+        ready.into_iter().filter_map(|spec| self.dispatch.found_again(now.mono, spec)).collect()
     }
 
     fn memory_is_full(&self) -> bool {

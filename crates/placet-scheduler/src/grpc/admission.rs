@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
@@ -34,24 +34,37 @@ const MESSAGE_TIME_MAX: Duration = Duration::from_secs(30);
 /// … and for every so many bytes a second more.
 const BYTES_A_SECOND_MIN: usize = 1 << 20;
 
+/// Of a message that was refused, so much is thrown away for its sender to come to its end.
+const THROWN_AWAY_MAX: usize = 4 * MESSAGE_BYTES_MAX;
+
 /// The frame before each message: whether it is compressed, and its length.
 const HEADER_BYTES: usize = 5;
 
 /// What the messages of one call have taken of the budget.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Charges(Arc<Mutex<VecDeque<Vec<Share>>>>);
+pub(super) struct Charges(Arc<Mutex<VecDeque<Whole>>>);
+
+/// A message that has come.
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    /// To be kept until it is answered.
+    pub(super) shares: Vec<Share>,
+    /// A large message of a stream comes here, and an empty one in its place on the stream: what reads streams keeps a
+    /// buffer as long as its longest message, for as long as the stream lives.
+    pub(super) large: Option<Vec<u8>>,
+}
 
 impl Charges {
-    /// The shares of the first whole message that nobody has taken: to be kept until it is answered.
-    pub(super) fn take(&self) -> Vec<Share> {
+    /// The first message that nobody has taken.
+    pub(super) fn take(&self) -> Whole {
         self.lock().pop_front().unwrap_or_default()
     }
 
-    fn put(&self, shares: Vec<Share>) {
-        self.lock().push_back(shares);
+    fn put(&self, whole: Whole) {
+        self.lock().push_back(whole);
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<Share>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Whole>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -166,6 +179,9 @@ struct Metered {
     place: Place,
     /// Of the message that is coming.
     shares: Vec<Share>,
+    large: Option<Vec<u8>>,
+    /// It was refused: so much of what its sender still sends has been thrown away.
+    refused: Option<(Status, usize)>,
     /// Read, and not let through before there is room.
     held: Option<Frame<Bytes>>,
     wait: Option<(Wait, HeldBack)>,
@@ -182,14 +198,16 @@ impl Metered {
             peer,
             place: BEGIN,
             shares: Vec::new(),
+            large: None,
+            refused: None,
             held: None,
             wait: None,
             deadline: None,
         }
     }
 
-    /// Counts what came. Tells of what must be waited for.
-    fn count(&mut self, data: &[u8]) -> Result<Option<Wait>, Status> {
+    /// Counts what came. Tells of what must be waited for, and appends what goes on, if that is not all of it.
+    fn count(&mut self, data: &[u8], through: &mut Vec<u8>) -> Result<Option<Wait>, Status> {
         let mut wait = None;
         // A large message that was given room is counted as a whole.
         let counted = matches!(self.place, Place::Message { length, granted: true, .. } if length > LARGE_FROM);
@@ -215,36 +233,77 @@ impl Metered {
                         if length > MESSAGE_BYTES_MAX {
                             return Err(status::too_large(length, MESSAGE_BYTES_MAX));
                         }
+                        if self.streams && length > LARGE_FROM {
+                            self.large = Some(Vec::new());
+                        } else if self.streams {
+                            through.extend_from_slice(bytes);
+                        }
                         self.place = Place::Message { length, came: 0, granted: length <= LARGE_FROM };
-                        self.end_of_message();
+                        self.end_of_message(through);
                     }
                 }
                 Place::Message { length, came, granted } => {
                     let taken = rest.len().min(*length - *came);
                     *came += taken;
-                    rest = &rest[taken..];
+                    let part;
+                    (part, rest) = rest.split_at(taken);
+                    match &mut self.large {
+                        Some(large) => large.extend_from_slice(part),
+                        None if self.streams => through.extend_from_slice(part),
+                        None => {}
+                    }
                     // Only who has sent so much gets room for all of it.
                     if !*granted && *came >= LARGE_FROM {
                         *granted = true;
                         let (budget, bytes) = (self.budget.clone(), *length);
                         self.deadline = Some(Box::pin(sleep(time_for(bytes))));
+                        if let Some(large) = &mut self.large {
+                            large.reserve_exact(bytes - large.len());
+                        }
                         wait = Some(Box::pin(async move { budget.large(bytes).await }));
                     }
-                    self.end_of_message();
+                    self.end_of_message(through);
                 }
             }
         }
         Ok(wait)
     }
 
-    fn end_of_message(&mut self) {
+    fn end_of_message(&mut self, through: &mut Vec<u8>) {
         if let Place::Message { length, came, .. } = self.place
             && came == length
         {
             self.place = BEGIN;
             self.deadline = None;
-            self.charges.put(std::mem::take(&mut self.shares));
+            let (shares, large) = (std::mem::take(&mut self.shares), self.large.take());
+            if large.is_some() {
+                through.extend_from_slice(&[0; HEADER_BYTES]);
+            }
+            self.charges.put(Whole { shares, large });
         }
+    }
+
+    /// The call is refused. A sender that is cut off in the middle of a message may not read why: what it sends is
+    /// thrown away until it has ended, within reason.
+    fn refuse(&mut self, status: Status, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        (self.shares, self.wait, self.held) = (Vec::new(), None, None);
+        self.refused = Some((status, 0));
+        self.throw_away(cx)
+    }
+
+    fn throw_away(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        while !self.streams && self.refused.as_ref().is_some_and(|(_, bytes)| *bytes < THROWN_AWAY_MAX) {
+            let came = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Pending if self.is_late(cx) => break,
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(0, Bytes::len),
+                Poll::Ready(Some(Err(_)) | None) => break,
+            };
+            if let Some((_, bytes)) = &mut self.refused {
+                *bytes += came;
+            }
+        }
+        Poll::Ready(self.refused.take().map(|(status, _)| Err(status)))
     }
 
     /// Whether something is to come, and by when.
@@ -264,19 +323,22 @@ impl http_body::Body for Metered {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
+        if this.refused.is_some() {
+            return this.throw_away(cx);
+        }
         if let Some((wait, _)) = &mut this.wait {
             let share = ready!(wait.as_mut().poll(cx));
             this.wait = None;
             match share {
                 Ok(share) => this.shares.push(share),
-                Err(Busy) => return Poll::Ready(Some(Err(status::busy()))),
+                Err(Busy) => return this.refuse(status::busy(), cx),
             }
         }
         if let Some(frame) = this.held.take() {
             return Poll::Ready(Some(Ok(frame)));
         }
         loop {
-            let frame = match Pin::new(&mut this.body).poll_frame(cx) {
+            let mut frame = match Pin::new(&mut this.body).poll_frame(cx) {
                 Poll::Pending if this.is_late(cx) => return Poll::Ready(Some(Err(status::too_slow(MESSAGE_TIME_MAX)))),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(None),
@@ -285,18 +347,23 @@ impl http_body::Body for Metered {
             };
             let Some(data) = frame.data_ref() else { return Poll::Ready(Some(Ok(frame))) };
             let data = data.clone();
-            match this.count(&data) {
-                Err(refused) => return Poll::Ready(Some(Err(refused))),
+            let mut through = Vec::new();
+            let counted = this.count(&data, &mut through);
+            if this.streams {
+                frame = Frame::data(through.into());
+            }
+            match counted {
+                Err(refused) => return this.refuse(refused, cx),
                 Ok(None) => return Poll::Ready(Some(Ok(frame))),
                 Ok(Some(mut wait)) => match wait.as_mut().poll(cx) {
                     Poll::Ready(Ok(share)) => {
                         this.shares.push(share);
                         return Poll::Ready(Some(Ok(frame)));
                     }
-                    Poll::Ready(Err(Busy)) => return Poll::Ready(Some(Err(status::busy()))),
+                    Poll::Ready(Err(Busy)) => return this.refuse(status::busy(), cx),
                     Poll::Pending => {
                         let Some(held_back) = this.peer.hold_back() else {
-                            return Poll::Ready(Some(Err(status::busy())));
+                            return this.refuse(status::busy(), cx);
                         };
                         (this.held, this.wait) = (Some(frame), Some((wait, held_back)));
                         return Poll::Pending;

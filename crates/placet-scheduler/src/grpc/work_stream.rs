@@ -5,9 +5,10 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use placet_core::dispatch::{HubSet, StreamSpec};
 use placet_core::ids::Hub;
 use placet_proto::placet::v1::{Open, WorkerFrame, worker_frame::Frame};
+use prost::Message as _;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::admission::Charges;
+use super::admission::{Charges, Whole};
 use super::frame::SchedulerFrameOut;
 use super::metadata;
 use super::status::status_of;
@@ -46,10 +47,16 @@ pub(super) async fn work(
     // scheduler has ended its own: a worker that says no more must not hold up a server that stops.
     let completions = tokio::spawn(async move {
         while let Ok(Some(frame)) = frames.message().await {
+            let Whole { shares, large } = charges.take();
+            let frame = match large {
+                None => frame,
+                Some(large) => match WorkerFrame::decode(large.as_slice()) {
+                    Ok(frame) => frame,
+                    Err(_) => break,
+                },
+            };
             if let Some(Frame::Completions(completions)) = frame.frame {
-                sender.complete(completions, charges.take());
-            } else {
-                drop(charges.take());
+                sender.complete(completions, shares);
             }
             sender.room().await;
         }

@@ -39,6 +39,9 @@ use queue::Queue;
 use server::{Arrival, Process};
 use workers::{ToWorker, Worker, WorkerStep};
 
+/// An item: its instance's key in the store, and the turn or activity.
+type Item = (Iid, u64, bool);
+
 /// What is broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -175,9 +178,9 @@ pub(crate) struct World {
     /// Which worker was last sent a turn of a slot.
     turn_with: BTreeMap<usize, usize>,
     commits_failed: u32,
-    /// How often items have broken streams, by the process, the instance's key in the store, and the turn or activity;
-    /// and how many commits had failed when they first did.
-    broke: BTreeMap<(ProcessId, (Iid, u64, bool)), (u32, u32)>,
+    /// How often items have broken streams, by the process and the item; and how many commits had failed when they first
+    /// did.
+    broke: BTreeMap<(ProcessId, Item), (u32, u32)>,
     /// When timers were stored.
     timers_made: BTreeMap<TimerRow, u64>,
     /// When timers were deleted.

@@ -55,7 +55,9 @@ pub(super) fn a_page_ends_at_its_bytes_and_holds_one_instance_at_least(stage: &m
     let rows: Vec<InstanceRow> = (1..=20).map(|iid| numbered(iid, true)).collect();
     let expected: Vec<Iid> = rows.iter().map(|row| row.iid).collect();
     let messages = (1..=20).flat_map(|iid| {
-        let message = move |seq| InboxRow { iid: Iid(iid), seq: Seq(seq), data: vec![7; 100 * iid as usize].into() };
+        // The later ones are the larger ones.
+        let data = [7; 100].repeat(usize::try_from(iid).expect("twenty at most"));
+        let message = move |seq| InboxRow { iid: Iid(iid), seq: Seq(seq), data: data.clone().into() };
         (1..=iid % 4).map(message)
     });
     stage.commit(Batch { inbox_put: messages.collect(), ..inserts(rows) });

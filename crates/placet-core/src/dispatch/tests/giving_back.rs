@@ -251,6 +251,22 @@ fn a_turn_that_fails_again_comes_back_after_a_delay_that_grows() {
 }
 
 #[test]
+fn an_instance_that_leaves_memory_between_two_deliveries_is_given_no_new_lives() {
+    let mut dispatch = Dispatch::default();
+    let spec = turn(1, "a");
+    for delivery in 1..=limits::DELIVERIES_MAX {
+        let id = StreamId(delivery.into());
+        dispatch.open(NOW, id, everything());
+        assert!(dispatch.enqueue(NOW, spec.clone()).is_some());
+        let returned = dispatch.close(NOW, id, false);
+        assert_eq!(returned.poisoned.len(), usize::from(delivery == limits::DELIVERIES_MAX));
+        drop(dispatch.failed_before(NOW, spec.clone()));
+        dispatch.unqueue(&[(spec.id.partition(), spec.id.iid())]);
+        assert_eq!(dispatch.tick(after(limits::REDELIVERY_DELAY_MAX)).1, [], "it is offered again when it comes back");
+    }
+}
+
+#[test]
 fn a_turn_that_outlives_ten_leases_is_set_aside() {
     let mut dispatch = Dispatch::default();
     let mut now = NOW;

@@ -76,6 +76,12 @@ impl Target {
         (field("VmRSS:"), field("VmHWM:"))
     }
 
+    /// Says how much memory it has had by now.
+    pub(super) fn say(&self, when: &str) {
+        let (now, most) = self.resident();
+        println!("after {when}: {} MiB, {} MiB at most", now >> 20, most >> 20);
+    }
+
     /// Says what was measured, and that it is within bounds.
     pub(super) async fn judge(self, bomb: &str) {
         let (now, most) = self.resident();

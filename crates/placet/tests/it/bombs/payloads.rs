@@ -37,12 +37,16 @@ async fn sixty_four_mebibytes_go_all_the_way_and_sixty_five_are_refused_with_wha
     let worker = worker(client.clone());
     let payload = text(64 * MEBIBYTE);
     let id = client.start("all_ways", &payload).await.unwrap();
+    target.say("the start");
     client.raise_event(&id, "large", &payload).await.unwrap();
+    target.say("the event");
     let done = client.wait_for_completion(&id).await.unwrap();
+    target.say("the end");
     let output: String = done.output().unwrap().expect("it has an output");
     assert_eq!(output.len(), payload.len());
     let shown = client.get(&id).await.unwrap().unwrap();
     assert_eq!(shown.output::<String>().unwrap().unwrap().len(), payload.len());
+    target.say("the look");
     drop((done, shown, output, payload));
 
     let payload = text(65 * MEBIBYTE);

@@ -1,0 +1,75 @@
+//! The embedded store, for a batch as it comes under load: 64 instances, each a step further.
+
+use anyhow::{Context as _, Result};
+use placet_core::ids::{Iid, InstanceId, Seq, Turn};
+use placet_core::rows::{Batch, InstanceRow};
+use placet_store::Store as _;
+use placet_store_sqlite::SqliteStore;
+
+use crate::rig::Rig;
+use crate::sequence;
+
+const INSTANCES: u64 = 64;
+
+pub(crate) fn run(units: u32) -> Result<()> {
+    let (born, step) = batches()?;
+    let folder = tempfile::tempdir()?;
+    let store = SqliteStore::open(&folder.path().join("placet.db"))?;
+    store.claim()?;
+    store.commit(&born)?;
+    for unit in 0..units {
+        store.commit(&later(&step, unit))?;
+    }
+    Ok(())
+}
+
+/// What the core writes for a sequence's start and for its second step, for many sequences.
+fn batches() -> Result<(Batch, Batch)> {
+    let mut rig = Rig::new(false);
+    rig.keep_batches();
+    sequence::begin(&mut rig, 1);
+    rig.turn(sequence::call())?;
+    let born = rig.last.take().context("a batch")?;
+    rig.activity("1")?;
+    rig.turn(sequence::call())?;
+    let step = rig.last.take().context("a batch")?;
+    Ok((many(&born), many(&step)))
+}
+
+fn many(one: &Batch) -> Batch {
+    let mut many = Batch { id: one.id, newest: one.newest, ..Batch::default() };
+    for iid in (1..=INSTANCES).map(Iid) {
+        let row = |row: &InstanceRow| InstanceRow {
+            iid,
+            id: InstanceId::new(format!("sequence-{:08}", iid.0)),
+            ..row.clone()
+        };
+        many.instances_inserted.extend(one.instances_inserted.iter().map(row));
+        many.instances_updated.extend(one.instances_updated.iter().map(|(old, indexed)| (row(old), *indexed)));
+        many.history_appended.extend(one.history_appended.iter().cloned().map(|mut row| {
+            row.iid = iid;
+            row
+        }));
+        many.activities_put.extend(one.activities_put.iter().cloned().map(|mut row| {
+            row.iid = iid;
+            row
+        }));
+        many.activities_deleted.extend(one.activities_deleted.iter().map(|(_, seq)| (iid, *seq)));
+    }
+    many
+}
+
+/// The same step, so many steps later.
+fn later(step: &Batch, steps: u32) -> Batch {
+    let mut later = step.clone();
+    for row in &mut later.history_appended {
+        row.turn = Turn(row.turn.0 + steps);
+    }
+    for row in &mut later.activities_put {
+        row.seq = Seq(row.seq.0 + u64::from(steps));
+    }
+    for (_, seq) in &mut later.activities_deleted {
+        *seq = Seq(seq.0 + u64::from(steps));
+    }
+    later
+}
