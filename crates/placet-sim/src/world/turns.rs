@@ -62,7 +62,7 @@ impl World {
             token: parsed,
             sticky: None,
             response: response.clone(),
-            publish: Vec::new(),
+            publish: publish.clone(),
             replies: None,
         };
         if self.goes_wrong(|faults| faults.doubled) && !response.requires_history {
