@@ -64,7 +64,9 @@ async fn nothing_that_was_acknowledged_is_taken_back_by_a_crash() {
         tokio::time::sleep(lifetime(cycle)).await;
         assert_sound(&server, cycle);
         load.is_down();
-        server = server.kill().await.unwrap().start().await.unwrap();
+        let down = server.kill().await.unwrap();
+        ledger.server_died();
+        server = down.start().await.unwrap();
         ledger.check_news(&http).await;
         load.is_up();
     }
@@ -167,6 +169,7 @@ impl Stage {
         assert_sound(self.server(), cycle);
         let (at, in_flight, acknowledged) = (now(), ledger.in_flight(), ledger.acknowledged() - before);
         let mut down = self.server.take().expect("it is up").kill().await.unwrap();
+        self.ledger.server_died();
         self.load.is_down();
         if self.chance().is_multiple_of(DIES_AGAIN) {
             let back = down.start().await.unwrap();

@@ -29,6 +29,8 @@ pub(super) struct Ledger {
     /// Writes that are on their way to the server.
     in_flight: Arc<AtomicUsize>,
     acknowledged: Arc<AtomicUsize>,
+    /// How often the server has died.
+    lives: Arc<AtomicUsize>,
     pub(super) findings: Findings,
 }
 
@@ -40,6 +42,8 @@ struct Entries {
     /// Instance ids, each with its number.
     sequences: BTreeMap<String, u32>,
     unanswered: usize,
+    /// Calls that their client let hang though their server had died.
+    forgotten: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -84,6 +88,7 @@ pub(super) struct Tally {
     pub(super) timed_out: usize,
     pub(super) sequences: usize,
     pub(super) unanswered: usize,
+    pub(super) forgotten: usize,
 }
 
 impl Ledger {
@@ -102,13 +107,22 @@ impl Ledger {
 
     /// What a call was answered; nothing if the server died on it: nobody knows what became of it.
     pub(super) async fn answered<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> Option<T> {
+        let life = self.lives.load(Ordering::Relaxed);
         let answer = timeout(PATIENCE, call).await;
-        if answer.is_err() {
-            self.findings.wrong("a call was neither answered nor broken off");
+        if answer.is_err() && self.lives.load(Ordering::Relaxed) == life {
+            self.findings.wrong("the server lives, and has not answered a call");
         }
+        let mut entries = self.entries();
+        // Its server died, and the client has not noticed: a fault of the client, which hides none of the server.
+        entries.forgotten += usize::from(answer.is_err());
         let answer = answer.ok().and_then(Result::ok);
-        self.entries().unanswered += usize::from(answer.is_none());
+        entries.unanswered += usize::from(answer.is_none());
         answer
+    }
+
+    /// The server is dead: what it has not answered, it will not answer.
+    pub(super) fn server_died(&self) {
+        self.lives.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Writes that are on their way now.
@@ -171,12 +185,17 @@ impl Ledger {
 
     /// Everything that was ever acknowledged is so, and all that had to end has ended, once.
     pub(super) async fn check_all(&self, http: &Http, client: &Client) -> Tally {
-        let (requests, sequences, unanswered) = {
+        let (requests, sequences, unanswered, forgotten) = {
             let entries = self.entries();
-            (entries.requests.clone(), entries.sequences.clone(), entries.unanswered)
+            (entries.requests.clone(), entries.sequences.clone(), entries.unanswered, entries.forgotten)
         };
-        let tally =
-            Mutex::new(Tally { requests: requests.len(), sequences: sequences.len(), unanswered, ..Tally::default() });
+        let tally = Mutex::new(Tally {
+            requests: requests.len(),
+            sequences: sequences.len(),
+            unanswered,
+            forgotten,
+            ..Tally::default()
+        });
         let check = async |(id, request): (&String, &Request)| {
             if request.must_end || request.won.is_some() {
                 history::check_ended(client, id, &self.findings).await;

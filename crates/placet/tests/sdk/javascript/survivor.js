@@ -10,7 +10,7 @@
  */
 
 import { randomUUID } from "node:crypto";
-import { EventEmitter } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { openSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 
@@ -77,6 +77,9 @@ async function told(call, id, make, facts = {}) {
   }
 }
 
+/** Results of activities whose worker has not been told yet what became of them. */
+const open = Object.assign(new EventEmitter(), { count: 0 });
+
 /** Writes down what the SDK's worker is told of its activities' results. */
 function completions(options, next) {
   const call = next(options);
@@ -84,11 +87,14 @@ function completions(options, next) {
     return new grpc.InterceptingCall(call);
   }
   const [up, began] = [times.up, now()];
+  open.count++;
   let request;
   const onReceiveStatus = (status, pass) => {
     const said = isUnknown(status) ? "unknown" : `${status.code}: ${status.details}`;
     const facts = { task: request.getTaskid(), result: request.getResult().getValue() };
     write(up, began, "complete", request.getInstanceid(), status.code === OK ? "ok" : said, facts);
+    open.count--;
+    open.emit("told");
     pass(status);
   };
   return new grpc.InterceptingCall(call, {
@@ -211,5 +217,9 @@ for (const [name, activity] of Object.entries(activities)) {
 await worker.start();
 const slots = [...Array(ERRANDS).fill(errand), ...Array(REQUESTS).fill(request)];
 await Promise.all(slots.map(again));
+// The last results, too: their orchestration may have ended before their worker hears of them.
+while (open.count > 0) {
+  await once(open, "told");
+}
 // Not `worker.stop()`: it waits for what a dead server was to say.
 process.exit(0);

@@ -110,26 +110,37 @@ class Ledger:
         line = {"cycle": up, "began": began, "ended": _now(), "call": call, "id": instance_id, "told": told, **facts}
         os.write(self._file, (json.dumps(line) + "\n").encode())
 
-    def completions(self) -> "Completions":
-        return Completions(self, self._times)
-
 
 class Completions(grpc.UnaryUnaryClientInterceptor):
     """Writes down what the SDK's worker is told of its activities' results."""
 
     def __init__(self, ledger: Ledger, times: Times):
         self._ledger, self._times = ledger, times
+        self._changed = threading.Condition()
+        self._open = 0
+
+    def wait_until_told(self) -> None:
+        """Of the last results, too: their orchestration may have ended before their worker hears of them."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._open == 0, timeout=20)
 
     def intercept_unary_unary(self, continuation, details, request):
         if not details.method.endswith("/CompleteActivityTask"):
             return continuation(details, request)
+        self._count(+1)
         up, began = self._times.up, _now()
         call = continuation(details, request)
         code = call.code()
         told = "ok" if code == grpc.StatusCode.OK else "unknown" if code in UNKNOWN else f"{code}: {call.details()}"
         facts = {"task": request.taskId, "result": request.result.value}
         self._ledger.write(up, began, "complete", request.instanceId, told, **facts)
+        self._count(-1)
         return call
+
+    def _count(self, more: int) -> None:
+        with self._changed:
+            self._open += more
+            self._changed.notify_all()
 
 
 def _now() -> int:
@@ -162,6 +173,7 @@ class Survivor:
     def __init__(self):
         self.times = Times()
         self.ledger = Ledger(os.environ["LEDGER"], self.times)
+        self.completions = Completions(self.ledger, self.times)
         self.client = DurableTaskSchedulerClient(**connection(), channel_options=QUICK, logger=QUIET)
 
     def run(self) -> None:
@@ -170,7 +182,7 @@ class Survivor:
             **connection(),
             channel_options=QUICK,
             logger=QUIET,
-            interceptors=[self.ledger.completions()],
+            interceptors=[self.completions],
             resiliency_options=GrpcWorkerResiliencyOptions(
                 reconnect_backoff_base_seconds=0.1, reconnect_backoff_cap_seconds=0.5
             ),
@@ -188,6 +200,7 @@ class Survivor:
             running += [slots.submit(self._again, self._request) for _ in range(REQUESTS)]
             for slot in running:
                 slot.result()
+        self.completions.wait_until_told()
         # Not `worker.stop()`: it waits for what a dead server was to say.
         os._exit(0)
 
