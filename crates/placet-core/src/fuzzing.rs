@@ -231,7 +231,7 @@ impl World {
                 self.take(Input::StreamOpened(StreamId(self.streams), spec));
             }
             7 => self.take(Input::StreamClosed(StreamId(u64::from(source.byte()) % 4), source.flag())),
-            8 | 9 | 10 => self.complete(source),
+            8..=10 => self.complete(source),
             11 => {
                 if let Ok(token) = self.token(source).parse() {
                     let call = self.call();
