@@ -204,6 +204,18 @@ impl Dispatch {
         Some(self.assign(now, stream, spec))
     }
 
+    /// An item is ready, and nothing is handed out for now: it waits.
+    pub fn queue(&mut self, spec: ItemSpec) {
+        if !self.held.contains_key(&spec.id) {
+            self.queues.push(spec);
+        }
+    }
+
+    /// The open streams.
+    pub fn stream_ids(&self) -> Vec<StreamId> {
+        self.streams.keys().copied().collect()
+    }
+
     /// Gives a stream what it has room for.
     pub fn pull(&mut self, now: Mono, id: StreamId) -> Vec<Assignment> {
         let mut assigned = Vec::new();

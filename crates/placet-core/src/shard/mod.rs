@@ -369,6 +369,7 @@ impl Shard {
         let freed: Vec<StreamId> = done.iter().filter_map(|item| self.dispatch.finished(*item)).collect();
         // What waited for room goes before what becomes ready now: else a loop would keep its worker to itself.
         let mut assigned: Vec<Assignment> = Vec::new();
+        let freed = if self.is_congested() { Vec::new() } else { freed };
         for stream in freed {
             assigned.extend(self.dispatch.pull(now.mono, stream));
         }
@@ -436,9 +437,11 @@ impl Shard {
     }
 
     fn committed(&mut self, now: Now, batch: BatchId, took: Duration, outputs: &mut Vec<Output>) {
+        let congested = self.is_congested();
         for effect in self.commit.committed(batch, took) {
             self.release(now, effect, outputs);
         }
+        self.end_congestion(now, congested, outputs);
     }
 
     fn commit_failed(&mut self, now: Now, batch: BatchId, failure: CommitFailure, outputs: &mut Vec<Output>) {
@@ -452,8 +455,10 @@ impl Shard {
         } else {
             Refusal::Unknown
         };
+        let congested = self.is_congested();
         let voided = self.commit.failed(batch);
         self.void(now, voided, &refusal, outputs);
+        self.end_congestion(now, congested, outputs);
     }
 
     /// What was decided is void: the partitions forget what they held and load what is true; those who wait

@@ -114,11 +114,33 @@ impl Shard {
             self.unserved.push((spec.id.partition(), spec.id.iid()));
             return None;
         }
+        if self.is_congested() {
+            self.dispatch.queue(spec);
+            return None;
+        }
         self.dispatch.enqueue(now.mono, spec)
+    }
+
+    /// There is room to write again: the workers get what waits.
+    pub(super) fn end_congestion(&mut self, now: Now, congested: bool, outputs: &mut Vec<Output>) {
+        if congested && !self.is_congested() {
+            for stream in self.dispatch.stream_ids() {
+                self.fill(now, stream, outputs);
+            }
+        }
+    }
+
+    /// Whether so much waits to be written that workers get nothing: what they answer would have to wait as well, and
+    /// unlike what clients bring it cannot be refused.
+    pub(super) fn is_congested(&self) -> bool {
+        self.commit.uncommitted_bytes() > self.limits.uncommitted_bytes / 2
     }
 
     pub(super) fn fill(&mut self, now: Now, stream: StreamId, outputs: &mut Vec<Output>) {
         loop {
+            if self.is_congested() {
+                break; // each commit looks again
+            }
             let assigned = self.dispatch.pull(now.mono, stream);
             let mut void = false;
             for assignment in assigned {
