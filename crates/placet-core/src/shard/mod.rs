@@ -156,6 +156,8 @@ pub struct Shard {
     resets: u32,
     ask_deadlines: BTreeMap<(Mono, CallId), (PartitionId, Iid)>,
     refuse_until: Option<Mono>,
+    /// Workers with room got nothing, since too much waits to be written or to be read.
+    held_up: bool,
     /// The store could not be read for the timers: not again before then.
     timers_rest_until: Mono,
     /// Instances told to terminate whose turn nobody can take: the server ends them.
@@ -185,6 +187,7 @@ impl Shard {
             resets,
             ask_deadlines: BTreeMap::new(),
             refuse_until: None,
+            held_up: false,
             timers_rest_until: Mono(0),
             unserved: Vec::new(),
             closing: Vec::new(),
@@ -250,8 +253,9 @@ impl Shard {
     pub fn finish(&mut self, now: Now, outputs: &mut Vec<Output>) {
         self.pass_time(now, outputs);
         self.end_unserved(now, outputs);
+        self.let_workers_go_on(now, outputs);
         self.seal(now, outputs);
-        debug_assert_eq!(self.dispatch.violated_invariant(), None);
+        debug_assert_eq!(self.dispatch.violated_invariant().filter(|_| !self.is_congested()), None);
     }
 
     /// Whether all that was decided is durable.
@@ -437,11 +441,9 @@ impl Shard {
     }
 
     fn committed(&mut self, now: Now, batch: BatchId, took: Duration, outputs: &mut Vec<Output>) {
-        let congested = self.is_congested();
         for effect in self.commit.committed(batch, took) {
             self.release(now, effect, outputs);
         }
-        self.end_congestion(now, congested, outputs);
     }
 
     fn commit_failed(&mut self, now: Now, batch: BatchId, failure: CommitFailure, outputs: &mut Vec<Output>) {
@@ -455,10 +457,8 @@ impl Shard {
         } else {
             Refusal::Unknown
         };
-        let congested = self.is_congested();
         let voided = self.commit.failed(batch);
         self.void(now, voided, &refusal, outputs);
-        self.end_congestion(now, congested, outputs);
     }
 
     /// What was decided is void: the partitions forget what they held and load what is true; those who wait

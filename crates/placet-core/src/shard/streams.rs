@@ -121,9 +121,10 @@ impl Shard {
         self.dispatch.enqueue(now.mono, spec)
     }
 
-    /// There is room to write again: the workers get what waits.
-    pub(super) fn end_congestion(&mut self, now: Now, congested: bool, outputs: &mut Vec<Output>) {
-        if congested && !self.is_congested() {
+    /// What held all workers up may be over: each gets what waits for it.
+    pub(super) fn let_workers_go_on(&mut self, now: Now, outputs: &mut Vec<Output>) {
+        let held_up = self.is_congested() || self.dispatch.is_crowded();
+        if std::mem::replace(&mut self.held_up, held_up) {
             for stream in self.dispatch.stream_ids() {
                 self.fill(now, stream, outputs);
             }
