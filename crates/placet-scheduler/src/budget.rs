@@ -32,6 +32,9 @@ const SMALL_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long a large one does.
 const LARGE_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// How long an answer waits to be read.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
+
 /// So many large messages may wait; what is to come of each is held back at its sender meanwhile.
 const LARGE_WAITING_MAX: usize = 32;
 
@@ -121,6 +124,12 @@ impl Budget {
             return Ok(share);
         }
         self.acquire(&self.0.small, permits(bytes), SMALL_WAIT_MAX).await
+    }
+
+    /// A share for an answer that is to be read: nothing of it is held while it waits, so any number may, for longer.
+    pub(crate) async fn answer(&self, bytes: usize) -> Result<Share, Busy> {
+        let units = bytes.min(LARGE_BYTES_MAX).div_ceil(UNIT);
+        acquire(self.0.large.clone(), permits(units), ANSWER_WAIT_MAX).await
     }
 
     /// A share for a page of history.

@@ -15,12 +15,15 @@ use futures_util::stream::{self, Stream};
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
 
-/// How many connections one listener serves at a time: some 30 kB each.
+/// How many connections the process serves at a time: 35 kB each, when they are idle.
 pub const CONNECTIONS_MAX: usize = 12_000;
+
+/// Room for as many.
+static ROOM: Semaphore = Semaphore::const_new(CONNECTIONS_MAX);
 
 /// What a client says first comes within this time: whoever opens a connection wants something.
 const FIRST_WORDS: Duration = Duration::from_secs(30);
@@ -37,14 +40,13 @@ const HELD_BACK_MAX: usize = 2;
 /// When the system has no room for another connection.
 const REST: Duration = Duration::from_millis(100);
 
-/// Accepts for ever: what one listener brings, up to [`CONNECTIONS_MAX`] at a time.
+/// Accepts for ever what a listener brings, up to [`CONNECTIONS_MAX`] of all at a time.
 pub fn accept(listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> + Send {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    stream::unfold((listener, room), |(listener, room)| async move {
+    stream::unfold(listener, |listener| async move {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => match room.clone().try_acquire_owned() {
-                    Ok(place) => return Some((Ok(Connection::new(stream, place)), (listener, room))),
+                Ok((stream, _)) => match ROOM.try_acquire() {
+                    Ok(place) => return Some((Ok(Connection::new(stream, place)), listener)),
                     Err(_) => {
                         tracing::warn!(CONNECTIONS_MAX, "too many connections: the newest is closed");
                     }
@@ -74,7 +76,7 @@ pub struct Connection {
     /// What is waited for: the first words, or that something is taken.
     patience: Option<Pin<Box<Sleep>>>,
     silence: Option<Pin<Box<Sleep>>>,
-    _place: OwnedSemaphorePermit,
+    _place: SemaphorePermit<'static>,
 }
 
 /// The other end of a connection, to be cut off by whoever finds that it is in the way.
@@ -136,7 +138,7 @@ impl Drop for Patience {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Connection {
+    fn new(stream: TcpStream, place: SemaphorePermit<'static>) -> Connection {
         // Small messages, each awaited: what they wait for is the answer, not more of them.
         drop(stream.set_nodelay(true));
         let silence = Some(Box::pin(sleep(FIRST_WORDS)));

@@ -271,7 +271,7 @@ impl Scheduler {
         let bytes = payloads::bytes_to_read(&view, payloads);
         let share = match bytes {
             0..=LARGE_FROM => None,
-            _ => Some(self.0.budget.large(READ_COPIES * bytes).await.map_err(|Busy| CallError::Busy)?),
+            _ => Some(self.0.budget.answer(READ_COPIES * bytes).await.map_err(|Busy| CallError::Busy)?),
         };
         let value = self.read(move |store| payloads::complete(store, view, payloads)).await?;
         let mut share = share;

@@ -13,6 +13,16 @@ use mimalloc::MiMalloc;
 /// Blocks of this size and beyond are the system's.
 const LARGE_FROM: usize = 1 << 20;
 
+/// Tells the C library, whose allocator SQLite has too, to take large blocks from the system and give them back at once.
+/// Left alone it keeps blocks of up to 32 MiB once it has seen one. To be called before anything large is allocated.
+pub(crate) fn give_back_large_blocks() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it sets a number, before there is another thread.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+    }
+}
+
 /// The allocator. Whose a block is follows from its size, which whoever frees it tells again.
 #[derive(Debug)]
 pub(crate) struct BySize;

@@ -23,6 +23,7 @@ use clap::Parser as _;
 static ALLOCATOR: allocator::BySize = allocator::BySize;
 
 fn main() -> ExitCode {
+    allocator::give_back_large_blocks();
     let flags = match flags::Flags::try_parse() {
         Ok(flags) => flags,
         Err(error) => return exit::usage(&error),

@@ -178,6 +178,11 @@ impl Dispatch {
         }
     }
 
+    /// Whether all streams together have so much to read that each is sent something only once it has read.
+    pub fn is_crowded(&self) -> bool {
+        self.unread >= limits::UNREAD_BYTES_MAX
+    }
+
     /// How many bytes the streams were sent and have not read.
     pub fn unread_bytes(&self) -> usize {
         self.unread
@@ -214,6 +219,18 @@ impl Dispatch {
             return None;
         };
         Some(self.assign(now, stream, spec))
+    }
+
+    /// An item is ready, and nothing is handed out for now: it waits.
+    pub fn queue(&mut self, spec: ItemSpec) {
+        if !self.held.contains_key(&spec.id) {
+            self.queues.push(spec);
+        }
+    }
+
+    /// The open streams.
+    pub fn stream_ids(&self) -> Vec<StreamId> {
+        self.streams.keys().copied().collect()
     }
 
     /// Gives a stream what it has room for.
@@ -412,7 +429,7 @@ impl Dispatch {
 
     /// What must hold whenever all that arrived was taken: nobody waits for work that waits for him.
     pub fn violated_invariant(&self) -> Option<String> {
-        let crowded = self.unread >= limits::UNREAD_BYTES_MAX;
+        let crowded = self.is_crowded();
         self.queues.fronts().find_map(|spec| {
             let waits = !self.held.contains_key(&spec.id);
             let fits = |stream: &Stream| stream.room(spec.id.kind(), crowded) && stream.spec.accepts(spec);
@@ -424,7 +441,7 @@ impl Dispatch {
     /// The stream that an item goes to: the one that keeps its state if it has room, else the least busy one.
     fn stream_for(&self, spec: &ItemSpec) -> Option<StreamId> {
         let kind = spec.id.kind();
-        let crowded = self.unread >= limits::UNREAD_BYTES_MAX;
+        let crowded = self.is_crowded();
         let fits = |stream: &Stream| stream.room(kind, crowded) && stream.spec.accepts(spec);
         if let Some(sticky) = spec.sticky {
             if self.streams.get(&sticky).is_some_and(fits) {
@@ -449,7 +466,7 @@ impl Dispatch {
     }
 
     fn next_for(&mut self, id: StreamId, kind: Kind) -> Option<ItemSpec> {
-        let crowded = self.unread >= limits::UNREAD_BYTES_MAX;
+        let crowded = self.is_crowded();
         let stream = self.streams.get_mut(&id)?;
         if !stream.room(kind, crowded) {
             return None;

@@ -171,6 +171,8 @@ pub struct Shard {
     resets: u32,
     ask_deadlines: BTreeMap<(Mono, CallId), (PartitionId, Iid)>,
     refuse_until: Option<Mono>,
+    /// Workers with room got nothing, since too much waits to be written or to be read.
+    held_up: bool,
     /// The store could not be read for the timers: not again before then.
     timers_rest_until: Mono,
     /// Instances told to terminate whose turn nobody can take: the server ends them.
@@ -201,6 +203,7 @@ impl Shard {
             resets,
             ask_deadlines: BTreeMap::new(),
             refuse_until: None,
+            held_up: false,
             timers_rest_until: Mono(0),
             unserved: Vec::new(),
             closing: Vec::new(),
@@ -267,8 +270,9 @@ impl Shard {
     pub fn finish(&mut self, now: Now, outputs: &mut Vec<Output>) {
         self.pass_time(now, outputs);
         self.end_unserved(now, outputs);
+        self.let_workers_go_on(now, outputs);
         self.seal(now, outputs);
-        debug_assert_eq!(self.dispatch.violated_invariant(), None);
+        debug_assert_eq!(self.dispatch.violated_invariant().filter(|_| !self.is_congested()), None);
     }
 
     /// Whether all that was decided is durable.
@@ -394,6 +398,7 @@ impl Shard {
         let freed: Vec<StreamId> = done.iter().filter_map(|item| self.dispatch.finished(*item)).collect();
         // What waited for room goes before what becomes ready now: else a loop would keep its worker to itself.
         let mut assigned: Vec<Assignment> = Vec::new();
+        let freed = if self.is_congested() { Vec::new() } else { freed };
         for stream in freed {
             assigned.extend(self.dispatch.pull(now.mono, stream));
         }

@@ -115,11 +115,34 @@ impl Shard {
             self.unserved.push((spec.id.partition(), spec.id.iid()));
             return None;
         }
+        if self.is_congested() {
+            self.dispatch.queue(spec);
+            return None;
+        }
         self.dispatch.enqueue(now.mono, spec)
+    }
+
+    /// What held all workers up may be over: each gets what waits for it.
+    pub(super) fn let_workers_go_on(&mut self, now: Now, outputs: &mut Vec<Output>) {
+        let held_up = self.is_congested() || self.dispatch.is_crowded();
+        if std::mem::replace(&mut self.held_up, held_up) {
+            for stream in self.dispatch.stream_ids() {
+                self.fill(now, stream, outputs);
+            }
+        }
+    }
+
+    /// Whether so much waits to be written that workers get nothing: what they answer would have to wait as well, and
+    /// unlike what clients bring it cannot be refused.
+    pub(super) fn is_congested(&self) -> bool {
+        self.commit.uncommitted_bytes() > self.limits.uncommitted_bytes / 2
     }
 
     pub(super) fn fill(&mut self, now: Now, stream: StreamId, outputs: &mut Vec<Output>) {
         loop {
+            if self.is_congested() {
+                break; // each commit looks again
+            }
             let assigned = self.dispatch.pull(now.mono, stream);
             let mut void = false;
             for assignment in assigned {

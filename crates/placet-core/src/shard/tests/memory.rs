@@ -66,3 +66,13 @@ fn events_beyond_what_an_inbox_holds_are_refused_until_a_worker_has_taken_some()
     let last = trace.lines().rfind(|line| line.contains("reply to raise a-1 late")).expect("it is answered");
     assert!(!last.contains("full"), "{trace}");
 }
+
+#[test]
+fn while_much_waits_to_be_written_workers_get_nothing_and_afterwards_all_of_it() {
+    let limits = Limits { uncommitted_bytes: 1_000, ..LIMITS };
+    let (before, after) = ("0s worker\n1s hold\n1s start a-1\n1s start a-2\n1s start a-3\n1s start a-4", "2s commit");
+    let held = trace_within(limits, before);
+    assert!(held.contains("gets turn a-1") && !held.contains("gets turn a-4"), "{held}");
+    let trace = trace_within(limits, &format!("{before}\n{after}"));
+    assert!(trace.contains("gets turn a-4"), "{trace}");
+}

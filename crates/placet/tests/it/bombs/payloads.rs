@@ -63,10 +63,10 @@ async fn sixty_four_mebibytes_go_all_the_way_and_sixty_five_are_refused_with_wha
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_large_payloads_at_once_wait_for_each_other_or_are_told_when_to_come_again() {
     let target = Target::new().await;
-    let client = target.server.client();
     let payload = text(figure(32, 64) * MEBIBYTE);
     let starts = (0..figure(10, 24)).map(|number| {
-        let (client, payload) = (client.clone(), payload.clone());
+        // On connections of their own: on one they would wait for each other anyway.
+        let (client, payload) = (target.server.client(), payload.clone());
         async move { client.start("nobody", &payload).id(format!("large-{number}")).await }
     });
     let answers = join_all(starts.map(tokio::spawn)).await;
@@ -80,7 +80,7 @@ async fn many_large_payloads_at_once_wait_for_each_other_or_are_told_when_to_com
     assert!(accepted > 0, "one after another they fit");
     // Reading them is as large.
     let reads = (0..figure(10, 24)).map(|number| {
-        let client = client.clone();
+        let client = target.server.client();
         async move { client.get(&format!("large-{number}")).await.map(|found| found.is_some()) }
     });
     let found = join_all(reads.map(tokio::spawn)).await.into_iter().filter(|read| *read.as_ref().unwrap() == Ok(true));
