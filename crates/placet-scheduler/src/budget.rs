@@ -129,7 +129,7 @@ impl Budget {
     /// A share for an answer that is to be read: nothing of it is held while it waits, so any number may, for longer.
     pub(crate) async fn answer(&self, bytes: usize) -> Result<Share, Busy> {
         let units = bytes.min(LARGE_BYTES_MAX).div_ceil(UNIT);
-        acquire(self.0.large.clone(), permits(units), ANSWER_WAIT_MAX).await
+        self.acquire(&self.0.large, permits(units), ANSWER_WAIT_MAX).await
     }
 
     /// A share for a page of history.

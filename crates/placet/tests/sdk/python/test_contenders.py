@@ -19,9 +19,9 @@ from waiting import eventually
 # The hub of Placet's own API.
 HUB = "default"
 REQUESTS = 40
-# How long each can be answered, and how long before and after that its contenders come.
+# How long each can be answered, and how long before and after that its contenders come at first.
 TIMEOUT_S, SPREAD_S = 1.5, 0.06
-# How often the races are run anew, if they were none: the machine was busy with something else.
+# How often the races are run anew, each time further apart, if they were none: the machine is busy with something else.
 ROUNDS = 5
 
 
@@ -42,7 +42,7 @@ class Contender:
     off_by_s: float
 
 
-def contenders(number: int) -> list[Contender]:
+def contenders(number: int, spread_s: float) -> list[Contender]:
     """Two to seven besides the deadline, each time others in another order; at least one of them over HTTP."""
     count = 2 + number % 6
     raw = 1 + number % min(count - 1, 3)
@@ -51,7 +51,7 @@ def contenders(number: int) -> list[Contender]:
             name=f"{'Raw' if i < raw else 'Person'} {i}",
             is_raw=i < raw,
             is_approved=(number + i) % 2 == 0,
-            off_by_s=((number * 7 + i * 11) % 25 - 12) / 12 * SPREAD_S,
+            off_by_s=((number * 7 + i * 11) % 25 - 12) / 12 * spread_s,
         )
         for i in range(count)
     ]
@@ -108,11 +108,11 @@ class Race:
 def test_of_many_deciders_and_the_deadline_one_wins_and_all_are_told_the_same(own_server: PlacetServer, hub: TaskHub):
     won: Counter[str] = Counter()
     with ThreadPoolExecutor(REQUESTS * 7) as threads:
-        for _ in range(ROUNDS):
+        for round_ in range(ROUNDS):
             races = [_asked(hub, own_server.http) for _ in range(REQUESTS)]
             running = []
             for number, (race, due) in enumerate(races):
-                running.append([threads.submit(race.told, each, due) for each in contenders(number)])
+                running.append([threads.submit(race.told, each, due) for each in contenders(number, SPREAD_S * 2**round_)])
             for (race, _), each in zip(races, running):
                 won[race.winner([told.result() for told in each])] += 1
             if len(won) == 3:
