@@ -72,7 +72,8 @@ fn count_all(workspace: &Workspace) -> Result<Instructions> {
     must(&mut cargo(&["build", "--quiet", "--profile", "sim", "--package", "placet-instructions"]))?;
     let program = workspace.target.join("sim").join(format!("placet-instructions{}", std::env::consts::EXE_SUFFIX));
     if asked("valgrind", &["--version"]).is_none() {
-        debian::install(&["valgrind"])?;
+        // The second tells valgrind of the C library's functions, some of which it replaces.
+        debian::install(&["valgrind", "libc6-dbg"])?;
     }
     let names = asked(&program.to_string_lossy(), &[]).context("the hot paths have no names")?;
     let (few, many) = UNITS;
