@@ -45,6 +45,8 @@ pub struct InstanceBody {
     pub poisoned: bool,
     #[prost(bool, tag = "18")]
     pub suspended: bool,
+    #[prost(uint64, tag = "19")]
+    pub input_bytes: u64,
 }
 
 /// A timer that has not fired.

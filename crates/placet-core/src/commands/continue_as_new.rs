@@ -11,7 +11,7 @@ use prost::Message as _;
 use crate::body::MessageKind;
 use crate::ids::{Iid, Turn};
 use crate::outcome::Outcome;
-use crate::partition::{Instance, Known, Message, Partition, kept};
+use crate::partition::{Instance, Message, Partition};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::Write;
@@ -84,7 +84,7 @@ impl Instance {
     }
 
     fn receive_started(&mut self, at: Timestamp, input: Option<String>, outcome: &mut Outcome) {
-        self.input = if kept(&input) { Known::Is(input.clone()) } else { Known::InHistory };
+        self.take_input(&input);
         let event = EventType::ExecutionStarted(ExecutionStartedEvent {
             name: (*self.name).to_owned(),
             version: self.body.version.clone(),

@@ -10,7 +10,7 @@ use crate::dispatch::RESERVED_PREFIX;
 use crate::ids::{CallId, Iid, InstanceKey};
 use crate::limits;
 use crate::outcome::{Effect, Outcome};
-use crate::partition::{Instance, Known, Partition, kept};
+use crate::partition::{Instance, Partition};
 use crate::planted::{self, Plant};
 use crate::rows::Write;
 use crate::time::{Now, Timestamp};
@@ -137,9 +137,7 @@ fn new_instance(
         instance.body.held = true;
         instance.add_timer(partition, None, at, outcome);
     }
-    if kept(&start.input) {
-        instance.input = Known::Is(start.input.clone());
-    }
+    instance.take_input(&start.input);
     let event = EventType::ExecutionStarted(ExecutionStartedEvent {
         name: start.name,
         version: start.version,

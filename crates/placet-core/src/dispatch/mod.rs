@@ -178,6 +178,11 @@ impl Dispatch {
         }
     }
 
+    /// About how many bytes the turns have that workers hold: their instances cannot leave memory.
+    pub fn held_turn_bytes(&self) -> usize {
+        self.streams.values().map(|stream| stream.turn_bytes).sum()
+    }
+
     /// Whether all streams together have so much to read that each is sent something only once it has read.
     pub fn is_crowded(&self) -> bool {
         self.unread >= limits::UNREAD_BYTES_MAX

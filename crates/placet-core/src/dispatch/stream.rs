@@ -139,7 +139,7 @@ pub(super) struct Stream {
     /// Bytes that it was sent and has not read.
     pub(super) unread: usize,
     /// Bytes of the turns that it holds.
-    turn_bytes: usize,
+    pub(super) turn_bytes: usize,
     spoken_at: Mono,
 }
 

@@ -250,6 +250,14 @@ impl Instance {
         self.changed = true;
     }
 
+    /// Keeps its input at hand, unless it is long: then how long it is.
+    pub(crate) fn take_input(&mut self, input: &Option<String>) {
+        (self.input, self.body.input_bytes) = match input {
+            Some(long) if !kept(input) => (Known::InHistory, long.len() as u64),
+            _ => (Known::Is(input.clone()), 0),
+        };
+    }
+
     /// About how much memory it takes; its cached history has a bound of its own.
     pub(crate) fn bytes(&self) -> usize {
         let input = match &self.input {

@@ -26,7 +26,7 @@ impl Instance {
         }
         Box::new(InstanceView {
             iid: self.iid,
-            history_bytes: self.body.history_bytes,
+            history_bytes: bytes_to_read(&self.body),
             turn: self.turn(),
             state,
             input_known: matches!(self.input, Known::Is(_)),
@@ -48,8 +48,13 @@ pub fn view_of_row(row: &InstanceRow) -> Result<Box<InstanceView>, prost::Decode
     state.last_updated_timestamp = Some(row.updated_at.to_proto());
     state.completed_timestamp = row.completed_at.map(|at| at.to_proto());
     let output_known = !crate::command::is_terminal(row.status);
-    let (iid, history_bytes, turn) = (row.iid, body.history_bytes, Turn(body.turn));
+    let (iid, history_bytes, turn) = (row.iid, bytes_to_read(&body), Turn(body.turn));
     Ok(Box::new(InstanceView { iid, history_bytes, turn, state, input_known: false, output_known }))
+}
+
+/// Where its input stands, before its first turn and afterwards.
+fn bytes_to_read(body: &InstanceBody) -> u64 {
+    body.history_bytes.max(body.input_bytes)
 }
 
 fn state_of(body: &InstanceBody, status: OrchestrationStatus) -> OrchestrationState {

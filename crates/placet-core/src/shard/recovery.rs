@@ -172,6 +172,7 @@ impl Shard {
     fn memory_is_full(&self) -> bool {
         let hot: usize = self.partitions.iter().map(crate::partition::Partition::hot_count).sum();
         hot > self.limits.active_instances / 2 + self.limits.parked_instances
-            || self.hot_bytes() > self.limits.hot_bytes / 2
+            // What workers hold is bounded by itself, and must not keep others from what they could do.
+            || self.hot_bytes() > self.limits.hot_bytes / 2 + self.dispatch.held_turn_bytes()
     }
 }
