@@ -14,4 +14,8 @@ pub struct Known {
 /// All of them. A row is good for the generators that it was found with: when those change it becomes a seed like any
 /// other, and HISTORY.md says so. What holds then is the script that each bug has among the core's own tests
 /// (`placet-core/src/shard/tests/simulated.rs`).
-pub const CORPUS: &[Known] = &[];
+pub const CORPUS: &[Known] = &[
+    Known { seed: 1_795_576_906_000_514, with: "", found: "congestion that began and ended between two steps" },
+    Known { seed: 1_795_576_906_001_618, with: "", found: "the same" },
+    Known { seed: 1_795_576_906_001_973, with: "", found: "the same" },
+];

@@ -98,8 +98,7 @@ impl Shard {
     }
 
     /// Too many active instances, or too many bytes of them: those that no worker can take leave, and of the others all
-    /// but the oldest. They are read back when there is room, or a worker. What fails its workers stays: read back, it
-    /// would be given out at once, and if it was due before that, its failures forgotten.
+    /// but the oldest. They are read back when there is room, or a worker.
     pub(super) fn spill(&mut self, keep: usize, keep_bytes: usize) {
         let mut kept = VecDeque::new();
         let mut kept_bytes = 0;

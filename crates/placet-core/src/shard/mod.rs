@@ -264,6 +264,8 @@ impl Shard {
                 outputs.push(Output::Reply(call, Ok(Reply::Done)));
             }
         }
+        // What begins and ends between two steps has held somebody up, too.
+        self.held_up |= self.holds_workers_up();
     }
 
     /// Does what time asks for, and commits what was decided if the committer is free.

@@ -124,12 +124,17 @@ impl Shard {
 
     /// What held all workers up may be over: each gets what waits for it.
     pub(super) fn let_workers_go_on(&mut self, now: Now, outputs: &mut Vec<Output>) {
-        let held_up = self.is_congested() || self.dispatch.is_crowded();
+        let held_up = self.holds_workers_up();
         if std::mem::replace(&mut self.held_up, held_up) {
             for stream in self.dispatch.stream_ids() {
                 self.fill(now, stream, outputs);
             }
         }
+    }
+
+    /// Whether workers with room get nothing now.
+    pub(super) fn holds_workers_up(&self) -> bool {
+        self.is_congested() || self.dispatch.is_crowded()
     }
 
     /// Whether so much waits to be written that workers get nothing: what they answer would have to wait as well, and
