@@ -199,7 +199,7 @@ pub(crate) enum Fact<'a> {
     Recovered {
         /// Instances read.
         read: usize,
-        /// Pages read.
+        /// Pages read that did not end by their bytes.
         pages: usize,
         /// Instances with work.
         active: usize,

@@ -22,6 +22,7 @@ const GONE: u64 = 61 * SECOND;
 /// How the finding of the work after a start goes.
 #[derive(Debug, Default)]
 pub(super) struct Finding {
+    /// Pages read, but for those that ended by their bytes: such a page may hold a single instance.
     pages: usize,
     read: usize,
     /// Something failed, so that it is read again.
@@ -33,17 +34,13 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    /// A page is asked for.
-    pub(super) fn asked(&mut self, fails: bool) {
-        self.pages += 1;
-        self.disturbed |= fails;
-    }
-
     /// Something is taken by the server.
     pub(super) fn take(&mut self, input: &Input) {
         match input {
-            Input::CommitFailed(..) => self.disturbed = true,
-            Input::Recovered(_, Ok((found, next))) if !self.over => {
+            Input::CommitFailed(..) | Input::Recovered(_, Err(_)) => self.disturbed = true,
+            Input::Recovered(read, Ok((found, next))) if !self.over => {
+                let ended_by_bytes = found.len() < read.limit && next.is_some();
+                self.pages += usize::from(!ended_by_bytes);
                 self.read += found.len();
                 self.over = next.is_none();
             }

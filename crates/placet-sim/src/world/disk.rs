@@ -286,9 +286,6 @@ impl World {
                 Input::TimersRead(read, if fails { failed() } else { rows })
             }
             ReadAsk::Recover(read) => {
-                if let Some(server) = &mut self.process {
-                    server.recovery.asked(fails);
-                }
                 let page =
                     store.recover(&|_| true, read.after, read.limit, read.bytes_max).map_err(|error| error.to_string());
                 let page = page.map(|page| (page.instances, page.next));
