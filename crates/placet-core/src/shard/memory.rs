@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::ids::{Iid, PartitionId};
+use crate::ids::{Iid, PARTITIONS, PartitionId};
 use crate::limits;
 use crate::partition::Partition;
 use crate::planted::{self, Plant};
@@ -15,16 +15,29 @@ use crate::time::{Mono, Now};
 use super::Shard;
 
 /// The instances that may leave memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Memory {
     /// Parked, in the order in which they parked. An instance may stand here more than once, or be gone.
     parked: VecDeque<(Mono, PartitionId, Iid)>,
     /// Active and durable, offered for spilling if there are too many.
     active: VecDeque<(PartitionId, Iid)>,
-    /// Bytes of all instances, as last counted.
+    /// Bytes of each partition's instances, and of all: it is asked for in every step.
+    counted: [usize; PARTITIONS],
     bytes: usize,
     /// Not before then is looked for what may leave.
     spill_from: Mono,
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory {
+            parked: VecDeque::new(),
+            active: VecDeque::new(),
+            counted: [0; PARTITIONS],
+            bytes: 0,
+            spill_from: Mono(0),
+        }
+    }
 }
 
 impl Memory {
@@ -55,8 +68,16 @@ impl Memory {
         self.parked.len()
     }
 
+    /// About how many bytes all instances take.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Something happened to instances of a partition.
+    pub(super) fn count(&mut self, partition: &Partition) {
+        let counted = &mut self.counted[partition.id().index()];
+        self.bytes = self.bytes - *counted + partition.hot_bytes();
+        *counted = partition.hot_bytes();
     }
 
     pub(super) fn next_due(&self, parked_idle: Duration) -> Option<Mono> {
@@ -65,13 +86,9 @@ impl Memory {
 }
 
 impl Shard {
-    pub(super) fn hot_bytes(&self) -> usize {
-        self.partitions.iter().map(Partition::hot_bytes).sum()
-    }
-
     /// Lets go of what need not be in memory.
     pub(super) fn shed(&mut self, now: Now) {
-        self.memory.bytes = self.hot_bytes();
+        debug_assert_eq!(self.memory.bytes, self.partitions.iter().map(Partition::hot_bytes).sum::<usize>());
         while let Some((since, partition, iid)) = self.memory.parked.front().copied()
             && (self.memory.parked.len() > self.limits.parked_instances
                 || since.after(self.limits.parked_idle) <= now.mono
@@ -79,20 +96,18 @@ impl Shard {
         {
             self.memory.parked.pop_front();
             let here = &mut self.partitions[partition.index()];
-            let bytes = here.hot_bytes();
             let left = here.evict(iid, false);
+            self.memory.count(here);
             if left && since.after(self.limits.parked_idle) > now.mono {
                 reach(Corner::ParkedShedForRoom);
             }
             if !left && here.is_active(iid) {
                 self.memory.active(partition, iid);
             }
-            self.memory.bytes -= bytes - here.hot_bytes();
         }
         let crowded = self.memory.bytes > self.limits.hot_bytes && self.memory.spill_from <= now.mono;
         if crowded || self.memory.active.len() >= self.limits.active_instances {
             self.spill(self.limits.active_instances / 2, self.limits.hot_bytes / 2);
-            self.memory.bytes = self.hot_bytes();
             self.memory.spill_from = now.mono.after(limits::SPILL_EVERY);
         }
     }
@@ -120,6 +135,7 @@ impl Shard {
                 kept_bytes += bytes;
                 kept.push_back((partition, iid));
             } else if here.evict(iid, true) {
+                self.memory.count(here);
                 reach(Corner::Spilled);
                 if served {
                     self.recovery.spilled(iid)

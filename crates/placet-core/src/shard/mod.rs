@@ -379,7 +379,9 @@ impl Shard {
     /// Does what a command caused, and hands its writes to the commit.
     fn follow(&mut self, now: Now, partition: PartitionId, outputs: &mut Vec<Output>) {
         let mut outcome = std::mem::take(&mut self.outcome);
-        let epoch = self.partitions[partition.index()].epoch();
+        let here = &self.partitions[partition.index()];
+        let epoch = here.epoch();
+        self.memory.count(here);
         if !outcome.loads.is_empty() {
             let lookups = std::mem::take(&mut outcome.loads);
             outputs.push(Output::Load(LoadRead { partition, epoch, lookups }));
@@ -527,6 +529,7 @@ impl Shard {
             self.memory.reset(id);
             self.ask_deadlines.retain(|_, (partition, _)| *partition != id);
             let commands = self.partitions[id.index()].reset(epoch);
+            self.memory.count(&self.partitions[id.index()]);
             interrupted.extend(commands.into_iter().map(|command| (id, command)));
         }
         self.recovery.restart();

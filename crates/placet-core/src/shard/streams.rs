@@ -86,13 +86,21 @@ impl Shard {
         let (was_held, stream) = self.dispatch.abandoned(now.mono, item);
         if was_held
             && let ItemId::Turn(partition, iid) = item
-            && let Some(spec) = self.partitions[partition.index()].take_back(iid)
+            && let Some(spec) = self.turn_taken_back(partition, iid)
         {
             self.dispatch.delay(now.mono, spec);
         }
         if let Some(stream) = stream {
             self.fill(now, stream, outputs);
         }
+    }
+
+    /// A turn is out no longer: its item, if there is still anything to do.
+    fn turn_taken_back(&mut self, partition: PartitionId, iid: Iid) -> Option<ItemSpec> {
+        let here = &mut self.partitions[partition.index()];
+        let spec = here.take_back(iid);
+        self.memory.count(here);
+        spec
     }
 
     /// Offers an item to the workers.
@@ -168,6 +176,7 @@ impl Shard {
             ItemId::Turn(_, iid) => partition.begin_turn(now, iid, TurnStart { stream, spec }),
             ItemId::Activity(_, iid, seq) => partition.begin_activity(iid, seq),
         };
+        self.memory.count(partition);
         self.send(now, stream, item, begun, outputs)
     }
 
@@ -264,7 +273,7 @@ impl Shard {
             self.fill(now, stream, outputs);
         }
         for item in returned.turns {
-            if let Some(spec) = self.partitions[item.partition().index()].take_back(item.iid())
+            if let Some(spec) = self.turn_taken_back(item.partition(), item.iid())
                 && let Some(spec) = self.dispatch.failed_before(now.mono, spec)
             {
                 self.offer(now, spec, outputs);

@@ -326,6 +326,7 @@ impl World {
         let partition = &mut self.shard.partitions[key.partition().index()];
         let iid = partition.hot_iid(&Lookup::Key(key.clone())).expect("it is in memory");
         assert!(partition.evict(iid, true), "nothing keeps it");
+        self.shard.memory.count(partition);
         self.shard.dispatch.unqueue(&[(key.partition(), iid)]);
         self.shard.recovery.spilled(iid);
         self.input(Input::Tick);
