@@ -53,8 +53,9 @@ impl Outcome {
 pub enum Effect {
     /// A call is answered.
     Reply(CallId, Result<Reply, Refusal>),
-    /// An activity may run: it has side effects. Or a turn may that is too long to go out beside its commit.
-    Activity(ItemSpec),
+    /// An item may go to a worker: an activity, which has side effects, or a turn that is too long to go out beside its
+    /// commit.
+    Offer(ItemSpec),
     /// A write of this instance is durable.
     Settled(PartitionId, Iid),
     /// That this item is set aside is durable.

@@ -241,7 +241,7 @@ impl Partition {
             let seq = instance.next_seq();
             let data = pending.encode_to_vec().into();
             outcome.writes.push(Write::PutActivity(ActivityRow { iid, seq, data }));
-            outcome.effects.push(Effect::Activity(instance.activity_spec(self.id, seq, &pending)));
+            outcome.effects.push(Effect::Offer(instance.activity_spec(self.id, seq, &pending)));
             instance.activity_bytes += activity_bytes(&pending);
             instance.activities.insert(seq, Activity { pending });
         }

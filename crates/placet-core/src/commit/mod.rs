@@ -102,7 +102,7 @@ impl Commit {
             return self.filling.effects.extract_if(.., |effect| matches!(effect, Effect::Reply(..))).collect();
         }
         if planted::is(Plant::ActivityBeforeCommit) {
-            return self.filling.effects.extract_if(.., |effect| matches!(effect, Effect::Activity(_))).collect();
+            return self.filling.effects.extract_if(.., |effect| matches!(effect, Effect::Offer(_))).collect();
         }
         Vec::new()
     }

@@ -395,7 +395,7 @@ impl Shard {
         let done = std::mem::take(&mut outcome.done);
         let mut ready = std::mem::take(&mut outcome.ready);
         let long = ready.extract_if(.., |spec| spec.bytes > limits::TURN_AT_ONCE_BYTES);
-        outcome.effects.extend(long.map(Effect::Activity));
+        outcome.effects.extend(long.map(Effect::Offer));
         let resend = outcome.resend.take();
         let given_back = std::mem::take(&mut outcome.given_back);
         // First: the next turn of an instance is the same item as the one that was just finished.
@@ -448,7 +448,7 @@ impl Shard {
     fn release(&mut self, now: Now, effect: Effect, outputs: &mut Vec<Output>) {
         match effect {
             Effect::Reply(call, reply) => outputs.push(Output::Reply(call, reply)),
-            Effect::Activity(spec) => {
+            Effect::Offer(spec) => {
                 self.offer(now, spec, outputs);
             }
             Effect::Settled(partition, iid) => {
@@ -508,7 +508,7 @@ impl Shard {
                 Effect::ReadHistory(_) if planted::is(Plant::HistoryReadForgotten) => {}
                 Effect::ReadHistory(read) => reads.push(read),
                 // Their partitions look at the store again, and so do the timers.
-                Effect::Activity(_)
+                Effect::Offer(_)
                 | Effect::Settled(..)
                 | Effect::SetAside(_)
                 | Effect::Deleted(..)

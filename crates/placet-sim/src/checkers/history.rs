@@ -31,7 +31,7 @@ impl Part {
 }
 
 /// Which step an event answers.
-fn answers(kind: &EventType) -> Option<i32> {
+pub(crate) fn answers(kind: &EventType) -> Option<i32> {
     match kind {
         EventType::TaskCompleted(task) => Some(task.task_scheduled_id),
         EventType::TaskFailed(task) => Some(task.task_scheduled_id),

@@ -38,6 +38,7 @@ mod parked;
 mod progress;
 
 pub(crate) use approval::in_words;
+pub(crate) use history::answers;
 
 use crate::facts::{Fact, Stored};
 use crate::workload::Slot;

@@ -15,6 +15,7 @@ use placet_store::Store as _;
 use placet_store::model::ModelStore;
 use prost::Message as _;
 
+use crate::checkers::answers;
 use crate::trace::digest;
 
 /// One life of an instance.
@@ -240,15 +241,5 @@ impl Life {
             comes.extend(event.event_type.as_ref().and_then(answers));
         }
         if waits == comes { Ok(()) } else { Err(format!("steps {waits:?} wait, and {comes:?} are to come")) }
-    }
-}
-
-/// Which step an event answers.
-fn answers(kind: &EventType) -> Option<i32> {
-    match kind {
-        EventType::TaskCompleted(task) => Some(task.task_scheduled_id),
-        EventType::TaskFailed(task) => Some(task.task_scheduled_id),
-        EventType::TimerFired(timer) => Some(timer.timer_id),
-        _ => None,
     }
 }
