@@ -1,7 +1,7 @@
 //! Rare branches, marked where they are taken: a batch of simulations that never took one proves nothing about it, and
 //! fails. Apart from all else, since it is no part of any decision.
 //!
-//! Like `debug_assert!`, a mark costs nothing where debug assertions are off, and nothing here can be asked for then.
+//! Like `debug_assert!`, a mark costs nothing where debug assertions are off, and none is ever reached then.
 
 #[cfg(debug_assertions)]
 use std::cell::RefCell;
@@ -135,10 +135,12 @@ pub(crate) fn reach(corner: Corner) {
     let _ = corner;
 }
 
-/// How often each branch was taken on this thread since this was last asked.
-#[cfg(debug_assertions)]
+/// How often each branch was taken on this thread since this was last asked: never, where debug assertions are off.
 pub fn take_reached() -> [u32; Corner::ALL.len()] {
-    REACHED.with_borrow_mut(|reached| std::mem::replace(reached, [0; Corner::ALL.len()]))
+    #[cfg(debug_assertions)]
+    return REACHED.with_borrow_mut(|reached| std::mem::replace(reached, [0; Corner::ALL.len()]));
+    #[cfg(not(debug_assertions))]
+    [0; Corner::ALL.len()]
 }
 
 #[cfg(test)]
@@ -146,6 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(debug_assertions)]
     fn a_branch_is_counted_until_somebody_asks() {
         take_reached();
         reach(Corner::Spilled);
