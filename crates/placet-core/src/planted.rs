@@ -1,6 +1,6 @@
 //! Bugs that somebody might have made, each behind a name: to show that the simulator finds them
 //! (`cargo xtask sim --plants`). They are here only with the feature `planted`, which nothing but the simulator
-//! turns on; without it [`is`] is `false` for the compiler, too, and nothing of them remains. Each stands in the
+//! turns on; without it `is` is `false` for the compiler, too, and nothing of them remains. Each stands in the
 //! code where the right thing is done, in one line, so that a change there cannot miss it.
 
 /// Whether this build has the bugs in it. What is shipped asserts that it has not.

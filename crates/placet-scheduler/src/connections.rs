@@ -1,7 +1,7 @@
 //! Connections as they come in, and what each may do to the server: be too many, say nothing, or not read.
 //!
-//! A connection that is too many is closed at once. One that has not said what it wants within [`FIRST_WORDS`], and one
-//! that takes nothing of what it asked for within [`STALLED`], is closed. When the system has no descriptors left, the
+//! A connection that is too many is closed at once. One that has not said what it wants within `FIRST_WORDS`, and one
+//! that takes nothing of what it asked for within `STALLED`, is closed. When the system has no descriptors left, the
 //! next attempt waits, instead of failing as fast as the processor can.
 
 use std::io;
