@@ -38,16 +38,21 @@ impl Shard {
         if !hot || self.partitions[partition.index()].epoch() != epoch {
             // A turn that is out keeps its instance in memory: this one is out no longer.
             outputs.push(Output::Reply(call, Ok(Reply::Stale)));
-            let item = ItemId::Turn(partition, iid);
-            if !hot && self.dispatch.holder(item).is_some() {
-                // Its instance was deleted meanwhile: the worker has room again.
-                let freed = self.dispatch.finished(item);
-                freed.into_iter().for_each(|stream| self.fill(now, stream, outputs));
+            if !hot {
+                self.free_deleted(now, ItemId::Turn(partition, iid), outputs);
             }
             return;
         }
         let kind = CommandKind::CompleteTurn(completion);
         self.handle_command(now, partition, Command { target: Lookup::Iid(iid), kind, call: Some(call) }, outputs);
+    }
+
+    /// The instance of a turn that was handed out is gone: its worker has room again.
+    fn free_deleted(&mut self, now: Now, item: ItemId, outputs: &mut Vec<Output>) {
+        if self.dispatch.holder(item).is_some() {
+            let freed = self.dispatch.finished(item);
+            freed.into_iter().for_each(|stream| self.fill(now, stream, outputs));
+        }
     }
 
     pub(super) fn activity_completed(
@@ -233,6 +238,11 @@ impl Shard {
         outputs: &mut Vec<Output>,
     ) {
         let item = ItemId::Turn(read.token.partition(), read.iid);
+        if !self.partitions[item.partition().index()].is_hot(read.iid) {
+            reach(Corner::HistoryReadInVain);
+            self.free_deleted(now, item, outputs);
+            return;
+        }
         match runs {
             Ok(runs) => {
                 let partition = &mut self.partitions[item.partition().index()];

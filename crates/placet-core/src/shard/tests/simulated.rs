@@ -183,3 +183,21 @@ fn an_item_whose_setting_aside_is_not_written_is_not_given_as_many_chances_again
     "
     ));
 }
+
+#[test]
+fn a_worker_whose_turn_waits_for_a_history_that_is_deleted_meanwhile_has_room_again() {
+    assert_snapshot!(trace(
+        "
+        0s worker-of-one
+        0s start seq-1
+        0s turn seq-1: wait
+        1s crash
+        1s hold
+        1s raise seq-1 event
+        1s worker-of-one
+        2s delete-hub
+        3s commit
+        5s start seq-2
+    "
+    ));
+}
