@@ -25,6 +25,18 @@ pub struct Command {
 }
 
 impl Command {
+    /// Bytes that a client's command brings to be kept.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        let payload = match &self.kind {
+            CommandKind::Start(start) => start.input.as_ref(),
+            CommandKind::RaiseEvent(event) => event.input.as_ref(),
+            CommandKind::Terminate(terminate) => terminate.output.as_ref(),
+            CommandKind::Ask(ask) => ask.payload.as_ref(),
+            _ => None,
+        };
+        payload.map_or(0, String::len)
+    }
+
     /// The call is not answered any more, if it is this one.
     pub(crate) fn forget(&mut self, call: CallId) {
         if self.call == Some(call) {

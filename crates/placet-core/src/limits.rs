@@ -72,6 +72,9 @@ pub const TURN_AT_ONCE_BYTES: usize = 4 << 20;
 /// Longer inputs and outputs are not kept beside the history, but read from it when somebody wants them.
 pub const PAYLOAD_KEPT_BYTES: usize = 64 << 10;
 
+/// What a command's rows take beside its payload, as far as room is counted before they are made.
+pub const COMMAND_BYTES: usize = 512;
+
 /// While memory is full, what might leave is looked at this often.
 pub const SPILL_EVERY: Duration = Duration::from_millis(50);
 
@@ -93,6 +96,8 @@ pub struct Limits {
     pub batch_commands: usize,
     /// Bytes waiting to be committed beyond which new work is refused until a commit has gone through.
     pub uncommitted_bytes: usize,
+    /// … of large work. Small commands are taken until they hold this many bytes beyond it.
+    pub uncommitted_reserve: usize,
     /// Timers due within this are held in memory; the store holds the rest.
     pub timer_window: Duration,
     /// Timers taken from the store at once.
@@ -128,6 +133,7 @@ impl Default for Limits {
             turn_bytes: 1 << 20,
             batch_commands: 1_024,
             uncommitted_bytes: 96 << 20,
+            uncommitted_reserve: 8 << 20,
             timer_window: Duration::from_secs(60),
             timer_page: 4_096,
             timers_per_step: 128,

@@ -114,6 +114,8 @@ corners! {
     ResultAfterEnd,
     /// New work was refused, since too much waited to be written.
     RefusedUncommitted,
+    /// A small command was taken beyond that, from what is kept for such.
+    TookFromReserve,
     /// New work was refused for a while after the disk was full.
     RefusedFull,
 }

@@ -207,6 +207,7 @@ fn limits(chance: &mut Chance) -> Limits {
     maybe(&mut |small, chance| small.turn_bytes = 100 + some(chance, 2_000));
     maybe(&mut |small, chance| small.batch_commands = some(chance, 8));
     maybe(&mut |small, chance| small.uncommitted_bytes = 1_000 + some(chance, 50_000));
+    maybe(&mut |small, chance| small.uncommitted_reserve = some(chance, 20_000));
     maybe(&mut |small, chance| small.timer_window = Duration::from_millis(chance.skewed(4_000, 40_000)));
     maybe(&mut |small, chance| small.timer_page = some(chance, 6));
     maybe(&mut |small, chance| small.timers_per_step = some(chance, 3));

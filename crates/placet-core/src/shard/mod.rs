@@ -4,6 +4,7 @@
 //! The scheduler gives it sockets, threads and clocks; the simulator gives it chance. Both drive exactly this,
 //! so that what is most dangerous, the order of commits and effects, is inside the simulator.
 
+mod admission;
 mod hubs;
 mod memory;
 mod recovery;
@@ -18,7 +19,6 @@ use bytes::Bytes;
 
 use crate::clock::{ClockGuard, Doubt};
 use crate::command::{Command, CommandKind, CompleteTurn, DISK_FULL, Refusal, Reply};
-use crate::commands::check_start;
 use crate::commit::{Commit, Voided};
 use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, Kind, StreamSpec};
 use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, InstanceKey, PARTITIONS, PartitionId, StreamId};
@@ -171,6 +171,8 @@ pub struct Shard {
     resets: u32,
     ask_deadlines: BTreeMap<(Mono, CallId), (PartitionId, Iid)>,
     refuse_until: Option<Mono>,
+    /// Bytes of small commands that were taken while large ones had none to spare.
+    reserve_taken: usize,
     /// Workers with room got nothing, since too much waits to be written or to be read.
     held_up: bool,
     /// The store could not be read for the timers: not again before then.
@@ -203,6 +205,7 @@ impl Shard {
             resets,
             ask_deadlines: BTreeMap::new(),
             refuse_until: None,
+            reserve_taken: 0,
             held_up: false,
             timers_rest_until: Mono(0),
             unserved: Vec::new(),
@@ -340,33 +343,6 @@ impl Shard {
         }
         let partition = key.partition();
         self.handle_command(now, partition, command, outputs);
-    }
-
-    /// Whether there is room for a client's command, and nothing is wrong with it in itself.
-    fn admit(&mut self, now: Now, command: &Command) -> Result<(), Refusal> {
-        if matches!(command.kind, CommandKind::Wait(_)) {
-            return Ok(());
-        }
-        if let Some(until) = self.refuse_until {
-            if now.mono < until {
-                reach(Corner::RefusedFull);
-                return Err(Refusal::Exhausted { what: DISK_FULL, retry_after: until.since(now.mono) });
-            }
-            self.refuse_until = None;
-        }
-        if self.commit.uncommitted_bytes() > self.limits.uncommitted_bytes {
-            reach(Corner::RefusedUncommitted);
-            let retry_after = limits::REFUSE_AFTER_FAILURE;
-            return Err(Refusal::Exhausted { what: "too much waits to be written", retry_after });
-        }
-        if self.memory.bytes() > 2 * self.limits.hot_bytes {
-            let what = "too much work is in memory: its workers do not keep up";
-            return Err(Refusal::Exhausted { what, retry_after: limits::REFUSE_AFTER_FAILURE });
-        }
-        match (&command.kind, &command.target) {
-            (CommandKind::Start(start), Lookup::Key(key)) => check_start(key, start),
-            _ => Ok(()),
-        }
     }
 
     fn handle_command(&mut self, now: Now, partition: PartitionId, command: Command, outputs: &mut Vec<Output>) {

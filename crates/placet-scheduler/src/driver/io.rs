@@ -38,6 +38,7 @@ pub(super) enum Read {
 pub(super) struct Io {
     batches: Option<Sender<Box<Batch>>>,
     reads: Option<Sender<Read>>,
+    commit_answers: Receiver<Input>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -50,11 +51,12 @@ impl Io {
     ) -> std::io::Result<Io> {
         let (batches, to_commit) = channel();
         let (reads, to_read) = channel();
+        let (answer, commit_answers) = channel();
         let to_read = Arc::new(Mutex::new(to_read));
         let mut threads = Vec::new();
         {
             let (store, core, metrics) = (store.clone(), core.clone(), metrics.clone());
-            let run = move || commit_all(&*store, &to_commit, &core, &health, &metrics);
+            let run = move || commit_all(&*store, &to_commit, &answer, &core, &health, &metrics);
             threads.push(std::thread::Builder::new().name("placet-commit".into()).spawn(run)?);
         }
         for _ in 0..READERS {
@@ -62,13 +64,18 @@ impl Io {
             let run = move || read_all(&*store, &to_read, &core, &metrics);
             threads.push(std::thread::Builder::new().name("placet-read".into()).spawn(run)?);
         }
-        Ok(Io { batches: Some(batches), reads: Some(reads), threads })
+        Ok(Io { batches: Some(batches), reads: Some(reads), commit_answers, threads })
     }
 
     pub(super) fn commit(&self, batch: Box<Batch>) {
         if let Some(batches) = &self.batches {
             batches.send(batch).expect("the committer ends after the core");
         }
+    }
+
+    /// What the committer says of the batch that it has, once.
+    pub(super) fn commit_answer(&self) -> Option<Input> {
+        self.commit_answers.try_recv().ok()
     }
 
     pub(super) fn read(&self, read: Read) {
@@ -91,6 +98,7 @@ impl Io {
 fn commit_all(
     store: &dyn Store,
     batches: &Receiver<Box<Batch>>,
+    answers: &Sender<Input>,
     core: &Sender<Message>,
     health: &Health,
     metrics: &Metrics,
@@ -111,7 +119,8 @@ fn commit_all(
                 Input::CommitFailed(id, failure)
             }
         };
-        if core.send(Message::Input(answer)).is_err() {
+        // Beside the other messages, since the next batch should not wait for what waits there.
+        if answers.send(answer).is_err() || core.send(Message::CommitAnswered).is_err() {
             return;
         }
     }

@@ -48,6 +48,8 @@ pub(crate) enum Message {
     StreamOpened(StreamId, Outbox, placet_core::dispatch::StreamSpec),
     /// Somebody wants to know how it goes.
     Look(tokio::sync::oneshot::Sender<Box<CoreFacts>>),
+    /// The committer has answered. What it says is taken before all that waits here.
+    CommitAnswered,
     /// Finish what was decided, then end.
     Stop,
 }
@@ -177,6 +179,7 @@ impl Driver {
         let mut taken = 0;
         let mut next = first;
         while let Some(message) = next {
+            self.hear_committer();
             self.take(message);
             taken += 1;
             next = if taken < STEP_MAX { self.inbox.try_recv().ok() } else { None };
@@ -184,6 +187,18 @@ impl Driver {
         let now = self.now();
         self.shard.finish(now, &mut self.outputs);
         self.watermark = self.shard.watermark();
+    }
+
+    /// Takes what the committer says as soon as it says it, and gives it the next batch: while the core goes on with what
+    /// waits, the disk and the workers do not stand still.
+    fn hear_committer(&mut self) {
+        if let Some(answer) = self.io.commit_answer() {
+            self.committing = false;
+            let now = self.now();
+            self.shard.handle(now, answer, &mut self.outputs);
+            self.watermark = self.shard.watermark();
+            self.carry_out();
+        }
     }
 
     fn take(&mut self, message: Message) {
@@ -205,6 +220,7 @@ impl Driver {
                 drop(asker.send(Box::new(self.facts.clone())));
                 return;
             }
+            Message::CommitAnswered => return,
             Message::Stop => {
                 self.begin_to_stop();
                 return;
@@ -213,7 +229,6 @@ impl Driver {
         match &input {
             Input::StreamClosed(stream, _) => drop(self.streams.remove(stream)),
             Input::Cancelled(call) => drop(self.calls.remove(call)),
-            Input::Committed(..) | Input::CommitFailed(..) => self.committing = false,
             _ => {}
         }
         let now = self.now();
@@ -307,7 +322,7 @@ impl Driver {
     fn await_commit(&mut self) {
         while self.committing {
             match self.inbox.recv() {
-                Ok(Message::Input(Input::Committed(..) | Input::CommitFailed(..))) => self.committing = false,
+                Ok(Message::CommitAnswered) => self.committing = self.io.commit_answer().is_none(),
                 Ok(Message::Call(call, reply_to, _)) => drop(self.calls.insert(call, reply_to)),
                 Ok(Message::StreamOpened(_, outbox, _)) => outbox.send(StreamOut::Closed),
                 Ok(Message::Input(_) | Message::Look(_)) => {}

@@ -13,6 +13,7 @@ const LIMITS: Limits = Limits {
     turn_bytes: 1 << 20,
     batch_commands: 1_024,
     uncommitted_bytes: 1 << 20,
+    uncommitted_reserve: 0,
     timer_window: std::time::Duration::from_secs(60),
     timer_page: 100,
     timers_per_step: 100,
@@ -75,4 +76,18 @@ fn while_much_waits_to_be_written_workers_get_nothing_and_afterwards_all_of_it()
     assert!(held.contains("gets turn a-1") && !held.contains("gets turn a-4"), "{held}");
     let trace = trace_within(limits, &format!("{before}\n{after}"));
     assert!(trace.contains("gets turn a-4"), "{trace}");
+}
+
+#[test]
+fn while_much_waits_to_be_written_small_commands_are_taken_until_they_are_much_themselves() {
+    let limits = Limits { uncommitted_bytes: 1_000, uncommitted_reserve: 64 << 10, ..LIMITS };
+    let starts = (0..200).fold(String::new(), |script, number| script + &format!("1s start a-{number}\n"));
+    let held = format!("0s hold\n{starts}");
+    let refused = |trace: &str| trace.matches("too much waits to be written").count();
+    let trace = trace_within(limits, &held);
+    assert!((50..150).contains(&refused(&trace)), "{trace}");
+    let after = trace_within(limits, &format!("{held}2s commit\n4s start b-1"));
+    assert_eq!(refused(&after), refused(&trace), "afterwards there is room again: {after}");
+    let large = trace_within(limits, "0s hold\n1s start a-1\n1s start a-2\n1s raise a-1 event\n1s start a-3");
+    assert_eq!(refused(&large), 0, "{large}");
 }

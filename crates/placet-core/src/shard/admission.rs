@@ -1,0 +1,58 @@
+//! Whom the shard takes a command from: what clients bring is refused before it takes memory that there is not.
+
+use crate::command::{Command, CommandKind, DISK_FULL, Refusal};
+use crate::commands::check_start;
+use crate::limits;
+use crate::reach::{Corner, reach};
+use crate::rows::Lookup;
+use crate::shard::Shard;
+use crate::time::Now;
+
+/// Of the reserve for small commands, what one may take.
+const SMALL_PART: usize = 64;
+
+impl Shard {
+    /// Whether there is room for a client's command, and nothing is wrong with it in itself.
+    pub(super) fn admit(&mut self, now: Now, command: &Command) -> Result<(), Refusal> {
+        if matches!(command.kind, CommandKind::Wait(_)) {
+            return Ok(());
+        }
+        if let Some(until) = self.refuse_until {
+            if now.mono < until {
+                reach(Corner::RefusedFull);
+                return Err(Refusal::Exhausted { what: DISK_FULL, retry_after: until.since(now.mono) });
+            }
+            self.refuse_until = None;
+        }
+        if !self.has_room_to_write(command.payload_bytes()) {
+            reach(Corner::RefusedUncommitted);
+            let retry_after = limits::REFUSE_AFTER_FAILURE;
+            return Err(Refusal::Exhausted { what: "too much waits to be written", retry_after });
+        }
+        if self.memory.bytes() > 2 * self.limits.hot_bytes {
+            let what = "too much work is in memory: its workers do not keep up";
+            return Err(Refusal::Exhausted { what, retry_after: limits::REFUSE_AFTER_FAILURE });
+        }
+        match (&command.kind, &command.target) {
+            (CommandKind::Start(start), Lookup::Key(key)) => check_start(key, start),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether so many bytes more may wait to be written. A few large payloads take all the room there is for a
+    /// while; small commands have a reserve, so that they need not come again for what others brought.
+    fn has_room_to_write(&mut self, bytes: usize) -> bool {
+        if self.commit.uncommitted_bytes() <= self.limits.uncommitted_bytes {
+            self.reserve_taken = 0;
+            return true;
+        }
+        // What a small command costs beside its payload counts as well: as much as one may bring.
+        let most = self.limits.uncommitted_reserve / SMALL_PART;
+        let is_small = bytes <= most && self.reserve_taken + most <= self.limits.uncommitted_reserve;
+        if is_small {
+            reach(Corner::TookFromReserve);
+            self.reserve_taken += (bytes + limits::COMMAND_BYTES).min(most);
+        }
+        is_small
+    }
+}
