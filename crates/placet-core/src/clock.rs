@@ -18,7 +18,7 @@ pub enum Doubt {
 }
 
 /// Watches the wall clock against the monotonic one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ClockGuard {
     /// Where both clocks stood when they last agreed.
     agreed: Option<(Timestamp, Mono)>,

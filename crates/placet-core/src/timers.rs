@@ -41,9 +41,9 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// A window that holds nothing yet.
-    pub fn new(limits: Limits) -> Timers {
-        Timers { limits, ..Timers::default() }
+    /// A window that holds nothing yet. Readings are numbered from `generation` on.
+    pub fn new(limits: Limits, generation: u64) -> Timers {
+        Timers { limits, generation, ..Timers::default() }
     }
 
     /// A timer was made.
@@ -113,7 +113,7 @@ impl Timers {
 
     /// What was fired may not have been: everything is read again.
     pub fn reset(&mut self) {
-        *self = Timers { generation: self.generation + 1, ..Timers::new(self.limits) };
+        *self = Timers::new(self.limits, self.generation + 1);
     }
 
     /// When the next timer is due, or the window is to be moved.

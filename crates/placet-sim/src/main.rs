@@ -24,6 +24,9 @@ const USAGE: &str = "usage: cargo xtask sim [--seed N [--trace]] [--from S] [--s
   --plant NAME with one of the core's planted bugs in it
   --plants     with each of them in turn: says which seed finds it, and fails if none does";
 
+/// Faults that a seed must have on average.
+const FAULTS_MEAN: f64 = 5.0;
+
 /// Seeds beyond which every corner must have been reached.
 const MARKS_FROM: u64 = 15_000;
 
@@ -171,8 +174,9 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, run: Run) {
+        let counts = counts(&run);
         self.failed.extend(run.violation.map(|violation| (run.seed, violation)));
-        if run.counts.commands < COMMANDS_LEAST || run.counts.instances < INSTANCES_LEAST {
+        if !counts {
             self.too_small += 1;
             return;
         }
@@ -194,19 +198,26 @@ impl Sum {
     }
 }
 
+/// Whether a run was large enough to count.
+fn counts(run: &Run) -> bool {
+    run.counts.commands >= COMMANDS_LEAST && run.counts.instances >= INSTANCES_LEAST
+}
+
 fn batch(options: &Options) -> ExitCode {
     let from = options.from.unwrap_or_else(fresh);
     let until = options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let most = options.seeds.unwrap_or(if until.is_some() { u64::MAX } else { 1_000 });
     let jobs = options.jobs();
-    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let (next, counted, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
     let began = Instant::now();
     let work = || {
         let mut sum = Sum::default();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let over = until.is_some_and(|until| Instant::now() >= until);
-            if number >= most || over || stop.load(Ordering::Relaxed) {
+            // As many as are wanted must count; but not for ever, if the plan makes them too small.
+            let enough = counted.load(Ordering::Relaxed) >= most || number >= most.saturating_mul(2);
+            if enough || over || stop.load(Ordering::Relaxed) {
                 return sum;
             }
             let seed = from.wrapping_add(number);
@@ -217,6 +228,7 @@ fn batch(options: &Options) -> ExitCode {
             if run.violation.is_some() && !options.keep_going {
                 stop.store(true, Ordering::Relaxed);
             }
+            counted.fetch_add(u64::from(counts(&run)), Ordering::Relaxed);
             sum.add(run);
         }
     };
@@ -231,7 +243,12 @@ fn batch(options: &Options) -> ExitCode {
             sum.merge(thread.join().expect("a run that panics is caught"));
         }
     });
-    report(&sum, from, &options.with, began.elapsed(), jobs)
+    let judged = report(&sum, from, &options.with, began.elapsed(), jobs);
+    if options.seeds.is_some_and(|wanted| sum.runs < wanted) && sum.failed.is_empty() {
+        say(&format!("FAILED  only {} of {most} seeds were run and were large enough to count", sum.runs));
+        return ExitCode::FAILURE;
+    }
+    judged
 }
 
 fn report(sum: &Sum, from: u64, with: &Overrides, took: Duration, jobs: usize) -> ExitCode {
@@ -283,6 +300,10 @@ fn report(sum: &Sum, from: u64, with: &Overrides, took: Duration, jobs: usize) -
     let missing = sum.marks.missing();
     if sum.runs >= MARKS_FROM && !missing.is_empty() {
         say(&format!("FAILED  no seed ever reached: {missing:?}"));
+        return ExitCode::FAILURE;
+    }
+    if sum.runs >= MARKS_FROM && each(faults) < FAULTS_MEAN {
+        say(&format!("FAILED  fewer than {FAULTS_MEAN} faults a seed"));
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

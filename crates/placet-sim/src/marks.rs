@@ -43,6 +43,8 @@ marks! {
     CrashWithBatchWritten,
     /// The server died while a batch was with the disk, which was not written.
     CrashWithBatchLost,
+    /// An invariant was broken, and another shard went on.
+    BeganAnew,
     /// A commit was written, and nobody knew.
     CommitUnknownWritten,
     /// A commit was not written, and nobody knew.

@@ -97,6 +97,8 @@ pub(crate) struct Faults {
     pub(crate) crashes: u64,
     /// The server stops in good order and starts again.
     pub(crate) stops: u64,
+    /// An invariant is broken, and another shard goes on in the same process.
+    pub(crate) broken_invariants: u64,
     /// A worker dies and starts again.
     pub(crate) worker_crashes: u64,
     /// A worker's stream breaks.
@@ -243,6 +245,7 @@ impl Faults {
         ("crash_after_delete", |faults| faults.crash_after_delete = 0),
         ("crashes", |faults| faults.crashes = 0),
         ("stops", |faults| faults.stops = 0),
+        ("broken_invariants", |faults| faults.broken_invariants = 0),
         ("worker_crashes", |faults| faults.worker_crashes = 0),
         ("stream_breaks", |faults| faults.stream_breaks = 0),
         ("worker_hangs", |faults| faults.worker_hangs = 0),
@@ -266,6 +269,7 @@ impl Faults {
             crash_after_delete: if chance.one_in(2) { 500_000 } else { 0 },
             crashes: count(chance, 6),
             stops: count(chance, 3),
+            broken_invariants: count(chance, 4),
             worker_crashes: count(chance, 8),
             stream_breaks: count(chance, 15),
             worker_hangs: count(chance, 3),

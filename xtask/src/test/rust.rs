@@ -8,9 +8,10 @@ use super::Options;
 use super::program::{Tells, cargo, must, run};
 use super::report::{Counts, Report};
 
-/// How many seeds the simulator runs, and for how many seconds at most.
-const SEEDS: [&str; 2] = ["20000", "300"];
-const SEEDS_LONG: [&str; 2] = ["250000", "3600"];
+/// How many seeds the simulator runs, and for how many seconds at most: if they are not enough it fails. Two idle cores
+/// take half of that.
+const SEEDS: [&str; 2] = ["20000", "600"];
+const SEEDS_LONG: [&str; 2] = ["250000", "7200"];
 
 /// What the workspace is checked with: the generator's feature, so that the tests tell, too, whether what it writes is
 /// fresh. Not all features: with the core's planted bugs nothing but the simulator is to be built.

@@ -191,14 +191,16 @@ impl Shard {
     /// broken invariant nothing in memory is trusted, and a new shard begins where the old one stopped.
     pub fn new(limits: Limits, incarnation: u32, resets: u32, iid_max: Iid, newest: Timestamp) -> Shard {
         let epoch = Epoch { incarnation, resets };
+        // What an earlier shard of this process had read is void for this one.
+        let generation = u64::from(resets) << 32;
         Shard {
             limits,
             partitions: PartitionId::all().map(|id| Partition::new(id, epoch, limits)).collect(),
             commit: Commit::new(limits),
             dispatch: Dispatch::default(),
-            timers: Timers::new(limits),
+            timers: Timers::new(limits, generation),
             clock: ClockGuard::new(newest),
-            recovery: Recovery::default(),
+            recovery: Recovery::new(generation),
             memory: Memory::default(),
             outcome: Outcome { iid_last: iid_max, ..Outcome::default() },
             incarnation,
@@ -219,6 +221,14 @@ impl Shard {
     /// next shard of this process must go beyond.
     pub fn watermark(&self) -> (u32, Iid) {
         (self.resets, self.outcome.iid_last)
+    }
+
+    /// The shard that goes on where this one broke an invariant; `watermark` is what this one said when it was sound.
+    /// Nothing else of its memory is trusted, but what it thinks of the clock: timers that are held must not all fire.
+    pub fn successor(&self, watermark: (u32, Iid)) -> Shard {
+        let (resets, iid_max) = watermark;
+        let next = Shard::new(self.limits, self.incarnation, resets + 1, iid_max, Timestamp::default());
+        Shard { clock: self.clock.clone(), ..next }
     }
 
     /// Takes one thing that arrived and brings it to an end; appends what is to be done.
@@ -276,8 +286,9 @@ impl Shard {
         self.pass_time(now, outputs);
         self.end_unserved(now, outputs);
         self.let_workers_go_on(now, outputs);
-        self.seal(now, outputs);
+        // Before a batch leaves: what is wrong must not become durable.
         debug_assert_eq!(self.dispatch.violated_invariant().filter(|_| !self.is_congested()), None);
+        self.seal(now, outputs);
     }
 
     /// Whether all that was decided is durable.

@@ -39,14 +39,12 @@ pub(super) struct Recovery {
     retry_at: Option<Mono>,
 }
 
-impl Default for Recovery {
-    fn default() -> Recovery {
-        // A process begins by looking for work.
-        Recovery { from: Some(None), reading: None, generation: 0, spilled: None, unserved: None, retry_at: None }
-    }
-}
-
 impl Recovery {
+    /// It begins by looking for work. Readings are numbered from `generation` on.
+    pub(super) fn new(generation: u64) -> Recovery {
+        Recovery { from: Some(None), reading: None, generation, spilled: None, unserved: None, retry_at: None }
+    }
+
     pub(super) fn is_reading(&self) -> bool {
         self.reading.is_some()
     }
@@ -57,7 +55,7 @@ impl Recovery {
 
     /// Looks at everything again.
     pub(super) fn restart(&mut self) {
-        *self = Recovery { generation: self.generation + 1, ..Recovery::default() };
+        *self = Recovery::new(self.generation + 1);
     }
 
     /// The store does not take what is decided: it is not asked for work before then.

@@ -312,8 +312,7 @@ impl Driver {
             outbox.send(StreamOut::Closed);
         }
         self.facts.contained += 1;
-        let (resets, iid_max) = self.watermark;
-        self.shard = Shard::new(Limits::default(), self.claim.incarnation, resets + 1, iid_max, self.claim.newest);
+        self.shard = self.shard.successor(self.watermark);
         let now = self.now();
         self.shard.handle(now, Input::Started, &mut self.outputs);
     }

@@ -22,6 +22,8 @@ const GONE: u64 = 61 * SECOND;
 /// How the finding of the work after a start goes.
 #[derive(Debug, Default)]
 pub(super) struct Finding {
+    /// The number of its first reading.
+    first: u64,
     /// Pages read, but for those that ended by their bytes: such a page may hold a single instance.
     pages: usize,
     read: usize,
@@ -34,11 +36,16 @@ pub(super) struct Finding {
 }
 
 impl Finding {
+    /// That of the shard which began after so many others of its process; readings of those do not count.
+    pub(super) fn of_shard(resets: u32) -> Finding {
+        Finding { first: u64::from(resets) << 32, ..Finding::default() }
+    }
+
     /// Something is taken by the server.
     pub(super) fn take(&mut self, input: &Input) {
         match input {
             Input::CommitFailed(..) | Input::Recovered(_, Err(_)) => self.disturbed = true,
-            Input::Recovered(read, Ok((found, next))) if !self.over => {
+            Input::Recovered(read, Ok((found, next))) if !self.over && read.generation >= self.first => {
                 let ended_by_bytes = found.len() < read.limit && next.is_some();
                 self.pages += usize::from(!ended_by_bytes);
                 self.read += found.len();

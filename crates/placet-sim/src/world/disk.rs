@@ -85,8 +85,7 @@ impl World {
         } else {
             Fate::Good
         };
-        let hangs =
-            if self.goes_wrong(|faults| faults.disk_hangs) { self.chance.skewed(SECOND / 10, 5 * SECOND) } else { 0 };
+        let hangs = if self.goes_wrong(|faults| faults.disk_hangs) { self.pause() } else { 0 };
         let answers = self.chance.skewed(100, self.plan.commit_max) + hangs;
         let writes = self.chance.between(0, answers);
         if hangs > 0 || fate != Fate::Good {

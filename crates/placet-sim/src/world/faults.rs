@@ -8,6 +8,7 @@ use super::{Event, MINUTE, Mark, SECOND, World};
 pub(crate) enum Fault {
     Crash,
     ServerStops,
+    InvariantBreaks,
     Restart,
     WorkerDies,
     WorkerStops,
@@ -24,6 +25,7 @@ impl World {
         let planned = [
             (Fault::Crash, faults.crashes),
             (Fault::ServerStops, faults.stops),
+            (Fault::InvariantBreaks, faults.broken_invariants),
             (Fault::WorkerDies, faults.worker_crashes),
             (Fault::WorkerStops, faults.worker_stops),
             (Fault::WorkerHangs, faults.worker_hangs),
@@ -59,6 +61,7 @@ impl World {
                 self.after(wait, Event::Fault(Fault::Restart));
             }
             Fault::ServerStops => self.stop_server(),
+            Fault::InvariantBreaks => self.break_invariant()?,
             Fault::Restart if self.running().is_none() => self.start_server()?,
             Fault::Restart => {}
             Fault::WorkerDies => self.kill_worker(worker),
@@ -74,12 +77,18 @@ impl World {
                 }
             }
             Fault::ServerHangs => {
-                let lasts = self.chance.skewed(SECOND / 10, 5 * SECOND);
+                let lasts = self.pause();
                 self.hang_server(lasts);
             }
             Fault::ClockIsSet => self.set_clock(),
         }
         Ok(())
+    }
+
+    /// How long a machine or a disk stands still: mostly short, sometimes beyond every deadline there is.
+    pub(super) fn pause(&mut self) -> u64 {
+        let long = self.chance.one_in(6);
+        self.chance.skewed(if long { 5 * SECOND } else { SECOND / 10 }, if long { 2 * MINUTE } else { 5 * SECOND })
     }
 
     fn set_clock(&mut self) {

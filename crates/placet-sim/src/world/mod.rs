@@ -5,6 +5,7 @@
 mod answers;
 mod bounds;
 mod clients;
+mod contain;
 mod disk;
 mod faults;
 mod finale;

@@ -69,14 +69,18 @@ pub(super) struct Process {
     pub(super) incarnation: u32,
     pub(super) shard: Shard,
     started: u64,
-    inbox: VecDeque<Arrival>,
+    pub(super) inbox: VecDeque<Arrival>,
     /// It is about to take what waits.
     awake: bool,
     /// Which sleep it is in.
     sleep: u64,
     hung_until: u64,
     /// It stops as soon as all that was decided is durable.
-    stops: bool,
+    pub(super) stops: bool,
+    /// The store has a batch of it.
+    pub(super) committing: bool,
+    /// Its shard is broken, and the store still has a batch of it.
+    pub(super) awaits_commit: bool,
     pub(super) recovery: Finding,
     /// Who waits for which call, and when it was taken.
     pub(super) calls: BTreeMap<CallId, (ReplyTo, u64)>,
@@ -103,6 +107,8 @@ impl World {
             sleep: 0,
             hung_until: 0,
             stops: false,
+            committing: false,
+            awaits_commit: false,
             recovery: Finding::default(),
             calls: BTreeMap::new(),
             by_number: BTreeMap::new(),
@@ -212,10 +218,25 @@ impl World {
             return Ok(());
         }
         let mut outputs = Vec::new();
+        if server.awaits_commit {
+            self.drop_arrivals(&mut server);
+            let answered = !server.awaits_commit;
+            server.awake = answered && !server.inbox.is_empty();
+            if server.awake {
+                self.after(1, Event::Step(process));
+            }
+            self.process = Some(server);
+            return if answered { self.begin_anew() } else { Ok(()) };
+        }
         let waiting = server.inbox.len() as u64;
         let most = if self.chance.one_in(3) { self.chance.between(1, waiting.max(1)) } else { waiting };
         for _ in 0..most.min(waiting) {
-            let arrival = server.inbox.pop_front().expect("so many wait");
+            if let Some(answer) = server.commit_answer() {
+                self.counts.inputs += 1;
+                self.take(&mut server, now, answer, &mut outputs);
+                server.shard.finish(now, &mut outputs);
+            }
+            let Some(arrival) = server.inbox.pop_front() else { break };
             self.counts.inputs += 1;
             if server.stops
                 && let Some(reply_to) = World::is_turned_away(&arrival)
@@ -305,6 +326,7 @@ impl World {
             Arrival::AcceptTime => Input::AcceptTime(server.call(self.now, ReplyTo::Nobody(None))),
             Arrival::Stop => Input::Stopping,
         };
+        server.committing &= !matches!(input, Input::Committed(..) | Input::CommitFailed(..));
         if is_command(&input) {
             self.counts.commands += 1;
         }
@@ -313,9 +335,12 @@ impl World {
         server.shard.take(now, input, outputs);
     }
 
-    fn carry_out(&mut self, process: ProcessId, output: Output) -> Result<(), Violation> {
+    pub(super) fn carry_out(&mut self, process: ProcessId, output: Output) -> Result<(), Violation> {
         match output {
-            Output::Commit(batch) => self.commit(process, batch)?,
+            Output::Commit(batch) => {
+                self.process.iter_mut().for_each(|server| server.committing = true);
+                self.commit(process, batch)?;
+            }
             Output::Load(read) => self.ask_store(process, ReadAsk::Load(read)),
             Output::ReadHistory(read) => self.ask_store(process, ReadAsk::History(read)),
             Output::ReadTimers(read) => self.ask_store(process, ReadAsk::Timers(read)),
@@ -418,6 +443,14 @@ impl World {
 }
 
 impl Process {
+    /// The committer's answer, if it is here: it is taken before what waits.
+    fn commit_answer(&mut self) -> Option<Arrival> {
+        let is_answer =
+            |arrival: &Arrival| matches!(arrival, Arrival::Input(Input::Committed(..) | Input::CommitFailed(..)));
+        let at = self.inbox.iter().position(is_answer)?;
+        self.inbox.remove(at)
+    }
+
     fn call(&mut self, now: u64, reply_to: ReplyTo) -> CallId {
         self.next_call += 1;
         self.calls.insert(CallId(self.next_call), (reply_to, now));
@@ -425,7 +458,7 @@ impl Process {
     }
 }
 
-fn reply_to(arrival: Arrival) -> Option<ReplyTo> {
+pub(super) fn reply_to(arrival: Arrival) -> Option<ReplyTo> {
     match arrival {
         Arrival::Call(call) => Some(call.0),
         Arrival::Turn(reply_to, _) | Arrival::Activity(reply_to, ..) | Arrival::Abandon(reply_to, _) => Some(reply_to),

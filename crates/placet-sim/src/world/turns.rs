@@ -82,13 +82,17 @@ impl World {
 
     /// An item breaks the stream that it came on, which the server counts, unless it had taken the item back.
     fn blow_up(&mut self, stream: StreamId, id: &str, token: Token) -> Result<(), Violation> {
+        let Some(wire) = self.streams.get(&stream) else { return Ok(()) };
+        let (process, noticed) = (wire.process, wire.broken);
         self.break_stream(stream);
-        let Some(stream) = self.streams.get(&stream) else { return Ok(()) };
+        if noticed {
+            return Ok(());
+        }
         let item = match token {
             Token::Turn { iid, turn, .. } => (iid, u64::from(turn.0), true),
             Token::Activity { iid, seq, .. } => (iid, seq.0, false),
         };
-        let broke = self.broke.entry((stream.process, item)).or_insert((0, self.commits_failed));
+        let broke = self.broke.entry((process, item)).or_insert((0, self.commits_failed));
         broke.0 += 1;
         let (times, void) = (broke.0, self.commits_failed - broke.1);
         self.see(&Fact::BrokeStream { id, times, void })
