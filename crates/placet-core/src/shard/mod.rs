@@ -195,7 +195,7 @@ impl Shard {
             limits,
             partitions: PartitionId::all().map(|id| Partition::new(id, epoch, limits)).collect(),
             commit: Commit::new(limits),
-            dispatch: Dispatch::default(),
+            dispatch: Dispatch::new(limits),
             timers: Timers::new(limits),
             clock: ClockGuard::new(newest),
             recovery: Recovery::default(),
