@@ -154,7 +154,7 @@ impl Default for Limits {
             stream_unread_bytes: 4 << 20,
             unread_bytes: 48 << 20,
             stream_turn_bytes: 16 << 20,
-            turns_out_bytes: 64 << 20,
+            turns_out_bytes: 96 << 20,
             recover_page: 1_000,
             recover_page_bytes: 16 << 20,
             parked_instances: 2_000,
