@@ -51,19 +51,11 @@ pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
 /// After a full disk, new work is refused for this long before it is tried again.
 pub const REFUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
-/// Bytes of work items that a stream was sent and has not read, beyond which it is sent no more: a worker that never
-/// reads costs no more than this and one item.
-pub const STREAM_UNREAD_BYTES: usize = 4 << 20;
-
 /// A stream's reading is told in steps of at least this, so that small items cost no message each.
-pub const STREAM_READ_STEP: usize = STREAM_UNREAD_BYTES / 8;
+pub const STREAM_READ_STEP: usize = 512 << 10;
 
-/// The same for all streams together. Beyond it a stream is sent something only once it has read what it was sent.
-pub const UNREAD_BYTES_MAX: usize = 48 << 20;
-
-/// Bytes of the turns that a stream's worker has and has not answered, beyond which it gets no more of them: what a
-/// turn was given stays in memory until its answer.
-pub const STREAM_TURN_BYTES: usize = 16 << 20;
+/// A longer item waits while all workers together have as much to read, or as many turns to answer, as they may.
+pub const SMALL_ITEM_BYTES: usize = 64 << 10;
 
 /// A turn that is longer goes out after the commit of its messages, and not beside it: both at once would take twice the
 /// memory, and what so much costs is not the wait for a sync.
@@ -112,6 +104,23 @@ pub struct Limits {
     /// Bytes of messages that wait in one instance's inbox. Beyond it events are refused, and from twice as much
     /// activities' results: all of an instance must be in memory for its next turn.
     pub inbox_bytes: usize,
+    /// Bytes of activities and timers that one instance waits for. Beyond it its next turn waits until some of them are
+    /// done, and a turn that brings it beyond twice as much fails its orchestration.
+    pub pending_bytes: usize,
+    /// Bytes of one generation's history: all of it must fit into a message. A turn that goes beyond it and does not end
+    /// its generation fails its orchestration.
+    pub history_bytes: usize,
+    /// Bytes of work items that a stream was sent and has not read, beyond which it is sent no more: a worker that
+    /// never reads costs no more than this and one item.
+    pub stream_unread_bytes: usize,
+    /// The same for all streams together. Beyond it a stream is sent something only once it has read nearly all that it
+    /// was sent, and nothing that is long.
+    pub unread_bytes: usize,
+    /// Bytes of the turns that a stream's worker has and has not answered, beyond which it gets no more of them: what a
+    /// turn was given stays in memory until its answer.
+    pub stream_turn_bytes: usize,
+    /// The same for all streams together. Beyond it no worker gets a turn that is long.
+    pub turns_out_bytes: usize,
     /// Active instances taken from the store at once.
     pub recover_page: usize,
     /// … and bytes of them, the first one excepted.
@@ -140,6 +149,12 @@ impl Default for Limits {
             active_instances: 50_000,
             hot_bytes: 96 << 20,
             inbox_bytes: 32 << 20,
+            pending_bytes: 48 << 20,
+            history_bytes: 192 << 20,
+            stream_unread_bytes: 4 << 20,
+            unread_bytes: 48 << 20,
+            stream_turn_bytes: 16 << 20,
+            turns_out_bytes: 96 << 20,
             recover_page: 1_000,
             recover_page_bytes: 16 << 20,
             parked_instances: 2_000,

@@ -64,6 +64,16 @@ corners! {
     HistoryTooLongToCache,
     /// A history was read for a turn that was out no longer.
     HistoryReadInVain,
+    /// A worker lacked the state of a turn with a long history, which waited for room then.
+    LongHistoryWanted,
+    /// A turn waited, since its instance waited for too much already.
+    TurnWaitedForPending,
+    /// A turn began more than one instance may wait for, and failed its orchestration.
+    TooMuchPending,
+    /// A long item waited, since all workers together had much to read.
+    ItemWaitedForReaders,
+    /// A long turn waited, since all workers together had many to answer.
+    TurnWaitedForAnswers,
     /// A history could not be read, and its turn was given back.
     HistoryUnread,
     /// An instance was loaded that another answer had brought.

@@ -89,15 +89,23 @@ impl<'a> Iterator for Events<'a> {
 }
 
 /// An encoded `WorkItem` that holds an orchestrator turn: `head` is the request without its events, `new` appends the new
-/// ones. They are put in place where they are sent from, since they may be long.
-pub fn turn_item(head: &OrchestratorRequest, past: &[Bytes], token: &str, new: impl FnOnce(&mut BytesMut)) -> Bytes {
+/// ones, about `new_len` bytes. They are put in place where they are sent from, and of the past each run is let go of
+/// once it is copied, since all of it may be long.
+pub fn turn_item(
+    head: &OrchestratorRequest,
+    past: Vec<Bytes>,
+    token: &str,
+    new_len: usize,
+    new: impl FnOnce(&mut BytesMut),
+) -> Bytes {
     let past_len: usize = past.iter().map(Bytes::len).sum();
     // The length stands before what it is the length of: room for it is left, and what is not used is cut off.
-    let mut item = BytesMut::with_capacity(LENGTH_ROOM + head.encoded_len() + past_len + token.len() + 512);
+    let length = LENGTH_ROOM + head.encoded_len() + past_len + new_len + token.len() + 512;
+    let mut item = BytesMut::with_capacity(length);
     item.put_bytes(0, LENGTH_ROOM);
     head.encode_raw(&mut item);
     for run in past {
-        item.put_slice(run);
+        item.put_slice(&run);
     }
     new(&mut item);
     let length = (item.len() - LENGTH_ROOM) as u64;
@@ -153,7 +161,7 @@ mod tests {
         let mut new = BytesMut::new();
         push_run(&mut new, NEW_EVENTS, &past);
         let head = OrchestratorRequest { instance_id: "x".into(), ..Default::default() };
-        let item = turn_item(&head, &[past.freeze()], "token", |item| item.put_slice(&new));
+        let item = turn_item(&head, vec![past.freeze()], "token", new.len(), |item| item.put_slice(&new));
         let decoded = WorkItem::decode(item).unwrap();
         assert_eq!(decoded.completion_token, "token");
         let Some(Request::OrchestratorRequest(request)) = decoded.request else { panic!("{decoded:?}") };

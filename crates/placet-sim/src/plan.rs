@@ -224,6 +224,11 @@ fn limits(chance: &mut Chance) -> Limits {
         small.recover_page = some(chance, small.active_instances as u64 / 4);
     });
     maybe(&mut |small, chance| small.recover_page = small.recover_page.min(some(chance, 6)));
+    maybe(&mut |small, chance| small.pending_bytes = 2_000 + some(chance, 10_000));
+    maybe(&mut |small, chance| small.stream_unread_bytes = some(chance, 20_000));
+    maybe(&mut |small, chance| small.unread_bytes = some(chance, 50_000));
+    maybe(&mut |small, chance| small.stream_turn_bytes = some(chance, 20_000));
+    maybe(&mut |small, chance| small.turns_out_bytes = some(chance, 50_000));
     maybe(&mut |small, chance| small.history_cache_bytes = placet_core::ids::PARTITIONS * some(chance, 2_000));
     maybe(&mut |small, chance| small.history_cache_instance_bytes = 100 + some(chance, 4_000));
     small

@@ -13,7 +13,7 @@ use crate::body::{MessageKind, PendingActivity};
 use crate::command::{CompleteTurn, Refusal, Reply};
 use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
-use crate::limits;
+use crate::limits::{self, Limits};
 use crate::outcome::{Effect, Outcome};
 use crate::partition::{Activity, Ended, Instance, Known, Message, Partition, activity_bytes, kept, message_bytes};
 use crate::planted::{self, Plant};
@@ -34,7 +34,9 @@ pub(crate) struct End {
 }
 
 /// What a turn leads to.
+#[derive(Default)]
 enum Next {
+    #[default]
     Waits,
     Ends(End),
     ContinuesAsNew(CompleteOrchestrationAction),
@@ -54,6 +56,7 @@ pub(crate) enum Taken<'a> {
 }
 
 /// A turn's actions, sorted by what they need.
+#[derive(Default)]
 struct Plan {
     next: Next,
     activities: Vec<PendingActivity>,
@@ -92,7 +95,14 @@ impl Partition {
         }
         if completion.response.requires_history && completion.response.actions.is_empty() {
             match completion.token {
-                Token::Turn { presumed: true, .. } => outcome.resend = Some(iid),
+                Token::Turn { presumed: true, .. } if instance.past_bytes() <= self.limits.unread_bytes / 8 => {
+                    outcome.resend = Some(iid);
+                }
+                // So much is to be counted before it is read: it is given out anew.
+                Token::Turn { presumed: true, .. } => {
+                    reach(Corner::LongHistoryWanted);
+                    outcome.given_back.push(ItemId::Turn(self.id, iid));
+                }
                 // It had the history: what it lacks, another may have.
                 Token::Turn { .. } | Token::Activity { .. } => outcome.given_back.push(ItemId::Turn(self.id, iid)),
             }
@@ -118,9 +128,12 @@ impl Partition {
         let status_changed = instance.body.custom_status != completion.response.custom_status;
         instance.body.custom_status = completion.response.custom_status;
         instance.body.turn_trace = completion.response.orchestration_trace_context;
-        let plan = plan(at, completion.response.actions);
-
         let messages = processed(out.messages, completion.response.num_events_processed);
+        let plan = plan(at, completion.response.actions);
+        let plan = match too_much(instance, &plan, messages, &self.limits) {
+            Some(end) => Plan { next: Next::Ends(end), ..Plan::default() },
+            None => plan,
+        };
         let mut run = BytesMut::new();
         instance.push_turn(&out, messages, wire::PAST_EVENTS, &mut run);
         if run.len() > limits::TURN_AT_ONCE_BYTES {
@@ -202,6 +215,8 @@ impl Partition {
             instance.inbox_bytes -= message_bytes(&entry.message);
             asked.extend(entry.message.ask_id);
         }
+        // Looked for only if there was one: an inbox may be long.
+        instance.terminating &= instance.inbox.iter().any(|m| m.message.kind() == MessageKind::Terminated);
         let open = &mut instance.body.open_asks;
         match taken {
             Taken::Said(replies) => {
@@ -270,6 +285,7 @@ impl Partition {
         instance.body.open_asks.clear();
         instance.body.poisoned = false;
         instance.inbox_bytes = 0;
+        instance.terminating = false;
         for entry in instance.inbox.drain(..) {
             outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
         }
@@ -318,8 +334,7 @@ fn processed(messages: usize, events_processed: Option<i32>) -> usize {
 
 /// Sorts a turn's actions and writes their confirmations, in their order.
 fn plan(at: Timestamp, actions: Vec<OrchestratorAction>) -> Plan {
-    let mut plan =
-        Plan { next: Next::Waits, activities: Vec::new(), timers: Vec::new(), confirmations: BytesMut::new() };
+    let mut plan = Plan::default();
     if let Some(unsupported) = actions.iter().find_map(unsupported) {
         plan.next = Next::Ends(not_implemented(unsupported));
         return plan;
@@ -413,6 +428,29 @@ fn unsupported(action: &OrchestratorAction) -> Option<&'static str> {
 fn not_implemented(what: &str) -> End {
     let failure = failure("NotImplemented", &format!("{what} not implemented by this server yet"));
     End { id: -1, status: OrchestrationStatus::Failed, output: None, failure: Some(failure) }
+}
+
+/// Why a turn cannot stand: what it asks for, or what its next turn would go on from, is more than one instance may have.
+/// Its worker would do it again, so that to refuse it would not help.
+fn too_much(instance: &Instance, plan: &Plan, messages: usize, limits: &Limits) -> Option<End> {
+    let (kind, message) = if matches!(plan.next, Next::ContinuesAsNew(_)) {
+        return None; // it leaves all of it behind
+    } else if let Some(bytes) = instance.pending_with(&plan.activities, plan.timers.len(), limits) {
+        reach(Corner::TooMuchPending);
+        let (activities, timers) = (plan.activities.len(), plan.timers.len());
+        let most = 2 * limits.pending_bytes;
+        let what = format!("this turn begins {activities} activities and {timers} timers: with what waits already");
+        ("TooMuchPending", format!("{what} {bytes} bytes, and {most} at most are kept for one instance"))
+    } else {
+        let bytes = instance.past_bytes() + instance.messages_len(messages) + plan.confirmations.len();
+        let most = limits.history_bytes;
+        if bytes <= most || matches!(plan.next, Next::Ends(_)) {
+            return None;
+        }
+        ("HistoryTooLong", format!("the history has {bytes} bytes, {most} at most: continue as new before that"))
+    };
+    let failure = Some(failure(kind, &message));
+    Some(End { id: -1, status: OrchestrationStatus::Failed, output: None, failure })
 }
 
 fn failure(error_type: &str, message: &str) -> TaskFailureDetails {

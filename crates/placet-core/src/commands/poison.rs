@@ -31,7 +31,7 @@ impl Partition {
                 instance.body.poisoned = true;
                 let at = instance.record_time(now);
                 instance.touch(at);
-                if instance.is_terminating() {
+                if instance.terminating {
                     // No worker can be asked any more.
                     self.end_terminated(now, iid, outcome);
                 }

@@ -28,7 +28,7 @@ impl Partition {
     ) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         outcome.reply(call, Ok(Reply::Done));
-        if instance.is_terminal() || instance.is_terminating() {
+        if instance.is_terminal() || instance.terminating {
             return;
         }
         let at = instance.record_time(now);
@@ -44,7 +44,7 @@ impl Partition {
             self.end_terminated(now, iid, outcome);
         } else if idle && instance.offered {
             // Its turn waits for a worker already, which may never come: it is offered again, as one that ends.
-            outcome.ready.push(instance.turn_spec(self.id));
+            outcome.ready.push(instance.turn_spec(self.id, &self.limits));
         }
         self.conclude(iid, outcome);
     }
@@ -54,7 +54,7 @@ impl Partition {
     pub fn terminate_unserved(&mut self, now: Now, iid: Iid, outcome: &mut Outcome) -> bool {
         let Some(instance) = self.instances.get_mut(&iid) else { return false };
         instance.offered = false;
-        if instance.is_terminal() || instance.out.is_some() || !instance.is_terminating() {
+        if instance.is_terminal() || instance.out.is_some() || !instance.terminating {
             return false;
         }
         self.end_terminated(now, iid, outcome);

@@ -17,14 +17,14 @@ use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
 use crate::ids::{Hub, Iid, PartitionId, Seq, StreamId};
-use crate::limits;
+use crate::limits::{self, Limits};
 use crate::reach::{Corner, reach};
 use crate::tally::DeliveriesByKind;
 use crate::time::Mono;
 use queues::Queues;
 use redelivery::Redelivery;
+use stream::{Bounds, Place, Stream};
 pub use stream::{Filter, Filters, HubSet, StreamSpec};
-use stream::{Place, Stream};
 
 /// Names that begin so are the built-in worker's (DESIGN.md §1).
 pub const RESERVED_PREFIX: &str = "placet.";
@@ -90,8 +90,18 @@ pub struct ItemSpec {
     pub sticky: Option<StreamId>,
     /// About how many bytes it has.
     pub bytes: usize,
+    /// … and how many more for a worker that does not keep its state: the history.
+    pub past: usize,
     /// A termination is among the turn's messages: if nobody can take it, the server ends the instance.
     pub terminating: bool,
+}
+
+impl ItemSpec {
+    /// About how many bytes this stream would be sent.
+    pub(crate) fn bytes_for(&self, stream: StreamId) -> usize {
+        let past = if self.sticky == Some(stream) { 0 } else { self.past };
+        self.bytes.saturating_add(past)
+    }
 }
 
 /// An item that has just been given to a stream.
@@ -134,18 +144,26 @@ enum Holder {
 /// The machine.
 #[derive(Debug, Default)]
 pub struct Dispatch {
+    limits: Limits,
     streams: BTreeMap<StreamId, Stream>,
     queues: Queues,
     held: HashMap<ItemId, Held, FxBuildHasher>,
     redelivery: Redelivery,
     /// Bytes that the streams were sent and have not read.
     unread: usize,
+    /// About how many bytes the turns have that workers hold.
+    turns_out: usize,
     /// No stream is to be pinged before then; absent: there is none.
     pings_from: Option<Mono>,
     deliveries: DeliveriesByKind,
 }
 
 impl Dispatch {
+    /// One that has given out nothing yet.
+    pub fn new(limits: Limits) -> Dispatch {
+        Dispatch { limits, ..Dispatch::default() }
+    }
+
     /// A worker's stream opened. Follow with [`Dispatch::pull`].
     pub fn open(&mut self, now: Mono, id: StreamId, spec: StreamSpec) {
         let stream = Stream::new(spec, now);
@@ -180,12 +198,18 @@ impl Dispatch {
 
     /// About how many bytes the turns have that workers hold: their instances cannot leave memory.
     pub fn held_turn_bytes(&self) -> usize {
-        self.streams.values().map(|stream| stream.turn_bytes).sum()
+        self.turns_out
     }
 
-    /// Whether all streams together have so much to read that each is sent something only once it has read.
+    /// Whether workers hold so many bytes of turns that none gets a long one.
+    pub fn has_many_turns_out(&self) -> bool {
+        self.turns_out >= self.limits.turns_out_bytes
+    }
+
+    /// Whether all streams together have so much to read that each is sent something only once it has read, and nothing
+    /// long.
     pub fn is_crowded(&self) -> bool {
-        self.unread >= limits::UNREAD_BYTES_MAX
+        self.unread >= self.limits.unread_bytes
     }
 
     /// How many bytes the streams were sent and have not read.
@@ -295,6 +319,7 @@ impl Dispatch {
     pub fn close(&mut self, now: Mono, id: StreamId, drained: bool) -> Returned {
         let Some(stream) = self.streams.remove(&id) else { return Returned::default() };
         self.unread -= stream.unread;
+        self.turns_out -= stream.turn_bytes;
         if self.streams.is_empty() {
             self.pings_from = None;
         }
@@ -434,22 +459,33 @@ impl Dispatch {
 
     /// What must hold whenever all that arrived was taken: nobody waits for work that waits for him.
     pub fn violated_invariant(&self) -> Option<String> {
-        let crowded = self.is_crowded();
+        let bounds = self.bounds();
+        if self.turns_out != self.streams.values().map(|stream| stream.turn_bytes).sum::<usize>() {
+            return Some(format!("{} bytes of turns are out by the sum", self.turns_out));
+        }
         self.queues.fronts().find_map(|spec| {
             let waits = !self.held.contains_key(&spec.id);
-            let fits = |stream: &Stream| stream.room(spec.id.kind(), crowded) && stream.spec.accepts(spec);
-            let (idle, _) = self.streams.iter().find(|(_, stream)| waits && fits(stream))?;
+            let fits = |id: StreamId, stream: &Stream| {
+                stream.room(spec.id.kind(), &bounds) && stream.spec.accepts(spec) && bounds.admit(spec, id)
+            };
+            let (idle, _) = self.streams.iter().find(|(id, stream)| waits && fits(**id, stream))?;
             Some(format!("{:?} waits, and stream {idle} has room for it", spec.id))
         })
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds::new(&self.limits, self.is_crowded(), self.has_many_turns_out())
     }
 
     /// The stream that an item goes to: the one that keeps its state if it has room, else the least busy one.
     fn stream_for(&self, spec: &ItemSpec) -> Option<StreamId> {
         let kind = spec.id.kind();
-        let crowded = self.is_crowded();
-        let fits = |stream: &Stream| stream.room(kind, crowded) && stream.spec.accepts(spec);
+        let bounds = self.bounds();
+        let fits = |id: StreamId, stream: &Stream| {
+            stream.room(kind, &bounds) && stream.spec.accepts(spec) && bounds.admit(spec, id)
+        };
         if let Some(sticky) = spec.sticky {
-            if self.streams.get(&sticky).is_some_and(fits) {
+            if self.streams.get(&sticky).is_some_and(|stream| fits(sticky, stream)) {
                 return Some(sticky);
             }
             if self.streams.contains_key(&sticky) {
@@ -460,7 +496,7 @@ impl Dispatch {
         for (id, stream) in &self.streams {
             let load = stream.load(kind);
             // Asked last, as filters may be long.
-            if best.is_none_or(|(least, _)| load < least) && fits(stream) {
+            if best.is_none_or(|(least, _)| load < least) && fits(*id, stream) {
                 best = Some((load, *id));
                 if load == 0 {
                     break;
@@ -471,15 +507,15 @@ impl Dispatch {
     }
 
     fn next_for(&mut self, id: StreamId, kind: Kind) -> Option<ItemSpec> {
-        let crowded = self.is_crowded();
+        let bounds = self.bounds();
         let stream = self.streams.get_mut(&id)?;
-        if !stream.room(kind, crowded) {
+        if !stream.room(kind, &bounds) {
             return None;
         }
         let Stream { spec, places, .. } = stream;
         let Place { scope, cursor } = places.of(kind);
         loop {
-            let item = self.queues.pop(scope, cursor, |item| spec.accepts(item))?;
+            let item = self.queues.pop(scope, cursor, |item| spec.accepts(item) && bounds.admit(item, id))?;
             // An instance that left memory and came back offered its work again.
             if !self.held.contains_key(&item.id) {
                 return Some(item);
@@ -489,14 +525,17 @@ impl Dispatch {
 
     fn assign(&mut self, now: Mono, id: StreamId, spec: ItemSpec) -> Assignment {
         let item = spec.id;
+        let bytes = spec.bytes_for(id);
+        let spec = ItemSpec { bytes, past: 0, ..spec };
         let stream = self.streams.get_mut(&id).expect("chosen among the open streams");
-        stream.take(item, spec.bytes, now);
-        self.unread += spec.bytes;
+        stream.take(item, bytes, now);
+        self.unread += bytes;
         self.deliveries.add(item.kind(), self.redelivery.was_delivered(item));
         if item.kind() == Kind::Turn {
+            self.turns_out += bytes;
             self.redelivery.lease(now, item);
         }
-        self.held.insert(item, Held { by: Holder::Stream(id), reserved: spec.bytes, spec });
+        self.held.insert(item, Held { by: Holder::Stream(id), reserved: bytes, spec });
         Assignment { item, stream: id }
     }
 
@@ -509,6 +548,9 @@ impl Dispatch {
         self.redelivery.end_lease(held.spec.id);
         let Holder::Stream(id) = held.by else { return None };
         self.streams.get_mut(&id)?.give_back(held.spec.id, held.spec.bytes);
+        if held.spec.id.kind() == Kind::Turn {
+            self.turns_out -= held.spec.bytes;
+        }
         self.read(id, held.reserved);
         Some(id)
     }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::queues::{QueueKey, Scope};
 use super::{ItemId, ItemSpec, Kind, RESERVED_PREFIX};
 use crate::ids::Hub;
-use crate::limits;
+use crate::ids::StreamId;
+use crate::limits::{self, Limits};
+use crate::reach::{Corner, reach};
 use crate::time::Mono;
 
 /// Which hubs a stream serves.
@@ -130,6 +132,45 @@ impl Places {
     }
 }
 
+/// What a stream may be given, as far as all streams together decide it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// What a stream may have to read, and what turns it may have to answer, before it gets another item.
+    stream_unread: usize,
+    stream_turns: usize,
+    /// Longer items wait, and longer turns.
+    item: usize,
+    turn: usize,
+}
+
+impl Bounds {
+    /// `crowded`: they were sent so much that whoever has much to read must read it first. `many_turns`: they have so
+    /// many turns that what is long waits for their answers.
+    pub(super) fn new(limits: &Limits, crowded: bool, many_turns: bool) -> Bounds {
+        let unless = |full: bool| if full { limits::SMALL_ITEM_BYTES.min(limits.unread_bytes / 8) } else { usize::MAX };
+        let read = limits.stream_unread_bytes;
+        Bounds {
+            stream_unread: if crowded { limits::STREAM_READ_STEP.min(read / 8).max(1) } else { read },
+            stream_turns: limits.stream_turn_bytes,
+            item: unless(crowded),
+            turn: unless(many_turns),
+        }
+    }
+
+    /// Whether an item may go to a stream that has room.
+    pub(super) fn admit(&self, spec: &ItemSpec, to: StreamId) -> bool {
+        let bytes = spec.bytes_for(to);
+        if bytes > self.item {
+            reach(Corner::ItemWaitedForReaders);
+        }
+        let is_many = spec.id.kind() == Kind::Turn && bytes > self.turn;
+        if is_many {
+            reach(Corner::TurnWaitedForAnswers);
+        }
+        bytes <= self.item && !is_many
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) spec: StreamSpec,
@@ -150,13 +191,11 @@ impl Stream {
         Stream { spec, places, turns, activities, unread: 0, turn_bytes: 0, spoken_at: now }
     }
 
-    /// Whether it takes another item. `crowded`: all streams together were sent so much that one which has anything
-    /// to read must read it first.
-    pub(super) fn room(&self, kind: Kind, crowded: bool) -> bool {
-        let unread_max = if crowded { limits::STREAM_READ_STEP } else { limits::STREAM_UNREAD_BYTES };
+    /// Whether it takes another item.
+    pub(super) fn room(&self, kind: Kind, bounds: &Bounds) -> bool {
         self.load(kind) < self.spec.limit(kind)
-            && self.unread < unread_max
-            && (kind == Kind::Activity || self.turn_bytes < limits::STREAM_TURN_BYTES)
+            && self.unread < bounds.stream_unread
+            && (kind == Kind::Activity || self.turn_bytes < bounds.stream_turns)
     }
 
     pub(super) fn load(&self, kind: Kind) -> usize {

@@ -44,7 +44,16 @@ fn filtered(orchestrations: &[(&str, &[&str])], activities: &[(&str, &[&str])]) 
 }
 
 fn item(id: ItemId, name: &str) -> ItemSpec {
-    ItemSpec { id, hub: Hub::new("hub"), name: name.into(), version: None, sticky: None, bytes: 0, terminating: false }
+    ItemSpec {
+        id,
+        hub: Hub::new("hub"),
+        name: name.into(),
+        version: None,
+        sticky: None,
+        bytes: 0,
+        past: 0,
+        terminating: false,
+    }
 }
 
 fn turn(number: u64, name: &str) -> ItemSpec {
@@ -84,7 +93,7 @@ fn a_stream_that_does_not_read_is_sent_no_more_than_its_bound_and_what_it_has_re
     open(&mut dispatch, 1, everything());
     let mebibyte = |number| ItemSpec { bytes: 1 << 20, ..activity(number, "a") };
     let given: Vec<u64> = (0..10).filter_map(|number| offer(&mut dispatch, mebibyte(number))).collect();
-    assert_eq!(given.len() << 20, limits::STREAM_UNREAD_BYTES);
+    assert_eq!(given.len() << 20, Limits::default().stream_unread_bytes);
     for number in 0..4 {
         // Each turned out to be a little longer.
         dispatch.sent(StreamId(1), activity(number, "a").id, (1 << 20) + 100);
@@ -111,26 +120,75 @@ fn a_worker_that_answers_no_turns_holds_no_more_of_them_than_its_bound_and_still
             dispatch.read(StreamId(1), 1 << 20);
         }
     }
-    assert_eq!(held << 20, limits::STREAM_TURN_BYTES);
+    assert_eq!(held << 20, Limits::default().stream_turn_bytes);
     assert!(offer(&mut dispatch, activity(1, "a")).is_some());
     dispatch.finished(mebibyte(0).id);
     assert_eq!(pull(&mut dispatch, 1).len(), 1);
 }
 
 #[test]
-fn while_all_streams_together_have_much_to_read_each_gets_one_thing_at_a_time() {
+fn while_all_streams_together_have_much_to_read_nobody_gets_long_things_and_who_has_read_gets_small_ones() {
     let mut dispatch = Dispatch::default();
     for stream in 0..20 {
         open(&mut dispatch, stream, everything());
     }
     let large = |number| ItemSpec { bytes: 3 << 20, ..activity(number, "a") };
-    for number in 0..20 {
-        assert!(offer(&mut dispatch, large(number)).is_some());
-    }
-    assert!(dispatch.unread_bytes() > limits::UNREAD_BYTES_MAX);
-    assert_eq!(offer(&mut dispatch, large(20)), None);
+    let given = (0..20).filter(|number| offer(&mut dispatch, large(*number)).is_some()).count();
+    assert_eq!(given, 16);
+    assert!(dispatch.unread_bytes() >= Limits::default().unread_bytes);
+    assert!(offer(&mut dispatch, activity(20, "b")).is_some_and(|stream| stream >= 16), "those have nothing to read");
     open(&mut dispatch, 21, at_most(0, 1));
-    assert!(dispatch.holder(large(20).id) == Some(StreamId(21)), "who has nothing to read gets something");
+    assert_eq!(
+        pull(&mut dispatch, 21),
+        [],
+        "however many streams there are, together they get no more of what is long"
+    );
+    dispatch.sent(StreamId(0), large(0).id, 3 << 20);
+    dispatch.read(StreamId(0), 3 << 20);
+    assert_eq!(pull(&mut dispatch, 21), [large(16).id]);
+}
+
+#[test]
+fn while_all_workers_together_have_many_turns_to_answer_none_gets_a_long_one() {
+    let mut dispatch = Dispatch::default();
+    let mebibyte = |number| ItemSpec { bytes: 1 << 20, ..turn(number, "a") };
+    let mut taken = 0;
+    for stream in 0..20 {
+        open(&mut dispatch, stream, everything());
+        for _ in 0..10 {
+            if offer(&mut dispatch, mebibyte(taken)) == Some(stream) {
+                dispatch.sent(StreamId(stream), mebibyte(taken).id, 1 << 20);
+                dispatch.read(StreamId(stream), 1 << 20);
+                taken += 1;
+            }
+        }
+    }
+    assert_eq!(usize::try_from(taken).unwrap() << 20, Limits::default().turns_out_bytes);
+    assert_eq!(dispatch.violated_invariant(), None);
+    assert!(offer(&mut dispatch, turn(100, "b")).is_some(), "what is small is in nobody's way");
+    assert_eq!(dispatch.finished(mebibyte(0).id), Some(StreamId(0)));
+    assert_eq!(pull(&mut dispatch, 0), [mebibyte(taken).id]);
+    for stream in 0..20 {
+        dispatch.close(NOW, StreamId(stream), true);
+    }
+    assert_eq!(dispatch.held_turn_bytes(), 0);
+}
+
+#[test]
+fn a_history_counts_for_the_worker_that_would_have_to_be_sent_it() {
+    let mut dispatch = Dispatch::default();
+    open(&mut dispatch, 1, at_most(1, 1));
+    open(&mut dispatch, 2, everything());
+    let long = |number| ItemSpec { past: 200 << 20, sticky: Some(StreamId(1)), ..turn(number, "a") };
+    assert_eq!(offer(&mut dispatch, long(1)), Some(1));
+    assert_eq!(dispatch.unread_bytes(), 0, "it keeps the state");
+    assert_eq!(offer(&mut dispatch, long(2)), Some(2));
+    assert_eq!(dispatch.unread_bytes(), 200 << 20);
+    assert_eq!(offer(&mut dispatch, long(3)), None, "one long history at a time");
+    dispatch.sent(StreamId(2), long(2).id, 200 << 20);
+    dispatch.read(StreamId(2), 200 << 20);
+    assert_eq!(dispatch.finished(long(2).id), Some(StreamId(2)));
+    assert_eq!(pull(&mut dispatch, 2), [long(3).id]);
 }
 
 #[test]

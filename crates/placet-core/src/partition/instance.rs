@@ -12,8 +12,10 @@ use crate::body::{InboxMessage, InstanceBody, MessageKind, PendingActivity, Pend
 use crate::command::is_terminal;
 use crate::dispatch::{ItemId, ItemSpec};
 use crate::ids::{Iid, InstanceKey, PartitionId, Seq, StreamId, Turn};
+use crate::limits::Limits;
 use crate::outcome::Outcome;
 use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, InboxRow, InstanceRow, ReplyRow, TimerRow, Write};
 use crate::time::{Now, Timestamp};
 use crate::token::execution_digest;
@@ -76,6 +78,8 @@ pub(crate) struct Instance {
     /// Bytes of its messages, and of its activities.
     pub(crate) inbox_bytes: usize,
     pub(crate) activity_bytes: usize,
+    /// A termination is among its messages.
+    pub(crate) terminating: bool,
     /// What its partition counted it for.
     pub(crate) counted: usize,
     /// What the store has, or will have once what was decided is durable.
@@ -123,6 +127,7 @@ impl Instance {
             history: Some(Vec::new()),
             inbox_bytes: 0,
             activity_bytes: 0,
+            terminating: false,
             counted: 0,
             saved: None,
             changed: true,
@@ -158,6 +163,7 @@ impl Instance {
                 instance.body.seq = instance.body.seq.max(row.seq.0);
             }
             instance.inbox_bytes += message_bytes(&message);
+            instance.terminating |= message.kind() == MessageKind::Terminated;
             instance.inbox.push_back(Message { seq: row.seq, message });
         }
         for row in activities {
@@ -213,6 +219,7 @@ impl Instance {
             message = InboxMessage::decode(data.clone()).expect("what was just encoded");
         }
         self.inbox_bytes += message_bytes(&message);
+        self.terminating |= kind == MessageKind::Terminated;
         outcome.writes.push(Write::PutInbox(InboxRow { iid: self.iid, seq, data }));
         self.inbox.push_back(Message { seq, message });
     }
@@ -270,15 +277,41 @@ impl Instance {
         };
         let status = self.body.custom_status.as_ref().map_or(0, String::len);
         let out = self.out.as_ref().map_or(0, |out| out.pieces.bytes());
-        INSTANCE_BYTES + self.inbox_bytes + self.activity_bytes + input + output + status + out
+        INSTANCE_BYTES + self.inbox_bytes + self.pending_bytes() + input + output + status + out
     }
 
-    /// About how many bytes its next turn has.
-    fn turn_bytes(&self) -> usize {
-        let first = self.inbox.front().map_or(0, |entry| entry.message.event.len());
-        let past =
-            if self.sticky.is_some() { 0 } else { usize::try_from(self.body.history_bytes).unwrap_or(usize::MAX) };
-        self.inbox_bytes.min(first.max(TURN_BYTES)).saturating_add(past)
+    /// How many bytes the messages of its next turn have at least: what turns out to be less than was reserved for it
+    /// would leave room that nobody looks for.
+    fn turn_bytes(&self, limits: &Limits) -> usize {
+        self.inbox.iter().take(self.messages_of_turn(limits)).map(|entry| entry.message.event.len()).sum()
+    }
+
+    /// How many bytes of history a worker without its state is sent.
+    pub(crate) fn past_bytes(&self) -> usize {
+        usize::try_from(self.body.history_bytes).unwrap_or(usize::MAX)
+    }
+
+    /// About how much memory that takes which it waits for: its activities and timers.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.activity_bytes + self.body.timers.len() * TIMER_BYTES
+    }
+
+    /// How much that would be with these as well, if it is more than may be.
+    pub(crate) fn pending_with(&self, more: &[PendingActivity], timers: usize, limits: &Limits) -> Option<usize> {
+        let more: usize = more.iter().map(activity_bytes).sum();
+        let bytes = self.pending_bytes() + more + timers * TIMER_BYTES;
+        (bytes > 2 * limits.pending_bytes).then_some(bytes)
+    }
+
+    /// Whether its next turn waits until some of what it has begun is done: the turn might begin more. Not if what is
+    /// done would find no room in the inbox, or if it is to end.
+    fn has_too_much_pending(&self, limits: &Limits) -> bool {
+        let waits =
+            self.pending_bytes() > limits.pending_bytes && self.inbox_bytes <= limits.inbox_bytes && !self.terminating;
+        if waits {
+            reach(Corner::TurnWaitedForPending);
+        }
+        waits
     }
 
     /// Writes the instance if it changed.
@@ -309,27 +342,28 @@ impl Instance {
     }
 
     /// Says that the next turn is ready, if it is and nobody knows yet.
-    pub(crate) fn offer(&mut self, partition: PartitionId, outcome: &mut Outcome) {
+    pub(crate) fn offer(&mut self, partition: PartitionId, limits: &Limits, outcome: &mut Outcome) {
         let ready = self.out.is_none()
             && !self.inbox.is_empty()
             && !self.body.held
             && !self.body.poisoned
             && !self.is_terminal();
-        if ready && !self.offered {
+        if ready && !self.offered && !self.has_too_much_pending(limits) {
             self.offered = true;
-            outcome.ready.push(self.turn_spec(partition));
+            outcome.ready.push(self.turn_spec(partition, limits));
         }
     }
 
-    pub(crate) fn turn_spec(&self, partition: PartitionId) -> ItemSpec {
+    pub(crate) fn turn_spec(&self, partition: PartitionId, limits: &Limits) -> ItemSpec {
         ItemSpec {
             id: ItemId::Turn(partition, self.iid),
             hub: self.key.hub.clone(),
             name: self.name.clone(),
             version: self.body.version.as_deref().map(Arc::from),
             sticky: self.sticky,
-            bytes: self.turn_bytes(),
-            terminating: self.inbox.iter().any(|m| m.message.kind() == MessageKind::Terminated),
+            bytes: self.turn_bytes(limits),
+            past: self.past_bytes(),
+            terminating: self.terminating,
         }
     }
 
@@ -342,6 +376,7 @@ impl Instance {
             version: version.map(Arc::from),
             sticky: None,
             bytes: pending.input.as_ref().map_or(0, String::len),
+            past: 0,
             terminating: false,
         }
     }
@@ -360,6 +395,9 @@ impl Instance {
         if self.is_terminal() && (self.out.is_some() || !inbox.is_empty()) {
             return Some(format!("instance {iid} ended with messages left"));
         }
+        if self.terminating != inbox.iter().any(|entry| entry.message.kind() == MessageKind::Terminated) {
+            return Some(format!("instance {iid} does not know whether it is to end"));
+        }
         if inbox.iter().zip(inbox.iter().skip(1)).any(|(a, b)| a.seq >= b.seq) {
             return Some(format!("the inbox of instance {iid} is out of order"));
         }
@@ -373,8 +411,8 @@ const INSTANCE_BYTES: usize = 1 << 10;
 /// What a message or an activity takes beside its payload.
 const ENTRY_BYTES: usize = 160;
 
-/// A turn has no more messages than this, the first one excepted (`Limits::turn_bytes`).
-const TURN_BYTES: usize = 1 << 20;
+/// What a timer takes: in the instance, as a row of its own, and among those that are near.
+const TIMER_BYTES: usize = 160;
 
 pub(crate) fn message_bytes(message: &InboxMessage) -> usize {
     ENTRY_BYTES + message.event.len()

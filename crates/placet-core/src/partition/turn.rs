@@ -6,7 +6,6 @@ use placet_proto::durabletask::{
     OrchestratorStartedEvent, history_event::EventType,
 };
 
-use crate::body::MessageKind;
 use crate::dispatch::{ItemSpec, StreamSpec};
 use crate::ids::{Iid, Seq, StreamId};
 use crate::limits::Limits;
@@ -76,7 +75,7 @@ impl Partition {
             presumed,
         };
         let at = instance.record_time(now);
-        let messages = instance.messages_of_turn(self.limits);
+        let messages = instance.messages_of_turn(&self.limits);
         instance.out = Some(TurnOut { token, messages, at, began: now.mono, pieces: Pieces::default() });
         let begun = instance.item();
         self.count(iid);
@@ -105,7 +104,7 @@ impl Partition {
     }
 
     /// The history that a turn waited for. Nothing if the turn is no longer out.
-    pub fn history_read(&mut self, token: Token, iid: Iid, runs: &[Bytes]) -> Begun {
+    pub fn history_read(&mut self, token: Token, iid: Iid, runs: Vec<Bytes>) -> Begun {
         let Some(instance) = self.instances.get_mut(&iid) else { return Begun::Void };
         if instance.out.as_ref().is_none_or(|out| out.token != token) {
             return Begun::Void;
@@ -120,7 +119,7 @@ impl Partition {
         instance.out.take()?;
         instance.sticky = None;
         let mut outcome = Outcome::default();
-        instance.offer(self.id, &mut outcome);
+        instance.offer(self.id, &self.limits, &mut outcome);
         self.count(iid);
         outcome.ready.pop()
     }
@@ -138,7 +137,7 @@ impl Partition {
 
 impl Instance {
     /// How many messages the turn has that begins now.
-    fn messages_of_turn(&self, limits: Limits) -> usize {
+    pub(crate) fn messages_of_turn(&self, limits: &Limits) -> usize {
         let (mut messages, mut bytes) = (0, 0);
         for entry in self.inbox.iter().take(limits.turn_messages) {
             bytes += wire::pushed_len(entry.message.event.len());
@@ -158,11 +157,14 @@ impl Instance {
     pub(crate) fn push_turn(&self, out: &TurnOut, messages: usize, key: u8, run: &mut BytesMut) {
         let started = EventType::OrchestratorStarted(OrchestratorStartedEvent {});
         let started = wire::event(-1, out.at, started);
-        let taken = || self.inbox.iter().take(messages).map(|entry| &entry.message.event);
-        let length: usize = taken().map(|event| wire::pushed_len(event.len())).sum();
-        run.reserve(wire::pushed_len(started.len()) + length);
+        run.reserve(wire::pushed_len(started.len()) + self.messages_len(messages));
         wire::push_event(run, key, &started);
-        taken().for_each(|event| wire::push_event(run, key, event));
+        self.inbox.iter().take(messages).for_each(|entry| wire::push_event(run, key, &entry.message.event));
+    }
+
+    /// How long its first messages are in a run.
+    pub(crate) fn messages_len(&self, messages: usize) -> usize {
+        self.inbox.iter().take(messages).map(|entry| wire::pushed_len(entry.message.event.len())).sum()
     }
 
     /// The item of the turn that is out, or what is needed to make it.
@@ -170,8 +172,8 @@ impl Instance {
         let out = self.out.as_ref().expect("a turn is out");
         let Token::Turn { presumed, .. } = out.token else { unreachable!("a turn has a turn's token") };
         match &self.history {
-            _ if presumed || self.body.events == 0 => Begun::Send(self.turn_item(&[])),
-            Some(runs) => Begun::Send(self.turn_item(runs)),
+            _ if presumed || self.body.events == 0 => Begun::Send(self.turn_item(Vec::new())),
+            Some(runs) => Begun::Send(self.turn_item(runs.clone())),
             None => {
                 let from = crate::ids::Turn(self.body.turn_first);
                 Begun::ReadHistory(HistoryRead { token: out.token, iid: self.iid, from })
@@ -179,7 +181,7 @@ impl Instance {
         }
     }
 
-    fn turn_item(&self, past: &[Bytes]) -> Bytes {
+    fn turn_item(&self, past: Vec<Bytes>) -> Bytes {
         let out = self.out.as_ref().expect("a turn is out");
         let head = OrchestratorRequest {
             instance_id: self.key.id.as_str().to_owned(),
@@ -191,7 +193,7 @@ impl Instance {
             orchestration_trace_context: self.body.turn_trace.clone(),
             ..OrchestratorRequest::default()
         };
-        wire::turn_item(&head, past, &out.token.to_string(), |item| {
+        wire::turn_item(&head, past, &out.token.to_string(), self.messages_len(out.messages), |item| {
             self.push_turn(out, out.messages, wire::NEW_EVENTS, item);
         })
     }
@@ -201,10 +203,5 @@ impl Instance {
             instance_id: self.key.id.as_str().to_owned(),
             execution_id: Some(self.body.execution_id.clone()),
         }
-    }
-
-    /// Whether a termination is among the messages that no worker has.
-    pub(crate) fn is_terminating(&self) -> bool {
-        self.inbox.iter().any(|entry| entry.message.kind() == MessageKind::Terminated)
     }
 }

@@ -197,7 +197,7 @@ impl Shard {
             limits,
             partitions: PartitionId::all().map(|id| Partition::new(id, epoch, limits)).collect(),
             commit: Commit::new(limits),
-            dispatch: Dispatch::default(),
+            dispatch: Dispatch::new(limits),
             timers: Timers::new(limits, generation),
             clock: ClockGuard::new(newest),
             recovery: Recovery::new(generation),

@@ -168,9 +168,10 @@ impl Shard {
     }
 
     fn memory_is_full(&self) -> bool {
+        let held = self.dispatch.held_turn_bytes().min(self.limits.turns_out_bytes);
         let hot: usize = self.partitions.iter().map(crate::partition::Partition::hot_count).sum();
         hot > self.limits.active_instances / 2 + self.limits.parked_instances
             // What workers hold is bounded by itself, and must not keep others from what they could do.
-            || self.memory.bytes() > self.limits.hot_bytes / 2 + self.dispatch.held_turn_bytes()
+            || self.memory.bytes() > self.limits.hot_bytes / 2 + held
     }
 }

@@ -137,17 +137,21 @@ impl Shard {
 
     /// What held all workers up may be over: each gets what waits for it.
     pub(super) fn let_workers_go_on(&mut self, now: Now, outputs: &mut Vec<Output>) {
-        let held_up = self.holds_workers_up();
-        if std::mem::replace(&mut self.held_up, held_up) {
+        while std::mem::take(&mut self.held_up) {
+            let before = self.dispatch.deliveries();
             for stream in self.dispatch.stream_ids() {
                 self.fill(now, stream, outputs);
             }
+            if self.dispatch.deliveries() == before {
+                break;
+            }
         }
+        self.held_up |= self.holds_workers_up();
     }
 
     /// Whether workers with room get nothing now.
     pub(super) fn holds_workers_up(&self) -> bool {
-        self.is_congested() || self.dispatch.is_crowded()
+        self.is_congested() || self.dispatch.is_crowded() || self.dispatch.has_many_turns_out()
     }
 
     /// Whether so much waits to be written that workers get nothing: what they answer would have to wait as well, and
@@ -175,6 +179,8 @@ impl Shard {
     /// Makes an assigned item and sends it. Tells whether it still was one.
     fn begin(&mut self, now: Now, assignment: Assignment, outputs: &mut Vec<Output>) -> bool {
         let Assignment { item, stream } = assignment;
+        // What was reserved for it is more than it turns out to be: others may be held up until then.
+        self.held_up |= self.holds_workers_up();
         let Some(spec) = self.dispatch.stream(stream) else { return false };
         let partition = &mut self.partitions[item.partition().index()];
         let begun = match item {
@@ -197,6 +203,7 @@ impl Shard {
         match begun {
             Begun::Send(bytes) => {
                 self.dispatch.sent(stream, item, bytes.len());
+                self.held_up |= self.holds_workers_up();
                 let hub = self.hub_of(item);
                 outputs.push(Output::Send(stream, hub, bytes));
                 true
@@ -246,7 +253,7 @@ impl Shard {
         match runs {
             Ok(runs) => {
                 let partition = &mut self.partitions[item.partition().index()];
-                let begun = partition.history_read(read.token, read.iid, &runs);
+                let begun = partition.history_read(read.token, read.iid, runs);
                 // Void: the turn was taken back meanwhile, and somebody else may hold the item by now.
                 if begun == Begun::Void {
                     reach(Corner::HistoryReadInVain);

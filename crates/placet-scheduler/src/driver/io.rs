@@ -19,7 +19,8 @@ use crate::metrics::{Metrics, ReadKind};
 /// Threads that read for the core: one may be held up by a long history while another loads.
 const READERS: usize = 2;
 
-/// The most history that is read for one turn: beyond it no worker could take the item (PROTOCOL.md §2.4).
+/// The most history that is read for one turn: more than `Limits::history_bytes` lets any instance have that goes on, so
+/// that none is ever cut short.
 const HISTORY_BYTES_MAX: usize = 256 << 20;
 
 /// How often the store is tried while a commit is owed and no batch comes.

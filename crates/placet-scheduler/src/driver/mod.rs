@@ -77,7 +77,7 @@ pub(crate) fn start(
     let thread = std::thread::Builder::new().name("placet-core".into()).spawn(move || {
         let _end = End(health.clone());
         let shard = Shard::new(Limits::default(), claim.incarnation, 0, claim.iid_max, claim.newest);
-        Driver::new(shard, claim, inbox, io, health, budget).run();
+        Driver::new(shard, inbox, io, health, budget).run();
     })?;
     Ok(CoreThread { messages, thread })
 }
@@ -93,7 +93,6 @@ impl Drop for End {
 
 struct Driver {
     shard: Shard,
-    claim: Claim,
     inbox: Receiver<Message>,
     io: Io,
     health: Arc<Health>,
@@ -114,7 +113,6 @@ struct Driver {
 impl Driver {
     fn new(
         shard: Shard,
-        claim: Claim,
         inbox: Receiver<Message>,
         io: Io,
         health: Arc<Health>,
@@ -123,7 +121,6 @@ impl Driver {
         let watermark = shard.watermark();
         Driver {
             shard,
-            claim,
             inbox,
             io,
             health,

@@ -435,9 +435,10 @@ impl World {
     /// An item goes to its worker.
     fn send_item(&mut self, stream: StreamId, hub: &Hub, item: Bytes) -> Result<(), Violation> {
         self.trace.note(self.now, &[16, stream.0, crate::trace::digest(&item)], || format!("item for stream {stream}"));
+        let bytes = item.len();
         let item = WorkItem::decode(item).map_err(|error| format!("an item cannot be read: {error}"))?;
         self.look_at_item(stream, hub, &item)?;
-        self.send_to_worker(stream, ToWorker::Item { hub: hub.as_str().to_owned(), item: item.into() });
+        self.send_to_worker(stream, ToWorker::Item { hub: hub.as_str().to_owned(), item: item.into(), bytes });
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use placet_core::command::CompleteTurn;
 use placet_core::dispatch::{HubSet, StreamSpec};
 use placet_core::ids::{Epoch, StreamId};
+use placet_core::shard::Input;
 use placet_core::token::Token;
 use placet_proto::durabletask::{ActivityResponse, WorkItem, work_item::Request};
 use placet_proto::placet::v1::Ack;
@@ -76,7 +77,7 @@ pub(crate) enum Completion {
 /// What the server sends on a stream.
 #[derive(Debug)]
 pub(crate) enum ToWorker {
-    Item { hub: String, item: Box<WorkItem> },
+    Item { hub: String, item: Box<WorkItem>, bytes: usize },
     Ack { token: String, stale: bool, refused: String },
     Ping,
 }
@@ -223,7 +224,8 @@ impl World {
                 worker.turns.acknowledged(&Ack { completion_token: token, stale, refused });
                 Ok(())
             }
-            ToWorker::Item { hub, item } => {
+            ToWorker::Item { hub, item, bytes } => {
+                self.on_stream(stream, 0, Arrival::Input(Input::ItemsRead(stream, bytes)));
                 let token = item.completion_token;
                 match item.request {
                     Some(Request::OrchestratorRequest(turn)) => self.run_turn(at, stream, hub, turn, token),

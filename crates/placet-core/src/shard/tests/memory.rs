@@ -20,6 +20,12 @@ const LIMITS: Limits = Limits {
     active_instances: 1_000,
     hot_bytes: 1 << 20,
     inbox_bytes: 1 << 10,
+    pending_bytes: 1 << 20,
+    history_bytes: 1 << 20,
+    stream_unread_bytes: 1 << 20,
+    unread_bytes: 1 << 20,
+    stream_turn_bytes: 1 << 20,
+    turns_out_bytes: 1 << 20,
     recover_page: 100,
     recover_page_bytes: 1 << 20,
     parked_instances: 100,
@@ -90,4 +96,72 @@ fn while_much_waits_to_be_written_small_commands_are_taken_until_they_are_much_t
     assert_eq!(refused(&after), refused(&trace), "afterwards there is room again: {after}");
     let large = trace_within(limits, "0s hold\n1s start a-1\n1s start a-2\n1s raise a-1 event\n1s start a-3");
     assert_eq!(refused(&large), 0, "{large}");
+}
+
+/// Room for three activities that an instance waits for; twice as much is too much.
+const FEW_PENDING: Limits = Limits { pending_bytes: 1_000, ..LIMITS };
+
+const FOUR: &str = "0s worker\n0s start a-1\n0s turn a-1: activity one | activity two | activity three | activity four";
+
+#[test]
+fn while_an_instance_waits_for_too_much_its_next_turn_waits_and_nothing_is_lost() {
+    let held = trace_within(FEW_PENDING, &format!("{FOUR}\n1s raise a-1 event"));
+    assert!(held.contains("gets activity a-1/four") && held.matches("gets turn a-1").count() == 1, "{held}");
+    let trace = trace_within(FEW_PENDING, &format!("{FOUR}\n1s raise a-1 event\n2s done a-1/two"));
+    assert!(
+        trace.contains("2s worker 1 gets turn a-1 past 6 new orchestratorStarted eventRaised:event task"),
+        "{trace}"
+    );
+    let after = format!("{FOUR}\n1s raise a-1 event\n2s crash\n3s worker\n4s done a-1/two");
+    let trace = trace_within(FEW_PENDING, &after);
+    assert_eq!(
+        trace.lines().filter(|line| line.starts_with("4s") && line.contains("gets turn a-1")).count(),
+        1,
+        "{trace}"
+    );
+    assert_eq!(trace.matches("gets turn a-1").count(), 2, "{trace}");
+}
+
+#[test]
+fn an_instance_that_waits_for_too_much_still_ends_and_still_makes_room_for_results() {
+    let trace = trace_within(FEW_PENDING, &format!("{FOUR}\n1s terminate a-1"));
+    assert!(trace.lines().any(|line| line.starts_with("1s worker 1 gets turn a-1")), "{trace}");
+    let full = Limits { inbox_bytes: 300, ..FEW_PENDING };
+    let trace = trace_within(full, &format!("{FOUR}\n1s raise a-1 event\n2s raise a-1 event"));
+    assert!(trace.lines().any(|line| line.starts_with("2s worker 1 gets turn a-1")), "{trace}");
+}
+
+#[test]
+fn a_turn_that_begins_more_than_one_instance_may_wait_for_fails_it_with_the_reason() {
+    let many = |verb: &str| (0..7).map(|number| format!("{verb} {number}s")).collect::<Vec<_>>().join(" | ");
+    for verb in ["activity", "timer"] {
+        let script = format!("0s worker\n0s start a-1\n0s turn a-1: {} | {0}\n1s state a-1\n1s wait a-1", many(verb));
+        let trace = trace_within(FEW_PENDING, &script);
+        assert!(trace.contains("FAILED") && !trace.contains("gets activity"), "{trace}");
+    }
+    let trace = trace_within(FEW_PENDING, &format!("0s worker\n0s start a-1\n0s turn a-1: {} | new", many("activity")));
+    assert_eq!(trace.matches("gets turn a-1").count(), 2, "what a generation leaves behind is nobody's: {trace}");
+}
+
+#[test]
+fn a_history_that_is_too_long_fails_its_orchestration_unless_the_generation_ends() {
+    let limits = Limits { history_bytes: 150, ..LIMITS };
+    let timers = (1..9).map(|hour| format!("timer {hour}h")).collect::<Vec<_>>().join(" | ");
+    let one = |actions: &str| format!("0s worker\n0s start a-1\n0s turn a-1: {actions}\n1s state a-1\n1s wait a-1");
+    let trace = trace_within(limits, &one(&timers));
+    assert!(trace.contains("a-1 is FAILED"), "{trace}");
+    let trace = trace_within(limits, &one(&format!("{timers} | complete")));
+    assert!(trace.contains("a-1 is COMPLETED"), "{trace}");
+    let trace = trace_within(limits, &one(&format!("{timers} | new")));
+    assert_eq!(trace.matches("gets turn a-1").count(), 2, "{trace}");
+}
+
+#[test]
+fn a_worker_that_lacks_the_state_of_a_long_history_is_sent_it_when_it_is_counted() {
+    let limits = Limits { unread_bytes: 400, ..LIMITS };
+    let script =
+        "0s sticky-worker\n0s start a-1\n0s turn a-1: wait\n1s raise a-1 event\n2s turn a-1: lacks-history\n3s tick";
+    let trace = trace_within(limits, script);
+    let turns: Vec<&str> = trace.lines().filter(|line| line.contains("gets turn a-1")).collect();
+    assert!(matches!(&turns[..], [_, kept, whole] if kept.contains("past 0") && whole.contains("past 2")), "{trace}");
 }

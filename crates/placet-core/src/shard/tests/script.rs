@@ -236,7 +236,8 @@ impl World {
     }
 
     /// `turn id: action | action`: completes the turn that is out. Actions: `activity NAME`, `timer TIME`,
-    /// `complete`, `new CARRIED-EVENTS`, `status TEXT`, `processed EVENTS`, `reply ASK=ANSWER`, `take ASK`, `wait`. A `piece` of a completion leaves the turn with its worker.
+    /// `complete`, `new CARRIED-EVENTS`, `status TEXT`, `lacks-history`,
+    /// `processed EVENTS`, `reply ASK=ANSWER`, `take ASK`, `wait`. A `piece` of a completion leaves the turn with its worker.
     fn turn(&mut self, rest: &str, piece: Option<i32>) {
         let (id, actions) = rest.split_once(':').unwrap();
         let item = self.items.remove(id).unwrap_or_else(|| panic!("no worker holds a turn of {id}"));
@@ -249,6 +250,10 @@ impl World {
                 "wait" => continue,
                 "status" => {
                     response.custom_status = Some(rest.to_owned());
+                    continue;
+                }
+                "lacks-history" => {
+                    response.requires_history = true;
                     continue;
                 }
                 "processed" => {
@@ -478,8 +483,9 @@ impl World {
                 None
             }
             Output::Send(stream, _, item) => {
+                let read = Input::ItemsRead(stream, item.len());
                 self.deliver(stream, item);
-                None
+                Some(read)
             }
             Output::Ping(_) | Output::SetAside(..) => None,
         }

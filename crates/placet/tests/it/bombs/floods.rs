@@ -45,7 +45,7 @@ async fn an_instance_takes_all_events_of_a_flood_while_its_worker_keeps_up() {
     let target = Target::new().await;
     let client = target.server.client();
     let worker = Worker::builder(client.clone()).orchestration("count", count).start();
-    let events = figure(10_000, 1_000_000);
+    let events = figure(5_000, 1_000_000);
     let id = client.start("count", &(0, events)).await.unwrap();
     flood(&client, &id, events).await;
     let done = client.wait_for_completion(&id).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_fan_out_of_very_many_activities_comes_back_whole() {
     let target = Target::new().await;
     let client = target.server.client();
     let worker = Worker::builder(client.clone()).orchestration("fan_out", fan_out).activity("one", one).start();
-    let width = figure(10_000, 100_000);
+    let width = figure(5_000, 100_000);
     let id = client.start("fan_out", &width).await.unwrap();
     let done = client.wait_for_completion(&id).await.unwrap();
     assert_eq!(done.output::<usize>().unwrap(), Some(width));

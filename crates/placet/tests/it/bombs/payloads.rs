@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use placet_sdk::{ActivityContext, Client, Code, OrchestrationContext, Result, Worker};
 
 use super::figure;
-use super::measure::Target;
+use super::measure::{LONG_COMMITS, Target};
 
 const MEBIBYTE: usize = 1 << 20;
 
@@ -57,14 +57,14 @@ async fn sixty_four_mebibytes_go_all_the_way_and_sixty_five_are_refused_with_wha
         assert!(told.contains("at most are taken (payloads of 64 MiB)"), "{told}");
     }
     worker.shutdown().await;
-    target.judge("64 MiB all ways").await;
+    target.judge_with("64 MiB all ways", LONG_COMMITS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_large_payloads_at_once_wait_for_each_other_or_are_told_when_to_come_again() {
     let target = Target::new().await;
     let payload = text(figure(32, 64) * MEBIBYTE);
-    let starts = (0..figure(10, 24)).map(|number| {
+    let starts = (0..figure(6, 24)).map(|number| {
         // On connections of their own: on one they would wait for each other anyway.
         let (client, payload) = (target.server.client(), payload.clone());
         async move { client.start("nobody", &payload).id(format!("large-{number}")).await }
@@ -79,20 +79,20 @@ async fn many_large_payloads_at_once_wait_for_each_other_or_are_told_when_to_com
     }
     assert!(accepted > 0, "one after another they fit");
     // Reading them is as large.
-    let reads = (0..figure(10, 24)).map(|number| {
+    let reads = (0..figure(6, 24)).map(|number| {
         let client = target.server.client();
         async move { client.get(&format!("large-{number}")).await.map(|found| found.is_some()) }
     });
     let found = join_all(reads.map(tokio::spawn)).await.into_iter().filter(|read| *read.as_ref().unwrap() == Ok(true));
     println!("{accepted} accepted, {} read", found.count());
-    target.judge("many large payloads").await;
+    target.judge_with("many large payloads", LONG_COMMITS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_starts_without_a_worker_leave_memory_and_are_done_when_one_comes() {
     let target = Target::new().await;
     let client = target.server.client();
-    let number = figure(400, 2_000);
+    let number = figure(200, 2_000);
     let payload = text(MEBIBYTE);
     let starts = (0..16).map(|lane| {
         let (client, payload) = (client.clone(), payload.clone());
@@ -110,7 +110,7 @@ async fn large_starts_without_a_worker_leave_memory_and_are_done_when_one_comes(
         assert_eq!(done.output::<usize>().unwrap(), Some(MEBIBYTE - 2));
     }
     worker.shutdown().await;
-    target.judge("large starts").await;
+    target.judge_with("large starts", LONG_COMMITS).await;
 }
 
 async fn size(_: OrchestrationContext, input: String) -> Result<usize> {

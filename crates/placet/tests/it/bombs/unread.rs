@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use placet_proto::durabletask::GetWorkItemsRequest;
 use placet_sdk::{OrchestrationContext, Result, Worker};
 
-use super::measure::Target;
+use super::measure::{LONG_COMMITS, Target};
 use super::payloads::insistently;
 use super::{figure, raw};
 
@@ -55,12 +55,12 @@ async fn workers_that_never_read_hold_little_and_the_rest_is_done_by_another() {
         let channel = raw::channel(target.server.endpoint()).await;
         deaf.push(raw::work_items(&channel, GetWorkItemsRequest::default()).await);
     }
-    let number = figure(300, 1_000);
+    let number = figure(150, 1_000);
     start(&target, number).await;
     // Each has at most what fits between it and the server: 4 MiB there, and the connection's window.
     done_by_another(&target, number, number - 4 * 16).await;
     drop(deaf);
-    target.judge("workers that do not read").await;
+    target.judge_with("workers that do not read", LONG_COMMITS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,9 +72,9 @@ async fn workers_that_never_answer_hold_little_and_the_rest_is_done_by_another()
         let mut items = raw::work_items(&channel, GetWorkItemsRequest::default()).await;
         mute.push(tokio::spawn(async move { while let Ok(Some(_)) = items.message().await {} }));
     }
-    let number = figure(300, 1_000);
+    let number = figure(150, 1_000);
     start(&target, number).await;
     done_by_another(&target, number, number - 4 * 20).await;
     mute.into_iter().for_each(|worker| worker.abort());
-    target.judge("workers that do not answer").await;
+    target.judge_with("workers that do not answer", LONG_COMMITS).await;
 }
