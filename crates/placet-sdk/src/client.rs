@@ -12,15 +12,20 @@ use placet_proto::durabletask::{
 };
 use placet_proto::placet::v1::{AskRequest, GetPublishedRequest, ask_response::Outcome};
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::context::ExternalEvent;
 use crate::grpc::GrpcTransport;
 use crate::replay::Raised;
 use crate::state::{InstanceState, timestamp};
-use crate::transport::{BoxFuture, CallError, Code, Transport};
+use crate::transport::{BoxFuture, CallError, CallResult, Code, Transport};
 
 /// The hub of a client that was told of none.
 const HUB_DEFAULT: &str = "default";
+
+/// How long one call of a wait may go without an answer. Then it is dropped and made again: a wait has no deadline of
+/// its own, so that one that was lost on its way, with its connection or its scheduler, would never end.
+const WAIT_RENEWED_AFTER: Duration = Duration::from_secs(60);
 
 /// Why a client was not made.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +131,8 @@ impl Client {
         Ok(answer.orchestration_state.filter(|_| answer.exists).map(InstanceState::new))
     }
 
-    /// Waits until an instance has begun to run.
+    /// Waits until an instance has begun to run, however long that takes. A call that is not answered within a minute is made
+    /// again.
     ///
     /// # Errors
     /// If the call fails; with [`Code::NotFound`] if there is no such instance.
@@ -134,11 +140,12 @@ impl Client {
     /// # Cancel safety
     /// Nothing changes if the future is dropped.
     pub async fn wait_for_start(&self, id: &str) -> Result<InstanceState, CallError> {
-        let answer = self.transport.wait_for_start(&self.hub, instance(id)).await?;
+        let answer = renewed(|| self.transport.wait_for_start(&self.hub, instance(id))).await?;
         found(id, answer.orchestration_state)
     }
 
-    /// Waits until an instance has ended.
+    /// Waits until an instance has ended, however long that takes. A call that is not answered within a minute is made
+    /// again.
     ///
     /// # Errors
     /// If the call fails; with [`Code::NotFound`] if there is no such instance.
@@ -146,7 +153,7 @@ impl Client {
     /// # Cancel safety
     /// Nothing changes if the future is dropped.
     pub async fn wait_for_completion(&self, id: &str) -> Result<InstanceState, CallError> {
-        let answer = self.transport.wait_for_completion(&self.hub, instance(id)).await?;
+        let answer = renewed(|| self.transport.wait_for_completion(&self.hub, instance(id))).await?;
         found(id, answer.orchestration_state)
     }
 
@@ -233,6 +240,15 @@ impl Client {
     /// If it is not.
     pub async fn hello(&self) -> Result<(), CallError> {
         self.transport.hello().await
+    }
+}
+
+/// Makes a call again and again until one of them is answered in time.
+async fn renewed<'a, T>(call: impl Fn() -> BoxFuture<'a, CallResult<T>>) -> CallResult<T> {
+    loop {
+        if let Ok(answer) = timeout(WAIT_RENEWED_AFTER, call()).await {
+            return answer;
+        }
     }
 }
 
@@ -408,7 +424,41 @@ fn connection_string(text: &str) -> Option<(&str, Option<&str>)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
+    use placet_proto::durabletask::{GetInstanceResponse, OrchestrationState};
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::transport::scripted::{Scripted, never};
+
+    fn ended() -> GetInstanceResponse {
+        let orchestration_status = OrchestrationStatus::Completed.into();
+        let state = OrchestrationState { orchestration_status, ..OrchestrationState::default() };
+        GetInstanceResponse { exists: true, orchestration_state: Some(state) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_was_lost_on_its_way_is_made_again() {
+        let wait =
+            Box::new(|before| if before < 2 { never() } else { Box::pin(async { Ok(ended()) }) as BoxFuture<'_, _> });
+        let transport = Arc::new(Scripted { wait, ..Scripted::default() });
+        let client = Client::over(transport.clone(), HUB_DEFAULT);
+        let since = Instant::now();
+        let state = timeout(10 * WAIT_RENEWED_AFTER, client.wait_for_completion("i")).await.expect("it is answered");
+        assert!(state.unwrap().status().is_terminal());
+        assert_eq!(since.elapsed().as_secs(), 2 * WAIT_RENEWED_AFTER.as_secs());
+        client.wait_for_start("i").await.unwrap();
+        assert_eq!(transport.waits.load(Ordering::Relaxed), 4, "what is answered is not asked again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_failed_is_left_to_its_caller() {
+        let unavailable = || Err(CallError::new(Code::Unavailable, "gone"));
+        let wait = Box::new(move |_| Box::pin(async move { unavailable() }) as BoxFuture<'_, _>);
+        let client = Client::over(Arc::new(Scripted { wait, ..Scripted::default() }), HUB_DEFAULT);
+        assert_eq!(client.wait_for_completion("i").await.unwrap_err().code, Code::Unavailable);
+    }
 
     #[test]
     fn an_endpoint_that_asks_for_what_is_not_spoken_is_refused() {

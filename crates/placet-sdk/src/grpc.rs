@@ -12,6 +12,7 @@ use placet_proto::placet::v1::{
     WorkerFrame, worker_frame::Frame,
 };
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::timeout;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -27,6 +28,13 @@ mod plain;
 
 /// What one message may hold: more than any scheduler sends.
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
+
+/// How long the attempt to connect may take. All calls wait for it meanwhile, and none has a deadline of its own.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a scheduler may take to open a worker's stream: it answers at once, and a worker whose call was lost would
+/// wait for ever.
+const OPEN_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// What concerns no hub is asked in the one that is always there.
 const HUB_NONE: &str = "default";
@@ -47,6 +55,7 @@ impl GrpcTransport {
         let address = endpoint.strip_prefix("grpc://").unwrap_or(endpoint);
         let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
         let channel = Endpoint::from_shared(url)?
+            .connect_timeout(CONNECT_TIME_MAX)
             .tcp_nodelay(true)
             .initial_connection_window_size(8 << 20)
             .initial_stream_window_size(2 << 20)
@@ -99,7 +108,9 @@ impl GrpcTransport {
         let mut worker = WorkerClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let response = worker.work(self.request(hub, first.chain(outgoing))?).await?;
+        let opened = timeout(OPEN_TIME_MAX, worker.work(self.request(hub, first.chain(outgoing))?)).await;
+        let unanswered = |_| CallError::new(Code::Unavailable, "the scheduler does not open the stream");
+        let response = opened.map_err(unanswered)??;
         let frames = response.into_inner().map(|frame| frame.map_err(CallError::from)).boxed();
         Ok(WorkStream { frames, completions: completions.into() })
     }

@@ -13,6 +13,9 @@ use placet_proto::placet::v1::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
+#[cfg(test)]
+pub(crate) mod scripted;
+
 /// A future that can be kept behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

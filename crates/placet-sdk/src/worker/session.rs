@@ -65,9 +65,8 @@ impl Session {
             let ended = match opened {
                 Ok(stream) => {
                     tracing::debug!(hub = self.client.hub(), "connected");
-                    let since = Instant::now();
-                    let ended = self.serve(stream).await;
-                    if since.elapsed() > RECONNECT_MAX {
+                    let (ended, served) = self.serve(stream).await;
+                    if served {
                         delay = RECONNECT_FIRST;
                     }
                     ended
@@ -90,13 +89,20 @@ impl Session {
         }
     }
 
-    async fn serve(&mut self, mut stream: WorkStream) -> Ended {
+    /// Serves a stream until it ends. Tells, too, whether it has brought anything: then the scheduler is well, or was.
+    async fn serve(&mut self, mut stream: WorkStream) -> (Ended, bool) {
+        let mut served = false;
+        let ended = self.serve_until_end(&mut stream, &mut served).await;
+        (ended, served)
+    }
+
+    async fn serve_until_end(&mut self, stream: &mut WorkStream, served: &mut bool) -> Ended {
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {
                 biased;
                 () = until_stopped(&mut self.stopped) => {
-                    self.finish(&mut stream).await;
+                    self.finish(stream).await;
                     return Ended::Stopped;
                 }
                 Some(result) = self.results.recv() => {
@@ -114,6 +120,7 @@ impl Session {
                         Some(Err(error)) => return Ended::Broken(Some(error)),
                         None => return Ended::Broken(None),
                     };
+                    *served = true;
                     for ack in frame.acks {
                         self.acknowledged(&ack);
                     }
@@ -214,4 +221,42 @@ async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
 fn with_chance(delay: Duration) -> Duration {
     let chance = uuid::Uuid::new_v4().as_u64_pair().0;
     delay.mul_f64((chance >> 11) as f64 / (1_u64 << 53) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use futures_util::stream;
+    use placet_proto::placet::v1::SchedulerFrame;
+
+    use super::*;
+    use crate::transport::scripted::Scripted;
+    use crate::transport::{BoxFuture, CallResult, Completer};
+    use crate::worker::Worker;
+
+    /// How long a worker takes to lose so many streams that bring these frames and break.
+    async fn time_to_lose(streams: usize, frames: usize) -> Duration {
+        let work = Box::new(move |_| {
+            let frames = stream::repeat_with(|| Ok(SchedulerFrame::default())).take(frames).boxed();
+            let stream = WorkStream { frames, completions: Completer::new(|_| Ok(())) };
+            Box::pin(async { Ok(stream) }) as BoxFuture<'static, CallResult<WorkStream>>
+        });
+        let transport = Arc::new(Scripted { work, ..Scripted::default() });
+        let since = Instant::now();
+        let worker = Worker::builder(Client::over(transport.clone(), "default")).start();
+        while transport.works.load(Ordering::Relaxed) <= streams {
+            // sleep: time is the test's own, and goes on when nothing else is to be done
+            sleep(Duration::from_millis(1)).await;
+        }
+        worker.shutdown().await;
+        since.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_has_brought_anything_is_soon_followed_by_another() {
+        let soon = (RECONNECT_FIRST + Duration::from_millis(2)) * 20;
+        assert!(time_to_lose(20, 1).await <= soon);
+        assert!(time_to_lose(20, 0).await > soon, "a scheduler that only breaks streams is left alone for longer");
+    }
 }

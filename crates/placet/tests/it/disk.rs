@@ -13,6 +13,7 @@ use crate::PLACET;
 use crate::requests::{ask_for_id, id, look};
 
 mod full;
+mod under;
 
 /// How long a file may become, in the shell's blocks of 512 or 1,024 bytes.
 const BLOCKS_MAX: u32 = 1_500;

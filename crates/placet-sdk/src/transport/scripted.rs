@@ -1,0 +1,77 @@
+//! For tests: a transport without a scheduler, which answers waits and opens streams as a test says.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+
+type Answering<T> = Box<dyn Fn(usize) -> BoxFuture<'static, CallResult<T>> + Send + Sync>;
+
+/// What becomes of the calls of each kind, by how many of them came before.
+pub(crate) struct Scripted {
+    pub(crate) wait: Answering<GetInstanceResponse>,
+    pub(crate) work: Answering<WorkStream>,
+    pub(crate) waits: AtomicUsize,
+    pub(crate) works: AtomicUsize,
+}
+
+impl Default for Scripted {
+    fn default() -> Scripted {
+        let (wait, work) = (Box::new(|_| never()) as Answering<_>, Box::new(|_| never()) as Answering<_>);
+        Scripted { wait, work, waits: AtomicUsize::new(0), works: AtomicUsize::new(0) }
+    }
+}
+
+impl std::fmt::Debug for Scripted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scripted").finish_non_exhaustive()
+    }
+}
+
+/// A call that is lost.
+pub(crate) fn never<T: Send + 'static>() -> BoxFuture<'static, CallResult<T>> {
+    Box::pin(std::future::pending())
+}
+
+macro_rules! not_scripted {
+    ($($method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        $(fn $method<'a>(&'a self, $($argument: $type),*) -> BoxFuture<'a, CallResult<$answer>> {
+            unreachable!(concat!("no script calls ", stringify!($method)))
+        })*
+    };
+}
+
+impl Transport for Scripted {
+    fn wait_for_start<'a>(
+        &'a self,
+        hub: &'a str,
+        request: GetInstanceRequest,
+    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
+        self.wait_for_completion(hub, request)
+    }
+
+    fn wait_for_completion<'a>(
+        &'a self,
+        _hub: &'a str,
+        _request: GetInstanceRequest,
+    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
+        (self.wait)(self.waits.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn work<'a>(&'a self, _hub: &'a str, _open: Open) -> BoxFuture<'a, CallResult<WorkStream>> {
+        (self.work)(self.works.fetch_add(1, Ordering::Relaxed))
+    }
+
+    not_scripted! {
+        start_instance(_hub: &'a str, _request: CreateInstanceRequest) -> CreateInstanceResponse;
+        get_instance(_hub: &'a str, _request: GetInstanceRequest) -> GetInstanceResponse;
+        raise_event(_hub: &'a str, _request: RaiseEventRequest) -> ();
+        terminate(_hub: &'a str, _request: TerminateRequest) -> ();
+        history(_hub: &'a str, _instance_id: &'a str) -> Vec<HistoryEvent>;
+        create_hub(_hub: &'a str, _recreate: bool) -> ();
+        delete_hub(_hub: &'a str) -> ();
+        hello() -> ();
+        accept_time() -> ();
+        ask(_hub: &'a str, _request: AskRequest) -> AskResponse;
+        published(_hub: &'a str, _request: GetPublishedRequest) -> GetPublishedResponse;
+    }
+}
