@@ -44,7 +44,7 @@ impl Partition {
             self.end_terminated(now, iid, outcome);
         } else if idle && instance.offered {
             // Its turn waits for a worker already, which may never come: it is offered again, as one that ends.
-            outcome.ready.push(instance.turn_spec(self.id));
+            outcome.ready.push(instance.turn_spec(self.id, &self.limits));
         }
         self.conclude(iid, outcome);
     }

@@ -12,6 +12,7 @@ use crate::body::{InboxMessage, InstanceBody, MessageKind, PendingActivity, Pend
 use crate::command::is_terminal;
 use crate::dispatch::{ItemId, ItemSpec};
 use crate::ids::{Iid, InstanceKey, PartitionId, Seq, StreamId, Turn};
+use crate::limits::Limits;
 use crate::outcome::Outcome;
 use crate::planted::{self, Plant};
 use crate::rows::{ActivityRow, InboxRow, InstanceRow, ReplyRow, TimerRow, Write};
@@ -273,12 +274,12 @@ impl Instance {
         INSTANCE_BYTES + self.inbox_bytes + self.activity_bytes + input + output + status + out
     }
 
-    /// About how many bytes its next turn has.
-    fn turn_bytes(&self) -> usize {
+    /// About how many bytes its next turn has, which takes no more messages than this, the first one excepted.
+    fn turn_bytes(&self, messages_max: usize) -> usize {
         let first = self.inbox.front().map_or(0, |entry| entry.message.event.len());
         let past =
             if self.sticky.is_some() { 0 } else { usize::try_from(self.body.history_bytes).unwrap_or(usize::MAX) };
-        self.inbox_bytes.min(first.max(TURN_BYTES)).saturating_add(past)
+        self.inbox_bytes.min(first.max(messages_max)).saturating_add(past)
     }
 
     /// Writes the instance if it changed.
@@ -309,7 +310,7 @@ impl Instance {
     }
 
     /// Says that the next turn is ready, if it is and nobody knows yet.
-    pub(crate) fn offer(&mut self, partition: PartitionId, outcome: &mut Outcome) {
+    pub(crate) fn offer(&mut self, partition: PartitionId, limits: &Limits, outcome: &mut Outcome) {
         let ready = self.out.is_none()
             && !self.inbox.is_empty()
             && !self.body.held
@@ -317,18 +318,18 @@ impl Instance {
             && !self.is_terminal();
         if ready && !self.offered {
             self.offered = true;
-            outcome.ready.push(self.turn_spec(partition));
+            outcome.ready.push(self.turn_spec(partition, limits));
         }
     }
 
-    pub(crate) fn turn_spec(&self, partition: PartitionId) -> ItemSpec {
+    pub(crate) fn turn_spec(&self, partition: PartitionId, limits: &Limits) -> ItemSpec {
         ItemSpec {
             id: ItemId::Turn(partition, self.iid),
             hub: self.key.hub.clone(),
             name: self.name.clone(),
             version: self.body.version.as_deref().map(Arc::from),
             sticky: self.sticky,
-            bytes: self.turn_bytes(),
+            bytes: self.turn_bytes(limits.turn_bytes),
             terminating: self.inbox.iter().any(|m| m.message.kind() == MessageKind::Terminated),
         }
     }
@@ -372,9 +373,6 @@ const INSTANCE_BYTES: usize = 1 << 10;
 
 /// What a message or an activity takes beside its payload.
 const ENTRY_BYTES: usize = 160;
-
-/// A turn has no more messages than this, the first one excepted (`Limits::turn_bytes`).
-const TURN_BYTES: usize = 1 << 20;
 
 pub(crate) fn message_bytes(message: &InboxMessage) -> usize {
     ENTRY_BYTES + message.event.len()

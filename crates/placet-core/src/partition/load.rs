@@ -195,7 +195,7 @@ impl Partition {
     /// durable, or it would not have been read).
     pub(super) fn offer_work(&mut self, iid: Iid, outcome: &mut Outcome) {
         let Some(instance) = self.instances.get_mut(&iid) else { return };
-        instance.offer(self.id, outcome);
+        instance.offer(self.id, &self.limits, outcome);
         if planted::is(Plant::RecoveryForgetsActivities) {
             return;
         }

@@ -142,7 +142,7 @@ impl Partition {
     pub fn waiting_turn(&self, iid: Iid) -> Option<crate::dispatch::ItemSpec> {
         let instance = self.instances.get(&iid)?;
         let waits = instance.out.is_none() && instance.activities.is_empty() && !instance.inbox.is_empty();
-        waits.then(|| instance.turn_spec(self.id))
+        waits.then(|| instance.turn_spec(self.id, &self.limits))
     }
 
     /// Takes a command: decides it if its instance is in memory, else asks for the instance first.
@@ -345,7 +345,7 @@ impl Partition {
             instance.unsettled += 1;
             outcome.effects.push(Effect::Settled(self.id, iid));
         }
-        instance.offer(self.id, outcome);
+        instance.offer(self.id, &self.limits, outcome);
         self.count(iid);
     }
 

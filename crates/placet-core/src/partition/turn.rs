@@ -120,7 +120,7 @@ impl Partition {
         instance.out.take()?;
         instance.sticky = None;
         let mut outcome = Outcome::default();
-        instance.offer(self.id, &mut outcome);
+        instance.offer(self.id, &self.limits, &mut outcome);
         self.count(iid);
         outcome.ready.pop()
     }
