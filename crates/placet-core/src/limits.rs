@@ -135,6 +135,33 @@ pub struct Limits {
     pub history_cache_instance_bytes: usize,
 }
 
+impl Limits {
+    /// Whether all that is asked of them can be had at once.
+    ///
+    /// # Errors
+    /// What contradicts what, or stands in the way of everything.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let quarter = self.active_instances / 4;
+        let rules = [
+            (self.turn_messages > 0, "a turn has at least one message"),
+            (self.batch_commands > 0, "a batch has at least one command"),
+            (self.timer_page > 0, "a page has at least one timer"),
+            (self.timers_per_step > 0, "a step fires at least one timer"),
+            (!self.timer_window.is_zero(), "timers that are due are within the window"),
+            (self.recover_page > 0, "a page has at least one active instance"),
+            (self.inbox_bytes > 0, "an inbox has room for a message"),
+            (self.uncommitted_bytes > 1, "something may wait to be written while workers get more"),
+            (self.hot_bytes > 1, "memory has room for an instance"),
+            // Recovery reads while less than half of the active ones and the parked ones are there, and from
+            // `active_instances` on some leave: what one page brings must not be what makes others leave, or memory is
+            // emptied and filled for ever.
+            (self.parked_instances < quarter, "parked instances fill less than a quarter of the room for active ones"),
+            (self.recover_page <= quarter, "a page of active instances fills at most a quarter of the room for them"),
+        ];
+        rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, rule)| Err(rule))
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
@@ -162,5 +189,33 @@ impl Default for Limits {
             history_cache_bytes: 32 << 20,
             history_cache_instance_bytes: 1 << 20,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_contradict_each_other_are_refused() {
+        let well = Limits::default();
+        assert_eq!(well.check(), Ok(()));
+        let zero = Duration::ZERO;
+        let contradictions = [
+            Limits { turn_messages: 0, ..well },
+            Limits { batch_commands: 0, ..well },
+            Limits { timer_page: 0, ..well },
+            Limits { timers_per_step: 0, ..well },
+            Limits { timer_window: zero, ..well },
+            Limits { recover_page: 0, ..well },
+            Limits { inbox_bytes: 0, ..well },
+            Limits { uncommitted_bytes: 0, ..well },
+            Limits { hot_bytes: 0, ..well },
+            Limits { parked_instances: well.active_instances / 4, ..well },
+            Limits { recover_page: well.active_instances / 4 + 1, ..well },
+        ];
+        let why: std::collections::BTreeSet<_> =
+            contradictions.iter().filter_map(|limits| limits.check().err()).collect();
+        assert_eq!(why.len(), contradictions.len(), "each for a reason of its own: {why:?}");
     }
 }

@@ -189,7 +189,11 @@ impl Shard {
     /// A shard of all partitions over a store that was claimed for the `incarnation`th time, whose highest
     /// instance key and newest time are these. `resets` counts the shards before it in this process: after a
     /// broken invariant nothing in memory is trusted, and a new shard begins where the old one stopped.
+    ///
+    /// # Panics
+    /// If the limits contradict each other ([`Limits::check`]).
     pub fn new(limits: Limits, incarnation: u32, resets: u32, iid_max: Iid, newest: Timestamp) -> Shard {
+        assert_eq!(limits.check(), Ok(()), "{limits:?}");
         let epoch = Epoch { incarnation, resets };
         // What an earlier shard of this process had read is void for this one.
         let generation = u64::from(resets) << 32;

@@ -87,7 +87,7 @@ fn what_a_scheduler_acknowledged_outlives_a_power_cut_and_is_brought_to_its_end(
 /// The test of the test.
 #[test]
 fn a_disk_that_does_not_sync_the_log_is_found_out() {
-    let left = left_by_a_run(8, true, &mut Chance(8)).unwrap();
+    let left = left_by_a_run(32, true, &mut Chance(32)).unwrap();
     let wrong = with_each(&left, look_at).into_iter().filter(Result::is_err).count();
     println!("{wrong} of {} images are wrong", left.len());
     assert!(wrong > 0);
