@@ -13,6 +13,7 @@ mod connection;
 mod header;
 mod lock;
 mod open;
+mod pieces;
 mod readers;
 mod reads;
 mod schema;
@@ -21,5 +22,5 @@ mod statements;
 mod store;
 
 #[doc(hidden)]
-pub use store::LogLimits;
+pub use store::FileLimits;
 pub use store::{Options, SqliteStore};

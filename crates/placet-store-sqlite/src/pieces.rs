@@ -15,7 +15,7 @@ const DELETE_BEFORE: &str = "DELETE FROM piece WHERE iid = ?1 AND kind = ?2 AND 
 /// By the index alone: as often as there are pieces, of which each is long.
 const OWNERS: &str = "SELECT DISTINCT iid FROM piece";
 /// How long they are stands in the head of each row: they are not read for it.
-const LENGTH: &str = "SELECT total(length(data)) FROM piece WHERE iid = ?1 AND kind = ?2 AND seq = ?3";
+const LENGTH: &str = "SELECT ifnull(sum(length(data)), 0) FROM piece WHERE iid = ?1 AND kind = ?2 AND seq = ?3";
 const READ: &str = "SELECT data FROM piece WHERE iid = ?1 AND kind = ?2 AND seq = ?3 ORDER BY part";
 
 /// For tests of all of them.
@@ -113,7 +113,6 @@ pub(crate) fn length(connection: &Connection, of: (i64, Kind, i64), inline: &[u8
     }
     let (iid, kind, seq) = of;
     let mut statement = connection.prepare_cached(LENGTH)?;
-    let bytes: f64 = statement.query_row(params![iid, kind as i64, seq], |row| row.get(0))?;
-    // Payloads are far from where a float would not be exact.
-    Ok(bytes as usize)
+    let bytes: i64 = statement.query_row(params![iid, kind as i64, seq], |row| row.get(0))?;
+    Ok(usize::try_from(bytes).expect("a payload was in memory once"))
 }

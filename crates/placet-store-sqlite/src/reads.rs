@@ -8,6 +8,7 @@ use placet_store::{ActivePage, ReadError};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::checksum;
+use crate::pieces::{self, Kind};
 use crate::readers::Fault;
 
 macro_rules! instances {
@@ -139,9 +140,12 @@ pub(crate) fn published(connection: &Connection, hub: &Hub, kind: &str, key: &st
 /// The instance with the rows that hang on it.
 fn whole(connection: &Connection, row: InstanceRow) -> Result<LoadedInstance, ReadError> {
     let (iid, key) = (row.iid, stored(row.iid.0));
-    let inbox = all(connection, INBOX, [key], |row| payload(row, iid).map(|(seq, data)| InboxRow { iid, seq, data }));
-    let activities =
-        all(connection, ACTIVITIES, [key], |row| payload(row, iid).map(|(seq, data)| ActivityRow { iid, seq, data }));
+    let payload = |kind, row: &Row<'_>| payload(connection, iid, kind, row);
+    let inbox =
+        all(connection, INBOX, [key], |row| payload(Kind::Inbox, row).map(|(seq, data)| InboxRow { iid, seq, data }));
+    let activities = all(connection, ACTIVITIES, [key], |row| {
+        payload(Kind::Activity, row).map(|(seq, data)| ActivityRow { iid, seq, data })
+    });
     let replies = all(connection, REPLIES, [key], |row| reply(row, iid));
     Ok(LoadedInstance {
         inbox: inbox.map_err(|fault| fault.of("inbox"))?,
@@ -177,12 +181,12 @@ fn instance(row: &Row<'_>, key: InstanceKey) -> Result<InstanceRow, Fault> {
 }
 
 /// A message or an activity.
-fn payload(row: &Row<'_>, iid: Iid) -> Result<(Seq, Bytes), Fault> {
+fn payload(connection: &Connection, iid: Iid, kind: Kind, row: &Row<'_>) -> Result<(Seq, Bytes), Fault> {
     let seq = number(row, 0)?;
-    let data = blob(row, 2)?;
-    let crc = checksum::of_row(stored(iid.0), stored(seq), data);
+    let data = pieces::read(connection, (stored(iid.0), kind, stored(seq)), blob(row, 2)?)?;
+    let crc = checksum::of_row(stored(iid.0), stored(seq), &data);
     compare(crc, row.get(1)?, || format!("number {seq} of instance {iid}"))?;
-    Ok((Seq(seq), Bytes::copy_from_slice(data)))
+    Ok((Seq(seq), data))
 }
 
 fn reply(row: &Row<'_>, iid: Iid) -> Result<ReplyRow, Fault> {
@@ -210,14 +214,16 @@ fn turns(connection: &Connection, iid: Iid, from: Turn, bytes_max: usize) -> Res
     let mut rows = statement.query(params![stored(iid.0), from.0])?;
     let (mut found, mut bytes) = (Vec::new(), 0_usize);
     while let Some(row) = rows.next()? {
-        let (turn, count, events) = (row.get(0)?, row.get(1)?, blob(row, 3)?);
-        bytes = bytes.saturating_add(events.len());
+        let (turn, count, inline) = (row.get::<_, u32>(0)?, row.get(1)?, blob(row, 3)?);
+        let of = (stored(iid.0), Kind::History, turn.into());
+        bytes = bytes.saturating_add(pieces::length(connection, of, inline)?);
         if bytes > bytes_max && !found.is_empty() {
             break;
         }
-        let crc = checksum::of_turn(stored(iid.0), turn, count, events);
+        let events = pieces::read(connection, of, inline)?;
+        let crc = checksum::of_turn(stored(iid.0), turn, count, &events);
         compare(crc, row.get(2)?, || format!("turn {turn} of instance {iid}"))?;
-        found.push(HistoryRow { iid, turn: Turn(turn), count, events: Bytes::copy_from_slice(events) });
+        found.push(HistoryRow { iid, turn: Turn(turn), count, events });
     }
     Ok(found)
 }
@@ -307,8 +313,13 @@ mod tests {
             &["SEARCH timer USING PRIMARY KEY ((fire_at,iid,seq)>(?,?,?) AND fire_at<?)"],
             &["SCAN hub USING COVERING INDEX sqlite_autoindex_hub_1"],
             &[hub_by_name, "SEARCH published USING INDEX published_key (hub=? AND kind=? AND key=?)"],
+            &["SCAN piece USING COVERING INDEX piece_key"],
+            &["SEARCH piece USING INDEX piece_key (iid=? AND kind=? AND seq=?)"],
+            &["SEARCH piece USING INDEX piece_key (iid=? AND kind=? AND seq=?)"],
         ];
-        for (statement, expected) in ALL.iter().zip(expected) {
+        let statements = ALL.iter().chain(&pieces::READS);
+        assert_eq!(statements.clone().count(), expected.len());
+        for (statement, expected) in statements.zip(expected) {
             assert_eq!(plan(statement), expected, "{statement}");
         }
     }

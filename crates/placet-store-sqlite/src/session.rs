@@ -12,8 +12,9 @@ use placet_core::time::Timestamp;
 use placet_store::{Claim, CommitError};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Statement, params};
 
+use crate::pieces::{Kind, Pieces};
 use crate::statements as sql;
-use crate::{LogLimits, checksum, connection};
+use crate::{FileLimits, checksum, connection};
 
 /// `meta` rows.
 const INCARNATION: &str = "incarnation";
@@ -33,12 +34,13 @@ pub(crate) struct Session {
     /// As last written.
     newest: Timestamp,
     log: Log,
+    pieces: Pieces,
 }
 
 /// How far the write-ahead log has grown.
 #[derive(Clone, Copy, Debug)]
 struct Log {
-    limits: LogLimits,
+    limits: FileLimits,
     frames: i64,
     copied: i64,
     /// Where to try again after readers did not let go.
@@ -69,11 +71,12 @@ impl WriteError {
 }
 
 impl Session {
-    pub(crate) fn open(path: &Path, limits: LogLimits) -> rusqlite::Result<Session> {
+    pub(crate) fn open(path: &Path, limits: FileLimits) -> rusqlite::Result<Session> {
         let connection = connection::writer(path)?;
         let newest = Timestamp(meta(&connection, NEWEST)?);
         let log = Log { limits, frames: 0, copied: 0, restart_at: limits.restart };
-        Ok(Session { connection, hubs: HashMap::new(), newest, log })
+        let pieces = Pieces::open(&connection, limits.payload)?;
+        Ok(Session { connection, hubs: HashMap::new(), newest, log, pieces })
     }
 
     pub(crate) fn claim(&mut self) -> Result<Claim, WriteError> {
@@ -109,14 +112,23 @@ impl Session {
         for statement in sql::DELETE_INSTANCE {
             self.each(statement, &batch.instances_deleted, |statement, iid| statement.execute([key(iid.0)?]))?;
         }
+        for iid in &batch.instances_deleted {
+            self.pieces.forget(key(iid.0)?);
+        }
         self.each(sql::DROP_HISTORY, &batch.history_dropped, |statement, (iid, before)| {
-            statement.execute(params![key(iid.0)?, before.0])
+            let (iid, before) = (key(iid.0)?, before.0);
+            self.pieces.delete_before(&self.connection, (iid, Kind::History, before.into()))?;
+            statement.execute(params![iid, before])
         })?;
         self.each(sql::DELETE_INBOX, &batch.inbox_deleted, |statement, (iid, seq)| {
-            statement.execute([key(iid.0)?, key(seq.0)?])
+            let (iid, seq) = (key(iid.0)?, key(seq.0)?);
+            self.pieces.delete(&self.connection, (iid, Kind::Inbox, seq))?;
+            statement.execute([iid, seq])
         })?;
         self.each(sql::DELETE_ACTIVITY, &batch.activities_deleted, |statement, (iid, seq)| {
-            statement.execute([key(iid.0)?, key(seq.0)?])
+            let (iid, seq) = (key(iid.0)?, key(seq.0)?);
+            self.pieces.delete(&self.connection, (iid, Kind::Activity, seq))?;
+            statement.execute([iid, seq])
         })?;
         self.each(sql::DELETE_TIMER, &batch.timers_deleted, |statement, row| {
             statement.execute([row.fire_at.0, key(row.iid.0)?, key(row.seq.0)?])
@@ -128,14 +140,24 @@ impl Session {
             self.hub(hub)?;
         }
         batch.instances_inserted.iter().try_for_each(|row| self.insert_instance(row))?;
-        self.each(sql::APPEND_HISTORY, &batch.history_appended, |statement, row| {
+        let Session { connection, pieces, .. } = self;
+        each(connection, sql::APPEND_HISTORY, &batch.history_appended, |statement, row| {
             let (iid, turn, events) = (key(row.iid.0)?, row.turn.0, &row.events[..]);
             let crc = checksum::of_turn(iid, turn, row.count, events);
+            let events = pieces.put(connection, (iid, Kind::History, turn.into()), events)?;
             statement.execute(params![iid, turn, row.count, crc, events])
         })?;
-        self.each(sql::PUT_INBOX, &batch.inbox_put, |statement, row| put(statement, row.iid, row.seq, &row.data))?;
-        self.each(sql::PUT_ACTIVITY, &batch.activities_put, |statement, row| {
-            put(statement, row.iid, row.seq, &row.data)
+        let mut put = |kind, statement: &mut Statement<'_>, iid: Iid, seq: Seq, data: &[u8]| {
+            let (iid, seq) = (key(iid.0)?, key(seq.0)?);
+            let crc = checksum::of_row(iid, seq, data);
+            let data = pieces.put(connection, (iid, kind, seq), data)?;
+            statement.execute(params![iid, seq, crc, data])
+        };
+        each(connection, sql::PUT_INBOX, &batch.inbox_put, |statement, row| {
+            put(Kind::Inbox, statement, row.iid, row.seq, &row.data)
+        })?;
+        each(connection, sql::PUT_ACTIVITY, &batch.activities_put, |statement, row| {
+            put(Kind::Activity, statement, row.iid, row.seq, &row.data)
         })?;
         self.each(sql::PUT_TIMER, &batch.timers_put, |statement, row| {
             let (fire_at, iid, seq) = (row.fire_at.0, key(row.iid.0)?, key(row.seq.0)?);
@@ -323,21 +345,13 @@ impl Session {
         }
     }
 
-    /// Runs a statement for each row; looks it up once.
     fn each<T>(
         &self,
         statement: &str,
         rows: &[T],
-        run: impl Fn(&mut Statement<'_>, &T) -> rusqlite::Result<usize>,
+        run: impl FnMut(&mut Statement<'_>, &T) -> rusqlite::Result<usize>,
     ) -> Result<(), WriteError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut statement = self.connection.prepare_cached(statement)?;
-        for row in rows {
-            run(&mut statement, row)?;
-        }
-        Ok(())
+        each(&self.connection, statement, rows, run)
     }
 
     fn execute(&self, statement: &str, values: impl Params) -> rusqlite::Result<()> {
@@ -345,10 +359,21 @@ impl Session {
     }
 }
 
-/// A message or an activity.
-fn put(statement: &mut Statement<'_>, iid: Iid, seq: Seq, data: &[u8]) -> rusqlite::Result<usize> {
-    let (iid, seq) = (key(iid.0)?, key(seq.0)?);
-    statement.execute(params![iid, seq, checksum::of_row(iid, seq, data), data])
+/// Runs a statement for each row; looks it up once.
+fn each<T>(
+    connection: &Connection,
+    statement: &str,
+    rows: &[T],
+    mut run: impl FnMut(&mut Statement<'_>, &T) -> rusqlite::Result<usize>,
+) -> Result<(), WriteError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut statement = connection.prepare_cached(statement)?;
+    for row in rows {
+        run(&mut statement, row)?;
+    }
+    Ok(())
 }
 
 fn meta(connection: &Connection, key: &str) -> rusqlite::Result<i64> {

@@ -21,6 +21,7 @@ pub(crate) const INSERT_HUB: &str = "INSERT INTO hub(name) VALUES(?1)";
 
 /// A hub with all that is in it. Timers are not found by instance: their table is read once.
 pub(crate) const DELETE_HUB: &[&str] = &[
+    "DELETE FROM piece WHERE iid IN (SELECT iid FROM instance WHERE hub = ?1)",
     "DELETE FROM history WHERE iid IN (SELECT iid FROM instance WHERE hub = ?1)",
     "DELETE FROM inbox WHERE iid IN (SELECT iid FROM instance WHERE hub = ?1)",
     "DELETE FROM activity WHERE iid IN (SELECT iid FROM instance WHERE hub = ?1)",
@@ -33,6 +34,7 @@ pub(crate) const DELETE_HUB: &[&str] = &[
 
 /// An instance without its timers, which a batch deletes one by one.
 pub(crate) const DELETE_INSTANCE: &[&str] = &[
+    "DELETE FROM piece WHERE iid = ?1",
     "DELETE FROM history WHERE iid = ?1",
     "DELETE FROM inbox WHERE iid = ?1",
     "DELETE FROM activity WHERE iid = ?1",

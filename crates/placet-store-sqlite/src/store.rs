@@ -22,25 +22,27 @@ pub struct Options {
     /// Whether every page is read and checked first: minutes for a file of many gigabytes. Without it, damage
     /// shows when the damaged row is read.
     pub integrity_check: bool,
-    /// For tests: what happens to a long log is to happen to a short one.
+    /// For tests: what happens to a long log and to a long payload is to happen to short ones.
     #[doc(hidden)]
-    pub log: LogLimits,
+    pub limits: FileLimits,
 }
 
-/// How long the write-ahead log may grow, in frames (of a page each).
+/// How long what is in the files may be.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
-pub struct LogLimits {
-    /// So many wait in it before the checkpointer is called: 16 MiB.
+pub struct FileLimits {
+    /// So many frames (of a page each) wait in the log before the checkpointer is called: 16 MiB.
     pub checkpoint: i64,
     /// Beyond so many it is begun anew: 64 MiB. Under load there is always a frame that is not yet copied, so the
     /// checkpointer alone never lets the log wrap (STORAGE.md, "Pitfalls met").
     pub restart: i64,
+    /// Longer payloads are kept apart from their rows, in pieces of so many bytes.
+    pub payload: usize,
 }
 
-impl Default for LogLimits {
-    fn default() -> LogLimits {
-        LogLimits { checkpoint: 4_096, restart: 16_384 }
+impl Default for FileLimits {
+    fn default() -> FileLimits {
+        FileLimits { checkpoint: 4_096, restart: 16_384, payload: 256 << 10 }
     }
 }
 
@@ -48,7 +50,7 @@ impl Default for LogLimits {
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    log: LogLimits,
+    limits: FileLimits,
     /// Absent after it could not be opened anew: whoever wants it next tries again.
     engine: RwLock<Option<Engine>>,
     /// Whether the last batch is known to be durable, or known not to have been written.
@@ -67,14 +69,14 @@ struct Engine {
 }
 
 impl Engine {
-    fn open(path: &Path, log: LogLimits) -> rusqlite::Result<Engine> {
+    fn open(path: &Path, limits: FileLimits) -> rusqlite::Result<Engine> {
         let (checkpointer, readers) = (Checkpointer::start(path)?, Readers::new(path));
-        Ok(Engine { checkpointer, readers, session: Mutex::new(Some(Session::open(path, log)?)) })
+        Ok(Engine { checkpointer, readers, session: Mutex::new(Some(Session::open(path, limits)?)) })
     }
 
     /// Opens them after the disk has failed, and sees that nothing is taken for copied.
-    fn open_anew(path: &Path, log: LogLimits) -> rusqlite::Result<Engine> {
-        let mut engine = Engine::open(path, log)?;
+    fn open_anew(path: &Path, limits: FileLimits) -> rusqlite::Result<Engine> {
+        let mut engine = Engine::open(path, limits)?;
         let session = engine.session.get_mut().unwrap_or_else(PoisonError::into_inner);
         if session.as_ref().map(Session::copied).transpose()? == Some(0) {
             tracing::warn!("the disk had failed; the file was opened anew");
@@ -134,8 +136,8 @@ impl SqliteStore {
         let failed = |error| open::failed(path, error);
         Ok(SqliteStore {
             path: path.to_owned(),
-            log: options.log,
-            engine: RwLock::new(Some(Engine::open(path, options.log).map_err(failed)?)),
+            limits: options.limits,
+            engine: RwLock::new(Some(Engine::open(path, options.limits).map_err(failed)?)),
             settled: AtomicBool::new(true),
             _lock: lock,
         })
@@ -154,7 +156,7 @@ impl SqliteStore {
         if place.as_ref().is_none_or(Engine::is_in_doubt) {
             // All of them are closed first.
             *place = None;
-            *place = Some(Engine::open_anew(&self.path, self.log)?);
+            *place = Some(Engine::open_anew(&self.path, self.limits)?);
         }
         Ok(Opened(RwLockWriteGuard::downgrade(place)))
     }
@@ -170,7 +172,7 @@ impl SqliteStore {
         let mut place = engine.session.lock().unwrap_or_else(PoisonError::into_inner);
         let mut session = match place.take() {
             Some(session) => session,
-            None => Session::open(&self.path, self.log).map_err(|error| told(error.into()))?,
+            None => Session::open(&self.path, self.limits).map_err(|error| told(error.into()))?,
         };
         let was_settled = self.settled.swap(false, Ordering::SeqCst);
         let done = act(&engine.checkpointer, &mut session).map_err(told);

@@ -111,13 +111,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(
-        shard: Shard,
-        inbox: Receiver<Message>,
-        io: Io,
-        health: Arc<Health>,
-        budget: Budget,
-    ) -> Driver {
+    fn new(shard: Shard, inbox: Receiver<Message>, io: Io, health: Arc<Health>, budget: Budget) -> Driver {
         let watermark = shard.watermark();
         Driver {
             shard,

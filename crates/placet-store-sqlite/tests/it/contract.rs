@@ -4,17 +4,22 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use placet_store::Store;
 use placet_store::conformance::{Home, SCRIPTS, exercise, exercise_scripts};
-use placet_store_sqlite::SqliteStore;
+use placet_store_sqlite::{FileLimits, Options, SqliteStore};
 use tempfile::TempDir;
 
 use crate::files::{copy, quick_folder};
 
-/// A folder; after a kill another one.
-struct Folder(Mutex<TempDir>);
+/// A folder; after a kill another one. Payloads longer than so many bytes are kept apart from their rows.
+struct Folder(Mutex<TempDir>, usize);
 
 impl Folder {
     fn home() -> Box<dyn Home> {
-        Box::new(Folder(Mutex::new(quick_folder())))
+        Box::new(Folder(Mutex::new(quick_folder()), FileLimits::default().payload))
+    }
+
+    /// Nearly all of them are.
+    fn home_of_pieces() -> Box<dyn Home> {
+        Box::new(Folder(Mutex::new(quick_folder()), 3))
     }
 
     fn place(&self) -> MutexGuard<'_, TempDir> {
@@ -24,7 +29,9 @@ impl Folder {
 
 impl Home for Folder {
     fn open(&self) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open(&self.place().path().join("placet.db")).unwrap())
+        let limits = FileLimits { payload: self.1, ..FileLimits::default() };
+        let options = Options { limits, ..Options::default() };
+        Arc::new(SqliteStore::open_with(&self.place().path().join("placet.db"), &options).unwrap())
     }
 
     fn kill(&self) {
@@ -38,6 +45,11 @@ impl Home for Folder {
 #[test]
 fn the_embedded_store_keeps_the_contract() {
     exercise(&Folder::home);
+}
+
+#[test]
+fn so_it_does_when_payloads_are_too_long_for_their_rows() {
+    exercise(&Folder::home_of_pieces);
 }
 
 /// More random scripts, as many as the environment says: a hundred thousand before a release.

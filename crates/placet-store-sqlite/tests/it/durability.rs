@@ -55,7 +55,7 @@ fn what_does_not_fit_is_refused_whole_and_the_store_goes_on() {
     store.commit(&instance(1)).unwrap();
     let mut large = instance(2);
     // SQLite takes no row beyond a billion bytes.
-    large.history_appended[0].events = vec![0; 1_000_000_100].into();
+    large.instances_inserted[0].body = vec![0; 1_000_000_100].into();
     let error = store.commit(&large).unwrap_err();
     assert!(matches!(error, CommitError::Unavailable(_)), "{error}");
     assert_eq!(store.load(&[Lookup::Iid(Iid(2))]).unwrap(), [None]);

@@ -11,6 +11,8 @@ fn the_file_has_the_tables_that_every_store_has() {
     let path = folder.path().join("placet.db");
     drop(SqliteStore::open(&path).unwrap());
     let mut expected: Vec<String> = TABLES.iter().map(ToString::to_string).collect();
+    // Where this one keeps what would be too long for its rows.
+    expected.push("piece(iid Integer, kind Integer, seq Integer, part Integer, data Bytes)".to_owned());
     expected.sort();
     assert_eq!(catalogue(&Connection::open(&path).unwrap()), expected);
 }

@@ -13,16 +13,16 @@ use placet_core::rows::Batch;
 use placet_store::conformance::Script;
 use placet_store::dump::Dump;
 use placet_store::{CommitError, OpenError, Store as _};
-use placet_store_sqlite::{LogLimits, Options, SqliteStore};
+use placet_store_sqlite::{FileLimits, Options, SqliteStore};
 use placet_test_disk::{Choice, Disk, Image, Moment};
 
 use crate::files::quick_folder;
 
 /// A log of some pages: it is copied into the file and begun anew all the time.
-const SHORT_LOG: LogLimits = LogLimits { checkpoint: 8, restart: 40 };
+const SHORT_LOG: FileLimits = FileLimits { checkpoint: 8, restart: 40, payload: 300 };
 
 fn open(folder: &Path) -> Result<SqliteStore, OpenError> {
-    SqliteStore::open_with(&folder.join("placet.db"), &Options { log: SHORT_LOG, ..Options::default() })
+    SqliteStore::open_with(&folder.join("placet.db"), &Options { limits: SHORT_LOG, ..Options::default() })
 }
 
 /// splitmix64, as in the conformance suite.

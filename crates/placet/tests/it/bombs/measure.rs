@@ -19,8 +19,8 @@ const QUIET_CALLS: usize = 60;
 /// A sync of the disk may take so long at any time: among a few hundred calls one may meet it on one server only.
 const SYNC_NOISE: Duration = Duration::from_millis(250);
 
-/// The longest that others wait while commits are long: for one that is under way, and for room to write.
-pub(super) const LONG_COMMITS: Duration = Duration::from_secs(10);
+/// … or beside commits of some 100 MiB, on a slow disk.
+pub(super) const LONG_COMMITS: Duration = Duration::from_secs(1);
 
 /// One bomb at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());

@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 use placet::InProcess;
 use placet_scheduler::Scheduler;
 use placet_sdk::{Client, Worker};
-use placet_store_sqlite::{LogLimits, Options, SqliteStore};
+use placet_store_sqlite::{FileLimits, Options, SqliteStore};
 use tempfile::TempDir;
 
 /// A log of some pages: it is copied into the file and begun anew all the time.
-const SHORT_LOG: LogLimits = LogLimits { checkpoint: 8, restart: 40 };
+const SHORT_LOG: FileLimits = FileLimits { checkpoint: 8, restart: 40, payload: 300 };
 
 /// How long anything may take on a disk that is well.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,7 +32,7 @@ fn quick_folder() -> TempDir {
 
 /// Opens the store in this folder. What held it before may still be closing.
 fn open(folder: &Path) -> Result<SqliteStore, String> {
-    let options = Options { log: SHORT_LOG, ..Options::default() };
+    let options = Options { limits: SHORT_LOG, ..Options::default() };
     SqliteStore::open_with(&folder.join("placet.db"), &options).map_err(|error| format!("it is not opened: {error:?}"))
 }
 
