@@ -104,8 +104,8 @@ pub struct Limits {
     /// Bytes of messages that wait in one instance's inbox. Beyond it events are refused, and from twice as much
     /// activities' results: all of an instance must be in memory for its next turn.
     pub inbox_bytes: usize,
-    /// Bytes of activities and timers that one instance waits for. Beyond it its next turn waits until some of them are
-    /// done, and a turn that brings it beyond twice as much fails its orchestration.
+    /// Bytes of activities that one instance waits for. Beyond it its next turn waits until some of them are done; a turn
+    /// that brings them, together with its timers, beyond twice as much fails its orchestration.
     pub pending_bytes: usize,
     /// Bytes of one generation's history: all of it must fit into a message. A turn that goes beyond it and does not end
     /// its generation fails its orchestration.

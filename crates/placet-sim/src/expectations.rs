@@ -15,7 +15,7 @@ use crate::programs::{
 pub(crate) const STOPPED: &str = "\"stopped\"";
 
 /// So many activities at once are not too many, however little room there is.
-const MAY_PEND: u32 = 10;
+const MAY_PEND: u32 = 40;
 
 /// A program with its input.
 #[derive(Debug, Clone, PartialEq)]

@@ -224,7 +224,8 @@ fn limits(chance: &mut Chance) -> Limits {
         small.recover_page = some(chance, small.active_instances as u64 / 4);
     });
     maybe(&mut |small, chance| small.recover_page = small.recover_page.min(some(chance, 6)));
-    maybe(&mut |small, chance| small.pending_bytes = 2_000 + some(chance, 10_000));
+    // Not so little that the timers of a race, which stay until they are due, are too many.
+    maybe(&mut |small, chance| small.pending_bytes = 7_500 + some(chance, 10_000));
     maybe(&mut |small, chance| small.stream_unread_bytes = some(chance, 20_000));
     maybe(&mut |small, chance| small.unread_bytes = some(chance, 50_000));
     maybe(&mut |small, chance| small.stream_turn_bytes = some(chance, 20_000));

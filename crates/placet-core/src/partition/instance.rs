@@ -303,11 +303,12 @@ impl Instance {
         (bytes > 2 * limits.pending_bytes).then_some(bytes)
     }
 
-    /// Whether its next turn waits until some of what it has begun is done: the turn might begin more. Not if what is
-    /// done would find no room in the inbox, or if it is to end.
-    fn has_too_much_pending(&self, limits: &Limits) -> bool {
+    /// Whether its next turn waits until some of the activities that it has begun are done: the turn might begin more. Not
+    /// if what is done would find no room in the inbox, or if it is to end. Nor for timers: those come when they are due,
+    /// and what they were to guard may long have happened.
+    fn has_too_many_activities(&self, limits: &Limits) -> bool {
         let waits =
-            self.pending_bytes() > limits.pending_bytes && self.inbox_bytes <= limits.inbox_bytes && !self.terminating;
+            self.activity_bytes > limits.pending_bytes && self.inbox_bytes <= limits.inbox_bytes && !self.terminating;
         if waits {
             reach(Corner::TurnWaitedForPending);
         }
@@ -348,7 +349,7 @@ impl Instance {
             && !self.body.held
             && !self.body.poisoned
             && !self.is_terminal();
-        if ready && !self.offered && !self.has_too_much_pending(limits) {
+        if ready && !self.offered && !self.has_too_many_activities(limits) {
             self.offered = true;
             outcome.ready.push(self.turn_spec(partition, limits));
         }

@@ -87,6 +87,10 @@ impl World {
         };
         let hangs = if self.goes_wrong(|faults| faults.disk_hangs) { self.pause() } else { 0 };
         let answers = self.chance.skewed(100, self.plan.commit_max) + hangs;
+        if hangs > 0 {
+            // Until then nothing that is decided can go on.
+            self.wrong(self.now + answers);
+        }
         let writes = self.chance.between(0, answers);
         if hangs > 0 || fate != Fate::Good {
             self.trouble(answers + 3 * SECOND);

@@ -123,6 +123,15 @@ fn while_an_instance_waits_for_too_much_its_next_turn_waits_and_nothing_is_lost(
 }
 
 #[test]
+fn timers_that_are_far_away_keep_no_turn_waiting() {
+    // More than `pending_bytes`, less than twice as much: what they guard may long have happened.
+    let timers = ["timer 1000s"; 9].join(" | ");
+    let trace =
+        trace_within(FEW_PENDING, &format!("0s worker\n0s start a-1\n0s turn a-1: {timers}\n1s raise a-1 event"));
+    assert!(trace.lines().any(|line| line.starts_with("1s worker 1 gets turn a-1")), "{trace}");
+}
+
+#[test]
 fn an_instance_that_waits_for_too_much_still_ends_and_still_makes_room_for_results() {
     let trace = trace_within(FEW_PENDING, &format!("{FOUR}\n1s terminate a-1"));
     assert!(trace.lines().any(|line| line.starts_with("1s worker 1 gets turn a-1")), "{trace}");
