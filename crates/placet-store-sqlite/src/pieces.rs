@@ -30,6 +30,9 @@ pub(crate) enum Kind {
     Activity = 2,
 }
 
+/// A row: its instance, its table, its number there.
+pub(crate) type RowKey = (i64, Kind, i64);
+
 /// The writer's part: it knows which instances have any, so that others cost no statement.
 #[derive(Debug)]
 pub(crate) struct Pieces {
@@ -49,7 +52,7 @@ impl Pieces {
     pub(crate) fn put<'a>(
         &mut self,
         connection: &Connection,
-        (iid, kind, seq): (i64, Kind, i64),
+        (iid, kind, seq): RowKey,
         data: &'a [u8],
     ) -> rusqlite::Result<&'a [u8]> {
         self.delete(connection, (iid, kind, seq))?;
@@ -65,7 +68,7 @@ impl Pieces {
     }
 
     /// The row is deleted or written anew.
-    pub(crate) fn delete(&self, connection: &Connection, (iid, kind, seq): (i64, Kind, i64)) -> rusqlite::Result<()> {
+    pub(crate) fn delete(&self, connection: &Connection, (iid, kind, seq): RowKey) -> rusqlite::Result<()> {
         if self.owners.contains(&iid) {
             connection.prepare_cached(DELETE)?.execute(params![iid, kind as i64, seq])?;
         }
@@ -73,11 +76,7 @@ impl Pieces {
     }
 
     /// All rows of this kind before that one are deleted.
-    pub(crate) fn delete_before(
-        &self,
-        connection: &Connection,
-        (iid, kind, seq): (i64, Kind, i64),
-    ) -> rusqlite::Result<()> {
+    pub(crate) fn delete_before(&self, connection: &Connection, (iid, kind, seq): RowKey) -> rusqlite::Result<()> {
         if self.owners.contains(&iid) {
             connection.prepare_cached(DELETE_BEFORE)?.execute(params![iid, kind as i64, seq])?;
         }
@@ -91,7 +90,7 @@ impl Pieces {
 }
 
 /// A payload: what stands in its row, or if that is nothing, its pieces.
-pub(crate) fn read(connection: &Connection, of: (i64, Kind, i64), inline: &[u8]) -> Result<Bytes, Fault> {
+pub(crate) fn read(connection: &Connection, of: RowKey, inline: &[u8]) -> Result<Bytes, Fault> {
     if !inline.is_empty() {
         return Ok(Bytes::copy_from_slice(inline));
     }
@@ -107,7 +106,7 @@ pub(crate) fn read(connection: &Connection, of: (i64, Kind, i64), inline: &[u8])
 }
 
 /// How long [`read`] will find it.
-pub(crate) fn length(connection: &Connection, of: (i64, Kind, i64), inline: &[u8]) -> Result<usize, Fault> {
+pub(crate) fn length(connection: &Connection, of: RowKey, inline: &[u8]) -> Result<usize, Fault> {
     if !inline.is_empty() {
         return Ok(inline.len());
     }

@@ -109,28 +109,29 @@ impl Session {
     }
 
     fn delete(&mut self, batch: &Batch) -> Result<(), WriteError> {
+        let Session { connection, pieces, .. } = self;
         for statement in sql::DELETE_INSTANCE {
-            self.each(statement, &batch.instances_deleted, |statement, iid| statement.execute([key(iid.0)?]))?;
+            each(connection, statement, &batch.instances_deleted, |statement, iid| statement.execute([key(iid.0)?]))?;
         }
         for iid in &batch.instances_deleted {
-            self.pieces.forget(key(iid.0)?);
+            pieces.forget(key(iid.0)?);
         }
-        self.each(sql::DROP_HISTORY, &batch.history_dropped, |statement, (iid, before)| {
+        each(connection, sql::DROP_HISTORY, &batch.history_dropped, |statement, (iid, before)| {
             let (iid, before) = (key(iid.0)?, before.0);
-            self.pieces.delete_before(&self.connection, (iid, Kind::History, before.into()))?;
+            pieces.delete_before(connection, (iid, Kind::History, before.into()))?;
             statement.execute(params![iid, before])
         })?;
-        self.each(sql::DELETE_INBOX, &batch.inbox_deleted, |statement, (iid, seq)| {
+        each(connection, sql::DELETE_INBOX, &batch.inbox_deleted, |statement, (iid, seq)| {
             let (iid, seq) = (key(iid.0)?, key(seq.0)?);
-            self.pieces.delete(&self.connection, (iid, Kind::Inbox, seq))?;
+            pieces.delete(connection, (iid, Kind::Inbox, seq))?;
             statement.execute([iid, seq])
         })?;
-        self.each(sql::DELETE_ACTIVITY, &batch.activities_deleted, |statement, (iid, seq)| {
+        each(connection, sql::DELETE_ACTIVITY, &batch.activities_deleted, |statement, (iid, seq)| {
             let (iid, seq) = (key(iid.0)?, key(seq.0)?);
-            self.pieces.delete(&self.connection, (iid, Kind::Activity, seq))?;
+            pieces.delete(connection, (iid, Kind::Activity, seq))?;
             statement.execute([iid, seq])
         })?;
-        self.each(sql::DELETE_TIMER, &batch.timers_deleted, |statement, row| {
+        each(connection, sql::DELETE_TIMER, &batch.timers_deleted, |statement, row| {
             statement.execute([row.fire_at.0, key(row.iid.0)?, key(row.seq.0)?])
         })
     }
@@ -159,12 +160,12 @@ impl Session {
         each(connection, sql::PUT_ACTIVITY, &batch.activities_put, |statement, row| {
             put(Kind::Activity, statement, row.iid, row.seq, &row.data)
         })?;
-        self.each(sql::PUT_TIMER, &batch.timers_put, |statement, row| {
+        each(connection, sql::PUT_TIMER, &batch.timers_put, |statement, row| {
             let (fire_at, iid, seq) = (row.fire_at.0, key(row.iid.0)?, key(row.seq.0)?);
             let crc = checksum::of_timer(fire_at, iid, seq, row.partition.0);
             statement.execute(params![fire_at, iid, seq, row.partition.0, crc])
         })?;
-        self.each(sql::PUT_REPLY, &batch.replies_put, |statement, row| {
+        each(connection, sql::PUT_REPLY, &batch.replies_put, |statement, row| {
             let (iid, answer) = (key(row.iid.0)?, row.answer.as_deref());
             let crc = checksum::of_reply(iid, &row.ask_id, answer);
             statement.execute(params![iid, &*row.ask_id, crc, answer])
@@ -343,15 +344,6 @@ impl Session {
             }
             (self.log.frames, self.log.copied) = (frames, copied);
         }
-    }
-
-    fn each<T>(
-        &self,
-        statement: &str,
-        rows: &[T],
-        run: impl FnMut(&mut Statement<'_>, &T) -> rusqlite::Result<usize>,
-    ) -> Result<(), WriteError> {
-        each(&self.connection, statement, rows, run)
     }
 
     fn execute(&self, statement: &str, values: impl Params) -> rusqlite::Result<()> {

@@ -8,12 +8,14 @@
 //! Nothing of the program under test knows of it: the disk is SQLite's default VFS of this process, and hands all
 //! that concerns other folders to the real one unseen. Locks and shared memory are the real ones.
 
+mod chance;
 mod disk;
 mod fault;
 mod image;
 mod trace;
 mod vfs;
 
+pub use chance::Chance;
 pub use disk::Disk;
 pub use fault::{Call, Fault, Kind};
 pub use image::{Choice, Image, Moment};

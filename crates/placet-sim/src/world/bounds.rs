@@ -66,6 +66,13 @@ impl Finding {
 }
 
 impl World {
+    /// Those that have work when a server begins to find it.
+    pub(super) fn note_all_active(&mut self) {
+        let active = self.ledger.lives.iter().filter(|(_, life)| life.row.active).map(|(iid, _)| *iid);
+        let active: Vec<_> = active.collect();
+        self.note_active(active.into_iter());
+    }
+
     /// Instances that have work, for the server that is finding it.
     pub(super) fn note_active(&mut self, iids: impl Iterator<Item = Iid>) {
         if let Some(server) = self.process.as_mut().filter(|server| !server.recovery.over) {

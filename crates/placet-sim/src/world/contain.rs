@@ -16,15 +16,12 @@ impl World {
         if server.stops {
             return Ok(());
         }
-        server.awaits_commit = true;
-        let committing = server.committing;
+        server.awaits_commit = server.committing;
+        let is_free = !server.committing;
         self.trace.note(self.now, &[17], || "an invariant is broken".to_owned());
         self.trouble(3 * SECOND);
         self.wrong(self.now);
-        if !committing {
-            self.begin_anew()?;
-        }
-        Ok(())
+        if is_free { self.begin_anew() } else { Ok(()) }
     }
 
     /// What arrives while the store still has a batch of the broken shard: all but its answer was asked of that one.
@@ -51,8 +48,7 @@ impl World {
     /// The next shard: whoever waits is told that nobody knows, and workers turn to it anew.
     pub(super) fn begin_anew(&mut self) -> Result<(), Violation> {
         self.reach(Mark::BeganAnew);
-        let Some(server) = &mut self.process else { return Ok(()) };
-        server.awaits_commit = false;
+        let Some(server) = &self.process else { return Ok(()) };
         let process = server.id;
         for call in server.calls.keys().copied().collect::<Vec<_>>() {
             self.carry_out(process, Output::Reply(call, Err(Refusal::Unknown)))?;
@@ -66,9 +62,7 @@ impl World {
         server.recovery = Finding::of_shard(server.shard.watermark().0);
         // How often items broke their workers is forgotten as by a new process.
         self.broke.retain(|(of, _), _| *of != process);
-        let active = self.ledger.lives.iter().filter(|(_, life)| life.row.active).map(|(iid, _)| *iid);
-        let active: Vec<_> = active.collect();
-        self.note_active(active.into_iter());
+        self.note_all_active();
         self.arrive(process, Arrival::Input(Input::Started));
         Ok(())
     }

@@ -115,9 +115,7 @@ impl World {
             next_call: 0,
             steps: (0, 0),
         }));
-        let active = self.ledger.lives.iter().filter(|(_, life)| life.row.active).map(|(iid, _)| *iid);
-        let active: Vec<_> = active.collect();
-        self.note_active(active.into_iter());
+        self.note_all_active();
         self.trouble(3 * SECOND);
         self.wrong(self.now);
         self.arrive(id, Arrival::Input(Input::Started));

@@ -35,7 +35,7 @@ impl Run {
         let disk = Disk::under(folder.path());
         let store = open(folder.path()).unwrap();
         let script = Script::new(seed);
-        let (chance, allowed, answers) = (Chance(seed), vec![vec![script.dump()]], BTreeMap::new());
+        let (chance, allowed, answers) = (Chance::new(seed), vec![vec![script.dump()]], BTreeMap::new());
         Run { folder, store: Some(store), disk, script, chance, allowed, onlooker: None, answers }
     }
 

@@ -14,7 +14,7 @@ use placet_store::conformance::Script;
 use placet_store::dump::Dump;
 use placet_store::{CommitError, OpenError, Store as _};
 use placet_store_sqlite::{FileLimits, Options, SqliteStore};
-use placet_test_disk::{Choice, Disk, Image, Moment};
+use placet_test_disk::{Chance, Choice, Disk, Image, Moment};
 
 use crate::files::quick_folder;
 
@@ -23,52 +23,6 @@ const SHORT_LOG: FileLimits = FileLimits { checkpoint: 8, restart: 40, payload: 
 
 fn open(folder: &Path) -> Result<SqliteStore, OpenError> {
     SqliteStore::open_with(&folder.join("placet.db"), &Options { limits: SHORT_LOG, ..Options::default() })
-}
-
-/// splitmix64, as in the conformance suite.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % bound
-    }
-
-    /// One of so many things.
-    fn index(&mut self, count: usize) -> usize {
-        usize::try_from(self.below(count as u64)).unwrap()
-    }
-
-    fn one_in(&mut self, cases: u64) -> bool {
-        self.below(cases) == 0
-    }
-
-    /// What the disk had written of so many pieces: all, none, nearly all, or any part.
-    fn kept(&mut self, pieces: usize) -> Vec<bool> {
-        let one = self.index(pieces.max(1));
-        match self.below(8) {
-            0 => vec![true; pieces],
-            1 => vec![false; pieces],
-            2 => (0..pieces).map(|piece| piece != one).collect(),
-            3 => (0..pieces).map(|piece| piece == one).collect(),
-            4 => (0..pieces).map(|piece| piece < one).collect(),
-            5 => (0..pieces).map(|piece| piece >= one).collect(),
-            _ => {
-                let parts = self.below(6) + 1;
-                (0..pieces).map(|_| self.below(7) < parts).collect()
-            }
-        }
-    }
-
-    fn image(&mut self, moment: &Moment) -> Image {
-        let tear = [512, 4_096][self.index(2)];
-        let kept = self.kept(moment.pieces(tear));
-        let filled_with = [0, 0xA5][self.index(2)];
-        moment.image(tear, &Choice { kept: &kept, grown: self.one_in(3), filled_with })
-    }
 }
 
 /// Opens what a power cut left, as the store ships; what is wrong with what is found. It must be one of these, the

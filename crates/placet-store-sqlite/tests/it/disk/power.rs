@@ -36,7 +36,7 @@ struct Run {
 fn run(seed: u64) -> Run {
     let folder = quick_folder();
     let disk = Disk::under(folder.path());
-    let mut chance = Chance(seed);
+    let mut chance = Chance::new(seed);
     let mut script = Script::new(seed);
     let mut store = open(folder.path()).unwrap();
     disk.record();
@@ -67,7 +67,7 @@ fn run(seed: u64) -> Run {
 
 /// Some reads beside a commit: a reader of an old snapshot keeps a checkpoint from copying all.
 fn chance_to_read(store: &SqliteStore, script: &Script, seed: u64) {
-    if Chance(seed).one_in(2) {
+    if Chance::new(seed).one_in(2) {
         script.read(store).unwrap();
     }
 }
@@ -92,7 +92,7 @@ impl<'a> Images<'a> {
     /// So many, as well as can be spread over the run, of a trace like the run's own.
     fn of(run: &'a Run, trace: &Trace, wanted: u64) -> Images<'a> {
         let mut images =
-            Images { run, chance: Chance(!run.seed), seen: HashSet::new(), found: Vec::new(), pieces_max: 0 };
+            Images { run, chance: Chance::new(!run.seed), seen: HashSet::new(), found: Vec::new(), pieces_max: 0 };
         let changes = trace.events.iter().filter(|event| is_change(event)).count() as u64;
         let mut at = 0;
         trace.walk(|event, moment| {

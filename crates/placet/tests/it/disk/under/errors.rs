@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use placet_test_disk::{Call, Disk, Fault, Kind};
+use placet_test_disk::{Call, Chance, Disk, Fault, Kind};
 use tokio::time::sleep;
 
 use super::load::{Ledger, check};
@@ -34,7 +34,7 @@ const WAYS: [(Call, Kind); 6] = [
 
 /// So many points, all ways of failing in their turn.
 fn points(count: u64) -> Vec<Fault> {
-    let mut chance = Chance(count);
+    let mut chance = Chance::new(count);
     let ways = WAYS.len() as u64;
     let point = |number: u64| {
         let (call, kind) = WAYS[usize::try_from(number % ways).unwrap()];

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use placet_test_disk::{Choice, Disk, Image, Moment};
+use placet_test_disk::{Chance, Disk, Image};
 
 use super::load::{Ledger, Told, check};
 use super::*;
@@ -43,19 +43,11 @@ fn left_by_a_run(images: u64, lies: bool, chance: &mut Chance) -> Result<Vec<Lef
     trace.walk(|_, moment| {
         for _ in at.iter().filter(|at| **at == event) {
             let told = told[..usize::try_from(moment.mark).unwrap()].to_vec();
-            left.push(Left { image: image(chance, moment), told });
+            left.push(Left { image: chance.image(moment), told });
         }
         event += 1;
     });
     Ok(left)
-}
-
-/// What the disk had written of what was not synced: all, none, or any part.
-fn image(chance: &mut Chance, moment: &Moment) -> Image {
-    let tear = if chance.below(2) == 0 { 512 } else { 4_096 };
-    let parts = chance.below(5);
-    let kept: Vec<bool> = (0..moment.pieces(tear)).map(|_| chance.below(4) < parts).collect();
-    moment.image(tear, &Choice { kept: &kept, grown: chance.below(3) == 0, filled_with: 0xA5 })
 }
 
 fn look_at(left: &Left) -> Result<(), String> {
@@ -72,7 +64,7 @@ fn look_at(left: &Left) -> Result<(), String> {
 #[test]
 fn what_a_scheduler_acknowledged_outlives_a_power_cut_and_is_brought_to_its_end() {
     let (since, wanted) = (Instant::now(), figure("PLACET_IMAGES", IMAGES));
-    let (mut chance, mut looked_at, mut told, mut wrong) = (Chance(wanted), 0, 0, Vec::new());
+    let (mut chance, mut looked_at, mut told, mut wrong) = (Chance::new(wanted), 0, 0, Vec::new());
     while looked_at < wanted {
         let left = left_by_a_run((wanted - looked_at).min(IMAGES_OF_A_RUN), false, &mut chance).unwrap();
         looked_at += left.len() as u64;
@@ -87,7 +79,7 @@ fn what_a_scheduler_acknowledged_outlives_a_power_cut_and_is_brought_to_its_end(
 /// The test of the test.
 #[test]
 fn a_disk_that_does_not_sync_the_log_is_found_out() {
-    let left = left_by_a_run(32, true, &mut Chance(32)).unwrap();
+    let left = left_by_a_run(32, true, &mut Chance::new(32)).unwrap();
     let wrong = with_each(&left, look_at).into_iter().filter(Result::is_err).count();
     println!("{wrong} of {} images are wrong", left.len());
     assert!(wrong > 0);
