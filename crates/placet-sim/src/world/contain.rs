@@ -7,7 +7,7 @@ use placet_core::shard::{Input, Output};
 
 use super::bounds::Finding;
 use super::server::{Arrival, Process, reply_to};
-use super::{Mark, SECOND, Violation, World};
+use super::{Event, Mark, SECOND, Violation, World};
 
 impl World {
     /// The shard breaks between two steps.
@@ -33,6 +33,12 @@ impl World {
                 }
                 Arrival::Opened(stream, _) => self.break_stream(stream),
                 Arrival::Stop => server.stops = true,
+                Arrival::AcceptTime => {
+                    // The operator is told that nobody knows, and says it again.
+                    self.trouble(61 * SECOND);
+                    self.wrong(self.now + SECOND);
+                    self.after(SECOND, Event::Operator);
+                }
                 other => {
                     if let Some(reply_to) = reply_to(other) {
                         self.lose(&reply_to);

@@ -4,6 +4,7 @@ use placet_core::ids::{Hub, Iid, StreamId, Turn};
 use placet_core::token::Token;
 use placet_proto::durabletask::{HistoryEvent, WorkItem, history_event::EventType, work_item::Request};
 
+use super::turns::item_of;
 use super::{Mark, Violation, World};
 use crate::expectations::micros;
 use crate::facts::Fact;
@@ -12,6 +13,11 @@ impl World {
     /// What an item is, as seen from outside.
     pub(super) fn look_at_item(&mut self, stream: StreamId, hub: &Hub, item: &WorkItem) -> Result<(), Violation> {
         let token: Token = item.completion_token.parse().map_err(|_| "an item's token is none".to_owned())?;
+        if self.plan.faults.bomb {
+            // From now on it may break its stream.
+            let process = self.running().unwrap_or(0);
+            self.broke.entry((process, item_of(token))).or_insert((0, self.commits_failed));
+        }
         match (&item.request, token) {
             (Some(Request::OrchestratorRequest(turn)), Token::Turn { iid, turn: number, presumed, .. }) => {
                 if !self.seen_items.insert((iid.0, number.0.into(), true)) {

@@ -179,8 +179,8 @@ pub(crate) struct World {
     /// Which worker was last sent a turn of a slot.
     turn_with: BTreeMap<usize, usize>,
     commits_failed: u32,
-    /// How often items have broken streams, by the process and the item; and how many commits had failed when they first
-    /// did.
+    /// How often items have broken streams, by the process and the item; and how many commits had failed when they were
+    /// first handed out.
     broke: BTreeMap<(ProcessId, Item), (u32, u32)>,
     /// When timers were stored.
     timers_made: BTreeMap<TimerRow, u64>,

@@ -88,11 +88,7 @@ impl World {
         if noticed {
             return Ok(());
         }
-        let item = match token {
-            Token::Turn { iid, turn, .. } => (iid, u64::from(turn.0), true),
-            Token::Activity { iid, seq, .. } => (iid, seq.0, false),
-        };
-        let broke = self.broke.entry((process, item)).or_insert((0, self.commits_failed));
+        let broke = self.broke.entry((process, item_of(token))).or_insert((0, self.commits_failed));
         broke.0 += 1;
         let (times, void) = (broke.0, self.commits_failed - broke.1);
         self.see(&Fact::BrokeStream { id, times, void })
@@ -267,5 +263,13 @@ impl World {
             Completion::Abandon(token) => Arrival::Abandon(ReplyTo::Nobody(None), token),
         };
         self.after(wait, Event::Arrive(process, Box::new(arrival)));
+    }
+}
+
+/// What is delivered again if it fails.
+pub(super) fn item_of(token: Token) -> super::Item {
+    match token {
+        Token::Turn { iid, turn, .. } => (iid, u64::from(turn.0), true),
+        Token::Activity { iid, seq, .. } => (iid, seq.0, false),
     }
 }

@@ -6,6 +6,7 @@ mod protocol;
 mod script;
 mod simulated;
 mod store;
+mod successor;
 
 use insta::assert_snapshot;
 use script::trace;
