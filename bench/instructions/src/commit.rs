@@ -1,8 +1,9 @@
-//! The embedded store, for a batch as it comes under load: 64 instances, each a step further.
+//! The embedded store, for a batch as it comes under load: 64 instances, each a step further; and for the reading of as
+//! many that have left memory.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use placet_core::ids::{Iid, InstanceId, Seq, Turn};
-use placet_core::rows::{Batch, InstanceRow};
+use placet_core::rows::{Batch, InstanceRow, Lookup};
 use placet_store::Store as _;
 use placet_store_sqlite::SqliteStore;
 
@@ -14,13 +15,36 @@ const INSTANCES: u64 = 64;
 pub(crate) fn run(units: u32) -> Result<()> {
     let (born, step) = batches()?;
     let folder = tempfile::tempdir()?;
-    let store = SqliteStore::open(&folder.path().join("placet.db"))?;
-    store.claim()?;
-    store.commit(&born)?;
+    let store = store_with(&born, &folder)?;
     for unit in 0..units {
         store.commit(&later(&step, unit))?;
     }
     Ok(())
+}
+
+/// Each is loaded, with its history, as when an event comes for it.
+pub(crate) fn load(units: u32) -> Result<()> {
+    let (born, step) = batches()?;
+    let folder = tempfile::tempdir()?;
+    let store = store_with(&born, &folder)?;
+    store.commit(&step)?;
+    let lookups: Vec<Lookup> = born.instances_inserted.iter().map(|row| Lookup::Key(row.key())).collect();
+    for _ in 0..units {
+        let found = store.load(&lookups)?;
+        ensure!(found.iter().flatten().count() == lookups.len(), "all are there");
+        for instance in found.into_iter().flatten() {
+            let history = store.history(instance.row.iid, Turn(0), usize::MAX)?;
+            ensure!(!history.is_empty(), "a history");
+        }
+    }
+    Ok(())
+}
+
+fn store_with(born: &Batch, folder: &tempfile::TempDir) -> Result<SqliteStore> {
+    let store = SqliteStore::open(&folder.path().join("placet.db"))?;
+    store.claim()?;
+    store.commit(born)?;
+    Ok(store)
 }
 
 /// What the core writes for a sequence's start and for its second step, for many sequences.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 
 use crate::fault::{Call, Fault, Kind};
 use crate::trace::{Event, Trace};
@@ -71,6 +72,13 @@ impl Disk {
         lock(&self.0.inner).failed
     }
 
+    /// How often a sync of files whose names end so has failed that this thread had asked for.
+    pub fn syncs_failed_here(&self, of: &str) -> usize {
+        let here = std::thread::current().id();
+        let inner = lock(&self.0.inner);
+        inner.syncs_failed.iter().filter(|(thread, name)| *thread == here && name.ends_with(of)).count()
+    }
+
     /// How often each thing was asked, since the last call or [`Disk::fail`].
     pub fn asked(&self) -> BTreeMap<Call, u64> {
         std::mem::take(&mut lock(&self.0.inner).asked)
@@ -120,6 +128,7 @@ struct Inner {
     /// How often what is to fail was asked.
     met: u64,
     failed: u64,
+    syncs_failed: Vec<(ThreadId, String)>,
     trace: Option<Trace>,
 }
 
@@ -136,6 +145,9 @@ impl State {
         let fails = inner.fails(call, name);
         let code = match fails {
             Some(kind) => {
+                if call == Call::Sync {
+                    inner.syncs_failed.push((std::thread::current().id(), name.to_owned()));
+                }
                 if kind == Kind::Short {
                     // What it could write, it did.
                     done(Some(kind));

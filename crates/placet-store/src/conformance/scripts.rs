@@ -70,7 +70,8 @@ fn agree_on_reads(script: &mut Script, stage: &Stage, at: &str) {
     assert_eq!(store.load(&lookups).ok(), model.load(&lookups).ok(), "{at}");
 
     let after = (!chance.one_in(2)).then(|| Iid(chance.below(script.iid + 1)));
-    assert_eq!(all_active(store, &partitions, after, limit), all_active(model, &partitions, after, limit), "{at}");
+    let active = |store: &dyn Store| all_active(store, &partitions, after, limit, bytes_max);
+    assert_eq!(active(store), active(model), "{at}");
 
     let iid = Iid(chance.below(script.iid + 1));
     let from = Turn(u32::try_from(chance.below(4)).expect("small"));
@@ -87,10 +88,11 @@ fn all_active(
     partitions: &dyn Fn(PartitionId) -> bool,
     mut after: Option<Iid>,
     limit: usize,
+    bytes_max: usize,
 ) -> Vec<LoadedInstance> {
     let mut found = Vec::new();
     loop {
-        let page = store.recover(partitions, after, limit, usize::MAX).expect("the store can be read");
+        let page = store.recover(partitions, after, limit, bytes_max).expect("the store can be read");
         found.extend(page.instances);
         after = page.next;
         if after.is_none() {
