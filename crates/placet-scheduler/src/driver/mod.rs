@@ -4,6 +4,8 @@
 //! that nobody knows, and a new shard in a new epoch loads what is true. Nothing had been promised.
 
 mod io;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,0 +1,180 @@
+//! A broken invariant, while the store is at work.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use placet_core::command::{Command, CommandKind, Refusal, StartInstance};
+use placet_core::dispatch::{HubSet, StreamSpec};
+use placet_core::ids::{CallId, Hub, Iid, InstanceId, InstanceKey, PartitionId, Turn};
+use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
+use placet_core::shard::Input;
+use placet_core::time::Timestamp;
+use placet_store::model::ModelStore;
+use placet_store::{ActivePage, Answer, Claim, CommitError, Query, ReadError, Store};
+
+use super::{Message, ReplyTo};
+use crate::scheduler::{CallError, Scheduler};
+use crate::worker::{StreamOut, WorkerStream};
+
+/// A store whose commits may be held up.
+#[derive(Default)]
+struct SlowStore {
+    model: ModelStore,
+    gate: Mutex<Gate>,
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct Gate {
+    is_closed: bool,
+    waiting: usize,
+}
+
+impl SlowStore {
+    fn close(&self) {
+        self.gate.lock().unwrap().is_closed = true;
+    }
+
+    fn open(&self) {
+        self.gate.lock().unwrap().is_closed = false;
+        self.moved.notify_all();
+    }
+
+    /// Waits until a commit is held up.
+    fn await_commit(&self) {
+        let gate = self.gate.lock().unwrap();
+        drop(self.moved.wait_while(gate, |gate| gate.waiting == 0).unwrap());
+    }
+}
+
+impl Store for SlowStore {
+    fn claim(&self) -> Result<Claim, CommitError> {
+        self.model.claim()
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
+        let mut gate = self.gate.lock().unwrap();
+        gate.waiting += 1;
+        self.moved.notify_all();
+        gate = self.moved.wait_while(gate, |gate| gate.is_closed).unwrap();
+        gate.waiting -= 1;
+        self.model.commit(batch)
+    }
+
+    fn recover(
+        &self,
+        partitions: &dyn Fn(PartitionId) -> bool,
+        after: Option<Iid>,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<ActivePage, ReadError> {
+        self.model.recover(partitions, after, limit, bytes_max)
+    }
+
+    fn load(&self, lookups: &[Lookup]) -> Result<Vec<Option<LoadedInstance>>, ReadError> {
+        self.model.load(lookups)
+    }
+
+    fn history(&self, iid: Iid, from: Turn, bytes_max: usize) -> Result<Vec<HistoryRow>, ReadError> {
+        self.model.history(iid, from, bytes_max)
+    }
+
+    fn due(
+        &self,
+        partitions: &dyn Fn(PartitionId) -> bool,
+        after: Option<TimerRow>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<TimerRow>, ReadError> {
+        self.model.due(partitions, after, until, limit)
+    }
+
+    fn query(&self, query: &Query) -> Result<Answer, ReadError> {
+        self.model.query(query)
+    }
+}
+
+fn key(id: &str) -> InstanceKey {
+    InstanceKey::new(Hub::new("default"), InstanceId::new(id))
+}
+
+async fn start(scheduler: Scheduler, id: &'static str) -> Result<(), CallError> {
+    let start = StartInstance { name: "any".to_owned(), execution_id: "e".to_owned(), ..StartInstance::default() };
+    scheduler.command(key(id), CommandKind::Start(Box::new(start))).await.map(drop)
+}
+
+/// A call as no edge makes it: the shard stops short.
+fn break_an_invariant(scheduler: &Scheduler) {
+    let (sender, _) = tokio::sync::oneshot::channel();
+    let call = CallId(u64::MAX);
+    let command = Command { target: Lookup::Iid(Iid(1)), kind: CommandKind::RetryPoisoned, call: Some(call) };
+    scheduler.tell(Message::Call(call, ReplyTo::Caller(sender), Input::Call(call, command)));
+}
+
+fn open_stream(scheduler: &Scheduler) -> WorkerStream {
+    let spec = StreamSpec {
+        hubs: HubSet::All,
+        built_in: false,
+        turns_max: 0,
+        activities_max: 0,
+        filters: None,
+        keeps_state: false,
+    };
+    scheduler.open_stream(spec).unwrap()
+}
+
+/// The next thing that a stream is sent, signs of life apart.
+async fn next(stream: &mut WorkerStream) -> Option<StreamOut> {
+    loop {
+        let mut buffer = Vec::new();
+        let next = tokio::time::timeout(Duration::from_secs(20), stream.recv_many(&mut buffer, 1));
+        if next.await.unwrap() == 0 {
+            return None;
+        }
+        let out = buffer.pop();
+        if !matches!(out, Some(StreamOut::Ping)) {
+            return out;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_broken_invariant_makes_nothing_untrue_and_work_goes_on() {
+    let store = Arc::new(SlowStore::default());
+    let scheduler = Scheduler::start(store.clone()).unwrap();
+    start(scheduler.clone(), "before").await.unwrap();
+    let mut old = open_stream(&scheduler);
+    assert!(matches!(next(&mut old).await, Some(StreamOut::Item { .. })));
+
+    store.close();
+    let in_flight = tokio::spawn(start(scheduler.clone(), "in-flight"));
+    let held = store.clone();
+    tokio::task::spawn_blocking(move || held.await_commit()).await.unwrap();
+    let decided = tokio::spawn(start(scheduler.clone(), "decided"));
+    break_an_invariant(&scheduler);
+    let meanwhile = tokio::spawn(start(scheduler.clone(), "meanwhile"));
+    // sleep: what it waits for is that the core waits for the store, which nothing tells
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!in_flight.is_finished() && !meanwhile.is_finished(), "nobody is told before the store has answered");
+    store.open();
+
+    // Nobody knows, is what all three are told; of the first it came to be.
+    for call in [in_flight, decided, meanwhile] {
+        let told = call.await.unwrap();
+        assert!(matches!(told, Err(CallError::Refused(Refusal::Unknown))), "{told:?}");
+    }
+    // A turn may have been handed out before its start was durable; it changes nothing until it is completed.
+    while let Some(StreamOut::Item { .. }) = next(&mut old).await {}
+    for (id, is_there) in [("before", true), ("in-flight", true), ("decided", false), ("meanwhile", false)] {
+        assert_eq!(scheduler.row(key(id)).await.unwrap().is_some(), is_there, "{id}");
+    }
+
+    // The successor hands out what is there, and takes what comes.
+    start(scheduler.clone(), "after").await.unwrap();
+    let mut new = open_stream(&scheduler);
+    for _ in ["before", "in-flight", "after"] {
+        assert!(matches!(next(&mut new).await, Some(StreamOut::Item { .. })));
+    }
+    let again = scheduler.clone();
+    tokio::task::spawn_blocking(move || again.stop()).await.unwrap();
+}
