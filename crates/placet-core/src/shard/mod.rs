@@ -182,6 +182,8 @@ pub struct Shard {
     /// Hubs whose deletion is not durable yet, and the commands that wait for it.
     closing: Vec<Hub>,
     deferred: Vec<(CallId, Command)>,
+    /// What was decided is finished, and nothing begins that can wait for the next process.
+    stopping: bool,
     timers_late: Lateness,
 }
 
@@ -217,6 +219,7 @@ impl Shard {
             unserved: Vec::new(),
             closing: Vec::new(),
             deferred: Vec::new(),
+            stopping: false,
             timers_late: Lateness::default(),
         }
     }
@@ -245,7 +248,10 @@ impl Shard {
     pub fn take(&mut self, now: Now, input: Input, outputs: &mut Vec<Output>) {
         match input {
             Input::Started | Input::Tick => {}
-            Input::Stopping => self.expire_asks(Now { mono: Mono(u64::MAX), ..now }, outputs),
+            Input::Stopping => {
+                self.stopping = true;
+                self.expire_asks(Now { mono: Mono(u64::MAX), ..now }, outputs);
+            }
             Input::Call(call, command) => self.call(now, call, command, outputs),
             Input::Cancelled(call) => {
                 self.partitions.iter_mut().for_each(|partition| partition.cancel(call));
@@ -302,6 +308,9 @@ impl Shard {
 
     /// How long the driver may sleep if nothing arrives.
     pub fn wake_in(&self, now: Now) -> Option<Duration> {
+        if self.stopping {
+            return self.commit.next_due().map(|due| due.since(now.mono));
+        }
         let mono = [
             self.commit.next_due(),
             self.dispatch.next_due(),
@@ -586,6 +595,9 @@ impl Shard {
 
     /// Does what is due by either clock.
     fn pass_time(&mut self, now: Now, outputs: &mut Vec<Output>) {
+        if self.stopping {
+            return; // timers that are due, and instances not yet read back, are the next process's
+        }
         self.fire_timers(now, outputs);
         self.dispatch_tick(now, outputs);
         self.expire_asks(now, outputs);

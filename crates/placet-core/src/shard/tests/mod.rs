@@ -72,6 +72,28 @@ fn a_timer_far_away_survives_a_crash_and_fires_when_it_is_due() {
 }
 
 #[test]
+fn a_timer_that_is_due_when_the_server_stops_is_the_next_process_s() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start expense-1
+        0s turn expense-1: timer 1h
+        0s start expense-2
+        0.1s turn expense-2: timer 2h
+        59m hold
+        59m start expense-3
+        59m stop
+        90m commit
+        91m rows
+        91m crash
+        91m worker
+        91m turn expense-1: complete
+        91m rows
+    "
+    ));
+}
+
+#[test]
 fn what_was_decided_after_a_failed_commit_is_void_and_is_decided_again() {
     assert_snapshot!(trace(
         "

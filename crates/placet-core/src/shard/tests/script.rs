@@ -154,6 +154,7 @@ impl World {
             "fail" => self.answer(Err(CommitFailure::Unknown)),
             "full" => self.answer(Err(CommitFailure::Full)),
             "crash" => self.crash(),
+            "stop" => self.input(Input::Stopping),
             "tick" => self.input(Input::Tick),
             "rows" => writeln!(self.trace, "{}", self.store.count()).unwrap(),
             other => panic!("no such step: {other}"),
