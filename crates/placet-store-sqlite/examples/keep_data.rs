@@ -2,7 +2,7 @@
 //! committed under `tests/data/`, and never changed again. `tests/it/data_of_earlier_releases.rs` opens each.
 //!
 //! ```sh
-//! cargo run -p placet-store-sqlite --example keep_data -- tests/data/issue-3
+//! cargo run -p placet-store-sqlite --example keep_data -- tests/data/issue-4
 //! ```
 
 use std::error::Error;
@@ -12,12 +12,15 @@ use placet_core::ids::{Hub, Iid, InstanceId, Seq, Turn};
 use placet_core::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, TimerRow};
 use placet_core::time::Timestamp;
 use placet_store::Store as _;
-use placet_store_sqlite::SqliteStore;
+use placet_store_sqlite::{FileLimits, Options, SqliteStore};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from).ok_or("which folder?")?;
     std::fs::create_dir_all(&folder)?;
-    let store = SqliteStore::open(&folder.join("placet.db"))?;
+    // The folder is to be small, and to have payloads in pieces.
+    let limits = FileLimits { payload: 4_000, ..FileLimits::default() };
+    let options = Options { limits, ..Options::default() };
+    let store = SqliteStore::open_with(&folder.join("placet.db"), &options)?;
     store.claim()?;
     for batch in [begun(), gone_on(), ended()] {
         store.commit(&batch)?;
@@ -92,14 +95,24 @@ fn begun() -> Batch {
             turn(3, 1, ""),
             turn(4, 0, "started, ended"),
         ],
-        inbox_put: vec![message(1, 3), message(1, 4), message(3, 9)],
-        activities_put: vec![activity(1, 1, "send a notice"), activity(1, 2, "plan")],
+        inbox_put: vec![
+            message(1, 3),
+            message(1, 4),
+            message(3, 9),
+            InboxRow { iid: Iid(1), seq: Seq(5), data: vec![b'm'; 12_345].into() },
+        ],
+        activities_put: vec![
+            activity(1, 1, "send a notice"),
+            activity(1, 2, "plan"),
+            ActivityRow { iid: Iid(1), seq: Seq(3), data: vec![b'a'; 9_000].into() },
+        ],
         timers_put: vec![timer(&parked, 5, at(86_400)), timer(&parked, 6, Timestamp(BEGIN + 10 * YEAR))],
         replies_put: vec![reply(2, "ask-1", None), reply(2, "ask-2", Some("{\"decision\":\"approved\"}"))],
         published: vec![
             published("default", "expense-1", Some("{\"status\":\"Pending\"}")),
             published("default", "Auslage-ü-経費", Some("")),
             published("second-hub", "expense-1", Some("{\"status\":\"Pending\"}")),
+            PublishedRow { body: Some(vec![b'p'; 8_000].into()), ..published("default", "a long form", None) },
         ],
         instances_inserted: vec![working, parked, long, short_lived],
         ..Batch::default()

@@ -21,7 +21,9 @@ fn kept() -> Vec<PathBuf> {
 
 #[test]
 fn the_data_of_every_version_is_opened_and_all_of_it_is_there() {
-    assert!(kept().iter().any(|folder| folder.ends_with("issue-3")));
+    for issue in ["issue-3", "issue-4"] {
+        assert!(kept().iter().any(|folder| folder.ends_with(issue)), "{issue}");
+    }
     for kept in kept() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("placet.db");
