@@ -125,6 +125,9 @@ pub struct Limits {
     pub recover_page: usize,
     /// … and bytes of them, the first one excepted.
     pub recover_page_bytes: usize,
+    /// Items in the dispatch's queues beyond twice what the last look left there, and so many: then those that nobody
+    /// wants any more are looked for.
+    pub sweep_from: usize,
     /// Parked instances kept in memory for a short while, so that the next event finds them.
     pub parked_instances: usize,
     /// How long a parked instance is kept.
@@ -184,6 +187,7 @@ impl Default for Limits {
             turns_out_bytes: 96 << 20,
             recover_page: 1_000,
             recover_page_bytes: 16 << 20,
+            sweep_from: 1_024,
             parked_instances: 2_000,
             parked_idle: Duration::from_secs(30),
             history_cache_bytes: 32 << 20,

@@ -29,6 +29,8 @@ pub struct Outcome {
     pub given_back: Vec<ItemId>,
     /// Asks whose callers stop waiting at this time.
     pub ask_deadlines: Vec<(Mono, CallId, Iid)>,
+    /// Asks whose callers are told, and would have waited until then.
+    pub asks_told: Vec<(Mono, CallId)>,
     /// The highest key given to an instance so far.
     pub iid_last: Iid,
 }

@@ -34,8 +34,9 @@ impl Partition {
             instance.receive_event(now, name, payload, ask.stamp.clone(), Some(&ask.ask_id), outcome);
         }
         if let Some(call) = call {
-            outcome.ask_deadlines.push((now.mono.after(ask.wait), call, iid));
-            let waiter = AskWaiter { key: instance.key.clone(), call, ask };
+            let until = now.mono.after(ask.wait);
+            outcome.ask_deadlines.push((until, call, iid));
+            let waiter = AskWaiter { key: instance.key.clone(), call, ask, until };
             self.ask_waiters.entry(iid).or_default().push(waiter);
         }
         self.conclude(iid, outcome);
@@ -93,6 +94,7 @@ impl Partition {
         waiters.retain(|waiter| match answer(waiter, instance) {
             Some(asked) => {
                 outcome.reply(Some(waiter.call), Ok(Reply::Asked(asked)));
+                outcome.asks_told.push((waiter.until, waiter.call));
                 false
             }
             None => true,

@@ -94,6 +94,7 @@ impl Partition {
         }
         for waiter in self.ask_waiters.remove(&iid).unwrap_or_default() {
             outcome.reply(Some(waiter.call), Ok(Reply::Asked(Asked::Ended(instance.view()))));
+            outcome.asks_told.push((waiter.until, waiter.call));
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::reach::{Corner, reach};
 use crate::tally::DeliveriesByKind;
 use crate::time::Mono;
 use queues::Queues;
+pub use queues::Takers;
 use redelivery::Redelivery;
 use stream::{Bounds, Place, Stream};
 pub use stream::{Filter, Filters, HubSet, StreamSpec};
@@ -413,6 +414,22 @@ impl Dispatch {
     /// Whether some open stream may take this item, room or not.
     pub fn has_taker(&self, spec: &ItemSpec) -> bool {
         self.streams.values().any(|stream| stream.spec.accepts(spec))
+    }
+
+    /// Answers that for many items.
+    pub fn takers(&self) -> Takers<'_> {
+        Takers { streams: &self.streams, known: BTreeMap::new() }
+    }
+
+    /// How many items wait for a worker with room.
+    pub fn queued(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// Takes out of the queues what nobody wants any more: an instance that ends leaves its activities there, and a worker
+    /// that would find that out may never come.
+    pub fn sweep(&mut self, wanted: impl FnMut(&ItemSpec) -> bool) {
+        self.queues.retain(wanted);
     }
 
     /// The stream that holds an item.

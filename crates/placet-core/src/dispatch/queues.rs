@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::stream::Stream;
 use super::{ItemSpec, Kind, RESERVED_PREFIX};
-use crate::ids::Hub;
+use crate::ids::{Hub, StreamId};
 
 /// What the items of one queue have in common: all that filters look at.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -74,6 +75,26 @@ impl Scope {
 #[derive(Debug, Default)]
 pub(super) struct Queues {
     queues: BTreeMap<QueueKey, VecDeque<ItemSpec>>,
+    /// All their items together.
+    length: usize,
+}
+
+/// Whether some stream may take an item, for many items: those that are alike are looked for once.
+#[derive(Debug)]
+pub struct Takers<'a> {
+    pub(super) streams: &'a BTreeMap<StreamId, Stream>,
+    pub(super) known: BTreeMap<QueueKey, bool>,
+}
+
+impl Takers<'_> {
+    /// Whether some open stream may take this item, room or not.
+    pub fn has(&mut self, spec: &ItemSpec) -> bool {
+        let streams = self.streams;
+        *self
+            .known
+            .entry(QueueKey::of(spec))
+            .or_insert_with(|| streams.values().any(|stream| stream.spec.accepts(spec)))
+    }
 }
 
 impl Queues {
@@ -81,7 +102,12 @@ impl Queues {
         self.queues.iter().filter(|(key, _)| key.kind == kind).map(|(_, queue)| queue.len()).sum()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
     pub(super) fn push(&mut self, spec: ItemSpec) {
+        self.length += 1;
         self.queues.entry(QueueKey::of(&spec)).or_default().push_back(spec);
     }
 
@@ -95,6 +121,7 @@ impl Queues {
         let key = self.next_key(scope, cursor.as_ref(), accepts)?;
         let queue = self.queues.get_mut(&key)?;
         let spec = queue.pop_front()?;
+        self.length -= 1;
         if queue.is_empty() {
             self.queues.remove(&key);
         }
@@ -108,8 +135,10 @@ impl Queues {
     }
 
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&ItemSpec) -> bool) {
+        self.length = 0;
         self.queues.retain(|_, queue| {
             queue.retain(&mut keep);
+            self.length += queue.len();
             !queue.is_empty()
         });
     }

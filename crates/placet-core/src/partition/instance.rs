@@ -306,7 +306,7 @@ impl Instance {
     /// Whether its next turn waits until some of the activities that it has begun are done: the turn might begin more. Not
     /// if what is done would find no room in the inbox, or if it is to end. Nor for timers: those come when they are due,
     /// and what they were to guard may long have happened.
-    fn has_too_many_activities(&self, limits: &Limits) -> bool {
+    pub(crate) fn has_too_many_activities(&self, limits: &Limits) -> bool {
         let waits =
             self.activity_bytes > limits.pending_bytes && self.inbox_bytes <= limits.inbox_bytes && !self.terminating;
         if waits {
@@ -344,15 +344,15 @@ impl Instance {
 
     /// Says that the next turn is ready, if it is and nobody knows yet.
     pub(crate) fn offer(&mut self, partition: PartitionId, limits: &Limits, outcome: &mut Outcome) {
-        let ready = self.out.is_none()
-            && !self.inbox.is_empty()
-            && !self.body.held
-            && !self.body.poisoned
-            && !self.is_terminal();
-        if ready && !self.offered && !self.has_too_many_activities(limits) {
+        if self.is_ready() && !self.offered && !self.has_too_many_activities(limits) {
             self.offered = true;
             outcome.ready.push(self.turn_spec(partition, limits));
         }
+    }
+
+    /// Whether it waits for a worker to take its turn.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.out.is_none() && !self.inbox.is_empty() && !self.body.held && !self.body.poisoned && !self.is_terminal()
     }
 
     pub(crate) fn turn_spec(&self, partition: PartitionId, limits: &Limits) -> ItemSpec {

@@ -17,12 +17,12 @@ use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
 use crate::command::{Ask, Command, CommandKind, Refusal, Reply, WaitFor};
-use crate::dispatch::ItemId;
+use crate::dispatch::{ItemId, Takers};
 use crate::ids::{CallId, Epoch, Hub, Iid, InstanceKey, PartitionId};
 use crate::limits::Limits;
 use crate::outcome::{Effect, Outcome};
 use crate::rows::Lookup;
-use crate::time::Now;
+use crate::time::{Mono, Now};
 use crate::token::Token;
 use departures::{Asked, Departures};
 pub(crate) use instance::{Activity, Ended, Instance, Known, Message, activity_bytes, kept, message_bytes};
@@ -44,6 +44,8 @@ pub(crate) struct AskWaiter {
     pub(crate) key: InstanceKey,
     pub(crate) call: CallId,
     pub(crate) ask: Arc<Ask>,
+    /// Until when it waits.
+    pub(crate) until: Mono,
 }
 
 /// A load under way.
@@ -138,11 +140,29 @@ impl Partition {
         instance.counted = bytes;
     }
 
-    /// The next turn of an instance that waits for nothing but a worker for it.
-    pub fn waiting_turn(&self, iid: Iid) -> Option<crate::dispatch::ItemSpec> {
-        let instance = self.instances.get(&iid)?;
-        let waits = instance.out.is_none() && instance.activities.is_empty() && !instance.inbox.is_empty();
-        waits.then(|| instance.turn_spec(self.id, &self.limits))
+    /// Whether an instance has work that a worker has, or may take: its turn, or one of its activities.
+    pub fn is_served(&self, iid: Iid, takers: &mut Takers<'_>) -> bool {
+        let Some(instance) = self.instances.get(&iid) else { return false };
+        let mut activities = instance.activities.iter().filter(|(_, activity)| !activity.pending.poisoned);
+        instance.out.is_some()
+            || (instance.is_ready()
+                && !instance.has_too_many_activities(&self.limits)
+                && takers.has(&instance.turn_spec(self.id, &self.limits)))
+            || activities.any(|(seq, activity)| takers.has(&instance.activity_spec(self.id, *seq, &activity.pending)))
+    }
+
+    /// Whether what is queued is still to be done. What is not is queued no longer.
+    pub fn wants(&mut self, item: ItemId) -> bool {
+        let Some(instance) = self.instances.get_mut(&item.iid()) else { return false };
+        match item {
+            ItemId::Turn(..) => {
+                instance.offered = instance.is_ready();
+                instance.offered
+            }
+            ItemId::Activity(_, _, seq) => {
+                instance.activities.get(&seq).is_some_and(|activity| !activity.pending.poisoned)
+            }
+        }
     }
 
     /// Takes a command: decides it if its instance is in memory, else asks for the instance first.
@@ -208,17 +228,19 @@ impl Partition {
         }
     }
 
-    /// A call no longer waits.
-    pub fn cancel(&mut self, call: CallId) {
+    /// A call no longer waits. Of an ask: until when it would have.
+    pub fn cancel(&mut self, call: CallId) -> Option<Mono> {
         self.loading.values_mut().flat_map(|loading| &mut loading.commands).for_each(|command| command.forget(call));
         self.waiters.retain(|_, waiters| {
             waiters.retain(|waiter| waiter.call != call);
             !waiters.is_empty()
         });
+        let mut until = None;
         self.ask_waiters.retain(|_, waiters| {
-            waiters.retain(|waiter| waiter.call != call);
+            until = waiters.extract_if(.., |waiter| waiter.call == call).map(|waiter| waiter.until).last().or(until);
             !waiters.is_empty()
         });
+        until
     }
 
     /// A write of this instance is durable. Tells whether it may leave memory.

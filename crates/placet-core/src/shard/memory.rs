@@ -120,6 +120,7 @@ impl Shard {
         let active = std::mem::take(&mut self.memory.active);
         let mut gone = Vec::new();
         let mut seen = BTreeSet::new();
+        let mut takers = self.dispatch.takers();
         for (partition, iid) in active {
             if !seen.insert((partition, iid)) {
                 continue; // it settled more than once: the first time counts
@@ -129,7 +130,7 @@ impl Shard {
                 continue; // ended, parked or gone: it is not counted any more
             }
             let bytes = here.bytes_of(iid);
-            let served = here.waiting_turn(iid).is_none_or(|turn| self.dispatch.has_taker(&turn));
+            let served = here.is_served(iid, &mut takers);
             let fits = kept.is_empty() || (kept.len() < keep && kept_bytes + bytes <= keep_bytes);
             if served && fits {
                 kept_bytes += bytes;

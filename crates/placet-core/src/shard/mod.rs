@@ -166,6 +166,8 @@ pub struct Shard {
     clock: ClockGuard,
     recovery: Recovery,
     memory: Memory,
+    /// With more items in the queues, those that nobody wants any more are looked for.
+    sweep_at: usize,
     outcome: Outcome,
     incarnation: u32,
     resets: u32,
@@ -208,6 +210,7 @@ impl Shard {
             clock: ClockGuard::new(newest),
             recovery: Recovery::new(generation),
             memory: Memory::default(),
+            sweep_at: 0,
             outcome: Outcome { iid_last: iid_max, ..Outcome::default() },
             incarnation,
             resets,
@@ -254,7 +257,9 @@ impl Shard {
             }
             Input::Call(call, command) => self.call(now, call, command, outputs),
             Input::Cancelled(call) => {
-                self.partitions.iter_mut().for_each(|partition| partition.cancel(call));
+                for until in self.partitions.iter_mut().filter_map(|partition| partition.cancel(call)) {
+                    self.ask_deadlines.remove(&(until, call));
+                }
                 self.deferred.iter_mut().for_each(|(_, command)| command.forget(call));
             }
             Input::CreateHub(call, hub, again) => self.create_hub(now, call, &hub, again, outputs),
@@ -299,6 +304,9 @@ impl Shard {
         // Before a batch leaves: what is wrong must not become durable.
         debug_assert_eq!(self.dispatch.violated_invariant().filter(|_| !self.is_congested()), None);
         self.seal(now, outputs);
+        if self.dispatch.queued() > self.sweep_at {
+            self.sweep();
+        }
     }
 
     /// Whether all that was decided is durable.
@@ -391,6 +399,9 @@ impl Shard {
         }
         for (due, call, iid) in outcome.ask_deadlines.drain(..) {
             self.ask_deadlines.insert((due, call), (partition, iid));
+        }
+        for told in outcome.asks_told.drain(..) {
+            self.ask_deadlines.remove(&told);
         }
         let done = std::mem::take(&mut outcome.done);
         let mut ready = std::mem::take(&mut outcome.ready);
@@ -629,6 +640,13 @@ impl Shard {
                 self.release(now, effect, outputs);
             }
         }
+    }
+
+    /// Takes out of the queues what nobody wants any more.
+    pub fn sweep(&mut self) {
+        let partitions = &mut self.partitions;
+        self.dispatch.sweep(|spec| partitions[spec.id.partition().index()].wants(spec.id));
+        self.sweep_at = 2 * self.dispatch.queued() + self.limits.sweep_from;
     }
 
     /// The store does not answer: it is left alone for a while.

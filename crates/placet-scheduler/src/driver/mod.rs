@@ -208,6 +208,7 @@ impl Driver {
                 Input::StreamOpened(stream, spec)
             }
             Message::Look(asker) => {
+                self.shard.sweep();
                 self.facts.shard = self.shard.status();
                 // Whoever does not wait any more has gone.
                 drop(asker.send(Box::new(self.facts.clone())));

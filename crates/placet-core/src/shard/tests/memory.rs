@@ -28,6 +28,7 @@ const LIMITS: Limits = Limits {
     turns_out_bytes: 1 << 20,
     recover_page: 100,
     recover_page_bytes: 1 << 20,
+    sweep_from: 0,
     parked_instances: 100,
     parked_idle: std::time::Duration::from_secs(30),
     history_cache_bytes: 1 << 20,
@@ -58,6 +59,38 @@ fn what_nobody_can_take_is_not_in_the_way_of_what_somebody_can() {
     let trace = trace_within(FEW, &script);
     assert!(trace.contains("worker 1 gets turn b-1"), "{trace}");
     assert!(trace.contains("reply to turn b-1"), "{trace}");
+}
+
+/// Orchestrations whose activity no worker takes.
+fn stuck(number: usize) -> String {
+    (1..=number).fold("0s worker\n".to_owned(), |script, number| {
+        script + &format!("{number}s start a-{number}\n{number}s turn a-{number}: activity placet.nobody\n")
+    })
+}
+
+#[test]
+fn activities_that_nobody_takes_are_not_in_the_way_of_what_is_read_back() {
+    let limits = Limits { recover_page: 2, ..FEW };
+    let script = format!("{}20s start b-1\n20s turn b-1: activity work\n21s crash\n22s worker", stuck(12));
+    let trace = trace_within(limits, &format!("{script}\n40s tick"));
+    assert!(trace.contains("worker 2 gets activity b-1/work"), "{trace}");
+}
+
+#[test]
+fn activities_of_what_has_ended_leave_the_queues_though_no_worker_comes_for_them() {
+    let ends = (1..=12).fold(String::new(), |script, number| {
+        script + &format!("{}s raise a-{number} event\n{0}s turn a-{number}: complete\n", 20 + number)
+    });
+    let trace = trace_within(LIMITS, &format!("{}15s waiting\n{ends}60s waiting", stuck(12)));
+    assert!(trace.contains("waiting: 12 items") && trace.contains("waiting: 0 items"), "{trace}");
+}
+
+#[test]
+fn an_ask_that_is_answered_leaves_nothing_to_wait_for() {
+    let script = "0s sticky-worker\n0s start a-1\n0s turn a-1: wait\n1s ask a-1 decide#one\n1s waiting\n\
+                  2s turn a-1: reply one=yes\n3s waiting";
+    let trace = trace_within(LIMITS, script);
+    assert!(trace.contains("0 items, 1 asks") && trace.contains("0 items, 0 asks"), "{trace}");
 }
 
 #[test]

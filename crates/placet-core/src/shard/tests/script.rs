@@ -156,6 +156,11 @@ impl World {
             "crash" => self.crash(),
             "stop" => self.input(Input::Stopping),
             "tick" => self.input(Input::Tick),
+            "waiting" => {
+                self.shard.sweep();
+                let (queued, asks) = (self.shard.dispatch.queued(), self.shard.status().waiting_asks);
+                writeln!(self.trace, "waiting: {queued} items, {asks} asks").unwrap();
+            }
             "rows" => writeln!(self.trace, "{}", self.store.count()).unwrap(),
             other => panic!("no such step: {other}"),
         }
@@ -463,8 +468,10 @@ impl World {
             }
             Output::Recover(read) if self.unreadable => Some(Input::Recovered(read, Err("unreadable".into()))),
             Output::Recover(read) => {
-                let page = self.store.active(read.after);
-                Some(Input::Recovered(read, Ok((page, None))))
+                let mut page = self.store.active(read.after);
+                let next = (page.len() > read.limit).then(|| page[read.limit - 1].row.iid);
+                page.truncate(read.limit);
+                Some(Input::Recovered(read, Ok((page, next))))
             }
             Output::Reply(call, reply) => {
                 if let Some(label) = self.calls.remove(&call) {
