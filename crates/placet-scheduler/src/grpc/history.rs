@@ -17,6 +17,7 @@ use super::status::status_of;
 use crate::budget::Busy;
 use crate::calls::key;
 use crate::connections::Peer;
+use crate::payloads::damaged;
 use crate::scheduler::{CallError, Scheduler};
 
 /// A chunk is closed at this size: well under what every client accepts (PROTOCOL.md §2.4).
@@ -79,6 +80,7 @@ impl Cursor {
         self.next = rows.last().map(|row| row.turn.next());
         let (mut chunk, mut bytes) = (Vec::new(), 0);
         for event in rows.iter().flat_map(|row| Events(&row.events)) {
+            let event = event.map_err(|error| status_of(&CallError::Read(damaged(error))))?;
             if bytes > 0 && bytes + event.len() > CHUNK_BYTES {
                 self.chunks.push_back(HistoryChunkFrame::of_events(chunk.drain(..)));
                 bytes = 0;
