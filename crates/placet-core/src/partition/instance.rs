@@ -446,9 +446,11 @@ fn recorded_at(message: &InboxMessage) -> Result<Timestamp, prost::DecodeError> 
 
 /// Why rows are none of an instance.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Damage {
+pub enum Damage {
+    /// They are no messages.
     #[error(transparent)]
     Undecodable(#[from] prost::DecodeError),
+    /// What they say cannot be.
     #[error("{0}")]
     Impossible(String),
 }
@@ -456,9 +458,13 @@ pub(crate) enum Damage {
 /// No instance comes to have as many turns or events …
 const SHORT_COUNT_MAX: u32 = 1 << 31;
 /// … or messages or bytes. What is within may be added to without looking.
-const COUNT_MAX: u64 = 1 << 62;
+const COUNT_MAX: u64 = 1 << 60;
 
-fn check_counts(body: &InstanceBody, inbox: &[InboxRow], activities: &[ActivityRow]) -> Result<(), Damage> {
+/// Whether the numbers in the rows are such as an instance can have.
+///
+/// # Errors
+/// If they are not.
+pub(super) fn check_counts(body: &InstanceBody, inbox: &[InboxRow], activities: &[ActivityRow]) -> Result<(), Damage> {
     let InstanceBody { turn, turn_first, events, history_bytes, seq, input_bytes, .. } = *body;
     let numbers = inbox.iter().map(|row| row.seq.0).chain(activities.iter().map(|row| row.seq.0));
     let most = numbers.chain([seq, history_bytes, input_bytes]).max().unwrap_or(0);
@@ -473,6 +479,7 @@ fn check_counts(body: &InstanceBody, inbox: &[InboxRow], activities: &[ActivityR
 mod tests {
     use super::*;
     use crate::ids::{Hub, InstanceId};
+    use crate::partition::view_of_row;
     use crate::wire;
     use placet_proto::durabletask::{EventRaisedEvent, history_event::EventType};
 
@@ -519,6 +526,7 @@ mod tests {
         ];
         for body in counts {
             assert!(damage(Running, &body, Vec::new()).unwrap().starts_with("turn "), "{body:?}");
+            assert!(view_of_row(&row(Running, &body)).is_err(), "{body:?}");
         }
         assert!(damage(Running, &sound, vec![message(u64::MAX >> 1, raised())]).unwrap().starts_with("turn "));
         let waits = InstanceBody { timers: vec![PendingTimer::default()], ..sound.clone() };
