@@ -1,4 +1,4 @@
 //! See `placet_core::fuzzing::token`.
-#![no_main]
+#![cfg_attr(feature = "libfuzzer", no_main)]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| placet_core::fuzzing::token(data));
+placet_fuzz::target!(placet_core::fuzzing::token);

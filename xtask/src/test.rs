@@ -36,7 +36,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
     let mut report = Report::default();
     if options.wants(Language::Rust) {
-        rust::check(&options, &mut report);
+        rust::check(&options, &workspace, &mut report);
     }
     if [Language::Python, Language::JavaScript, Language::All].iter().any(|&language| options.wants(language)) {
         let binary = report.part("server", || server::build(&options, &workspace));

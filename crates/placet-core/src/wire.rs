@@ -60,31 +60,32 @@ pub fn pushed_len(event: usize) -> usize {
 /// Copies a run, giving its events the tag of another field.
 ///
 /// # Panics
-/// If the run is not one: runs are written here and checked when they are read from the store.
+/// If the run is not one.
 pub fn push_run(target: &mut BytesMut, key: u8, run: &[u8]) {
     target.reserve(run.len());
     for event in Events(run) {
-        push_event(target, key, event);
+        push_event(target, key, event.expect("a run"));
     }
 }
 
-/// The events of a run, each as encoded.
+/// What was taken for a run is none: it breaks off within an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the events of a turn break off")]
+pub struct BrokenRun;
+
+/// The events of a run, each as encoded. A run comes from a store: where it breaks off, an error is the last.
 #[derive(Debug, Clone)]
 pub struct Events<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Events<'a> {
-    type Item = &'a [u8];
+    type Item = Result<&'a [u8], BrokenRun>;
 
-    fn next(&mut self) -> Option<&'a [u8]> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let mut rest = &self.0[1..];
-        let length = decode_varint(&mut rest).expect("a run is made of length-delimited events");
-        let length = usize::try_from(length).expect("a run is in memory");
-        let (event, rest) = rest.split_at(length);
-        self.0 = rest;
-        Some(event)
+    fn next(&mut self) -> Option<Result<&'a [u8], BrokenRun>> {
+        let (_, mut rest) = self.0.split_first()?;
+        let length = decode_varint(&mut rest).ok().and_then(|length| usize::try_from(length).ok());
+        let split = length.and_then(|length| rest.split_at_checked(length));
+        self.0 = split.map_or(&[], |(_, rest)| rest);
+        Some(split.map(|(event, _)| event).ok_or(BrokenRun))
     }
 }
 
@@ -151,6 +152,22 @@ mod tests {
 
     fn raised(name: &str) -> Bytes {
         event(-1, Timestamp(5), EventType::EventRaised(EventRaisedEvent { name: name.into(), ..Default::default() }))
+    }
+
+    #[test]
+    fn a_run_that_breaks_off_ends_with_an_error_wherever_it_does() {
+        let mut run = BytesMut::new();
+        push_event(&mut run, PAST_EVENTS, &raised("one"));
+        let whole = run.len();
+        push_event(&mut run, PAST_EVENTS, &raised("two"));
+        for length in 0..=run.len() {
+            let events: Vec<_> = Events(&run[..length]).collect();
+            let expected = usize::from(length >= whole) + usize::from(length == run.len());
+            assert_eq!(events.iter().filter(|event| event.is_ok()).count(), expected, "{length}");
+            let breaks_off = ![0, whole, run.len()].contains(&length);
+            assert_eq!(events.last() == Some(&Err(BrokenRun)), breaks_off, "{length}");
+        }
+        assert_eq!(Events(&[26, 255]).next(), Some(Err(BrokenRun)));
     }
 
     #[test]

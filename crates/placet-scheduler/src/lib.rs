@@ -8,6 +8,8 @@ mod budget;
 mod calls;
 pub mod connections;
 mod driver;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod grpc;
 mod health;
 mod hubs;

@@ -47,7 +47,7 @@ pub(crate) fn complete(
     if !view.output_known && needs_end(&view.state, payloads) {
         let last = store.history(view.iid, Turn(view.turn.0.saturating_sub(1)), 1)?;
         for event in last.iter().flat_map(|row| Events(&row.events)) {
-            if let EventType::ExecutionCompleted(completed) = decode(event)? {
+            if let EventType::ExecutionCompleted(completed) = decode(event.map_err(damaged)?)? {
                 view.state.output = completed.result;
                 view.state.failure_details = completed.failure_details;
             }
@@ -65,7 +65,7 @@ fn needs_end(state: &OrchestrationState, payloads: bool) -> bool {
 fn first_input(store: &dyn Store, view: &InstanceView) -> Result<Option<Option<String>>, ReadError> {
     let first = store.history(view.iid, Turn(0), 1)?;
     for event in first.iter().take(1).flat_map(|row| Events(&row.events)) {
-        if let EventType::ExecutionStarted(started) = decode(event)? {
+        if let EventType::ExecutionStarted(started) = decode(event.map_err(damaged)?)? {
             return Ok(Some(started.input));
         }
     }
@@ -82,7 +82,11 @@ fn input_of_message(row: &InboxRow) -> Option<Option<String>> {
 }
 
 fn decode(event: &[u8]) -> Result<EventType, ReadError> {
-    let damaged = |what: String| ReadError::Damaged { table: "history", what };
-    let event = HistoryEvent::decode(event).map_err(|error| damaged(error.to_string()))?;
-    event.event_type.ok_or_else(|| damaged("an event without a type".into()))
+    let event = HistoryEvent::decode(event).map_err(damaged)?;
+    event.event_type.ok_or_else(|| damaged("an event without a type"))
+}
+
+/// A turn in the history that is not what was written.
+pub(crate) fn damaged(what: impl ToString) -> ReadError {
+    ReadError::Damaged { table: "history", what: what.to_string() }
 }

@@ -241,8 +241,7 @@ impl Scheduler {
     ) -> Result<Weighed<Option<OrchestrationState>>, CallError> {
         let found = self.read(move |store| {
             let Some(row) = row_of(store, key)? else { return Ok(None) };
-            let view =
-                view_of_row(&row).map_err(|error| ReadError::Damaged { table: "instance", what: error.to_string() })?;
+            let view = view_of_row(&row).map_err(|error| damaged(&error))?;
             Ok(Some(if payloads::bytes_to_read(&view, payloads) <= LARGE_FROM {
                 Read::Done(Box::new(payloads::complete(store, *view, payloads)?))
             } else {
@@ -271,7 +270,7 @@ impl Scheduler {
         let bytes = payloads::bytes_to_read(&view, payloads);
         let share = match bytes {
             0..=LARGE_FROM => None,
-            _ => Some(self.0.budget.answer(READ_COPIES * bytes).await.map_err(|Busy| CallError::Busy)?),
+            _ => Some(self.0.budget.answer(READ_COPIES.saturating_mul(bytes)).await.map_err(|Busy| CallError::Busy)?),
         };
         let value = self.read(move |store| payloads::complete(store, view, payloads)).await?;
         let mut share = share;
@@ -312,9 +311,8 @@ impl Scheduler {
         instance_id: &str,
     ) -> Result<Option<(placet_core::ids::Iid, placet_core::ids::Turn)>, CallError> {
         let Some(row) = self.row(crate::calls::key(hub, instance_id)?).await? else { return Ok(None) };
-        let body = <InstanceBody as prost::Message>::decode(row.body)
-            .map_err(|error| ReadError::Damaged { table: "instance", what: error.to_string() })?;
-        Ok(Some((row.iid, placet_core::ids::Turn(body.turn_first))))
+        let (iid, body) = (row.iid, body_of(row)?);
+        Ok(Some((iid, placet_core::ids::Turn(body.turn_first))))
     }
 
     /// A published row.
@@ -389,6 +387,15 @@ impl<T> Weighed<T> {
 enum Read {
     Done(Box<OrchestrationState>),
     Long(Box<InstanceView>),
+}
+
+/// What no query looks at of an instance's row.
+pub(crate) fn body_of(row: InstanceRow) -> Result<InstanceBody, ReadError> {
+    <InstanceBody as prost::Message>::decode(row.body).map_err(|error| damaged(&error))
+}
+
+fn damaged(error: &impl ToString) -> ReadError {
+    ReadError::Damaged { table: "instance", what: error.to_string() }
 }
 
 fn row_of(store: &dyn Store, key: InstanceKey) -> Result<Option<InstanceRow>, ReadError> {

@@ -9,8 +9,8 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// The first bytes of a database (sqlite.org/fileformat.html §1.3).
-const LENGTH: usize = 100;
-const MAGIC: &[u8] = b"SQLite format 3\0";
+pub(crate) const LENGTH: usize = 100;
+pub(crate) const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// A write-ahead log: a header, then frames of a page with a header each (fileformat.html §4.1).
 const LOG_HEADER: u64 = 32;
@@ -64,7 +64,8 @@ fn length(path: &Path) -> std::io::Result<u64> {
     }
 }
 
-fn wrong(header: &[u8; LENGTH], length: u64, log: u64) -> Option<String> {
+/// What is wrong with a file that begins so and is so long, with a log of this length beside it.
+pub(crate) fn wrong(header: &[u8; LENGTH], length: u64, log: u64) -> Option<String> {
     if !header.starts_with(MAGIC) {
         return Some("it does not begin as an SQLite file does".to_owned());
     }

@@ -10,6 +10,8 @@
 mod checkpointer;
 mod checksum;
 mod connection;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod header;
 mod lock;
 mod open;

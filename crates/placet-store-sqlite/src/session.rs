@@ -81,15 +81,10 @@ impl Session {
 
     pub(crate) fn claim(&mut self) -> Result<Claim, WriteError> {
         self.execute(sql::BEGIN, [])?;
-        let incarnation = meta(&self.connection, INCARNATION)? + 1;
+        let (incarnation, iid_max) = next_claim(&self.connection)?;
         self.execute(sql::PUT_META, params![INCARNATION, incarnation])?;
-        let iid_max: Option<i64> = self.connection.query_row(sql::IID_MAX, [], |row| row.get(0))?;
         self.execute(sql::COMMIT, [])?;
-        Ok(Claim {
-            incarnation: u32::try_from(incarnation).map_err(|error| unfit(0, error))?,
-            iid_max: Iid(u64::try_from(iid_max.unwrap_or(0)).map_err(|error| unfit(0, error))?),
-            newest: self.newest,
-        })
+        Ok(Claim { incarnation, iid_max, newest: self.newest })
     }
 
     /// Writes the batch, synced. After an error the session is to be dropped, which rolls back.
@@ -366,6 +361,14 @@ fn each<T>(
         run(&mut statement, row)?;
     }
     Ok(())
+}
+
+/// Which opening of the file this is, and the highest key in it: checked before anything is written.
+pub(crate) fn next_claim(connection: &Connection) -> rusqlite::Result<(u32, Iid)> {
+    let incarnation = meta(connection, INCARNATION)?.saturating_add(1);
+    let iid_max: Option<i64> = connection.query_row(sql::IID_MAX, [], |row| row.get(0))?;
+    let iid_max = u64::try_from(iid_max.unwrap_or(0)).map_err(|error| unfit(0, error))?;
+    Ok((u32::try_from(incarnation).map_err(|error| unfit(0, error))?, Iid(iid_max)))
 }
 
 fn meta(connection: &Connection, key: &str) -> rusqlite::Result<i64> {

@@ -61,6 +61,7 @@ impl InProcess {
             let Some(last) = rows.last() else { return Ok(events) };
             from = Turn(last.turn.0 + 1);
             for event in rows.iter().flat_map(|row| Events(&row.events)) {
+                let event = event.map_err(|error| CallError::new(Code::DataLoss, error.to_string()))?;
                 let event = HistoryEvent::decode(event);
                 events.push(event.map_err(|error| CallError::new(Code::DataLoss, error.to_string()))?);
             }

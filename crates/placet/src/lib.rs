@@ -3,6 +3,8 @@
 //! The binary of this crate is the server. This library is what joins the SDK and the scheduler, and the one place
 //! that knows both; programs that want everything in one process, the tests and the benchmarks use it, too.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod in_process;
 
 pub use in_process::InProcess;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::Options;
 use super::program::{Tells, cargo, must, run};
 use super::report::{Counts, Report};
+use crate::workspace::Workspace;
 
 /// How many seeds the simulator runs, and for how many seconds at most: if they are not enough it fails. Two idle cores
 /// take half of that.
@@ -20,8 +21,11 @@ const FEATURES: &str = "--features=xtask/codegen";
 /// All tests of the workspace.
 pub(super) const TESTS: [&str; 3] = ["test", "--workspace", FEATURES];
 
+/// A workspace of their own.
+const FUZZ_TARGETS: &str = "fuzz/Cargo.toml";
+
 /// Everything but the simulator, the quick parts first.
-pub(super) fn check(options: &Options, report: &mut Report) {
+pub(super) fn check(options: &Options, workspace: &Workspace, report: &mut Report) {
     report.part("format", || run(&mut cargo(&["fmt", "--all", "--", "--check", "--files-with-diff"]), Tells::ExitCode));
     report.part("tidy", || {
         let is_tidy = crate::tidy::run(&[])? == ExitCode::SUCCESS;
@@ -33,6 +37,10 @@ pub(super) fn check(options: &Options, report: &mut Report) {
         let planted =
             ["clippy", "--package", "placet-core", "--package", "placet-sim", "--features", "placet-sim/planted"];
         counts += run(cargo(&planted).args(deny), Tells::ExitCode)?;
+        // The fuzz targets, without the fuzzer, which is in C++; what they need is built already, or nearly all of it.
+        let mut targets = cargo(&["clippy", "--manifest-path", FUZZ_TARGETS, "--no-default-features", "--locked"]);
+        targets.arg("--target-dir").arg(&workspace.target);
+        counts += run(targets.args(deny), Tells::ExitCode)?;
         Ok(counts)
     });
     report.part("docs", || {
@@ -74,4 +82,32 @@ pub(super) fn simulate(options: &Options, report: &mut Report) {
 pub(super) fn measure_quickly() -> Result<Counts> {
     must(&mut cargo(&["build", "--quiet", "--package", "placet", "--package", "placet-bench"]))?;
     run(&mut cargo(&["run", "--quiet", "--package", "placet-bench", "--", "--quick"]), Tells::ExitCode)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    /// The packages of a lockfile, each with its version.
+    fn packages(path: &str) -> Vec<(String, String)> {
+        let text = fs::read_to_string(crate::root().join(path)).unwrap();
+        let values = |key: &str| -> Vec<String> {
+            let lines = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+            lines.map(|value| value.trim_matches('"').to_owned()).collect()
+        };
+        // The first line that says `version` is the format's.
+        values("name").into_iter().zip(values("version").into_iter().skip(1)).collect()
+    }
+
+    #[test]
+    fn the_fuzz_targets_are_made_of_the_same_versions_as_everything_else() {
+        let ours = packages("Cargo.lock");
+        let theirs = packages("fuzz/Cargo.lock");
+        assert!(theirs.contains(&("placet-core".to_owned(), "0.1.0".to_owned())), "{theirs:?}");
+        let others =
+            |package: &&(String, String)| ours.iter().any(|(name, _)| *name == package.0) && !ours.contains(package);
+        let others: Vec<_> = theirs.iter().filter(others).collect();
+        let remedy = "cp Cargo.lock fuzz/ && cargo check --manifest-path fuzz/Cargo.toml --no-default-features";
+        assert!(others.is_empty(), "{others:?}; {remedy}");
+    }
 }

@@ -4,8 +4,9 @@
 //! <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>
 
 use axum::Json;
-use axum::extract::Query;
+use axum::extract::{FromRequestParts, Query};
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -21,6 +22,15 @@ pub(crate) struct Asked {
     resource: String,
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Asked, Problem> {
+        let query = Query::from_request_parts(parts, state).await;
+        query.map(|Query(asked)| asked).map_err(|_| Problem::field("resource", "must be one text"))
+    }
+}
+
 /// The answer, as the protocol has it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Token {
@@ -32,7 +42,7 @@ pub(crate) struct Token {
 }
 
 /// A page cannot send the header to another origin without asking first, which is its whole purpose.
-pub(crate) async fn token(headers: HeaderMap, Query(asked): Query<Asked>) -> Result<Json<Token>, Problem> {
+pub(crate) async fn token(headers: HeaderMap, asked: Asked) -> Result<Json<Token>, Problem> {
     if headers.get("x-identity-header").is_none_or(|value| value.is_empty()) {
         return Err(Problem::new(Kind::MissingHeader, "X-IDENTITY-HEADER: send what IDENTITY_HEADER says"));
     }

@@ -137,15 +137,16 @@ impl Instance {
     /// One that comes from the store.
     ///
     /// # Errors
-    /// If a row's payload is not what was written.
+    /// If the rows are not what was written: what they say cannot be said, or cannot be.
     pub(crate) fn from_rows(
         row: InstanceRow,
         inbox: Vec<InboxRow>,
         activities: Vec<ActivityRow>,
         replies: Vec<ReplyRow>,
-    ) -> Result<Instance, prost::DecodeError> {
+    ) -> Result<Instance, Damage> {
         let key = row.key();
         let body = InstanceBody::decode(row.body)?;
+        check_counts(&body, &inbox, &activities)?;
         let saved = Some(Saved { status: row.status, active: row.active });
         let mut instance = Instance { saved, ..Instance::new(row.iid, key, &row.name, row.updated_at, body) };
         instance.status = row.status;
@@ -157,7 +158,7 @@ impl Instance {
         }
         for row in inbox {
             let message = InboxMessage::decode(row.data)?;
-            instance.last_time = instance.last_time.max(recorded_at(&message));
+            instance.last_time = instance.last_time.max(recorded_at(&message)?);
             // A message alone does not write the instance's row: the counter is found again here.
             if !planted::is(Plant::NumberGivenAgain) {
                 instance.body.seq = instance.body.seq.max(row.seq.0);
@@ -172,7 +173,10 @@ impl Instance {
             instance.activities.insert(row.seq, Activity { pending });
         }
         instance.replies.extend(replies.into_iter().map(|row| (row.ask_id, row.answer)));
-        Ok(instance)
+        match instance.violated_invariant() {
+            Some(what) => Err(Damage::Impossible(what)),
+            None => Ok(instance),
+        }
     }
 
     pub(crate) fn is_terminal(&self) -> bool {
@@ -396,6 +400,9 @@ impl Instance {
         if self.is_terminal() && (self.out.is_some() || !inbox.is_empty()) {
             return Some(format!("instance {iid} ended with messages left"));
         }
+        if self.is_terminal() && !self.body.timers.is_empty() {
+            return Some(format!("instance {iid} ended with timers left"));
+        }
         if self.terminating != inbox.iter().any(|entry| entry.message.kind() == MessageKind::Terminated) {
             return Some(format!("instance {iid} does not know whether it is to end"));
         }
@@ -429,7 +436,103 @@ pub(crate) fn kept(payload: &Option<String>) -> bool {
 }
 
 /// The time at which a message was recorded.
-fn recorded_at(message: &InboxMessage) -> Timestamp {
-    let event = placet_proto::durabletask::HistoryEvent::decode(message.event.clone());
-    event.ok().and_then(|event| event.timestamp).map_or(Timestamp(0), |at| Timestamp::from_proto(&at))
+///
+/// # Errors
+/// If it is no event.
+fn recorded_at(message: &InboxMessage) -> Result<Timestamp, prost::DecodeError> {
+    let event = placet_proto::durabletask::HistoryEvent::decode(message.event.clone())?;
+    Ok(event.timestamp.map_or(Timestamp(0), |at| Timestamp::from_proto(&at)))
+}
+
+/// Why rows are none of an instance.
+#[derive(Debug, thiserror::Error)]
+pub enum Damage {
+    /// They are no messages.
+    #[error(transparent)]
+    Undecodable(#[from] prost::DecodeError),
+    /// What they say cannot be.
+    #[error("{0}")]
+    Impossible(String),
+}
+
+/// No instance comes to have as many turns or events …
+const SHORT_COUNT_MAX: u32 = 1 << 31;
+/// … or messages or bytes. What is within may be added to without looking.
+const COUNT_MAX: u64 = 1 << 60;
+
+/// Whether the numbers in the rows are such as an instance can have.
+///
+/// # Errors
+/// If they are not.
+pub(super) fn check_counts(body: &InstanceBody, inbox: &[InboxRow], activities: &[ActivityRow]) -> Result<(), Damage> {
+    let InstanceBody { turn, turn_first, events, history_bytes, seq, input_bytes, .. } = *body;
+    let numbers = inbox.iter().map(|row| row.seq.0).chain(activities.iter().map(|row| row.seq.0));
+    let most = numbers.chain([seq, history_bytes, input_bytes]).max().unwrap_or(0);
+    if most > COUNT_MAX || turn.max(events) > SHORT_COUNT_MAX || turn_first > turn {
+        let what = format!("turn {turn} from {turn_first} on, {events} events, numbers and bytes up to {most}");
+        return Err(Damage::Impossible(what));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Hub, InstanceId};
+    use crate::partition::view_of_row;
+    use crate::wire;
+    use placet_proto::durabletask::{EventRaisedEvent, history_event::EventType};
+
+    fn row(status: OrchestrationStatus, body: &InstanceBody) -> InstanceRow {
+        InstanceRow {
+            iid: Iid(1),
+            hub: Hub::new("hub"),
+            id: InstanceId::new("id"),
+            name: "name".into(),
+            status,
+            active: true,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+            completed_at: None,
+            body: body.encode_to_vec().into(),
+        }
+    }
+
+    fn message(seq: u64, event: Bytes) -> InboxRow {
+        let message = InboxMessage { kind: MessageKind::Raised.into(), event, ask_id: None };
+        InboxRow { iid: Iid(1), seq: Seq(seq), data: message.encode_to_vec().into() }
+    }
+
+    /// What is wrong with the rows of an instance, if anything is.
+    fn damage(status: OrchestrationStatus, body: &InstanceBody, inbox: Vec<InboxRow>) -> Option<String> {
+        let read = Instance::from_rows(row(status, body), inbox, Vec::new(), Vec::new());
+        read.err().map(|damage| damage.to_string())
+    }
+
+    #[test]
+    fn rows_that_say_what_cannot_be_are_damaged_and_no_instance_comes_of_them() {
+        use OrchestrationStatus::{Completed, Running};
+        let sound = InstanceBody { turn: 2, turn_first: 1, seq: 3, ..InstanceBody::default() };
+        let raised = || wire::event(-1, Timestamp(5), EventType::EventRaised(EventRaisedEvent::default()));
+        assert_eq!(damage(Running, &sound, vec![message(4, raised())]), None);
+        assert_eq!(damage(Completed, &sound, Vec::new()), None);
+        let counts = [
+            InstanceBody { seq: u64::MAX, ..sound.clone() },
+            InstanceBody { history_bytes: u64::MAX, ..sound.clone() },
+            InstanceBody { input_bytes: u64::MAX, ..sound.clone() },
+            InstanceBody { turn: u32::MAX, ..sound.clone() },
+            InstanceBody { events: u32::MAX, ..sound.clone() },
+            InstanceBody { turn_first: 3, ..sound.clone() },
+        ];
+        for body in counts {
+            assert!(damage(Running, &body, Vec::new()).unwrap().starts_with("turn "), "{body:?}");
+            assert!(view_of_row(&row(Running, &body)).is_err(), "{body:?}");
+        }
+        assert!(damage(Running, &sound, vec![message(u64::MAX >> 1, raised())]).unwrap().starts_with("turn "));
+        let waits = InstanceBody { timers: vec![PendingTimer::default()], ..sound.clone() };
+        assert_eq!(damage(Completed, &waits, Vec::new()).unwrap(), "instance 1 ended with timers left");
+        let left = damage(Completed, &sound, vec![message(4, raised())]);
+        assert_eq!(left.unwrap(), "instance 1 ended with messages left");
+        assert!(damage(Running, &sound, vec![message(4, Bytes::from_static(b"\xff"))]).unwrap().contains("varint"));
+    }
 }

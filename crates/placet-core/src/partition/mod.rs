@@ -25,6 +25,7 @@ use crate::rows::Lookup;
 use crate::time::{Mono, Now};
 use crate::token::Token;
 use departures::{Asked, Departures};
+pub use instance::Damage;
 pub(crate) use instance::{Activity, Ended, Instance, Known, Message, activity_bytes, kept, message_bytes};
 pub use turn::{Begun, TurnStart};
 pub use view::view_of_row;

@@ -4,7 +4,7 @@ use crate::command::InstanceView;
 use placet_proto::durabletask::{OrchestrationState, OrchestrationStatus};
 
 use super::Instance;
-use super::instance::Known;
+use super::instance::{Damage, Known, check_counts};
 use crate::body::InstanceBody;
 use crate::ids::Turn;
 use crate::rows::InstanceRow;
@@ -39,8 +39,9 @@ impl Instance {
 ///
 /// # Errors
 /// If the row's body is damaged.
-pub fn view_of_row(row: &InstanceRow) -> Result<Box<InstanceView>, prost::DecodeError> {
+pub fn view_of_row(row: &InstanceRow) -> Result<Box<InstanceView>, Damage> {
     let body: InstanceBody = prost::Message::decode(row.body.clone())?;
+    check_counts(&body, &[], &[])?;
     let mut state = state_of(&body, row.status);
     state.instance_id = row.id.as_str().to_owned();
     state.name = (*row.name).to_owned();

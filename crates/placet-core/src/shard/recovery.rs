@@ -110,7 +110,7 @@ impl Shard {
             && let Some(iid) = recovery.spilled.take()
         {
             reach(Corner::SpilledReadBack);
-            recovery.from = Some(Some(Iid(iid.0 - 1)));
+            recovery.from = Some(iid.0.checked_sub(1).map(Iid));
         }
         let Some(after) = recovery.from else { return };
         let Limits { recover_page: limit, recover_page_bytes: bytes_max, .. } = self.limits;

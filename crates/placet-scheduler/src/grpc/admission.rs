@@ -89,7 +89,7 @@ fn time_for(bytes: usize) -> Duration {
 
 /// The layer around all services.
 #[derive(Debug, Clone)]
-pub(super) struct Admission(pub(super) Budget);
+pub(crate) struct Admission(pub(crate) Budget);
 
 impl<S> Layer<S> for Admission {
     type Service = Admit<S>;
@@ -100,7 +100,7 @@ impl<S> Layer<S> for Admission {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Admit<S> {
+pub(crate) struct Admit<S> {
     inner: S,
     budget: Budget,
 }

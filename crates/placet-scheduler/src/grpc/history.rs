@@ -3,11 +3,9 @@
 use std::collections::VecDeque;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use placet_core::body::InstanceBody;
 use placet_core::ids::{Iid, Turn};
 use placet_core::wire::Events;
 use placet_proto::durabletask::StreamInstanceHistoryRequest;
-use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::admission::Lent;
@@ -17,7 +15,8 @@ use super::status::status_of;
 use crate::budget::Busy;
 use crate::calls::key;
 use crate::connections::Peer;
-use crate::scheduler::{CallError, Scheduler};
+use crate::payloads::damaged;
+use crate::scheduler::{CallError, Scheduler, body_of};
 
 /// A chunk is closed at this size: well under what every client accepts (PROTOCOL.md §2.4).
 const CHUNK_BYTES: usize = 256 << 10;
@@ -46,13 +45,13 @@ pub(super) async fn stream(
     let wanted = request.execution_id.filter(|id| !id.is_empty());
     let row = scheduler.row(key).await.map_err(|e| status_of(&e))?;
     let Some(row) = row else { return Ok(Response::new(stream::empty().boxed())) };
-    let body = InstanceBody::decode(row.body).map_err(|error| Status::internal(error.to_string()))?;
+    let (iid, body) = (row.iid, body_of(row).map_err(|e| status_of(&e.into()))?);
     if wanted.is_some_and(|wanted| wanted != body.execution_id) {
         return Ok(Response::new(stream::empty().boxed()));
     }
     let cursor = Cursor {
         scheduler: scheduler.clone(),
-        iid: row.iid,
+        iid,
         next: Some(Turn(body.turn_first)),
         chunks: VecDeque::new(),
         peer,
@@ -79,6 +78,7 @@ impl Cursor {
         self.next = rows.last().map(|row| row.turn.next());
         let (mut chunk, mut bytes) = (Vec::new(), 0);
         for event in rows.iter().flat_map(|row| Events(&row.events)) {
+            let event = event.map_err(|error| status_of(&CallError::Read(damaged(error))))?;
             if bytes > 0 && bytes + event.len() > CHUNK_BYTES {
                 self.chunks.push_back(HistoryChunkFrame::of_events(chunk.drain(..)));
                 bytes = 0;

@@ -33,6 +33,10 @@ mod generated {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use admission::Admission;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use serve::services;
 pub use serve::{ServeError, serve};
 pub use status::status_of;
 pub use work_stream::stream_spec;

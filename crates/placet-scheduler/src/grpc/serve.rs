@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::stream::{StreamExt as _, select_all};
 use placet_proto::DESCRIPTOR_SET;
 use tokio::net::TcpListener;
+use tonic::service::Routes;
 use tonic::transport::Server;
 
 use super::admin::AdminService;
@@ -60,15 +61,6 @@ pub async fn serve(
     };
     // The older version is what Python's and older tools speak.
     let (reflection, reflection_alpha) = (reflected().build_v1()?, reflected().build_v1alpha()?);
-    let sidecar = TaskHubSidecarServiceServer::new(Sidecar(scheduler.clone()))
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(usize::MAX);
-    let client = ClientServer::new(ClientService(scheduler.clone()))
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(usize::MAX);
-    let worker = WorkerServer::new(WorkerService(scheduler.clone()))
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(usize::MAX);
     let incoming = select_all(listeners.into_iter().map(|listener| accept(listener).boxed()));
     Server::builder()
         .layer(CountCalls::new(scheduler.metrics().calls()))
@@ -79,16 +71,30 @@ pub async fn serve(
         .http2_max_header_list_size(HEADERS_MAX)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .add_routes(services(scheduler))
         .add_service(health)
         .add_service(reflection)
         .add_service(reflection_alpha)
-        .add_service(sidecar)
-        .add_service(client)
-        .add_service(worker)
-        .add_service(AdminServer::new(AdminService(scheduler)))
         .serve_with_incoming_shutdown(incoming, shutdown)
         .await?;
     Ok(())
+}
+
+/// The protocol's services and ours, without what stands around them.
+pub(crate) fn services(scheduler: Scheduler) -> Routes {
+    let sidecar = TaskHubSidecarServiceServer::new(Sidecar(scheduler.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX);
+    let client = ClientServer::new(ClientService(scheduler.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX);
+    let worker = WorkerServer::new(WorkerService(scheduler.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX);
+    let mut services = Routes::builder();
+    services.add_service(sidecar).add_service(client).add_service(worker);
+    services.add_service(AdminServer::new(AdminService(scheduler)));
+    services.routes()
 }
 
 /// `placet.v1.Worker`.

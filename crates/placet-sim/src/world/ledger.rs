@@ -109,6 +109,7 @@ impl Ledger {
             let history = Rc::make_mut(&mut life.history);
             appended.push((row.iid, history.len()));
             for bytes in wire::Events(&row.events) {
+                let bytes = bytes.map_err(|error| error.to_string())?;
                 let event = HistoryEvent::decode(bytes).map_err(|error| format!("history cannot be read: {error}"))?;
                 history.push(event);
             }

@@ -3,7 +3,7 @@
 use placet_core::ids::{Hub, InstanceId, Seq};
 use placet_core::rows::{HistoryRow, InboxRow, InstanceRow};
 use placet_store::Remedy;
-use rusqlite::StatementStatus;
+use rusqlite::{StatementStatus, params};
 use tempfile::TempDir;
 
 use super::*;
@@ -131,4 +131,18 @@ fn every_statement_is_prepared_once() {
     for statement in [sql::UPDATE_INSTANCE, sql::UPDATE_INSTANCE_PLAINLY, sql::APPEND_HISTORY, sql::PUT_INBOX] {
         assert_eq!(prepared_again(place.as_ref().unwrap().connection(), statement), 0, "{statement}");
     }
+}
+
+#[test]
+fn a_count_of_openings_that_cannot_be_is_refused_and_left_as_it_is() {
+    let (folder, store) = opened();
+    let file = Connection::open(folder.path().join("placet.db")).unwrap();
+    for count in [i64::MAX, u32::MAX.into(), -2] {
+        file.execute(sql::PUT_META, params!["incarnation", count]).unwrap();
+        assert!(store.claim().is_err(), "{count}");
+        let left: i64 = file.query_row(sql::META, ["incarnation"], |row| row.get(0)).unwrap();
+        assert_eq!(left, count);
+    }
+    file.execute(sql::PUT_META, params!["incarnation", 7]).unwrap();
+    assert_eq!(store.claim().unwrap().incarnation, 8);
 }

@@ -157,6 +157,9 @@ async fn what_is_not_there_or_not_done_or_too_large_is_a_problem_document_too() 
     let id = format!("/api/requests/{}", "x".repeat(3_000));
     let unknown = http.get(&id).await.unwrap();
     assert_problem(&unknown, 404, "no-such-request");
+    let identity = [("x-identity-header", "any")];
+    let twice = http.call(Method::GET, "/msi/token?resource=a&resource=b", &identity, "").await.unwrap();
+    assert_problem(&twice, 422, "bad-body");
     let not_text = http.get("/api/requests/%ff").await.unwrap();
     assert_problem(&not_text, 404, "no-such-request");
 }

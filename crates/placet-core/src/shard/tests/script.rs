@@ -366,7 +366,7 @@ impl World {
         let iid = self.store.load(&Lookup::Key(key)).expect("it is there").row.iid;
         for run in self.store.history(iid, Turn(0)) {
             for event in Events(&run) {
-                let event = HistoryEvent::decode(event).unwrap();
+                let event = HistoryEvent::decode(event.unwrap()).unwrap();
                 let at = Timestamp::from_proto(event.timestamp.as_ref().unwrap()).since(Timestamp(0)).as_secs();
                 writeln!(self.trace, "    {at}s {} {}", event.event_id, name_of(&event)).unwrap();
             }

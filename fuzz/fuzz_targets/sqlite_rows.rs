@@ -1,0 +1,4 @@
+//! See `placet_store_sqlite::fuzzing::rows`.
+#![cfg_attr(feature = "libfuzzer", no_main)]
+
+placet_fuzz::target!(placet_store_sqlite::fuzzing::rows);
