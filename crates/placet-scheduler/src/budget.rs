@@ -14,6 +14,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// A message that is longer waits for room among the large ones.
 pub(crate) const LARGE_FROM: usize = 256 << 10;
 
+/// An answer that is longer has a share until it is sent.
+pub(crate) const ANSWER_FROM: usize = 16 << 10;
+
 /// Bytes of small messages in flight.
 const SMALL_BYTES_MAX: usize = 32 << 20;
 

@@ -115,7 +115,9 @@ impl Scheduler {
         let (event_name, payload) = (request.event_name, Some(request.payload));
         let ask = Arc::new(Ask { ask_id: ask_id.clone(), event_name, payload, wait, stamp: caller });
         let outcome = match self.command(key, CommandKind::Ask(ask)).await? {
-            Reply::Asked(Asked::Reply(answer)) => Weighed::light(Outcome::Reply((*answer).to_owned())),
+            Reply::Asked(Asked::Reply(answer)) => {
+                self.weigh((*answer).to_owned(), String::len).await?.map(Outcome::Reply)
+            }
             Reply::Asked(Asked::State(view)) => self.complete_view(*view, true).await?.map(Outcome::State),
             Reply::Asked(Asked::Ended(view)) => self.complete_view(*view, true).await?.map(Outcome::Ended),
             Reply::Asked(Asked::Recorded) => Weighed::light(Outcome::Recorded(Recorded {})),

@@ -38,22 +38,18 @@ impl Hubs {
         Hubs(Mutex::new(known.into_iter().collect()))
     }
 
-    /// Notes that a hub is used.
-    pub(crate) fn used(&self, hub: &Hub) -> Result<(), HubError> {
-        let mut known = self.lock();
-        if known.contains(hub) {
-            return Ok(());
-        }
-        if known.len() >= HUBS_MAX {
-            return Err(HubError::TooMany);
-        }
-        known.insert(hub.clone());
-        Ok(())
+    /// Whether it is known, or there is room for it.
+    pub(crate) fn admits(&self, hub: &Hub) -> Result<(), HubError> {
+        let known = self.lock();
+        if known.contains(hub) || known.len() < HUBS_MAX { Ok(()) } else { Err(HubError::TooMany) }
     }
 
-    /// Notes that a hub was made by hand.
-    pub(crate) fn created(&self, hub: &Hub) {
-        self.lock().insert(hub.clone());
+    /// Notes that a hub is in the store.
+    pub(crate) fn is_there(&self, hub: &Hub) {
+        let mut known = self.lock();
+        if !known.contains(hub) {
+            known.insert(hub.clone());
+        }
     }
 
     pub(crate) fn deleted(&self, hub: &Hub) {

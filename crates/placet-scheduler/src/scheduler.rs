@@ -1,6 +1,9 @@
 //! A running scheduler, and the handle by which calls enter.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -10,16 +13,17 @@ use bytes::Bytes;
 use placet_core::body::InstanceBody;
 use placet_core::command::{Command, CommandKind, CompleteTurn, InstanceView, Refusal, Reply};
 use placet_core::dispatch::{HubSet, StreamSpec};
-use placet_core::ids::{CallId, Hub, InstanceKey, StreamId};
+use placet_core::ids::{CallId, Hub, Iid, InstanceKey, StreamId, Turn};
 use placet_core::partition::view_of_row;
 use placet_core::rows::{HistoryRow, InstanceRow, Lookup};
 use placet_core::shard::Input;
 use placet_core::token::Token;
 use placet_proto::durabletask::{ActivityResponse, OrchestrationState};
 use placet_store::{Answer, CommitError, Query, ReadError, Store};
+use prost::Message as _;
 use tokio::sync::oneshot;
 
-use crate::budget::{Budget, Busy, LARGE_FROM, RETRY_AFTER, Share};
+use crate::budget::{ANSWER_FROM, Budget, Busy, RETRY_AFTER, Share};
 use crate::driver::{self, Message, ReplyTo};
 use crate::health::Health;
 use crate::hubs::{HubError, Hubs};
@@ -35,6 +39,9 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many times its size a payload occupies while it is read: in the store's hands, as a row, and decoded.
 const READ_COPIES: usize = 3;
+
+/// Calls that wait for an instance, or for an answer, at a time: some 8 kB each, with what their connections hold of them.
+const WAITS_MAX: usize = 32 << 10;
 
 /// Why a call was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +59,12 @@ pub enum CallError {
     /// Too many bytes are in flight. Nothing was done.
     #[error("too many bytes are in flight in this server; try again in {} ms", RETRY_AFTER.as_millis())]
     Busy,
+    /// Too many calls wait. Nothing was done.
+    #[error("{WAITS_MAX} calls wait in this server, which is as many as it lets; try again in {} ms", RETRY_AFTER.as_millis())]
+    TooManyWait,
+    /// Its history was being read when the instance continued as new: what was read is not all of one generation.
+    #[error("the instance continued as new while its history was read: read it again")]
+    ContinuedAsNew,
     /// The server is stopping. Nothing was done.
     #[error("the server is stopping")]
     Stopping,
@@ -71,6 +84,7 @@ struct Inner {
     metrics: Metrics,
     calls: AtomicU64,
     streams: AtomicU64,
+    waiting: AtomicUsize,
 }
 
 impl std::fmt::Debug for Scheduler {
@@ -118,6 +132,7 @@ impl Scheduler {
             metrics,
             calls: AtomicU64::new(0),
             streams: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
         })))
     }
 
@@ -159,13 +174,18 @@ impl Scheduler {
     /// # Cancel safety
     /// A command that was given is carried out although nobody waits for it; a wait ends.
     pub async fn command(&self, key: InstanceKey, kind: CommandKind) -> Result<Reply, CallError> {
-        // Only a start makes a hub: a question about one that is not there leaves nothing behind.
-        if matches!(kind, CommandKind::Start(_)) {
-            self.0.hubs.used(&key.hub)?;
+        // Only a start makes a hub, and only one that was accepted: nothing else leaves a name behind.
+        let makes = matches!(kind, CommandKind::Start(_)).then(|| key.hub.clone());
+        if let Some(hub) = &makes {
+            self.0.hubs.admits(hub)?;
         }
         let waits = matches!(kind, CommandKind::Wait(_) | CommandKind::Ask(_));
         let target = Lookup::Key(key);
-        self.call(waits, |call| Input::Call(call, Command { target, kind, call: Some(call) })).await
+        let reply = self.call(waits, |call| Input::Call(call, Command { target, kind, call: Some(call) })).await?;
+        if let Some(hub) = &makes {
+            self.0.hubs.is_there(hub);
+        }
+        Ok(reply)
     }
 
     /// Makes a hub; `again` empties it if it exists.
@@ -173,7 +193,7 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn create_hub(&self, hub: Hub, again: bool) -> Result<(), CallError> {
-        self.0.hubs.created(&hub);
+        self.0.hubs.is_there(&hub);
         self.call(false, |call| Input::CreateHub(call, hub, again)).await.map(drop)
     }
 
@@ -197,10 +217,10 @@ impl Scheduler {
     /// Opens a worker's stream.
     ///
     /// # Errors
-    /// If one of its hubs is refused.
+    /// If one of its hubs would be one too many.
     pub fn open_stream(&self, spec: StreamSpec) -> Result<WorkerStream, HubError> {
         if let HubSet::Of(hubs) = &spec.hubs {
-            hubs.iter().try_for_each(|hub| self.0.hubs.used(hub))?;
+            hubs.iter().try_for_each(|hub| self.0.hubs.admits(hub))?;
         }
         let id = StreamId(self.0.streams.fetch_add(1, Ordering::Relaxed) + 1);
         Ok(WorkerStream::open(self, id, spec))
@@ -242,7 +262,7 @@ impl Scheduler {
         let found = self.read(move |store| {
             let Some(row) = row_of(store, key)? else { return Ok(None) };
             let view = view_of_row(&row).map_err(|error| damaged(&error))?;
-            Ok(Some(if payloads::bytes_to_read(&view, payloads) <= LARGE_FROM {
+            Ok(Some(if payloads::bytes_to_read(&view, payloads) <= ANSWER_FROM {
                 Read::Done(Box::new(payloads::complete(store, *view, payloads)?))
             } else {
                 Read::Long(view)
@@ -250,7 +270,7 @@ impl Scheduler {
         });
         Ok(match found.await? {
             None => Weighed::light(None),
-            Some(Read::Done(state)) => Weighed::light(Some(*state)),
+            Some(Read::Done(state)) => self.weigh(*state, |state| state.encoded_len()).await?.map(Some),
             Some(Read::Long(view)) => self.complete_view(*view, payloads).await?.map(Some),
         })
     }
@@ -265,11 +285,11 @@ impl Scheduler {
         payloads: bool,
     ) -> Result<Weighed<OrchestrationState>, CallError> {
         if payloads::is_complete(&view, payloads) {
-            return Ok(Weighed::light(payloads::trimmed(view.state, payloads)));
+            return self.weigh(payloads::trimmed(view.state, payloads), |state| state.encoded_len()).await;
         }
-        let bytes = payloads::bytes_to_read(&view, payloads);
+        let bytes = payloads::bytes_to_read(&view, payloads).saturating_add(view.state.encoded_len());
         let share = match bytes {
-            0..=LARGE_FROM => None,
+            0..=ANSWER_FROM => None,
             _ => Some(self.0.budget.answer(READ_COPIES.saturating_mul(bytes)).await.map_err(|Busy| CallError::Busy)?),
         };
         let value = self.read(move |store| payloads::complete(store, view, payloads)).await?;
@@ -280,17 +300,30 @@ impl Scheduler {
         Ok(Weighed { value, bytes, share })
     }
 
-    /// A page of an instance's committed history: the turns from this one on. Empty at the end, and for an
-    /// instance that does not exist.
+    /// An answer that is there already waits for its share, if it is long.
+    pub(crate) async fn weigh<T>(&self, value: T, length: impl Fn(&T) -> usize) -> Result<Weighed<T>, CallError> {
+        let bytes = length(&value);
+        let share = match bytes {
+            0..=ANSWER_FROM => None,
+            _ => Some(self.0.budget.answer(bytes).await.map_err(|Busy| CallError::Busy)?),
+        };
+        Ok(Weighed { value, bytes, share })
+    }
+
+    /// A page of the committed history of an instance's generation, which began with turn `first`: the turns from this one
+    /// on. Empty at the end.
     ///
     /// # Errors
-    /// If the store cannot be read.
-    pub async fn history(
-        &self,
-        iid: placet_core::ids::Iid,
-        from: placet_core::ids::Turn,
-    ) -> Result<Vec<HistoryRow>, CallError> {
-        self.read(move |store| store.history(iid, from, HISTORY_PAGE_BYTES)).await
+    /// If the store cannot be read; [`CallError::ContinuedAsNew`] if that generation is over.
+    pub async fn history(&self, iid: Iid, first: Turn, from: Turn) -> Result<Vec<HistoryRow>, CallError> {
+        let page = self.read(move |store| {
+            let rows = store.history(iid, from, HISTORY_PAGE_BYTES)?;
+            // Afterwards: what begins a generation anew takes the old one's history away with the same commit.
+            let row = store.load(&[Lookup::Iid(iid)])?.pop().flatten().map(|found| found.row);
+            let goes_on = row.map(body_of).transpose()?.is_some_and(|body| body.turn_first == first.0);
+            Ok(goes_on.then_some(rows))
+        });
+        page.await?.ok_or(CallError::ContinuedAsNew)
     }
 
     /// The store's row of an instance.
@@ -305,14 +338,10 @@ impl Scheduler {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn generation(
-        &self,
-        hub: Hub,
-        instance_id: &str,
-    ) -> Result<Option<(placet_core::ids::Iid, placet_core::ids::Turn)>, CallError> {
+    pub async fn generation(&self, hub: Hub, instance_id: &str) -> Result<Option<(Iid, Turn)>, CallError> {
         let Some(row) = self.row(crate::calls::key(hub, instance_id)?).await? else { return Ok(None) };
         let (iid, body) = (row.iid, body_of(row)?);
-        Ok(Some((iid, placet_core::ids::Turn(body.turn_first))))
+        Ok(Some((iid, Turn(body.turn_first))))
     }
 
     /// A published row.
@@ -343,6 +372,7 @@ impl Scheduler {
     }
 
     async fn call(&self, waits: bool, input: impl FnOnce(CallId) -> Input) -> Result<Reply, CallError> {
+        let _place = if waits { Some(self.place_to_wait()?) } else { None };
         let call = self.new_call();
         let (sender, reply) = oneshot::channel();
         self.tell(Message::Call(call, ReplyTo::Caller(sender), input(call)));
@@ -350,6 +380,11 @@ impl Scheduler {
         let reply = reply.await;
         cancel.call = None;
         Ok(reply.map_err(|_| CallError::Stopping)??)
+    }
+
+    fn place_to_wait(&self) -> Result<Place<'_>, CallError> {
+        let place = Place(&self.0.waiting);
+        if place.0.fetch_add(1, Ordering::Relaxed) < WAITS_MAX { Ok(place) } else { Err(CallError::TooManyWait) }
     }
 
     async fn read<T: Send + 'static>(
@@ -402,6 +437,15 @@ fn row_of(store: &dyn Store, key: InstanceKey) -> Result<Option<InstanceRow>, Re
     match store.query(&Query::Instance(key))? {
         Answer::Instance(row) => Ok(row.map(|row| *row)),
         Answer::Hubs(_) | Answer::Published(_) => Ok(None),
+    }
+}
+
+/// One of the places for calls that wait.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -10,6 +10,9 @@ use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
 use crate::partition::{Instance, Partition, Waiter};
 
+/// More than so many who wait for one instance are not each given a copy of its payloads at once.
+const MANY_WAITERS: usize = 16;
+
 impl Partition {
     pub(crate) fn wait(&mut self, iid: Iid, what: WaitFor, call: Option<CallId>, outcome: &mut Outcome) {
         let instance = self.instances.get(&iid).expect("it is in memory");
@@ -21,14 +24,16 @@ impl Partition {
         }
     }
 
-    /// Tells those whose wait is over.
+    /// Tells those whose wait is over. If they are many, what is long is left for each to read.
     pub(crate) fn wake_waiters(&mut self, iid: Iid, outcome: &mut Outcome) {
         let Some(instance) = self.instances.get(&iid) else { return };
         let Some(waiters) = self.waiters.get_mut(&instance.key) else { return };
+        let many = waiters.len() > MANY_WAITERS;
         waiters.retain(|waiter| {
             let over = instance.has_come_to(waiter.what);
             if over {
-                outcome.reply(Some(waiter.call), Ok(Reply::Instance(Some(instance.view()))));
+                let view = if many { instance.brief_view() } else { instance.view() };
+                outcome.reply(Some(waiter.call), Ok(Reply::Instance(Some(view))));
             }
             !over
         });

@@ -11,26 +11,32 @@ use crate::rows::InstanceRow;
 
 impl Instance {
     pub(crate) fn view(&self) -> Box<InstanceView> {
+        let mut view = self.brief_view();
+        if let Known::Is(input) = &self.input {
+            (view.state.input, view.input_known) = (input.clone(), true);
+        }
+        if let Known::Is(ended) = &self.output {
+            (view.state.output, view.state.failure_details) = (ended.output.clone(), ended.failure.clone());
+            view.output_known = true;
+        }
+        view
+    }
+
+    /// The same without its payloads: whoever wants them reads them.
+    pub(crate) fn brief_view(&self) -> Box<InstanceView> {
         let mut state = state_of(&self.body, self.status);
         state.instance_id = self.key.id.as_str().to_owned();
         state.name = (*self.name).to_owned();
         state.created_timestamp = Some(self.created_at.to_proto());
         state.last_updated_timestamp = Some(self.updated_at.to_proto());
         state.completed_timestamp = self.completed_at.map(|at| at.to_proto());
-        if let Known::Is(input) = &self.input {
-            state.input = input.clone();
-        }
-        if let Known::Is(ended) = &self.output {
-            state.output = ended.output.clone();
-            state.failure_details = ended.failure.clone();
-        }
         Box::new(InstanceView {
             iid: self.iid,
             history_bytes: bytes_to_read(&self.body),
             turn: self.turn(),
             state,
-            input_known: matches!(self.input, Known::Is(_)),
-            output_known: !self.is_terminal() || matches!(self.output, Known::Is(_)),
+            input_known: false,
+            output_known: !self.is_terminal(),
         })
     }
 }

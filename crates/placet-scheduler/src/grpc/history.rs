@@ -26,6 +26,8 @@ pub(super) type Chunks = BoxStream<'static, Result<HistoryChunkFrame, Status>>;
 struct Cursor {
     scheduler: Scheduler,
     iid: Iid,
+    /// The first turn of the generation that is read.
+    first: Turn,
     /// Where to read on; absent at the end.
     next: Option<Turn>,
     chunks: VecDeque<HistoryChunkFrame>,
@@ -49,10 +51,12 @@ pub(super) async fn stream(
     if wanted.is_some_and(|wanted| wanted != body.execution_id) {
         return Ok(Response::new(stream::empty().boxed()));
     }
+    let first = Turn(body.turn_first);
     let cursor = Cursor {
         scheduler: scheduler.clone(),
         iid,
-        next: Some(Turn(body.turn_first)),
+        first,
+        next: Some(first),
         chunks: VecDeque::new(),
         peer,
         lent: None,
@@ -74,7 +78,7 @@ impl Cursor {
     async fn read(&mut self, from: Turn) -> Result<(), Status> {
         self.lent = None;
         let share = self.scheduler.budget().page().await.map_err(|Busy| status_of(&CallError::Busy))?;
-        let rows = self.scheduler.history(self.iid, from).await.map_err(|e| status_of(&e))?;
+        let rows = self.scheduler.history(self.iid, self.first, from).await.map_err(|e| status_of(&e))?;
         self.next = rows.last().map(|row| row.turn.next());
         let (mut chunk, mut bytes) = (Vec::new(), 0);
         for event in rows.iter().flat_map(|row| Events(&row.events)) {

@@ -47,8 +47,8 @@ pub(super) fn too_slow(patience: Duration) -> Status {
 fn retry_after(error: &CallError) -> Option<Duration> {
     match error {
         CallError::Refused(refusal) => refusal.retry_after(),
-        CallError::Busy => Some(RETRY_AFTER),
-        CallError::Hub(_) | CallError::Read(_) | CallError::Stopping => None,
+        CallError::Busy | CallError::TooManyWait => Some(RETRY_AFTER),
+        CallError::Hub(_) | CallError::Read(_) | CallError::ContinuedAsNew | CallError::Stopping => None,
     }
 }
 
@@ -82,7 +82,8 @@ fn code_of(error: &CallError) -> Code {
     match error {
         CallError::Refused(refusal) => code_of_refusal(refusal),
         CallError::Hub(HubError::Invalid(_)) => Code::InvalidArgument,
-        CallError::Hub(HubError::TooMany) | CallError::Busy => Code::ResourceExhausted,
+        CallError::Hub(HubError::TooMany) | CallError::Busy | CallError::TooManyWait => Code::ResourceExhausted,
+        CallError::ContinuedAsNew => Code::Aborted,
         CallError::Read(_) => Code::Internal,
         CallError::Stopping => Code::Unavailable,
     }

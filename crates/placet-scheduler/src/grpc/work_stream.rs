@@ -6,6 +6,7 @@ use placet_core::dispatch::{HubSet, StreamSpec};
 use placet_core::ids::Hub;
 use placet_proto::placet::v1::{Open, WorkerFrame, worker_frame::Frame};
 use prost::Message as _;
+use tokio::task::JoinHandle;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::admission::{Charges, Whole};
@@ -43,9 +44,9 @@ pub(super) async fn work(
         worker.cut_if_stalled(peer);
     }
     let sender = worker.sender();
-    // Completions are read by a task of their own, which ends with the worker's half of the stream, or once the
-    // scheduler has ended its own: a worker that says no more must not hold up a server that stops.
-    let completions = tokio::spawn(async move {
+    // Completions are read by a task of their own, which ends with the worker's half of the stream, or with the
+    // scheduler's: a worker that says no more must not hold up a server that stops, and one that has gone leaves nothing.
+    let completions = AbortOnDrop(tokio::spawn(async move {
         while let Ok(Some(frame)) = frames.message().await {
             let Whole { shares, large } = charges.take();
             let frame = match large {
@@ -60,20 +61,23 @@ pub(super) async fn work(
             }
             sender.room().await;
         }
-    });
+    }));
     let state = (worker, Vec::new(), completions);
     Ok(Response::new(
         stream::unfold(state, |(mut worker, mut left, completions)| async move {
-            match next_frame(&mut worker, &mut left).await {
-                Some(frame) => Some((Ok(frame), (worker, left, completions))),
-                None => {
-                    completions.abort();
-                    None
-                }
-            }
+            next_frame(&mut worker, &mut left).await.map(|frame| (Ok(frame), (worker, left, completions)))
         })
         .boxed(),
     ))
+}
+
+/// A task that ends with whoever holds this.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What a worker says of itself when it opens its stream. A worker that names no hub serves that of its call.
