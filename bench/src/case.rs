@@ -49,6 +49,16 @@ impl Way {
     }
 }
 
+impl Way {
+    /// How many steps a unit has: each is decided on its own, and must be durable before the next.
+    pub(crate) fn steps(self) -> f64 {
+        match self {
+            Way::ApprovalHttp | Way::ApprovalInProcess | Way::ApprovalGrpc | Way::ApprovalRaw => 2.0,
+            Way::SequenceInProcess | Way::SequenceGrpc | Way::SequenceRaw => 6.0,
+        }
+    }
+}
+
 /// How units come.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Arrivals {

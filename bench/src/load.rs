@@ -1,5 +1,6 @@
 //! The load: so many callers, each of which does one unit after another, from the first of them to the end of the
-//! window. What ended within the window counts.
+//! window: what ended within it counts. Or units that begin at a steady pace: all that began within the window count,
+//! however late they ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +34,7 @@ impl Unit {
 pub(crate) struct Load {
     /// When the window began and ended.
     pub(crate) window: (Instant, Instant),
-    /// The units that ended in it.
+    /// The units that ended in it, or began in it.
     pub(crate) units: Vec<Unit>,
     /// CPU time spent in it.
     pub(crate) cpu: Cpu,
@@ -75,28 +76,50 @@ impl Load {
     }
 }
 
-/// Lets units begin at a steady pace, so many a second, whether or not those before have ended.
-pub(crate) async fn paced<F>(per_second: f64, warm_up: Duration, window: Duration, unit: impl Fn() -> F) -> Result<Load>
+/// Lets units begin at a steady pace, so many a second, whether or not those before have ended, for as long as more are
+/// wanted at a time. All of them, when each began.
+pub(crate) async fn pace<F>(
+    per_second: f64,
+    mut wanted: impl FnMut(Instant) -> bool,
+    unit: impl Fn() -> F,
+) -> Result<Vec<(Instant, Unit)>>
 where
     F: Future<Output = Result<Unit>> + Send + 'static,
 {
-    let (begun, gap) = (Instant::now(), Duration::from_secs_f64(1.0 / per_second));
-    let (from, to) = (begun + warm_up, begun + warm_up + window);
-    let (mut next, mut running, mut cpu_before) = (begun, JoinSet::new(), None);
-    while next < to {
+    let (mut next, gap, mut running) = (Instant::now(), Duration::from_secs_f64(1.0 / per_second), JoinSet::new());
+    while wanted(next) {
         tokio::time::sleep_until(next.into()).await;
-        if next >= from {
-            cpu_before.get_or_insert_with(Cpu::now);
-        }
-        running.spawn(unit());
+        let (begun, unit) = (next, unit());
+        running.spawn(async move { anyhow::Ok((begun, unit.await?)) });
         next += gap;
     }
-    let cpu = Cpu::now().since(&cpu_before.unwrap_or_default());
     let mut units = Vec::new();
     while let Some(done) = running.join_next().await {
         units.push(done.context("a unit")??);
     }
-    Load::of((from, to), cpu, units)
+    Ok(units)
+}
+
+/// Paces units for the warm-up and the window. What began in the window counts, whenever it ended: the slow ones above all.
+pub(crate) async fn paced<F>(per_second: f64, warm_up: Duration, window: Duration, unit: impl Fn() -> F) -> Result<Load>
+where
+    F: Future<Output = Result<Unit>> + Send + 'static,
+{
+    let begun = Instant::now();
+    let (from, to) = (begun + warm_up, begun + warm_up + window);
+    let (mut cpu_before, mut cpu) = (None, Cpu::default());
+    let wanted = |next: Instant| {
+        if next >= from && cpu_before.is_none() {
+            cpu_before = Some(Cpu::now());
+        }
+        if next >= to {
+            cpu = Cpu::now().since(&cpu_before.take().unwrap_or_default());
+        }
+        next < to
+    };
+    let units = pace(per_second, wanted, unit).await?;
+    let units = units.into_iter().filter(|(begun, _)| *begun >= from).map(|(_, unit)| unit);
+    Ok(Load { window: (from, to), units: units.collect(), cpu })
 }
 
 /// Runs the callers for the warm-up and the window.

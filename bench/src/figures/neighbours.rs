@@ -30,7 +30,8 @@ pub(super) fn run(settings: &Settings) -> Result<Section> {
     let folder = tempfile::tempdir_in(&settings.data_dir)?;
     let child = Child::start(&settings.placet, folder.path())?;
     let client = runtime("client")?;
-    let window = settings.window.max(Duration::from_millis(500));
+    // At twenty a second a 99th percentile needs its time.
+    let window = settings.pick(8 * settings.window, Duration::from_millis(500));
     client.block_on(async {
         let quiet = in_hub(&child, "quiet").await?;
         let decide = || {

@@ -132,7 +132,7 @@ fn alone_of(measured: &Measured) -> Option<Vec<String>> {
     let disk = limits.as_ref()?.disk;
     let unit = 1.0 / load.per_second();
     let syncs = commits.count as f64 / load.count();
-    let bound = 1.5 / disk + STEP.as_secs_f64() * syncs;
+    let bound = 1.5 / disk + STEP.as_secs_f64() * case.way.steps();
     Some(vec![
         case.way.name().to_owned(),
         format!("{:.2}", unit * 1e3),

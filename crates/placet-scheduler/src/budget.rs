@@ -38,6 +38,9 @@ const LARGE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long an answer waits to be read.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// So many answers may wait for room: of each its call is held meanwhile, with all that is around it.
+const ANSWERS_WAITING_MAX: usize = 2_048;
+
 /// So many large messages may wait; what is to come of each is held back at its sender meanwhile.
 const LARGE_WAITING_MAX: usize = 32;
 
@@ -54,6 +57,7 @@ struct Parts {
     large: Arc<Semaphore>,
     pages: Arc<Semaphore>,
     waiting: AtomicUsize,
+    answers_waiting: AtomicUsize,
     refused: AtomicU64,
 }
 
@@ -74,6 +78,7 @@ impl Default for Budget {
             large: Arc::new(Semaphore::new(LARGE_BYTES_MAX / UNIT)),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             waiting: AtomicUsize::new(0),
+            answers_waiting: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
         }))
     }
@@ -129,8 +134,12 @@ impl Budget {
         self.acquire(&self.0.small, permits(bytes), SMALL_WAIT_MAX).await
     }
 
-    /// A share for an answer that is to be read: nothing of it is held while it waits, so any number may, for longer.
+    /// A share for an answer that is to be read: little of it is held while it waits, so many may, for longer.
     pub(crate) async fn answer(&self, bytes: usize) -> Result<Share, Busy> {
+        let waiting = Waiting::new(&self.0.answers_waiting);
+        if waiting.others >= ANSWERS_WAITING_MAX {
+            return Err(self.refuse());
+        }
         let units = bytes.min(LARGE_BYTES_MAX).div_ceil(UNIT);
         self.acquire(&self.0.large, permits(units), ANSWER_WAIT_MAX).await
     }

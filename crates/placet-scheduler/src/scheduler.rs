@@ -21,7 +21,7 @@ use placet_core::token::Token;
 use placet_proto::durabletask::{ActivityResponse, OrchestrationState};
 use placet_store::{Answer, CommitError, Query, ReadError, Store};
 use prost::Message as _;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::budget::{ANSWER_FROM, Budget, Busy, RETRY_AFTER, Share};
 use crate::driver::{self, Message, ReplyTo};
@@ -40,8 +40,15 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 /// How many times its size a payload occupies while it is read: in the store's hands, as a row, and decoded.
 const READ_COPIES: usize = 3;
 
+/// … and while it waits to be sent: encoded, in a buffer that has grown by doubling.
+const SENT_COPIES: usize = 2;
+
+/// Reads for callers at a time: each is a thread, and a connection of the store with its cache. More would only wait for
+/// the processor and the disk.
+const READS_MAX: usize = 16;
+
 /// Calls that wait for an instance, or for an answer, at a time: some 8 kB each, with what their connections hold of them.
-const WAITS_MAX: usize = 32 << 10;
+const WAITS_MAX: usize = 16 << 10;
 
 /// Why a call was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +92,7 @@ struct Inner {
     calls: AtomicU64,
     streams: AtomicU64,
     waiting: AtomicUsize,
+    reads: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Scheduler {
@@ -133,6 +141,7 @@ impl Scheduler {
             calls: AtomicU64::new(0),
             streams: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
+            reads: Arc::new(Semaphore::new(READS_MAX)),
         })))
     }
 
@@ -295,7 +304,7 @@ impl Scheduler {
         let value = self.read(move |store| payloads::complete(store, view, payloads)).await?;
         let mut share = share;
         if let Some(share) = &mut share {
-            share.shrink_to(bytes);
+            share.shrink_to(SENT_COPIES.saturating_mul(bytes));
         }
         Ok(Weighed { value, bytes, share })
     }
@@ -305,7 +314,7 @@ impl Scheduler {
         let bytes = length(&value);
         let share = match bytes {
             0..=ANSWER_FROM => None,
-            _ => Some(self.0.budget.answer(bytes).await.map_err(|Busy| CallError::Busy)?),
+            _ => Some(self.0.budget.answer(SENT_COPIES.saturating_mul(bytes)).await.map_err(|Busy| CallError::Busy)?),
         };
         Ok(Weighed { value, bytes, share })
     }
@@ -391,8 +400,14 @@ impl Scheduler {
         &self,
         read: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, CallError> {
+        let place = self.0.reads.clone().acquire_owned().await.map_err(|_| CallError::Stopping)?;
         let store = self.0.store.clone();
-        let answer = tokio::task::spawn_blocking(move || read(&*store)).await;
+        let answer = tokio::task::spawn_blocking(move || {
+            // The thread's, not the caller's: he may be gone before it.
+            let _place = place;
+            read(&*store)
+        })
+        .await;
         Ok(answer.map_err(|_| CallError::Stopping)??)
     }
 }

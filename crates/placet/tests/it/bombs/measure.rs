@@ -16,6 +16,9 @@ const RESIDENT_MAX: usize = 512 << 20;
 /// Calls of a small client before the bomb.
 const QUIET_CALLS: usize = 60;
 
+/// So many of its calls beside the bomb, or nothing is known of it.
+const CALLS_MIN: usize = 20;
+
 /// A sync of the disk may take so long at any time: among a few hundred calls one may meet it on one server only.
 const SYNC_NOISE: Duration = Duration::from_millis(250);
 
@@ -146,6 +149,7 @@ impl Target {
             );
         }
         assert!(most < RESIDENT_MAX, "{bomb}: {} MiB resident", most >> 20);
+        assert!(here.during.len() >= CALLS_MIN, "{bomb}: only {} calls beside it", here.during.len());
         let (here, control) = (milliseconds(&mut here.during, 99), milliseconds(&mut control.during, 99));
         let noise = noise.as_secs_f64() * 1_000.0;
         assert!(here <= 2.0 * control + noise, "{bomb}: p99 {here} ms, {control} ms on a server that it does not meet");

@@ -83,8 +83,15 @@ async fn many_large_payloads_at_once_wait_for_each_other_or_are_told_when_to_com
         let client = target.server.client();
         async move { client.get(&format!("large-{number}")).await.map(|found| found.is_some()) }
     });
-    let found = join_all(reads.map(tokio::spawn)).await.into_iter().filter(|read| *read.as_ref().unwrap() == Ok(true));
-    println!("{accepted} accepted, {} read", found.count());
+    let mut found = 0;
+    for read in join_all(reads.map(tokio::spawn)).await {
+        match read.unwrap() {
+            Ok(is_there) => found += u32::from(is_there),
+            Err(error) => assert!(error.to_string().contains("try again in"), "{error}"),
+        }
+    }
+    println!("{accepted} accepted, {found} read");
+    assert!(found > 0, "one after another they fit");
     target.judge_with("many large payloads", LONG_COMMITS).await;
 }
 

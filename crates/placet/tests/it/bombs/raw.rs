@@ -1,7 +1,10 @@
 //! The protocol without an SDK: for what no SDK would do.
 
 use bytes::Bytes;
+use h2::client::ResponseFuture;
 use placet_proto::durabletask::{GetWorkItemsRequest, WorkItem};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
@@ -76,31 +79,54 @@ pub(super) fn with_descriptors(folder: &std::path::Path, number: u32) -> std::pa
     path
 }
 
-/// A connection that takes little before it has read it.
-pub(super) async fn channel_with_window(endpoint: &str) -> Channel {
-    let endpoint = Endpoint::from_shared(endpoint.to_owned()).unwrap();
-    endpoint.initial_stream_window_size(65_535).initial_connection_window_size(65_535).connect().await.unwrap()
+/// A connection whose answers are taken as slowly as its owner likes.
+pub(super) struct Reluctant {
+    client: h2::client::SendRequest<Bytes>,
+    connection: JoinHandle<Result<(), h2::Error>>,
+    authority: String,
 }
 
-/// A call whose answer is read frame by frame, with a rest after each.
-pub(super) async fn call_and_read_slowly(
-    channel: &Channel,
-    path: &str,
-    request: &impl prost::Message,
-    rest: impl AsyncFn(),
-) {
-    use http_body_util::BodyExt as _;
-    use tonic::codegen::Service as _;
-    let mut message = vec![0];
-    message.extend(u32::try_from(request.encoded_len()).unwrap().to_be_bytes());
-    message.extend(request.encode_to_vec());
-    let body = tonic::body::Body::new(http_body_util::Full::new(Bytes::from(message)));
-    let call = http::Request::post(path).header("content-type", "application/grpc").header("te", "trailers");
-    let mut channel = channel.clone();
-    std::future::poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
-    let Ok(answer) = channel.call(call.body(body).unwrap()).await else { return };
+impl Reluctant {
+    /// It lets the server send so much of each answer before any of it is taken.
+    pub(super) async fn connect(endpoint: &str, window: u32) -> Reluctant {
+        let authority = endpoint.trim_start_matches("http://").to_owned();
+        let stream = TcpStream::connect(&authority).await.unwrap();
+        let mut builder = h2::client::Builder::new();
+        let (client, connection) = builder.initial_window_size(window).handshake(stream).await.unwrap();
+        Reluctant { client, connection: tokio::spawn(connection), authority }
+    }
+
+    /// Calls. Nothing if the server has ended the connection.
+    pub(super) async fn call(&mut self, method: &str, request: &impl prost::Message) -> Option<ResponseFuture> {
+        let mut message = vec![0];
+        message.extend(u32::try_from(request.encoded_len()).unwrap().to_be_bytes());
+        message.extend(request.encode_to_vec());
+        let call = http::Request::post(format!("http://{}/TaskHubSidecarService/{method}", self.authority));
+        let call = call.header("content-type", "application/grpc").header("te", "trailers");
+        self.client = self.client.clone().ready().await.ok()?;
+        let (answer, mut body) = self.client.send_request(call.body(()).unwrap(), false).ok()?;
+        body.send_data(message.into(), true).ok()?;
+        Some(answer)
+    }
+
+    /// Waits until the server has ended it.
+    pub(super) async fn ended(self) {
+        // Held until then: without it the connection would end by itself.
+        let _client = self.client;
+        let _ended = self.connection.await.unwrap();
+    }
+}
+
+/// Reads an answer, a byte each time that `rest` ends, after what the window let through. Ends when the server does.
+pub(super) async fn read_slowly(answer: ResponseFuture, rest: impl AsyncFn()) {
+    let Ok(answer) = answer.await else { return };
     let mut body = answer.into_body();
-    while let Some(Ok(_)) = body.frame().await {
-        rest().await;
+    while let Some(Ok(data)) = body.data().await {
+        for _ in 0..data.len() {
+            rest().await;
+            if body.flow_control().release_capacity(1).is_err() || body.is_end_stream() {
+                return;
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream;
+use placet_proto::durabletask::GetInstanceRequest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -93,18 +94,62 @@ async fn whoever_reads_a_byte_a_second_holds_up_nobody() {
     // They ask for what is long, and read no more than a byte a second of it.
     let mut slow = Vec::new();
     for _ in 0..figure(20, 100) {
-        let channel = raw::channel_with_window(target.server.endpoint()).await;
+        let mut connection = raw::Reluctant::connect(target.server.endpoint(), 16_384).await;
+        let answer = connection.call("GetInstance", &everything_of("large")).await.unwrap();
         slow.push(tokio::spawn(async move {
-            let request = placet_proto::durabletask::GetInstanceRequest {
-                instance_id: "large".into(),
-                get_inputs_and_outputs: true,
-            };
-            raw::call_and_read_slowly(&channel, "/TaskHubSidecarService/GetInstance", &request, second).await;
+            tokio::select! {
+                () = connection.ended() => {}
+                () = async { raw::read_slowly(answer, second).await; std::future::pending().await } => {}
+            }
         }));
     }
     // Whoever reads properly waits for room, or is told to come again; he gets his answer when the slow are cut off.
     let found = super::payloads::insistently(|| client.get("large")).await.unwrap();
     assert_eq!(found.output::<String>().unwrap().unwrap().len(), payload.len());
-    slow.into_iter().for_each(|reader| reader.abort());
+    let cut_off = timeout(2 * CUT_OFF_WITHIN, join_all(slow)).await.expect("each is cut off");
+    cut_off.into_iter().for_each(|reader| reader.unwrap());
     target.judge("slow readers").await;
+}
+
+/// What is too short to wait for is much when a thousand ask for it on a connection and take nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_nobody_takes_count_however_short_they_are() {
+    let target = Target::new().await;
+    let client = target.server.client();
+    let payload = "x".repeat(60 << 10);
+    client.start("nobody", &payload).id("short").await.unwrap();
+    client.terminate("short", &payload).await.unwrap();
+    let mut connections = Vec::new();
+    for _ in 0..figure(6, 24) {
+        let mut connection = raw::Reluctant::connect(target.server.endpoint(), 0).await;
+        connections.push(tokio::spawn(async move {
+            let mut answers = Vec::new();
+            for _ in 0..900 {
+                let Some(answer) = connection.call("GetInstance", &everything_of("short")).await else { break };
+                answers.push(answer);
+            }
+            // Whoever was refused all that he asked for is in nobody's way.
+            let (mut taken, mut refused) = (Vec::new(), 0);
+            for answer in join_all(answers).await {
+                match answer {
+                    Ok(answer) if answer.headers().contains_key("grpc-status") => refused += 1,
+                    Ok(answer) => taken.push(answer),
+                    Err(_) => {}
+                }
+            }
+            if !taken.is_empty() {
+                connection.ended().await;
+            }
+            refused
+        }));
+    }
+    let answered = timeout(4 * CUT_OFF_WITHIN, join_all(connections)).await.expect("whoever has an answer is cut off");
+    println!("{} calls were refused", answered.into_iter().map(Result::unwrap).sum::<i32>());
+    let found = super::payloads::insistently(|| client.get("short")).await.unwrap();
+    assert_eq!(found.output::<String>().unwrap().unwrap().len(), payload.len());
+    target.judge("answers that nobody takes").await;
+}
+
+fn everything_of(id: &str) -> GetInstanceRequest {
+    GetInstanceRequest { instance_id: id.to_owned(), get_inputs_and_outputs: true }
 }
