@@ -81,12 +81,9 @@ impl Life {
     fn bytes(&self) -> usize {
         let rows = self.inbox.values().chain(self.activities.values());
         let rows: usize = rows.map(|data| 2 * ENTRY_BYTES + data.len()).sum();
-        INSTANCE_BYTES + rows + self.row.body.len() + self.body.timers.len() * ENTRY_BYTES + 2 * self.longest_payload()
-    }
-
-    /// Its input or output is kept beside it: no longer than the longest event.
-    fn longest_payload(&self) -> usize {
-        self.history.iter().map(|event| event.encoded_len()).max().unwrap_or(0)
+        // Its input and its output are kept beside it: they stand in its first events and its last one.
+        let payloads = self.history.iter().take(2).chain(self.history.last()).map(|event| event.encoded_len());
+        INSTANCE_BYTES + rows + self.row.body.len() + self.body.timers.len() * ENTRY_BYTES + payloads.sum::<usize>()
     }
 }
 
@@ -153,8 +150,11 @@ impl World {
         let busy = status.held_items + server.calls.len();
         let most = limits.active_instances + limits.parked_instances + limits.recover_page + busy;
         bounded("instances are in memory", status.hot_instances, most)?;
-        let largest = self.ledger.lives.values().map(Life::bytes).max().unwrap_or(0);
-        let most = limits.hot_bytes + busy * largest + limits.recover_page_bytes + limits.recover_page * INSTANCE_BYTES;
+        // One instance stays whatever it takes, and those stay that workers have: which these are the world does not ask.
+        let mut sizes: Vec<usize> = self.ledger.lives.values().map(Life::bytes).collect();
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        let stay: usize = sizes.iter().take(status.held_items + 1).sum();
+        let most = limits.hot_bytes + stay;
         bounded("bytes of instances are in memory", status.hot_bytes, most)?;
         for life in self.ledger.lives.values() {
             look_at_life(life, limits)?;
