@@ -7,6 +7,7 @@
 mod decision;
 mod field;
 mod outcome;
+pub mod planted;
 mod projection;
 mod request;
 mod rules;

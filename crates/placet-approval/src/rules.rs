@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::Decision;
 use crate::outcome::{Decided, Outcome, TimedOut};
+use crate::planted::{self, Plant};
 use crate::request::Request;
 
 /// Something that happened.
@@ -67,7 +68,9 @@ pub fn apply(mut request: Request, event: &Event) -> (Request, Vec<Effect>) {
     match event {
         Event::TimerFired => expire(&mut request, &mut effects),
         Event::Answered { at, ask_id, payload } => {
-            if *at >= request.due {
+            if *at >= request.due
+                || (planted::is(Plant::AnsweredInTimeExpires) && at.as_second() == request.due.as_second())
+            {
                 expire(&mut request, &mut effects);
             }
             let reply = answer(&mut request, *at, payload.as_deref(), &mut effects);
@@ -86,7 +89,9 @@ fn expire(request: &mut Request, effects: &mut Vec<Effect>) {
 }
 
 fn answer(request: &mut Request, at: Timestamp, payload: Option<&str>, effects: &mut Vec<Effect>) -> Reply {
-    if let Some(outcome) = &request.outcome {
+    if let Some(outcome) = &request.outcome
+        && !planted::is(Plant::OutcomeOverwritten)
+    {
         return Reply::Lost { outcome: outcome.clone() };
     }
     let decision = match Decision::of_payload(payload) {

@@ -92,6 +92,18 @@ plants! {
     EventsReordered = "events-reordered",
     /// A worker that lacks a state is sent the same turn without its history again.
     HistoryNotSentAgain = "history-not-sent-again",
+    /// An event for a request is acknowledged, and nothing is done.
+    EventDropped = "event-dropped",
+    /// Whoever waits for a commit that may have been written is told that nothing was done.
+    UnknownCalledRefused = "unknown-called-refused",
+    /// Messages that come while an instance ends are recorded after its end.
+    RecordedAfterEnd = "recorded-after-end",
+    /// An answer to a request that has its outcome overwrites it (in `placet-approval`).
+    OutcomeOverwritten = "outcome-overwritten",
+    /// An answer in the last second before the deadline comes too late (in `placet-approval`).
+    AnsweredInTimeExpires = "answered-in-time-expires",
+    /// An instance that parks stays marked as one that has work: each start reads it.
+    ParkedMarkedActive = "parked-marked-active",
 }
 
 #[cfg(feature = "planted")]

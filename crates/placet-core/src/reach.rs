@@ -126,6 +126,18 @@ corners! {
     RefusedUncommitted,
     /// A small command was taken beyond that, from what is kept for such.
     TookFromReserve,
+    /// New work was refused, since too many bytes of instances are in memory.
+    RefusedMemory,
+    /// An event or a question was refused, since too much waits for its instance.
+    InboxFull,
+    /// A result was refused for that, and its activity given back.
+    InboxFullForResult,
+    /// A page of active instances was cut by its bytes.
+    RecoveryPageCutByBytes,
+    /// Instances left memory, since they were too many bytes.
+    SpilledForBytes,
+    /// A piece of a turn was kept until the last one came.
+    PieceKept,
     /// New work was refused for a while after the disk was full.
     RefusedFull,
 }

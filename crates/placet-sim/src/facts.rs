@@ -155,6 +155,12 @@ pub(crate) enum Fact<'a> {
     Told(&'a Call, &'a Answer),
     /// A turn was sent to a worker: the slot, what is past (if it was sent), what is new.
     TurnSent(usize, &'a [HistoryEvent], &'a [HistoryEvent]),
+    /// A worker ran a turn of this slot and execution: the events that were new, and if it continues as new those that it
+    /// hands on to the next generation.
+    TurnRan(usize, &'a str, &'a [String], Option<&'a [HistoryEvent]>),
+    /// A batch takes an event off the inbox of an instance that goes on: the slot, the execution as it is now, the event,
+    /// and whether it is in the history or came into the inbox anew.
+    Unqueued(usize, &'a str, &'a str, bool),
     /// A turn was sent to a worker with this token.
     TurnGivenOut(&'a str),
     /// An item broke the stream of its worker, once more.

@@ -15,6 +15,7 @@ mod overrides;
 mod plan;
 mod programs;
 mod shrink;
+mod struck;
 mod trace;
 mod workload;
 mod world;
@@ -26,6 +27,7 @@ pub use marks::{Mark, Marks};
 pub use overrides::{NotAnOverride, Overrides};
 pub use plan::{COMMANDS_LEAST, INSTANCES_LEAST};
 pub use shrink::{Shrunk, shrink, shrink_by};
+pub use struck::{FaultKind, Struck};
 pub use trace::Detail;
 use world::World;
 pub use world::{Counts, Violation};
@@ -49,6 +51,8 @@ pub struct Run {
     pub marks: Marks,
     /// How much of what there was.
     pub counts: Counts,
+    /// Which faults struck.
+    pub struck: Struck,
     /// What was written down of it.
     pub lines: Vec<String>,
 }
@@ -81,6 +85,7 @@ pub fn run_with(seed: u64, overrides: &Overrides, detail: Detail) -> Run {
         steps: world.trace.steps(),
         lines: world.trace.lines().map(str::to_owned).collect(),
         marks: world.marks,
+        struck: world.struck,
         counts: world.counts,
     }
 }

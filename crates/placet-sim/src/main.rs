@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use placet_core::planted::Plant;
 use placet_sim::{
-    COMMANDS_LEAST, CORPUS, Counts, Detail, INSTANCES_LEAST, Marks, NotAnOverride, Overrides, Run, Violation, run_with,
-    shrink,
+    COMMANDS_LEAST, CORPUS, Counts, Detail, INSTANCES_LEAST, Marks, NotAnOverride, Overrides, Run, Struck, Violation,
+    run_with, shrink,
 };
 
 const USAGE: &str = "usage: cargo xtask sim [--seed N [--trace]] [--from S] [--seeds N] [--seconds T] [--jobs N]
@@ -27,8 +27,11 @@ const USAGE: &str = "usage: cargo xtask sim [--seed N [--trace]] [--from S] [--s
 /// Faults that a seed must have on average.
 const FAULTS_MEAN: f64 = 5.0;
 
-/// Seeds beyond which every corner must have been reached.
+/// Seeds beyond which every corner must have been reached, and every kind of fault have struck often enough.
 const MARKS_FROM: u64 = 15_000;
+
+/// How often that is, over all seeds.
+const STRUCK_LEAST: u32 = 100;
 
 /// So many runs are spent to make a failure smaller.
 const SHRINK_TRIES: u32 = 600;
@@ -169,6 +172,7 @@ struct Sum {
     counts: Counts,
     least: Option<Counts>,
     marks: Marks,
+    struck: Struck,
     failed: Vec<(u64, Violation)>,
 }
 
@@ -183,6 +187,7 @@ impl Sum {
         self.runs += 1;
         self.steps += run.steps;
         self.marks.add(&run.marks);
+        self.struck.merge(&run.struck);
         self.counts = self.counts + run.counts;
         self.least = Some(self.least.map_or(run.counts, |least| least.least(run.counts)));
     }
@@ -192,9 +197,25 @@ impl Sum {
         self.too_small += other.too_small;
         self.steps += other.steps;
         self.marks.add(&other.marks);
+        self.struck.merge(&other.struck);
         self.counts = self.counts + other.counts;
         self.least = self.least.into_iter().chain(other.least).reduce(Counts::least);
         self.failed.extend(other.failed);
+    }
+
+    /// What there was too little of, for a batch of many runs to prove anything about it.
+    fn lacks(&self) -> Option<String> {
+        let missing = self.marks.missing();
+        if !missing.is_empty() {
+            return Some(format!("no seed ever reached: {missing:?}"));
+        }
+        let rare = self.struck.all().filter(|(_, times)| *times < STRUCK_LEAST).map(|(kind, _)| kind.name());
+        let rare: Vec<&str> = rare.collect();
+        if !rare.is_empty() {
+            return Some(format!("these faults struck fewer than {STRUCK_LEAST} times: {rare:?}"));
+        }
+        let few = (self.counts.faults as f64) < FAULTS_MEAN * self.runs as f64;
+        few.then(|| format!("fewer than {FAULTS_MEAN} faults a seed"))
     }
 }
 
@@ -286,6 +307,8 @@ fn report(sum: &Sum, from: u64, with: &Overrides, took: Duration, jobs: usize) -
     ));
     let reached: Vec<String> = sum.marks.all().map(|(name, times)| format!("{name} {times}")).collect();
     say(&format!("{} corners: {}", reached.len(), reached.join(", ")));
+    let struck: Vec<String> = sum.struck.all().map(|(kind, times)| format!("{} {times}", kind.name())).collect();
+    say(&format!("{} kinds of faults: {}", struck.len(), struck.join(", ")));
     if !sum.failed.is_empty() {
         for (seed, violation) in &sum.failed {
             say(&format!("FAILED  {}\n        {violation}", command(*seed, with)));
@@ -297,16 +320,13 @@ fn report(sum: &Sum, from: u64, with: &Overrides, took: Duration, jobs: usize) -
         ));
         return smaller(sum.failed[0].0, with);
     }
-    let missing = sum.marks.missing();
-    if sum.runs >= MARKS_FROM && !missing.is_empty() {
-        say(&format!("FAILED  no seed ever reached: {missing:?}"));
-        return ExitCode::FAILURE;
+    match sum.lacks() {
+        Some(what) if sum.runs >= MARKS_FROM => {
+            say(&format!("FAILED  {what}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
     }
-    if sum.runs >= MARKS_FROM && each(faults) < FAULTS_MEAN {
-        say(&format!("FAILED  fewer than {FAULTS_MEAN} faults a seed"));
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
 }
 
 /// A first seed that nobody has tried: from the clock, so that each batch is new.

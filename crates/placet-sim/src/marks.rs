@@ -99,6 +99,14 @@ marks! {
     ApprovalContinued,
     /// A decision that is none was refused.
     DecisionRefused,
+    /// A piece of a turn came when the turn was out no longer.
+    PieceInVain,
+    /// A piece of a turn was sent again, since a commit had failed.
+    PieceSentAgain,
+    /// A worker lied about an item that it had, and was refused.
+    LieRefused,
+    /// A worker lied about an item that it had not, and nothing happened.
+    LieIgnored,
     /// A worker had no state for a turn at all.
     StateUnknown,
     /// A worker's state was that of an earlier generation or life.

@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use placet_core::limits::Limits;
 
-use crate::plan::{Faults, Kind, MILLISECOND, Plan};
+use crate::plan::{Kind, MILLISECOND, Plan};
+use crate::struck::FaultKind;
 
 /// The changes. The empty set changes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Overrides {
     /// The faults go on for so long, in milliseconds.
     pub(crate) span_ms: Option<u64>,
     /// These kinds of faults do not happen.
-    pub(crate) without: BTreeSet<&'static str>,
+    pub(crate) without: BTreeSet<FaultKind>,
     /// The shard has as much room as in truth.
     pub(crate) roomy: bool,
     /// One worker is enough.
@@ -41,10 +42,8 @@ impl fmt::Display for NotAnOverride {
 impl Overrides {
     /// Changes a plan.
     pub(crate) fn apply(&self, plan: &mut Plan) {
-        for (name, switch_off) in Faults::KINDS {
-            if self.without.contains(name) {
-                switch_off(&mut plan.faults);
-            }
+        for kind in &self.without {
+            kind.switch_off(&mut plan.faults);
         }
         if let Some(span_ms) = self.span_ms {
             plan.span = span_ms * MILLISECOND;
@@ -70,7 +69,7 @@ impl fmt::Display for Overrides {
                 .map(|kept| format!("instances={}", list(kept.iter().map(ToString::to_string).collect()))),
             self.span_ms.map(|span| format!("span={span}")),
             (!self.without.is_empty())
-                .then(|| format!("without={}", list(self.without.iter().map(ToString::to_string).collect()))),
+                .then(|| format!("without={}", list(self.without.iter().map(|kind| kind.name().to_owned()).collect()))),
             self.roomy.then(|| "roomy".to_owned()),
             self.one_worker.then(|| "one-worker".to_owned()),
             (self.course > 0).then(|| format!("course={}", self.course)),
@@ -96,8 +95,7 @@ impl FromStr for Overrides {
                 ("span", span) => overrides.span_ms = Some(span.parse().map_err(|_| wrong())?),
                 ("without", faults) => {
                     for fault in faults.split(',') {
-                        let kind = Faults::KINDS.iter().find(|(name, _)| *name == fault).ok_or_else(wrong)?;
-                        overrides.without.insert(kind.0);
+                        overrides.without.insert(FaultKind::named(fault).ok_or_else(wrong)?);
                     }
                 }
                 ("roomy", "") => overrides.roomy = true,
@@ -124,7 +122,7 @@ mod tests {
     #[test]
     fn what_is_printed_can_be_pasted() {
         for text in
-            ["", "plan=sticky", "instances=0,3;span=1500;without=crashes,doubled;roomy;one-worker;course=2", "roomy"]
+            ["", "plan=sticky", "instances=0,3;span=1500;without=doubled,crashes;roomy;one-worker;course=2", "roomy"]
         {
             assert_eq!(text.parse::<Overrides>().unwrap().to_string(), text);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use placet_core::limits::Limits;
 
 use crate::chance::Chance;
+use crate::struck::FaultKind;
 
 /// A microsecond's multiples, in which the simulated time is counted.
 pub(crate) const MILLISECOND: u64 = 1_000;
@@ -39,6 +40,17 @@ pub(crate) enum Size {
     Long,
 }
 
+/// Which workers say what they take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Filtered {
+    /// None does.
+    None,
+    /// The first takes half of what there is, and the others everything.
+    First,
+    /// Each takes half of what there is: together they take everything.
+    Each,
+}
+
 /// The mix of one run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -52,6 +64,10 @@ pub(crate) struct Plan {
     pub(crate) items_max: u64,
     /// How many states a worker keeps, and for how long.
     pub(crate) kept: (usize, Duration),
+    /// Which workers say what they take.
+    filters: Filtered,
+    /// Workers that complete by calls do so in several pieces, if there is more than one action.
+    pub(crate) pieces: bool,
     /// What the shard may hold.
     pub(crate) limits: Limits,
     /// How long the faults go on.
@@ -89,6 +105,8 @@ pub(crate) struct Faults {
     pub(crate) doubled: u32,
     /// A worker gives an item back.
     pub(crate) abandoned: u32,
+    /// A worker brings a completion that is not its to bring.
+    pub(crate) lied: u32,
     /// The server dies while a batch is with the disk.
     pub(crate) crash_in_commit: u32,
     /// The server dies soon after a hub was deleted.
@@ -118,6 +136,17 @@ pub(crate) struct Faults {
 }
 
 impl Plan {
+    /// For each of so many workers which half of everything it takes, if it does not take all of it.
+    pub(crate) fn filtered(&self, workers: usize) -> Vec<Option<usize>> {
+        let half = |at: usize| match self.filters {
+            Filtered::First if at == 0 => Some(0),
+            Filtered::Each => Some(at % 2),
+            Filtered::First | Filtered::None => None,
+        };
+        // Of one alone nothing may be left over.
+        (0..workers).map(|at| half(at).filter(|_| workers > 1)).collect()
+    }
+
     /// The mix of a seed.
     pub(crate) fn draw(chance: &mut Chance, kind: Option<Kind>) -> Plan {
         let drawn = if chance.one_in(12) { Kind::Sticky } else { Kind::Mixed };
@@ -147,6 +176,8 @@ impl Plan {
             plain_workers,
             items_max: *chance.pick(&[0, 0, 1, 2, 5]),
             kept: kept(chance),
+            filters: *chance.pick(&[Filtered::None, Filtered::None, Filtered::None, Filtered::First, Filtered::Each]),
+            pieces: chance.one_in(3),
             limits: if chance.one_in(2) { limits(chance) } else { Limits::default() },
             span,
             latency_max: chance.skewed(100, 200 * MILLISECOND),
@@ -226,6 +257,14 @@ fn limits(chance: &mut Chance) -> Limits {
     maybe(&mut |small, chance| small.recover_page = small.recover_page.min(some(chance, 6)));
     // Not so little that the timers of a race, which stay until they are due, are too many.
     maybe(&mut |small, chance| small.pending_bytes = 7_500 + some(chance, 10_000));
+    maybe(&mut |small, chance| small.inbox_bytes = 1_000 + some(chance, 8_000));
+    maybe(&mut |small, chance| small.recover_page_bytes = some(chance, 20_000));
+    maybe(&mut |small, chance| {
+        // As with their number: a page must bring less than what makes others leave.
+        small.hot_bytes = 16_000 + some(chance, 150_000);
+        small.recover_page_bytes = small.recover_page_bytes.min(small.hot_bytes / 8);
+        small.recover_page = small.recover_page.min(small.hot_bytes / 8_000);
+    });
     maybe(&mut |small, chance| small.stream_unread_bytes = some(chance, 20_000));
     maybe(&mut |small, chance| small.unread_bytes = some(chance, 50_000));
     maybe(&mut |small, chance| small.stream_turn_bytes = some(chance, 20_000));
@@ -236,30 +275,32 @@ fn limits(chance: &mut Chance) -> Limits {
 }
 
 impl Faults {
-    /// Every kind of fault by its name, with how it is switched off.
-    #[expect(clippy::type_complexity, reason = "a table of functions")]
-    pub(crate) const KINDS: &[(&str, fn(&mut Faults))] = &[
-        ("commit_lost", |faults| faults.commit_lost = 0),
-        ("commit_unknown", |faults| faults.commit_unknown = 0),
-        ("commit_full", |faults| faults.commit_full = 0),
-        ("disk_hangs", |faults| faults.disk_hangs = 0),
-        ("read_failed", |faults| faults.read_failed = 0),
-        ("call_lost", |faults| faults.call_lost = 0),
-        ("doubled", |faults| faults.doubled = 0),
-        ("abandoned", |faults| faults.abandoned = 0),
-        ("crash_in_commit", |faults| faults.crash_in_commit = 0),
-        ("crash_after_delete", |faults| faults.crash_after_delete = 0),
-        ("crashes", |faults| faults.crashes = 0),
-        ("stops", |faults| faults.stops = 0),
-        ("broken_invariants", |faults| faults.broken_invariants = 0),
-        ("worker_crashes", |faults| faults.worker_crashes = 0),
-        ("stream_breaks", |faults| faults.stream_breaks = 0),
-        ("worker_hangs", |faults| faults.worker_hangs = 0),
-        ("worker_stops", |faults| faults.worker_stops = 0),
-        ("server_hangs", |faults| faults.server_hangs = 0),
-        ("wall_steps", |faults| faults.wall_steps = 0),
-        ("bomb", |faults| faults.bomb = false),
-    ];
+    /// How often a kind of fault strikes of those that may at any time, in a million.
+    pub(crate) fn rate(&self, kind: FaultKind) -> u32 {
+        match kind {
+            FaultKind::CommitLost => self.commit_lost,
+            FaultKind::CommitUnknown => self.commit_unknown,
+            FaultKind::CommitFull => self.commit_full,
+            FaultKind::DiskHangs => self.disk_hangs,
+            FaultKind::ReadFailed => self.read_failed,
+            FaultKind::CallLost => self.call_lost,
+            FaultKind::Doubled => self.doubled,
+            FaultKind::Abandoned => self.abandoned,
+            FaultKind::Lied => self.lied,
+            FaultKind::CrashInCommit => self.crash_in_commit,
+            FaultKind::CrashAfterDelete => self.crash_after_delete,
+            FaultKind::Crash
+            | FaultKind::Stop
+            | FaultKind::InvariantBroken
+            | FaultKind::WorkerCrash
+            | FaultKind::StreamBreak
+            | FaultKind::WorkerHang
+            | FaultKind::WorkerStop
+            | FaultKind::ServerHang
+            | FaultKind::WallStep
+            | FaultKind::Bomb => 0,
+        }
+    }
 
     fn draw(chance: &mut Chance) -> Faults {
         Faults {
@@ -271,6 +312,7 @@ impl Faults {
             call_lost: rate(chance),
             doubled: rate(chance),
             abandoned: rate(chance),
+            lied: rate(chance),
             crash_in_commit: rate(chance) / 3,
             crash_after_delete: if chance.one_in(2) { 500_000 } else { 0 },
             crashes: count(chance, 6),

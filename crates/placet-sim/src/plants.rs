@@ -1,4 +1,4 @@
-//! The bugs that are planted in the core (`placet_core::planted`): each must be found, or what the simulator does not
+//! The bugs that are planted in the core (`placet_core::planted`) and in the rules of approval: each must be found, or what the simulator does not
 //! find proves nothing. One build holds them all, and one is chosen when it runs.
 
 use std::collections::BTreeSet;
@@ -33,7 +33,13 @@ pub(crate) fn named(name: &str) -> Result<Plant, String> {
 #[cfg(feature = "planted")]
 #[expect(clippy::unnecessary_wraps, reason = "without the feature it fails")]
 pub(crate) fn choose(plant: Option<Plant>) -> Result<(), String> {
+    use placet_approval::planted::Plant as InRules;
     placet_core::planted::choose(plant);
+    placet_approval::planted::choose(match plant {
+        Some(Plant::OutcomeOverwritten) => Some(InRules::OutcomeOverwritten),
+        Some(Plant::AnsweredInTimeExpires) => Some(InRules::AnsweredInTimeExpires),
+        _ => None,
+    });
     Ok(())
 }
 

@@ -136,6 +136,11 @@ pub(crate) fn decision_payload(id: &str) -> String {
     }
 }
 
+/// The names of all orchestrations but the built-in one, and of all activities: what workers' filters choose from.
+pub(crate) const ORCHESTRATIONS: [&str; 10] =
+    ["sequence", "fan-out", "retry", "collect", "heed", "decide", "tally", "late-reply", "sleep", "race"];
+pub(crate) const ACTIVITIES: [&str; 2] = ["step", "flaky"];
+
 /// Everything above, for a worker.
 pub(crate) fn registry() -> Arc<Registry> {
     let mut registry = Registry::default();

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::overrides::Overrides;
-use crate::plan::Faults;
+use crate::struck::FaultKind;
 use crate::world::Violation;
 use crate::{Detail, Run, run_with};
 
@@ -83,13 +83,13 @@ impl<F: FnMut(&Overrides) -> Option<Violation>> Search<F> {
     }
 
     fn drop_faults(&mut self) {
-        let all = Faults::KINDS.iter().map(|(name, _)| *name).collect();
+        let all = FaultKind::ALL.iter().copied().collect();
         if self.holds(Overrides { without: all, ..self.best.overrides.clone() }) {
             return;
         }
-        for (name, _) in Faults::KINDS {
+        for kind in FaultKind::ALL {
             let mut smaller = self.best.overrides.clone();
-            smaller.without.insert(name);
+            smaller.without.insert(*kind);
             self.holds(smaller);
         }
     }
@@ -153,14 +153,14 @@ mod tests {
         let again = |overrides: &Overrides| {
             let kept = overrides.instances.clone().unwrap_or_else(|| (0..40).collect());
             let meets = [3, 17].iter().all(|slot| kept.contains(slot))
-                && ["crashes", "call_lost"].iter().all(|fault| !overrides.without.contains(fault))
+                && [FaultKind::Crash, FaultKind::CallLost].iter().all(|fault| !overrides.without.contains(fault))
                 && overrides.span_ms.is_none_or(|span| span >= 1_000);
             meets.then(|| broken("they met"))
         };
         let shrunk = shrink_by(&Overrides::default(), broken("they met"), 40, 60_000, 1_000, again);
         let Shrunk { overrides, tried, .. } = shrunk;
         assert_eq!(overrides.instances, Some(BTreeSet::from([3, 17])));
-        assert_eq!(overrides.without.len(), Faults::KINDS.len() - 2);
+        assert_eq!(overrides.without.len(), FaultKind::ALL.len() - 2);
         assert_eq!(overrides.span_ms, Some(1_875));
         assert!(overrides.roomy && overrides.one_worker, "{overrides}");
         assert!(tried < 500, "{tried}");

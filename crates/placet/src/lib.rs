@@ -10,3 +10,4 @@ mod in_process;
 pub use in_process::InProcess;
 
 const _: () = assert!(!placet_core::planted::BUILT_IN, "the core's planted bugs are for the simulator alone");
+const _: () = assert!(!placet_approval::planted::BUILT_IN, "the rules' planted bugs, too");

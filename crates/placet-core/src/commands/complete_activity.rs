@@ -28,6 +28,7 @@ impl Partition {
         let meant = completion.execution == instance.execution_digest();
         let pending = meant && instance.activities.contains_key(&completion.seq);
         if pending && !instance.is_terminal() && instance.inbox_bytes > 2 * self.limits.inbox_bytes {
+            reach(Corner::InboxFullForResult);
             // It runs again later: results that nobody takes must not fill the memory.
             outcome.given_back.push(ItemId::Activity(self.id, iid, completion.seq));
             outcome.reply(call, Err(Refusal::inbox_full()));

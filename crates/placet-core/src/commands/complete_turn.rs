@@ -287,6 +287,9 @@ impl Partition {
         instance.inbox_bytes = 0;
         instance.terminating = false;
         for entry in instance.inbox.drain(..) {
+            if planted::is(Plant::RecordedAfterEnd) {
+                wire::push_event(run, wire::PAST_EVENTS, &entry.message.event);
+            }
             outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
         }
     }

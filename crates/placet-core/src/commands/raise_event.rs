@@ -7,10 +7,13 @@ use prost::Message as _;
 
 use crate::body::MessageKind;
 use crate::command::{Caller, RaiseEvent, Refusal, Reply};
+use crate::dispatch::RESERVED_PREFIX;
 use crate::ids::{CallId, Iid};
 use crate::limits::Limits;
 use crate::outcome::Outcome;
 use crate::partition::{Instance, Partition};
+use crate::planted::{self, Plant};
+use crate::reach::{Corner, reach};
 use crate::time::Now;
 use crate::wire;
 
@@ -28,7 +31,8 @@ impl Partition {
             outcome.reply(call, Err(refusal));
             return;
         }
-        if !instance.is_terminal() {
+        let is_dropped = planted::is(Plant::EventDropped) && instance.name.starts_with(RESERVED_PREFIX);
+        if !instance.is_terminal() && !is_dropped {
             instance.receive_event(now, event.name, event.input, event.stamp, None, outcome);
         }
         outcome.reply(call, Ok(Reply::Done));
@@ -39,7 +43,11 @@ impl Partition {
 impl Instance {
     /// Why an event is not taken, if it is not: too much waits for a worker.
     pub(crate) fn refuses(&self, limits: &Limits) -> Option<Refusal> {
-        (self.inbox_bytes > limits.inbox_bytes).then(Refusal::inbox_full)
+        if self.inbox_bytes <= limits.inbox_bytes {
+            return None;
+        }
+        reach(Corner::InboxFull);
+        Some(Refusal::inbox_full())
     }
 
     /// Puts an external event into the inbox, stamped with the time and the caller.

@@ -321,7 +321,8 @@ impl Instance {
 
     /// Writes the instance if it changed.
     pub(crate) fn save(&mut self, outcome: &mut Outcome) {
-        let saved = Saved { status: self.status, active: self.has_work() };
+        let active = self.has_work() || (planted::is(Plant::ParkedMarkedActive) && !self.is_terminal());
+        let saved = Saved { status: self.status, active };
         let changed = self.changed && !planted::is(Plant::WriteElided);
         if !changed && self.saved == Some(saved) {
             return;

@@ -8,6 +8,7 @@ use prost::Message as _;
 
 use crate::command::Refusal;
 use crate::limits;
+use crate::reach::{Corner, reach};
 
 /// The pieces that have come, by their number: a repeated one is the same one.
 #[derive(Debug, Default)]
@@ -27,6 +28,11 @@ impl Pieces {
     /// # Errors
     /// If a piece is missing, or they are too large together. Nothing is kept then.
     pub(crate) fn take(&mut self, piece: OrchestratorResponse) -> Result<Option<OrchestratorResponse>, Refusal> {
+        if !piece.is_partial && piece.chunk_index.is_none() {
+            // It is no last piece: what came of another attempt is not to be added to it.
+            *self = Pieces::default();
+            return Ok(Some(piece));
+        }
         let checked = self.check(&piece);
         if checked.is_err() {
             *self = Pieces::default();
@@ -39,6 +45,7 @@ impl Pieces {
         if !self.before_last.contains_key(&number) {
             self.bytes += piece.encoded_len();
             self.before_last.insert(number, piece);
+            reach(Corner::PieceKept);
         }
         Ok(None)
     }
@@ -111,6 +118,15 @@ mod tests {
         let whole = pieces.take(piece(3, false, &[6])).unwrap().unwrap();
         assert_eq!(ids(&whole), [0, 1, 2, 3, 4, 5, 6]);
         assert_eq!((whole.num_events_processed, whole.is_partial), (Some(3), false));
+    }
+
+    #[test]
+    fn a_completion_in_one_piece_is_the_whole_though_pieces_came_before_it() {
+        let mut pieces = Pieces::default();
+        assert_eq!(pieces.take(piece(0, true, &[1])), Ok(None));
+        let whole = OrchestratorResponse { chunk_index: None, ..piece(0, false, &[1, 2]) };
+        assert_eq!(pieces.take(whole.clone()), Ok(Some(whole)));
+        assert_eq!(pieces.bytes(), 0);
     }
 
     #[test]

@@ -30,6 +30,7 @@ impl Shard {
             return Err(Refusal::Exhausted { what: "too much waits to be written", retry_after });
         }
         if self.memory.bytes() > 2 * self.limits.hot_bytes {
+            reach(Corner::RefusedMemory);
             let what = "too much work is in memory: its workers do not keep up";
             return Err(Refusal::Exhausted { what, retry_after: limits::REFUSE_AFTER_FAILURE });
         }

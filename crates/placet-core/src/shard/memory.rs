@@ -106,6 +106,9 @@ impl Shard {
             }
         }
         let crowded = self.memory.bytes > self.limits.hot_bytes && self.memory.spill_from <= now.mono;
+        if crowded {
+            reach(Corner::SpilledForBytes);
+        }
         if crowded || self.memory.active.len() >= self.limits.active_instances {
             self.spill(self.limits.active_instances / 2, self.limits.hot_bytes / 2);
             self.memory.spill_from = now.mono.after(limits::SPILL_EVERY);

@@ -494,7 +494,7 @@ impl Shard {
         // What is due stays due: without a rest it would be tried again, and fail, as fast as the disk says no.
         self.rest_timers(now);
         // On a full disk nothing was written, which whoever waits for a reply may know.
-        let refusal = if failure == CommitFailure::Full {
+        let refusal = if failure == CommitFailure::Full || planted::is(Plant::UnknownCalledRefused) {
             self.refuse_until = Some(now.mono.after(retry_after));
             Refusal::Exhausted { what: DISK_FULL, retry_after }
         } else {

@@ -133,6 +133,9 @@ impl Shard {
         self.recovery.reading = None;
         match page {
             Ok((instances, next)) => {
+                if next.is_some() && instances.len() < read.limit {
+                    reach(Corner::RecoveryPageCutByBytes);
+                }
                 for found in instances {
                     self.recovered_one(now, found, outputs);
                 }

@@ -83,10 +83,28 @@ impl Approval {
         }
         let decided = outcome_of(outcome)?;
         self.tell(at, &in_words(&decided))?;
+        first_in_time(&decided, &stored.history)?;
         match (&decided, self.in_time.get(&at)) {
             (Decided::Timeout(_), Some(id)) => Err(format!("it timed out, and {id} was recorded in time")),
             _ => Ok(()),
         }
+    }
+}
+
+/// Whoever decided it did so before the deadline, and nobody else did before him.
+fn first_in_time(decided: &Decided, history: &[HistoryEvent]) -> Check {
+    let due = due_of_request(history).ok_or("its history has no start")?;
+    let in_time = |event: &&HistoryEvent| {
+        let decides = id_of(event).and_then(decided_in).is_some_and(|what| what != "odd");
+        decides && recorded(event).is_some_and(|at| at < due)
+    };
+    let first = history.iter().find(in_time).and_then(id_of);
+    match decided {
+        Decided::Approved(by) | Decided::Rejected(by) if first != Some(&by.approver) => {
+            Err(format!("{} decided it, and the first in time was {first:?}", by.approver))
+        }
+        Decided::Timeout(_) if first.is_some() => Err(format!("it timed out, and {first:?} came in time")),
+        _ => Ok(()),
     }
 }
 
@@ -125,6 +143,17 @@ mod tests {
         Answer::Reply(format!(r#"{{"reply":"{kind}","outcome":{outcome}}}"#))
     }
 
+    /// A request due at second 10 that ended so, and what was recorded of it.
+    fn ended(output: &str, events: &[(i64, &str)]) -> Stored {
+        let input = r#"{"requester":"a","item":"b","due":"1970-01-01T00:00:10Z"}"#;
+        let begin = [turn(1), started(1, "placet.approval", input)];
+        let events = events.iter().map(|(at, id)| raised(*at, DECISION, id));
+        Stored {
+            history: begin.into_iter().chain(events).collect::<Vec<_>>().into(),
+            ..stored(Some(completed(output)))
+        }
+    }
+
     fn request() -> Slot {
         slot(Program::Approval(Box::new(NewRequest::new("somebody", "something"))))
     }
@@ -141,25 +170,34 @@ mod tests {
         assert!(accepted().see(&Fact::Shown(0, Some("Approved by a+approve"))).is_ok());
         assert!(accepted().see(&Fact::Shown(0, Some("Timeout"))).is_err());
         assert!(accepted().see(&Fact::Shown(0, None)).is_err());
-        assert!(accepted().at_end(0, &request(), &stored(Some(completed(APPROVED)))).is_ok());
-        assert!(accepted().at_end(0, &request(), &stored(Some(completed(TIMEOUT)))).is_err());
+        assert!(accepted().at_end(0, &request(), &ended(APPROVED, &[(2, "a+approve")])).is_ok());
+        assert!(accepted().at_end(0, &request(), &ended(TIMEOUT, &[])).is_err());
+    }
+
+    #[test]
+    fn an_outcome_that_is_not_the_first_in_time_is_found() {
+        let at_end = |output, events: &[_]| Approval::default().at_end(0, &request(), &ended(output, events));
+        assert!(at_end(APPROVED, &[(2, "b+odd"), (2, "a+approve"), (2, "b+reject")]).is_ok());
+        assert!(at_end(APPROVED, &[(2, "b+reject"), (2, "a+approve")]).is_err(), "somebody was before him");
+        assert!(at_end(APPROVED, &[(10, "a+approve")]).is_err(), "he came too late");
+        assert!(at_end(TIMEOUT, &[(10, "a+approve"), (9, "b+odd")]).is_ok());
+        assert!(at_end(TIMEOUT, &[(9, "a+approve")]).is_err(), "he was in time");
     }
 
     #[test]
     fn a_request_that_times_out_though_it_was_decided_in_time_is_found() {
         let mut approval = Approval::default();
-        let input = r#"{"requester":"a","item":"b","due":"1970-01-01T00:00:10Z"}"#;
-        let history = vec![turn(1), started(1, "placet.approval", input)].into();
+        let history = ended(TIMEOUT, &[]).history;
         let mut answer = raised(9, DECISION, "a+approve");
         let waits = Stored { history, inbox: vec![answer.clone()], ..stored(None) };
         let raise = call(1, What::Raise { name: DECISION, id: "a+approve".into() });
         approval.see(&Fact::Released(&raise, &Answer::Done, Some(&waits))).unwrap();
-        assert!(approval.at_end(0, &request(), &stored(Some(completed(TIMEOUT)))).is_err());
+        assert!(approval.at_end(0, &request(), &ended(TIMEOUT, &[])).is_err());
 
         let mut late = Approval::default();
         answer.timestamp = Some(prost_types::Timestamp { seconds: 10, nanos: 0 });
         let waits = Stored { inbox: vec![answer], ..waits };
         late.see(&Fact::Released(&raise, &Answer::Done, Some(&waits))).unwrap();
-        assert!(late.at_end(0, &request(), &stored(Some(completed(TIMEOUT)))).is_ok());
+        assert!(late.at_end(0, &request(), &ended(TIMEOUT, &[])).is_ok());
     }
 }

@@ -1,8 +1,11 @@
 //! P1: a call that answered OK had been committed; nothing takes it back.
+//!
+//! An event that was acknowledged is in the inbox or in the history, or it is provably over: its instance has ended, or a
+//! worker was given it, continued as new and did not hand it on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use placet_proto::durabletask::history_event::EventType;
+use placet_proto::durabletask::{HistoryEvent, history_event::EventType};
 
 use super::Check;
 use crate::expectations::Program;
@@ -13,7 +16,7 @@ use crate::workload::Slot;
 struct Known {
     /// Somebody else may delete its hub at any time.
     doomed: bool,
-    /// Its generations leave no trace of the events that they consumed.
+    /// It continues as new.
     renews: bool,
     /// Its start was acknowledged, and its hub not deleted since.
     started: bool,
@@ -32,6 +35,10 @@ pub(super) struct Durable {
     outcomes: BTreeMap<(usize, String), Outcome>,
     /// Starts that were sent since: an older generation may be gone.
     newest: BTreeMap<usize, String>,
+    /// What events each generation's workers were given.
+    heard: BTreeMap<(usize, String), BTreeSet<String>>,
+    /// The generations that were given an event, and may have continued as new without handing it on.
+    used_up: BTreeMap<(usize, String), BTreeSet<String>>,
 }
 
 impl Durable {
@@ -46,7 +53,14 @@ impl Durable {
             terminated: false,
             terminated_in: None,
         });
-        Durable { roomy, known: known.collect(), outcomes: BTreeMap::new(), newest: BTreeMap::new() }
+        Durable {
+            roomy,
+            known: known.collect(),
+            outcomes: BTreeMap::new(),
+            newest: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            used_up: BTreeMap::new(),
+        }
     }
 
     pub(super) fn see(&mut self, fact: &Fact<'_>) -> Check {
@@ -57,9 +71,38 @@ impl Durable {
             Fact::Told(call, Answer::Done) if matches!(call.what, What::Terminate) => {
                 self.known[call.slot].terminated |= self.known[call.slot].started;
             }
+            Fact::TurnRan(slot, execution, new, carried) => self.ran(*slot, execution, new, *carried),
+            Fact::Unqueued(slot, execution, id, false) if !self.is_used_up(*slot, execution, id) => {
+                return Err(format!("event {id} is taken off the inbox, and no history has it"));
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    fn ran(&mut self, slot: usize, execution: &str, new: &[String], carried: Option<&[HistoryEvent]>) {
+        if !self.known[slot].renews {
+            return;
+        }
+        let heard = self.heard.entry((slot, execution.to_owned())).or_default();
+        heard.extend(new.iter().cloned());
+        let Some(carried) = carried else { return };
+        let carried: BTreeSet<&str> = carried.iter().filter_map(id_of).collect();
+        for id in heard.iter().filter(|id| !carried.contains(id.as_str())) {
+            self.used_up.entry((slot, id.clone())).or_default().insert(execution.to_owned());
+        }
+    }
+
+    /// Whether a generation before this one may have used an event, and left no trace of it.
+    fn is_used_up(&self, slot: usize, execution: &str, id: &str) -> bool {
+        let by = self.used_up.get(&(slot, id.to_owned()));
+        by.is_some_and(|by| by.iter().any(|generation| generation != execution))
+    }
+
+    /// Whether an acknowledged event is in the store, or is over by the rules.
+    fn is_accounted_for(&self, slot: usize, id: &str, stored: Option<&Stored>) -> bool {
+        let Some(stored) = stored else { return self.known[slot].doomed };
+        stored.outcome.is_some() || has_event(stored, id) || self.is_used_up(slot, &stored.execution, id)
     }
 
     fn sent(&mut self, call: &Call) {
@@ -75,6 +118,15 @@ impl Durable {
     }
 
     fn released(&mut self, call: &Call, answer: &Answer, stored: Option<&Stored>) -> Check {
+        match (&call.what, answer) {
+            (What::Raise { id, .. }, Answer::Done) if !self.is_accounted_for(call.slot, id, stored) => {
+                return Err(format!("event {id} was acknowledged, and the store does not have it"));
+            }
+            (What::Ask { id, .. }, Answer::Recorded) if !self.is_accounted_for(call.slot, id, stored) => {
+                return Err(format!("question {id} is said to be recorded, and the store does not have it"));
+            }
+            _ => {}
+        }
         let known = &mut self.known[call.slot];
         match (&call.what, answer) {
             (What::Start { .. }, Answer::Done) => {
@@ -87,12 +139,6 @@ impl Durable {
             (_, Answer::Absent) if known.started => {
                 return Err(format!("{:?} finds no instance, and its start was acknowledged", call.what));
             }
-            (What::Raise { id, .. }, Answer::Done) if !known.renews => {
-                let there = stored.is_some_and(|stored| stored.outcome.is_some() || has_event(stored, id));
-                if !there {
-                    return Err(format!("event {id} was acknowledged, and the store does not have it"));
-                }
-            }
             (What::Terminate, Answer::Done) if known.started && known.renews => {
                 let alive = stored.filter(|stored| stored.outcome.is_none());
                 known.terminated_in = alive.map(|stored| stored.execution.clone());
@@ -102,11 +148,6 @@ impl Durable {
                 if there.map(Option::as_ref) != Some(Some(reply)) {
                     return Err(format!("question {id} was answered {reply}, and the store has {there:?}"));
                 }
-            }
-            (What::Ask { id, .. }, Answer::Recorded)
-                if !known.renews && !stored.is_some_and(|stored| has_event(stored, id) || stored.outcome.is_some()) =>
-            {
-                return Err(format!("question {id} is said to be recorded, and the store does not have it"));
             }
             (_, Answer::State(seen) | Answer::After(seen) | Answer::Ended(seen)) => {
                 return self.outcome_told(call.slot, seen, stored);
@@ -163,7 +204,7 @@ fn has_event(stored: &Stored, id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::planted::{ask, call, completed, raise, raised, seen, sequence, slot, start, stored};
+    use super::super::planted::{GENERATION, ask, call, completed, raise, raised, seen, sequence, slot, start, stored};
     use super::*;
     use crate::programs::Collect;
 
@@ -190,6 +231,27 @@ mod tests {
         assert!(checker().see(&Fact::Released(&raise(1, "a"), &Answer::Done, Some(&stored(None)))).is_err());
         let there = Stored { inbox: vec![raised(1, "item", "a")], ..stored(None) };
         assert!(checker().see(&Fact::Released(&raise(1, "a"), &Answer::Done, Some(&there))).is_ok());
+    }
+
+    #[test]
+    fn an_event_that_a_generation_used_up_is_over_and_one_that_was_handed_on_is_not() {
+        let loops = || Durable::new(&[slot(Program::Collect(Collect { want: 1, every: 1, seen: Vec::new() }))], true);
+        let next = Stored { execution: "another".into(), ..stored(None) };
+        let raised_and =
+            |durable: &mut Durable| durable.see(&Fact::Released(&raise(1, "a"), &Answer::Done, Some(&next)));
+        assert!(raised_and(&mut loops()).is_err(), "no worker was ever given it");
+        let ran = |carried: &[HistoryEvent]| {
+            let mut durable = loops();
+            durable.see(&Fact::TurnRan(0, GENERATION, &["a".to_owned()], Some(carried))).unwrap();
+            durable
+        };
+        assert!(raised_and(&mut ran(&[])).is_ok());
+        assert!(raised_and(&mut ran(&[raised(1, "item", "a")])).is_err());
+        let unqueued = Fact::Unqueued(0, "another", "a", false);
+        assert!(ran(&[]).see(&unqueued).is_ok());
+        assert!(ran(&[raised(1, "item", "a")]).see(&unqueued).is_err());
+        let same = Fact::Unqueued(0, GENERATION, "a", false);
+        assert!(ran(&[]).see(&same).is_err(), "the generation that did not hand it on is still there");
     }
 
     #[test]

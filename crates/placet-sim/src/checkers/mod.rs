@@ -13,18 +13,19 @@
 //! | I12 | an event after the end, or a status that is not the history's | [`history`], `world/answers.rs` |
 //! | I13 | what is recorded changes | `world/ledger.rs` (the store), `world/items.rs` (what workers are sent) |
 //! | I14 | a result is recorded twice, or for another execution | [`history`], [`once`] |
-//! | I15 | an event is lost, doubled or out of order | [`durable`], [`once`], [`order`] |
+//! | I15 | an event is lost, doubled or out of order | [`durable`] (from its acknowledgement to the turn that takes it), [`once`], [`order`] |
 //! | I16 | a timer fires early, twice or late | [`parked`], [`history`], `world/progress.rs` |
 //! | I18 | today's code comes to another end | [`history`] |
 //! | I21 | an item that fails keeps others | [`progress`], [`deliveries`] |
-//! | I22 | two outcomes of a request are told | [`approval`] |
-//! | I26 | a request expires though it was decided in time | [`approval`], `expectations.rs` |
-//! | I32 | memory grows with what is parked | [`bounds`], `world/bounds.rs` |
-//! | I35 | a start reads more than what has work | [`bounds`] |
+//! | I22 | two outcomes of a request are told, or another than the first | [`approval`] |
+//! | I26 | a request expires though it was decided in time, or is decided too late | [`approval`] |
+//! | I32 | memory grows with what is parked, an inbox with what is sent | [`bounds`], `world/bounds.rs` (counts and bytes) |
+//! | I33 | a worker that lies is believed | `world/lies.rs`, and all that look at whom it lies about |
+//! | I35 | a start reads more than what has work | [`bounds`], `world/ledger.rs` (the mark that it goes by) |
 //! | I36 | what can go on does not within its time | [`progress`], `world/progress.rs` |
 //!
 //! The others need what is not simulated: several nodes (I6 to I10), children and entities (I17, I20), purging (I19),
-//! the rules of approval to come (I23 to I25, I27 to I30), hostile input and secrets (I31, I33, I34).
+//! the rules of approval to come (I23 to I25, I27 to I30), hostile clients and secrets (I31, I34).
 
 mod approval;
 mod bounds;

@@ -11,6 +11,7 @@ use prost::Message as _;
 use super::ledger::Life;
 use super::{Event, Violation, World};
 use crate::facts::{Answer, Call, Fact, Outcome, Seen, Stored};
+use crate::struck::FaultKind;
 
 impl World {
     pub(super) fn answer_client(
@@ -24,7 +25,7 @@ impl World {
         let answer = answer_of(reply, stored.as_ref());
         self.trace.note(self.now, &[40, call.number], || format!("the server answers {}: {answer:?}", call.number));
         self.see(&Fact::Released(&call, &answer, stored.as_ref()))?;
-        if waits && !self.goes_wrong(|faults| faults.call_lost) {
+        if waits && !self.goes_wrong(FaultKind::CallLost) {
             let wait = self.latency();
             self.after(wait, Event::Told(client, call.number, answer));
         }

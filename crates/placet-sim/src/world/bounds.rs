@@ -1,14 +1,21 @@
 //! What a server holds and reads (I32, I35): no more than its limits say, nothing for what is parked, and at its start
 //! no more than there is work.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use placet_core::ids::Iid;
+use bytes::Bytes;
+use placet_core::body::{InboxMessage, PendingActivity};
+use placet_core::ids::{Iid, Seq};
+use placet_core::limits::Limits;
 use placet_core::shard::Input;
 use placet_core::time::Timestamp;
+use placet_proto::durabletask::{HistoryEvent, history_event::EventType};
 use placet_store::Store as _;
+use prost::Message as _;
 
+use super::ledger::Life;
 use super::{Mark, SECOND, Violation, World};
+use crate::expectations::micros;
 use crate::facts::{Fact, Idle, What};
 
 use super::server::ReplyTo;
@@ -65,10 +72,64 @@ impl Finding {
     }
 }
 
+/// What an instance takes beside its payloads, as the core counts it, and what a message, an activity or a timer does.
+const INSTANCE_BYTES: usize = 1 << 10;
+const ENTRY_BYTES: usize = 160;
+
+impl Life {
+    /// About how much memory it takes.
+    fn bytes(&self) -> usize {
+        let rows = self.inbox.values().chain(self.activities.values());
+        let rows: usize = rows.map(|data| 2 * ENTRY_BYTES + data.len()).sum();
+        // Its input and its output are kept beside it: they stand in its first events and its last one.
+        let payloads = self.history.iter().take(2).chain(self.history.last()).map(|event| event.encoded_len());
+        INSTANCE_BYTES + rows + self.row.body.len() + self.body.timers.len() * ENTRY_BYTES + payloads.sum::<usize>()
+    }
+}
+
+fn bounded(what: &str, there: usize, most: usize) -> Result<(), Violation> {
+    if there <= most {
+        return Ok(());
+    }
+    Err(Violation { promise: "bounds", what: format!("{there} {what}, {most} may be") })
+}
+
+/// What waits for one instance, or what it waits for, is no more than what one may have, and the message that goes beyond
+/// it: events up to the limit, results up to twice as much.
+fn look_at_life(life: &Life, limits: &Limits) -> Result<(), Violation> {
+    let in_rows = |rows: &BTreeMap<Seq, Bytes>, each: usize| rows.values().map(|data| each + data.len()).sum::<usize>();
+    if in_rows(&life.activities, 2 * ENTRY_BYTES) > 2 * limits.pending_bytes {
+        let pending = life.activities.values().filter_map(|data| PendingActivity::decode(data.clone()).ok());
+        let bytes = pending.map(|one| 2 * ENTRY_BYTES + one.input.map_or(0, |input| input.len())).sum();
+        bounded("bytes of activities wait of one instance", bytes, 2 * limits.pending_bytes)?;
+    }
+    if in_rows(&life.inbox, ENTRY_BYTES) <= limits.inbox_bytes {
+        return Ok(());
+    }
+    // What a generation was handed on by the one before it has no limit of its own.
+    let began = life.history.get(1).and_then(|event| event.timestamp);
+    let (mut events, mut results) = (Vec::new(), Vec::new());
+    for data in life.inbox.values() {
+        let Ok(message) = InboxMessage::decode(data.clone()) else { continue };
+        let bytes = ENTRY_BYTES + message.event.len();
+        let Ok(event) = HistoryEvent::decode(message.event) else { continue };
+        let is_new = began.is_some() && event.timestamp.map(|at| micros(&at)) >= began.map(|at| micros(&at));
+        match event.event_type {
+            Some(EventType::EventRaised(_)) if is_new => events.push(bytes),
+            Some(EventType::TaskCompleted(_) | EventType::TaskFailed(_)) => results.push(bytes),
+            _ => {}
+        }
+    }
+    let all = |of: &[usize]| of.iter().sum::<usize>() - of.last().copied().unwrap_or(0);
+    bounded("bytes of events wait for one instance", all(&events), limits.inbox_bytes)?;
+    bounded("bytes of results wait for one instance", all(&results), 2 * limits.inbox_bytes)
+}
+
 impl World {
     /// Those that have work when a server begins to find it.
     pub(super) fn note_all_active(&mut self) {
-        let active = self.ledger.lives.iter().filter(|(_, life)| life.row.active).map(|(iid, _)| *iid);
+        // Not as the rows say it: those decide what is read.
+        let active = self.ledger.lives.iter().filter(|(_, life)| life.has_work()).map(|(iid, _)| *iid);
         let active: Vec<_> = active.collect();
         self.note_active(active.into_iter());
     }
@@ -88,9 +149,15 @@ impl World {
         // What a worker has cannot leave.
         let busy = status.held_items + server.calls.len();
         let most = limits.active_instances + limits.parked_instances + limits.recover_page + busy;
-        if status.hot_instances > most {
-            let what = format!("{} instances are in memory, {most} may be", status.hot_instances);
-            return Err(Violation { promise: "bounds", what });
+        bounded("instances are in memory", status.hot_instances, most)?;
+        // One instance stays whatever it takes, and those stay that workers have: which these are the world does not ask.
+        let mut sizes: Vec<usize> = self.ledger.lives.values().map(Life::bytes).collect();
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        let stay: usize = sizes.iter().take(status.held_items + 1).sum();
+        let most = limits.hot_bytes + stay;
+        bounded("bytes of instances are in memory", status.hot_bytes, most)?;
+        for life in self.ledger.lives.values() {
+            look_at_life(life, limits)?;
         }
         Ok(())
     }
@@ -112,7 +179,7 @@ impl World {
         let near_before = if self.wall_was_stepped { status.near_timers } else { 0 };
         let idle = Idle {
             hot: status.hot_instances,
-            active: self.ledger.lives.values().filter(|life| life.row.active).count(),
+            active: self.ledger.lives.values().filter(|life| life.has_work()).count(),
             timers: status.near_timers,
             timers_near: near_before + due + self.timers_gone.iter().filter(|at| **at + GONE > self.now).count(),
             asks: status.waiting_asks,

@@ -14,6 +14,7 @@ use super::server::{Arrival, ReplyTo, Request};
 use super::{Event, Mark, SECOND, Violation, World};
 use crate::facts::{Answer, Call, Fact, What};
 use crate::programs::{DECISION, Said, decision_payload};
+use crate::struck::FaultKind;
 use crate::workload::{Actor, Step};
 
 /// A client and the call that it waits for.
@@ -56,7 +57,7 @@ impl World {
     }
 
     fn send(&mut self, at: usize, slot: usize, what: What) -> Result<(), Violation> {
-        let doubles = self.goes_wrong(|faults| faults.doubled) && may_double(&what);
+        let doubles = may_double(&what) && self.goes_wrong(FaultKind::Doubled);
         let call = self.put(at, slot, what.clone(), true)?;
         if doubles {
             self.put(at, slot, what, false)?;
@@ -88,7 +89,7 @@ impl World {
             format!("client {at} sends {number} about {}: {:?}", self.slots[slot].id, call.what)
         });
         let request = self.request(slot, &call.what);
-        if !self.goes_wrong(|faults| faults.call_lost) {
+        if !self.goes_wrong(FaultKind::CallLost) {
             self.call_server(ReplyTo::Client(at, call.clone(), waits), request);
         }
         Ok(call)
@@ -164,8 +165,7 @@ impl World {
         self.trace.note(self.now, &[31, at as u64, number], || format!("client {at} is told {number}: {answer:?}"));
         self.see(&Fact::Told(&call, &answer))?;
         self.mark_answer(&call, &answer);
-        if matches!(call.what, What::DeleteHub | What::EmptyHub) && self.goes_wrong(|faults| faults.crash_after_delete)
-        {
+        if matches!(call.what, What::DeleteHub | What::EmptyHub) && self.goes_wrong(FaultKind::CrashAfterDelete) {
             // Keys of instances that are gone are given again after a restart.
             let wait = self.chance.skewed(1_000, SECOND);
             self.after(wait, Event::Fault(Fault::Crash));

@@ -5,20 +5,26 @@
 //! fail, and may be answered in any order. Not fair: a batch that was reported as written and is gone, or a read
 //! that lacks one. The next fault model, real SQLite on faulty files, takes those on.
 
+use bytes::Bytes;
 use placet_approval::{Details, RequestRow};
-use placet_core::ids::{BatchId, Turn};
+use placet_core::body::InboxMessage;
+use placet_core::command::is_terminal;
+use placet_core::ids::{BatchId, Iid, Turn};
 use placet_core::outcome::HistoryRead;
 use placet_core::rows::Batch;
 use placet_core::shard::{CommitFailure, Input, LoadRead, RecoverRead};
 use placet_core::timers::DueRead;
-use placet_proto::durabletask::history_event::EventType;
+use placet_proto::durabletask::{HistoryEvent, history_event::EventType};
 use placet_store::Store as _;
 use placet_store::model::ModelStore;
+use prost::Message as _;
 
+use super::ledger::{Life, Wrote};
 use super::server::Arrival;
 use super::{Event, Mark, ProcessId, SECOND, Violation, World};
 use crate::expectations::micros;
-use crate::facts::Fact;
+use crate::facts::{Fact, id_of};
+use crate::struck::FaultKind;
 
 #[derive(Debug, Default)]
 pub(super) struct Disk {
@@ -76,16 +82,16 @@ impl World {
         if self.disk.writing.is_some() {
             return Err("two batches are with the disk at once".into());
         }
-        let fate = if self.goes_wrong(|faults| faults.commit_lost) {
+        let fate = if self.goes_wrong(FaultKind::CommitLost) {
             Fate::Lost
-        } else if self.goes_wrong(|faults| faults.commit_unknown) {
+        } else if self.goes_wrong(FaultKind::CommitUnknown) {
             Fate::WrittenUnknown
-        } else if self.goes_wrong(|faults| faults.commit_full) {
+        } else if self.goes_wrong(FaultKind::CommitFull) {
             Fate::Full
         } else {
             Fate::Good
         };
-        let hangs = if self.goes_wrong(|faults| faults.disk_hangs) { self.pause() } else { 0 };
+        let hangs = if self.goes_wrong(FaultKind::DiskHangs) { self.pause() } else { 0 };
         let answers = self.chance.skewed(100, self.plan.commit_max) + hangs;
         if hangs > 0 {
             // Until then nothing that is decided can go on.
@@ -95,7 +101,7 @@ impl World {
         if hangs > 0 || fate != Fate::Good {
             self.trouble(answers + 3 * SECOND);
         }
-        if self.goes_wrong(|faults| faults.crash_in_commit) {
+        if self.goes_wrong(FaultKind::CrashInCommit) {
             let at = self.chance.between(0, answers);
             self.after(at, Event::Fault(super::faults::Fault::Crash));
         }
@@ -163,7 +169,9 @@ impl World {
 
     /// Looks at what has become history, and at the timers that are over.
     fn recorded(&mut self, batch: &Batch) -> Result<(), Violation> {
-        for (iid, from) in self.ledger.wrote(self.now, batch)? {
+        let Wrote { appended, unqueued } = self.ledger.wrote(self.now, batch)?;
+        self.look_at_unqueued(unqueued)?;
+        for (iid, from) in appended {
             let Some(history) = self.ledger.lives.get(&iid).map(|life| life.history.clone()) else { continue };
             for event in &history[from..] {
                 if let Some(EventType::TimerFired(fired)) = &event.event_type {
@@ -175,8 +183,9 @@ impl World {
             }
         }
         self.progress.wrote_at = self.now;
-        let active = batch.instances_inserted.iter().chain(batch.instances_updated.iter().map(|(row, _)| row));
-        let active: Vec<_> = active.filter(|row| row.active).map(|row| row.iid).collect();
+        let written = batch.instances_inserted.iter().chain(batch.instances_updated.iter().map(|(row, _)| row));
+        let has_work = |iid: &Iid| self.ledger.lives.get(iid).is_some_and(Life::has_work);
+        let active: Vec<_> = written.map(|row| row.iid).filter(has_work).collect();
         self.note_active(active.into_iter());
         self.look_at_published(batch)?;
         self.timers_gone.extend(batch.timers_deleted.iter().map(|_| self.now));
@@ -194,9 +203,26 @@ impl World {
             }
         }
         for (iid, _) in &batch.history_dropped {
-            let is_request = |life: &super::ledger::Life| *life.row.name == *placet_approval::ORCHESTRATION;
+            let is_request = |life: &Life| *life.row.name == *placet_approval::ORCHESTRATION;
             let approval = self.ledger.lives.get(iid).is_some_and(is_request);
             self.reach(if approval { Mark::ApprovalContinued } else { Mark::ContinuedAsNew });
+        }
+        Ok(())
+    }
+
+    /// What a batch takes off an inbox goes on in the history, or in the next generation's inbox.
+    fn look_at_unqueued(&mut self, unqueued: Vec<(Iid, Bytes)>) -> Result<(), Violation> {
+        for (iid, data) in unqueued {
+            let Some(life) = self.ledger.lives.get(&iid).filter(|life| !is_terminal(life.row.status)) else { continue };
+            let event = event_of(data).map_err(|error| format!("a message cannot be read: {error}"))?;
+            let Some(id) = id_of(&event) else { continue };
+            let is_it = |other: &HistoryEvent| id_of(other) == Some(id);
+            let is_there = life.history.iter().rev().any(is_it)
+                || life.inbox.values().any(|data| event_of(data.clone()).is_ok_and(|event| is_it(&event)));
+            let key = (life.row.hub.as_str().to_owned(), life.row.id.as_str().to_owned());
+            let (execution, slot) = (life.body.execution_id.clone(), self.slot_of.get(&key).copied());
+            let slot = slot.ok_or("a message of an instance that nobody started")?;
+            self.see(&Fact::Unqueued(slot, &execution, id, is_there))?;
         }
         Ok(())
     }
@@ -266,7 +292,7 @@ impl World {
     }
 
     pub(super) fn read(&mut self, process: ProcessId, ask: ReadAsk) {
-        let fails = self.goes_wrong(|faults| faults.read_failed);
+        let fails = self.goes_wrong(FaultKind::ReadFailed);
         if fails {
             self.reach(Mark::ReadFailed);
             // A timer whose instance could not be read is found again when the window moves.
@@ -301,6 +327,11 @@ impl World {
         });
         self.after(wait, Event::Arrive(process, Box::new(Arrival::Input(input))));
     }
+}
+
+/// The event that a message brings.
+fn event_of(data: Bytes) -> Result<HistoryEvent, prost::DecodeError> {
+    HistoryEvent::decode(InboxMessage::decode(data)?.event)
 }
 
 fn failed<T>() -> Result<T, String> {

@@ -1,6 +1,8 @@
 //! What goes wrong at moments of its own, and how everything becomes well again.
 
 use super::server::Arrival;
+use crate::struck::FaultKind;
+
 use super::{Event, MINUTE, Mark, SECOND, World};
 
 /// Something that goes wrong.
@@ -50,10 +52,12 @@ impl World {
         if self.healed && !matches!(fault, Fault::Restart) {
             return Ok(());
         }
-        self.counts.faults += u64::from(!matches!(fault, Fault::Restart));
         self.traffic_at = self.now;
         self.wrong(self.now);
         let worker = usize::try_from(self.chance.below(self.workers.len() as u64)).expect("below a length");
+        if let Some(kind) = self.kind_of(fault, worker) {
+            self.strikes(kind);
+        }
         match fault {
             Fault::Crash => {
                 self.crash()?;
@@ -83,6 +87,24 @@ impl World {
             Fault::ClockIsSet => self.set_clock(),
         }
         Ok(())
+    }
+
+    /// Which kind of fault this is, if there is anything for it to strike.
+    fn kind_of(&self, fault: Fault, worker: usize) -> Option<FaultKind> {
+        let (server, worker) = (self.process.as_ref(), &self.workers[worker]);
+        let (kind, strikes) = match fault {
+            Fault::Crash => (FaultKind::Crash, server.is_some()),
+            Fault::ServerStops => (FaultKind::Stop, server.is_some_and(|server| !server.stops)),
+            Fault::InvariantBreaks => (FaultKind::InvariantBroken, server.is_some_and(|server| !server.stops)),
+            Fault::WorkerDies => (FaultKind::WorkerCrash, true),
+            Fault::WorkerStops => (FaultKind::WorkerStop, worker.stream.is_some()),
+            Fault::WorkerHangs => (FaultKind::WorkerHang, !worker.hangs),
+            Fault::StreamBreaks => (FaultKind::StreamBreak, worker.stream.is_some()),
+            Fault::ServerHangs => (FaultKind::ServerHang, server.is_some()),
+            Fault::ClockIsSet => (FaultKind::WallStep, true),
+            Fault::Restart => return None,
+        };
+        strikes.then_some(kind)
     }
 
     /// How long a machine or a disk stands still: mostly short, sometimes beyond every deadline there is.

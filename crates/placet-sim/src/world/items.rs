@@ -13,6 +13,7 @@ impl World {
     /// What an item is, as seen from outside.
     pub(super) fn look_at_item(&mut self, stream: StreamId, hub: &Hub, item: &WorkItem) -> Result<(), Violation> {
         let token: Token = item.completion_token.parse().map_err(|_| "an item's token is none".to_owned())?;
+        *self.deliveries.entry(item_of(token)).or_default() += 1;
         if self.plan.faults.bomb {
             // From now on it may break its stream.
             let process = self.running().unwrap_or(0);
@@ -20,7 +21,7 @@ impl World {
         }
         match (&item.request, token) {
             (Some(Request::OrchestratorRequest(turn)), Token::Turn { iid, turn: number, presumed, .. }) => {
-                if !self.seen_items.insert((iid.0, number.0.into(), true)) {
+                if self.deliveries.get(&item_of(token)).is_some_and(|times| *times > 1) {
                     self.reach(Mark::TurnRedelivered);
                 }
                 let key = (hub.as_str().to_owned(), turn.instance_id.clone());
@@ -38,14 +39,14 @@ impl World {
                 self.see(&Fact::TurnSent(slot, &turn.past_events, &turn.new_events))
             }
             (Some(Request::ActivityRequest(activity)), Token::Activity { iid, seq, .. }) => {
-                if !self.seen_items.insert((iid.0, seq.0, false)) {
+                if self.deliveries.get(&item_of(token)).is_some_and(|times| *times > 1) {
                     self.reach(Mark::ActivityRedelivered);
                 }
                 let process = self.running().unwrap_or(0);
                 self.handed_out.entry((iid.0, seq.0)).or_insert(process);
                 let instance = activity.orchestration_instance.as_ref().map_or("", |instance| &instance.instance_id);
                 let slot = self.slot_named(instance).ok_or("an activity of an instance that nobody started")?;
-                let durable = self.ledger.lives.get(&iid).is_some_and(|life| life.activities.contains(&seq));
+                let durable = self.ledger.lives.get(&iid).is_some_and(|life| life.activities.contains_key(&seq));
                 self.see(&Fact::ActivitySent(slot, durable))
             }
             (request, token) => Err(format!("an item {request:?} with token {token}").into()),

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use bytes::Bytes;
 use placet_core::body::{InboxMessage, InstanceBody, PendingActivity};
 use placet_core::command::is_terminal;
 use placet_core::ids::{Hub, Iid, Seq, Turn};
@@ -15,6 +16,7 @@ use placet_store::Store as _;
 use placet_store::model::ModelStore;
 use prost::Message as _;
 
+use super::Violation;
 use crate::checkers::answers;
 use crate::trace::digest;
 
@@ -27,11 +29,21 @@ pub(super) struct Life {
     pub(super) history: Rc<Vec<HistoryEvent>>,
     /// Its turns, each with the number of its events, its bytes and their digest.
     turns: Vec<(Turn, u32, u64, u64)>,
-    pub(super) inbox: BTreeSet<Seq>,
-    pub(super) activities: BTreeSet<Seq>,
+    /// Its messages, and its activities, as they are written.
+    pub(super) inbox: BTreeMap<Seq, Bytes>,
+    pub(super) activities: BTreeMap<Seq, Bytes>,
     timers: BTreeSet<TimerRow>,
     /// When its end was written.
     pub(super) ended_at: Option<u64>,
+}
+
+/// What a batch did to histories and inboxes.
+#[derive(Debug)]
+pub(super) struct Wrote {
+    /// Where new events stand in a history.
+    pub(super) appended: Vec<(Iid, usize)>,
+    /// Messages that were taken off an inbox.
+    pub(super) unqueued: Vec<(Iid, Bytes)>,
 }
 
 /// All of them.
@@ -41,11 +53,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// A batch was written. Gives the events that became history.
+    /// A batch was written.
     ///
     /// # Errors
     /// What does not fit together.
-    pub(super) fn wrote(&mut self, now: u64, batch: &Batch) -> Result<Vec<(Iid, usize)>, String> {
+    pub(super) fn wrote(&mut self, now: u64, batch: &Batch) -> Result<Wrote, Violation> {
         let mut touched = BTreeSet::new();
         for hub in &batch.hubs_deleted {
             self.forget_hub(hub);
@@ -55,13 +67,17 @@ impl Ledger {
         }
         self.rows(now, batch, &mut touched)?;
         let appended = self.histories(batch, &mut touched)?;
-        self.waiting(batch, &mut touched)?;
+        let unqueued = self.waiting(batch, &mut touched)?;
         for iid in touched {
             if let Some(life) = self.lives.get(&iid) {
                 life.check().map_err(|what| format!("{} is half written: {what}", life.row.id))?;
+                if life.row.active && !life.has_work() {
+                    let what = format!("{} has no work, and each start would read it", life.row.id);
+                    return Err(Violation { promise: "bounds", what });
+                }
             }
         }
-        Ok(appended)
+        Ok(Wrote { appended, unqueued })
     }
 
     fn forget_hub(&mut self, hub: &Hub) {
@@ -79,8 +95,8 @@ impl Ledger {
                 body: InstanceBody::default(),
                 history: Rc::default(),
                 turns: Vec::new(),
-                inbox: BTreeSet::new(),
-                activities: BTreeSet::new(),
+                inbox: BTreeMap::new(),
+                activities: BTreeMap::new(),
                 timers: BTreeSet::new(),
                 ended_at: None,
             });
@@ -119,18 +135,20 @@ impl Ledger {
         Ok(appended)
     }
 
-    /// Messages, activities and timers.
-    fn waiting(&mut self, batch: &Batch, touched: &mut BTreeSet<Iid>) -> Result<(), String> {
+    /// Messages, activities and timers. Gives the messages that are taken off an inbox.
+    fn waiting(&mut self, batch: &Batch, touched: &mut BTreeSet<Iid>) -> Result<Vec<(Iid, Bytes)>, String> {
+        let mut unqueued = Vec::new();
         for (iid, seq) in &batch.inbox_deleted {
-            self.lives.get_mut(iid).map(|life| life.inbox.remove(seq));
+            let message = self.lives.get_mut(iid).and_then(|life| life.inbox.remove(seq));
+            unqueued.extend(message.map(|message| (*iid, message)));
             touched.insert(*iid);
         }
         for row in &batch.inbox_put {
             let life = self.lives.get_mut(&row.iid).ok_or("a message of no instance is written")?;
-            if life.inbox.last().is_some_and(|last| *last >= row.seq) {
+            if life.inbox.last_key_value().is_some_and(|(last, _)| *last >= row.seq) {
                 return Err(format!("a message of {} is written out of order", life.row.id));
             }
-            life.inbox.insert(row.seq);
+            life.inbox.insert(row.seq, row.data.clone());
             touched.insert(row.iid);
         }
         for (iid, seq) in &batch.activities_deleted {
@@ -139,7 +157,7 @@ impl Ledger {
         }
         for row in &batch.activities_put {
             let life = self.lives.get_mut(&row.iid).ok_or("an activity of no instance is written")?;
-            life.activities.insert(row.seq);
+            life.activities.insert(row.seq, row.data.clone());
             touched.insert(row.iid);
         }
         for row in &batch.timers_deleted {
@@ -151,7 +169,7 @@ impl Ledger {
             life.timers.insert(*row);
             touched.insert(row.iid);
         }
-        Ok(())
+        Ok(unqueued)
     }
 
     /// Holds all of the store against what was written.
@@ -177,8 +195,8 @@ impl Ledger {
             let turns = turns.iter().map(|row| (row.turn, row.count, row.events.len() as u64, digest(&row.events)));
             let same = found.row == life.row
                 && turns.eq(life.turns.iter().copied())
-                && found.inbox.iter().map(|row| row.seq).eq(life.inbox.iter().copied())
-                && found.activities.iter().map(|row| row.seq).eq(life.activities.iter().copied());
+                && found.inbox.iter().map(|row| (&row.seq, &row.data)).eq(&life.inbox)
+                && found.activities.iter().map(|row| (&row.seq, &row.data)).eq(&life.activities);
             if !same {
                 return Err(format!("{} is not what was written", found.row.id));
             }
@@ -189,6 +207,11 @@ impl Ledger {
 }
 
 impl Life {
+    /// Whether a worker has something to do for it.
+    pub(super) fn has_work(&self) -> bool {
+        (!self.inbox.is_empty() && !self.body.held) || !self.activities.is_empty()
+    }
+
     /// Whether its rows agree with each other.
     fn check(&self) -> Result<(), String> {
         let Life { body, turns, .. } = self;
@@ -207,9 +230,8 @@ impl Life {
         if timers != rows {
             return Err(format!("timers {timers:?} are counted, {rows:?} are there"));
         }
-        let has_work = (!self.inbox.is_empty() && !body.held) || !self.activities.is_empty();
-        if self.row.active != has_work {
-            return Err(format!("active is {}, and it has work: {has_work}", self.row.active));
+        if self.has_work() && !self.row.active {
+            return Err("it has work, and no start would find it".to_owned());
         }
         if is_terminal(self.row.status) && !self.inbox.is_empty() {
             return Err("it has ended, and messages are left".to_owned());

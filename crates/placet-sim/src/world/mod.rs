@@ -11,6 +11,8 @@ mod faults;
 mod finale;
 mod items;
 mod ledger;
+mod lies;
+mod pieces;
 mod progress;
 mod queue;
 mod server;
@@ -29,6 +31,7 @@ use crate::facts::Fact;
 use crate::marks::{Mark, Marks};
 use crate::overrides::Overrides;
 use crate::plan::{MINUTE, Plan, SECOND};
+use crate::struck::{FaultKind, Struck};
 use crate::trace::{Detail, Trace};
 use crate::workload::{Slot, Workload};
 use clients::Client;
@@ -147,6 +150,7 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) marks: Marks,
     pub(crate) counts: Counts,
+    pub(crate) struck: Struck,
     plan: Plan,
     chance: Chance,
     now: u64,
@@ -174,8 +178,8 @@ pub(crate) struct World {
     next_call: u64,
     longest: u64,
     checkers: Checkers,
-    /// Items that were handed out before, for the marks.
-    seen_items: BTreeSet<(u64, u64, bool)>,
+    /// How often each item was handed out.
+    deliveries: BTreeMap<Item, u32>,
     /// Which worker was last sent a turn of a slot.
     turn_with: BTreeMap<usize, usize>,
     commits_failed: u32,
@@ -211,6 +215,7 @@ impl World {
             trace: Trace::new(detail),
             marks: Marks::default(),
             counts: Counts { instances: started, ..Counts::default() },
+            struck: Struck::default(),
             chance,
             now: 0,
             queue: Queue::default(),
@@ -237,7 +242,7 @@ impl World {
             next_call: 0,
             // A deadline that was fixed before the clock was set back is that much farther away.
             longest: workload.longest + plan.faults.wall_steps * plan.faults.wall_step_max,
-            seen_items: BTreeSet::new(),
+            deliveries: BTreeMap::new(),
             turn_with: BTreeMap::new(),
             timers_made: BTreeMap::new(),
             timers_gone: VecDeque::new(),
@@ -334,15 +339,20 @@ impl World {
         self.chance.skewed(20, self.plan.latency_max)
     }
 
-    /// Whether something with this rate goes wrong now.
-    fn goes_wrong(&mut self, rate: impl Fn(&crate::plan::Faults) -> u32) -> bool {
-        let rate = rate(&self.plan.faults);
-        let wrong = !self.healed && self.chance.happens(rate);
+    /// Whether something of this kind goes wrong now.
+    fn goes_wrong(&mut self, kind: FaultKind) -> bool {
+        let wrong = !self.healed && self.chance.happens(self.plan.faults.rate(kind));
         if wrong {
-            self.wrong(self.now);
+            self.strikes(kind);
         }
-        self.counts.faults += u64::from(wrong);
         wrong
+    }
+
+    /// Something goes wrong now.
+    fn strikes(&mut self, kind: FaultKind) {
+        self.wrong(self.now);
+        self.counts.faults += 1;
+        self.struck.add(kind);
     }
 
     fn wall(&self) -> i64 {

@@ -3,15 +3,17 @@
 //! whole run, not only at its end, since what heals itself in the end may still have been stuck.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use placet_core::body::PendingActivity;
 use placet_core::command::is_terminal;
 use placet_core::ids::{Iid, Seq};
-use placet_core::limits::{ACTIVITY_GRACE, REDELIVERY_DELAY_MAX};
+use placet_core::limits::{ACTIVITY_GRACE, REDELIVERY_DELAY_MAX, REDELIVERY_DELAY_MIN};
 use placet_core::time::Timestamp;
 use placet_store::Store as _;
 use prost::Message as _;
 
+use super::workers::Worker;
 use super::{Event, SECOND, Violation, World};
 use crate::facts::{Call, Fact, What};
 use crate::workload::DOOMED;
@@ -19,7 +21,7 @@ use crate::workload::DOOMED;
 /// How often everything is looked at.
 const LOOK_EVERY: u64 = 5 * SECOND;
 
-/// How long what can go on may take once nothing is wrong (I36), known leases aside.
+/// How long what can go on may take once nothing is wrong (I36), what is known to be lent out aside ([`World::lent`]).
 const PROGRESS_WITHIN: u64 = 30 * SECOND;
 
 /// How long after its time a timer may be in the store, and an end without its waiters knowing.
@@ -53,10 +55,30 @@ impl World {
 
     /// A worker was given an activity, or is through with one.
     pub(super) fn look_at_room(&mut self) {
-        let has_room = |worker: &super::workers::Worker| worker.has_room();
-        if !self.workers.iter().any(has_room) {
+        let mut all = self.workers.iter().filter(|worker| !worker.built_in);
+        // Where workers choose, what waits may be for the one that has no room.
+        let choosy = self.workers.iter().any(Worker::chooses);
+        let has_room = if choosy { all.all(Worker::has_room) } else { all.any(Worker::has_room) };
+        if !has_room {
             self.progress.full_at = self.now;
         }
+    }
+
+    /// How long an instance may have to wait for what workers were lent, though nothing is wrong any more: an activity runs
+    /// as long as the plan lets it, one whose stream broke is kept for its worker, and what was given back again and again
+    /// comes with a delay that grows.
+    fn lent(&self, iid: Iid, at: &At) -> u64 {
+        let Some(life) = self.ledger.lives.get(&iid) else { return 0 };
+        let turn = (iid, u64::from(life.body.turn), true);
+        let activities = life.activities.keys().map(|seq| (iid, seq.0, false));
+        let deliveries = activities.chain([turn]).filter_map(|item| self.deliveries.get(&item)).max();
+        let delay = deliveries.map_or(Duration::ZERO, |times| {
+            let doubled = REDELIVERY_DELAY_MIN.saturating_mul(1 << times.saturating_sub(1).min(16));
+            doubled.min(REDELIVERY_DELAY_MAX)
+        });
+        let runs = Duration::from_micros(self.plan.activity_max);
+        let of_activities = if at.activities > 0 { ACTIVITY_GRACE + runs } else { Duration::ZERO };
+        u64::try_from((delay + of_activities).as_micros()).expect("minutes")
     }
 
     /// Looks at everything, and again after a while.
@@ -72,7 +94,7 @@ impl World {
         for (iid, life) in &self.ledger.lives {
             if life.row.active && !life.body.poisoned {
                 let activities = life.activities.len();
-                let at = At { turn: life.body.turn, message: life.inbox.first().copied(), activities };
+                let at = At { turn: life.body.turn, message: life.inbox.keys().next().copied(), activities };
                 let before = self.progress.instances.get(iid).filter(|(before, _)| *before == at);
                 seen.insert(*iid, (at, before.map_or(self.now, |(_, since)| *since)));
             }
@@ -81,9 +103,11 @@ impl World {
         let calm = self.progress.wrong_at.max(self.progress.full_at);
         // Who has little memory may leave somebody waiting for long, but not everybody.
         let calm = if self.has_little_memory() { calm.max(self.progress.wrote_at) } else { calm };
-        let leases = (REDELIVERY_DELAY_MAX + ACTIVITY_GRACE).as_secs() * SECOND + self.plan.activity_max;
-        let late = |since: &u64| self.now.saturating_sub(calm.max(*since)) > PROGRESS_WITHIN + leases;
-        let stuck = self.progress.instances.iter().find(|(iid, (_, since))| late(since) && !self.is_set_aside(**iid));
+        let late = |iid: Iid, at: &At, since: u64| {
+            let stands = self.now.saturating_sub(calm.max(since));
+            stands > PROGRESS_WITHIN && stands > PROGRESS_WITHIN + self.lent(iid, at) && !self.is_set_aside(iid)
+        };
+        let stuck = self.progress.instances.iter().find(|(iid, (at, since))| late(**iid, at, *since));
         match stuck {
             Some((iid, (_, since))) => {
                 let (iid, since) = (*iid, *since);
@@ -118,7 +142,7 @@ impl World {
     }
 
     fn has_little_memory(&self) -> bool {
-        self.plan.limits.active_instances < 1_000
+        self.plan.limits.active_instances < 1_000 || self.plan.limits.hot_bytes < 1 << 20
     }
 
     /// Whether what an instance has to do is set aside, by the operator's leave.

@@ -17,6 +17,7 @@ use prost::Message as _;
 
 use super::bounds::Finding;
 use super::disk::ReadAsk;
+use super::pieces::Rest;
 use super::workers::ToWorker;
 use super::{Event, Mark, ProcessId, SECOND, Violation, World};
 use crate::facts::{Answer, Call, Fact, What};
@@ -59,6 +60,10 @@ pub(crate) enum ReplyTo {
     Client(usize, Call, bool),
     /// A worker, on its stream; the flag says that the completion is more than a wish for the history.
     Stream(StreamId, String, bool),
+    /// A worker that brings a turn in pieces, for all but the last of them.
+    Piece(Rest),
+    /// A worker that lied; the flag says that the token was a true one.
+    Liar(bool),
     /// A worker that called and does not care.
     Nobody(Option<String>),
 }
@@ -371,6 +376,11 @@ impl World {
                 self.send_to_worker(stream, ToWorker::Ack { token, stale, refused });
                 Ok(())
             }
+            ReplyTo::Piece(rest) => {
+                self.piece_answered(rest, &reply);
+                Ok(())
+            }
+            ReplyTo::Liar(is_true) => self.lie_answered(is_true, &reply),
             ReplyTo::Nobody(token) => {
                 self.trace.note(self.now, &[15], || format!("answer to {token:?}: {reply:?}"));
                 self.completion_answered(token.as_ref(), &reply)

@@ -5,16 +5,21 @@ use std::time::Duration;
 use placet_core::command::CompleteTurn;
 use placet_core::ids::StreamId;
 use placet_core::token::Token;
-use placet_proto::durabletask::{ActivityRequest, ActivityResponse, OrchestratorRequest};
+use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
+use placet_proto::durabletask::{
+    ActivityRequest, ActivityResponse, HistoryEvent, OrchestrationStatus, OrchestratorRequest, OrchestratorResponse,
+};
 use placet_proto::placet::v1::TurnCompletion;
 use placet_sdk::sans_io::CacheCounts;
 
+use super::pieces::Rest;
 use super::server::{Arrival, ReplyTo};
 use super::workers::{Completion, WorkerStep};
 use super::{Event, Mark, SECOND, Violation, World};
-use crate::facts::Fact;
+use crate::facts::{Fact, id_of};
 use crate::plan::MINUTE;
 use crate::programs::run_activity;
+use crate::struck::FaultKind;
 use crate::workload::Bomb;
 
 impl World {
@@ -31,15 +36,19 @@ impl World {
         if self.explodes(&turn.instance_id, Bomb::Turn) {
             return self.blow_up(stream, &turn.instance_id, parsed);
         }
-        if self.goes_wrong(|faults| faults.abandoned) {
+        if self.goes_wrong(FaultKind::Abandoned) {
             self.trace.note(self.now, &[22], || format!("worker {at} gives back {token}"));
             self.give_back(stream, at, parsed);
             return Ok(());
         }
+        self.maybe_lie(parsed);
         let now = Duration::from_micros(self.now);
         let presumed = matches!(parsed, Token::Turn { presumed: true, .. });
         let name = turn.instance_id.clone();
         self.look_at_states(at, &hub, &turn.instance_id, parsed);
+        let slot = self.slot_of.get(&(hub.clone(), turn.instance_id.clone())).copied();
+        let execution = turn.execution_id.clone().unwrap_or_default();
+        let new: Vec<String> = turn.new_events.iter().filter_map(id_of).map(str::to_owned).collect();
         let worker = &mut self.workers[at];
         let completion = if worker.keeps_state {
             worker.turns.turn(now, hub, turn, token.clone())
@@ -49,6 +58,9 @@ impl World {
         self.mark_states(at);
         let TurnCompletion { response, publish, replies } = completion;
         let response = response.ok_or("a turn without a response")?;
+        if let Some(slot) = slot {
+            self.see(&Fact::TurnRan(slot, &execution, &new, carried(&response)))?;
+        }
         if presumed {
             let missed = response.requires_history;
             self.reach(if missed { Mark::PresumedStateMissed } else { Mark::PresumedStateFound });
@@ -65,7 +77,7 @@ impl World {
             publish: publish.clone(),
             replies: None,
         };
-        if self.goes_wrong(|faults| faults.doubled) && !response.requires_history {
+        if !response.requires_history && self.goes_wrong(FaultKind::Doubled) {
             self.double(at, Completion::Turn(stray.clone()));
         }
         if self.workers[at].keeps_state {
@@ -75,7 +87,8 @@ impl World {
             self.on_stream(stream, think, Arrival::Turn(reply_to, Box::new(completion)));
         } else {
             let life = self.workers[at].life;
-            self.after(think, Event::Worker(at, life, WorkerStep::Complete(Box::new(Completion::Turn(stray)))));
+            let completion = if stray.response.requires_history { Completion::Turn(stray) } else { self.cut(stray) };
+            self.after(think, Event::Worker(at, life, WorkerStep::Complete(Box::new(completion))));
         }
         Ok(())
     }
@@ -103,7 +116,7 @@ impl World {
     ) -> Result<(), Violation> {
         self.counts.activities += 1;
         let parsed: Token = token.parse().map_err(|error| format!("token {token}: {error}"))?;
-        if self.goes_wrong(|faults| faults.abandoned) {
+        if self.goes_wrong(FaultKind::Abandoned) {
             self.trace.note(self.now, &[24], || format!("worker {at} gives back {token}"));
             self.give_back(stream, at, parsed);
             return Ok(());
@@ -112,6 +125,7 @@ impl World {
         if self.explodes(&instance.instance_id, Bomb::Activity) {
             return self.blow_up(stream, &instance.instance_id, parsed);
         }
+        self.maybe_lie(parsed);
         let result = run_activity(&request.name, request.input.as_deref().unwrap_or("null"), request.task_id);
         let told = result.clone().map_err(|failure| failure.message().to_owned());
         if let Some(slot) = self.slot_named(&instance.instance_id) {
@@ -140,7 +154,7 @@ impl World {
         self.workers[at].running += 1;
         self.look_at_room();
         let life = self.workers[at].life;
-        if self.goes_wrong(|faults| faults.doubled) {
+        if self.goes_wrong(FaultKind::Doubled) {
             self.double(at, Completion::Activity(parsed, response.clone()));
         }
         self.after(runs, Event::Worker(at, life, WorkerStep::ActivityEnds(Box::new(response))));
@@ -174,7 +188,7 @@ impl World {
         } else {
             self.complete(at, Completion::Abandon(token));
         }
-        if self.goes_wrong(|faults| faults.doubled) {
+        if self.goes_wrong(FaultKind::Doubled) {
             self.double(at, Completion::Abandon(token));
         }
     }
@@ -193,8 +207,7 @@ impl World {
             && self.plan.faults.bomb
             && self.slot_named(instance).is_some_and(|slot| self.slots[slot].bomb == Some(bomb));
         if explodes {
-            self.counts.faults += 1;
-            self.wrong(self.now);
+            self.strikes(FaultKind::Bomb);
         }
         explodes
     }
@@ -242,7 +255,7 @@ impl World {
     /// was that of its stream, too. (One that is lost for good while its stream lives is nobody's to notice: an
     /// activity has no lease then.)
     pub(super) fn complete(&mut self, at: usize, completion: Completion) {
-        if self.goes_wrong(|faults| faults.call_lost) {
+        if self.goes_wrong(FaultKind::CallLost) {
             match self.workers[at].stream {
                 Some(stream) if self.chance.one_in(2) => self.break_stream(stream),
                 _ => {
@@ -257,6 +270,14 @@ impl World {
         let process = self.running().unwrap_or(0);
         let arrival = match completion {
             Completion::Turn(turn) => Arrival::Turn(ReplyTo::Nobody(Some(turn.token.to_string())), Box::new(turn)),
+            Completion::Pieces(pieces) => {
+                let Some(next) = pieces.front().cloned() else { return };
+                let rest = Rest { worker: at, life: self.workers[at].life, pieces };
+                let is_last = rest.pieces.len() == 1;
+                let reply_to =
+                    if is_last { ReplyTo::Nobody(Some(next.token.to_string())) } else { ReplyTo::Piece(rest) };
+                Arrival::Turn(reply_to, Box::new(next))
+            }
             Completion::Activity(token, response) => {
                 Arrival::Activity(ReplyTo::Nobody(Some(token.to_string())), token, Box::new(response))
             }
@@ -264,6 +285,18 @@ impl World {
         };
         self.after(wait, Event::Arrive(process, Box::new(arrival)));
     }
+}
+
+/// What a turn that continues as new hands on.
+fn carried(response: &OrchestratorResponse) -> Option<&[HistoryEvent]> {
+    response.actions.iter().find_map(|action| match &action.orchestrator_action_type {
+        Some(Action::CompleteOrchestration(end))
+            if end.orchestration_status() == OrchestrationStatus::ContinuedAsNew =>
+        {
+            Some(end.carryover_events.as_slice())
+        }
+        _ => None,
+    })
 }
 
 /// What is delivered again if it fails.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use placet_core::command::CompleteTurn;
-use placet_core::dispatch::{HubSet, StreamSpec};
+use placet_core::dispatch::{Filter, Filters, HubSet, StreamSpec};
 use placet_core::ids::{Epoch, StreamId};
 use placet_core::shard::Input;
 use placet_core::token::Token;
@@ -17,7 +17,7 @@ use placet_sdk::sans_io::{CacheCounts, Registry, Turns};
 use super::server::Arrival;
 use super::{Event, Mark, Plan, SECOND, Stream, Violation, World};
 use crate::plan::MINUTE;
-use crate::programs::{built_in, registry};
+use crate::programs::{ACTIVITIES, ORCHESTRATIONS, built_in, registry};
 
 /// A worker's process.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Worker {
     items_max: usize,
     /// How many states it keeps, and for how long.
     room: (usize, Duration),
+    /// What it says that it takes; absent: everything.
+    filters: Option<Filters>,
     registry: Arc<Registry>,
     pub(super) turns: Turns,
     /// What its states came to, as last looked at.
@@ -70,6 +72,8 @@ pub(crate) enum WorkerStep {
 #[derive(Debug, Clone)]
 pub(crate) enum Completion {
     Turn(CompleteTurn),
+    /// What is left of a turn in pieces, the next one first.
+    Pieces(VecDeque<CompleteTurn>),
     Activity(Token, ActivityResponse),
     Abandon(Token),
 }
@@ -89,9 +93,12 @@ pub(super) fn crew(plan: &Plan) -> Vec<Worker> {
     let plain = (0..plan.plain_workers).map(|_| (false, false));
     let kinds = sticky.chain(plain).chain([(true, true)]);
     let items_max = usize::try_from(plan.items_max).expect("it is small");
+    let filtered = plan.filtered(usize::try_from(plan.sticky_workers + plan.plain_workers).expect("it is small"));
     kinds
-        .map(|(keeps_state, built_in)| (keeps_state, built_in, registries[usize::from(built_in)].clone()))
-        .map(|(keeps_state, built_in, registry)| Worker {
+        .enumerate()
+        .map(|(at, (keeps_state, built_in))| (at, keeps_state, built_in, registries[usize::from(built_in)].clone()))
+        .map(|(at, keeps_state, built_in, registry)| Worker {
+            filters: filtered.get(at).copied().flatten().map(half),
             keeps_state,
             built_in,
             items_max,
@@ -111,7 +118,21 @@ pub(super) fn crew(plan: &Plan) -> Vec<Worker> {
         .collect()
 }
 
+/// Filters for every other thing that there is, from the first or from the second on.
+fn half(from: usize) -> Filters {
+    let filters = |names: &[&str]| {
+        let names = names.iter().skip(from).step_by(2);
+        names.map(|name| Filter { name: (*name).to_owned(), versions: Vec::new() }).collect()
+    };
+    Filters { orchestrations: filters(&ORCHESTRATIONS), activities: filters(&ACTIVITIES) }
+}
+
 impl Worker {
+    /// Whether it says what it takes.
+    pub(super) fn chooses(&self) -> bool {
+        self.filters.is_some()
+    }
+
     /// Whether it could take another activity.
     pub(super) fn has_room(&self) -> bool {
         let most = if self.items_max == 0 { usize::MAX } else { self.items_max };
@@ -168,7 +189,7 @@ impl World {
             built_in: worker.built_in,
             turns_max: worker.items_max,
             activities_max: worker.items_max,
-            filters: None,
+            filters: worker.filters.clone(),
             keeps_state: worker.keeps_state,
         };
         let results: Vec<ActivityResponse> = worker.results.drain(..).collect();
