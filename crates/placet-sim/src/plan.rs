@@ -265,6 +265,8 @@ fn limits(chance: &mut Chance) -> Limits {
         small.recover_page_bytes = small.recover_page_bytes.min(small.hot_bytes / 8);
         small.recover_page = small.recover_page.min(small.hot_bytes / 8_000);
     });
+    // Queues are looked through as soon as a page could have filled them.
+    small.sweep_from = small.recover_page;
     maybe(&mut |small, chance| small.stream_unread_bytes = some(chance, 20_000));
     maybe(&mut |small, chance| small.unread_bytes = some(chance, 50_000));
     maybe(&mut |small, chance| small.stream_turn_bytes = some(chance, 20_000));
