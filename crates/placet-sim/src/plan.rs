@@ -265,14 +265,14 @@ fn limits(chance: &mut Chance) -> Limits {
         small.recover_page_bytes = small.recover_page_bytes.min(small.hot_bytes / 8);
         small.recover_page = small.recover_page.min(small.hot_bytes / 8_000);
     });
-    // Queues are looked through as soon as a page could have filled them.
-    small.sweep_from = small.recover_page;
     maybe(&mut |small, chance| small.stream_unread_bytes = some(chance, 20_000));
     maybe(&mut |small, chance| small.unread_bytes = some(chance, 50_000));
     maybe(&mut |small, chance| small.stream_turn_bytes = some(chance, 20_000));
     maybe(&mut |small, chance| small.turns_out_bytes = some(chance, 50_000));
     maybe(&mut |small, chance| small.history_cache_bytes = placet_core::ids::PARTITIONS * some(chance, 2_000));
     maybe(&mut |small, chance| small.history_cache_instance_bytes = 100 + some(chance, 4_000));
+    // Queues are looked through as soon as a page could have filled them.
+    small.sweep_from = small.recover_page;
     small
 }
 

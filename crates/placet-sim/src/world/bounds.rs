@@ -14,7 +14,7 @@ use placet_store::Store as _;
 use prost::Message as _;
 
 use super::ledger::Life;
-use super::{Mark, SECOND, Violation, World};
+use super::{Event, Mark, SECOND, Violation, World};
 use crate::expectations::micros;
 use crate::facts::{Fact, Idle, What};
 
@@ -22,6 +22,9 @@ use super::server::ReplyTo;
 
 /// The server was so long without anything to do that what is parked must have left memory.
 const IDLE: u64 = 40 * SECOND;
+
+/// So long memory may be fuller than it may, each time that it is looked at: longer than the server sleeps at most.
+const CROWDED: u64 = 7 * SECOND;
 
 /// How long a timer that is wanted no longer may stay in memory: as long as the window is.
 const GONE: u64 = 61 * SECOND;
@@ -141,7 +144,7 @@ impl World {
         }
     }
 
-    /// What is in memory may be bounded by what may be there, and what must.
+    /// What is in memory is bounded by what may be there, and what must.
     pub(super) fn look_at_memory(&mut self) -> Result<(), Violation> {
         let limits = &self.plan.limits;
         let Some(server) = self.process.as_ref().filter(|server| server.shard.is_settled()) else { return Ok(()) };
@@ -150,16 +153,48 @@ impl World {
         let busy = status.held_items + server.calls.len();
         let most = limits.active_instances + limits.parked_instances + limits.recover_page + busy;
         bounded("instances are in memory", status.hot_instances, most)?;
-        // One instance stays whatever it takes, and those stay that workers have: which these are the world does not ask.
-        let mut sizes: Vec<usize> = self.ledger.lives.values().map(Life::bytes).collect();
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        let stay: usize = sizes.iter().take(status.held_items + 1).sum();
-        let most = limits.hot_bytes + stay;
-        bounded("bytes of instances are in memory", status.hot_bytes, most)?;
         for life in self.ledger.lives.values() {
             look_at_life(life, limits)?;
         }
+        if self.crowded_since.is_none() {
+            return self.look_at_bytes();
+        }
         Ok(())
+    }
+
+    /// Bytes beyond what may be there leave: what comes between two times that is looked for what may leave may be more, but
+    /// not again and again.
+    pub(super) fn look_at_bytes(&mut self) -> Result<(), Violation> {
+        let Some(server) = &self.process else {
+            self.crowded_since = None;
+            return Ok(());
+        };
+        if server.shard.is_settled() {
+            let status = server.shard.status();
+            let room = self.plan.limits.hot_bytes;
+            // What stays is summed up only if it matters.
+            let is_full = status.hot_bytes > room;
+            let most = room + if is_full { self.bytes_that_stay(status.held_items) } else { 0 };
+            if status.hot_bytes <= most {
+                self.crowded_since = None;
+                return Ok(());
+            }
+            let since = *self.crowded_since.get_or_insert(self.now);
+            if self.now > since + CROWDED {
+                bounded("bytes of instances stay in memory", status.hot_bytes, most)?;
+            }
+        }
+        if self.crowded_since.is_some() {
+            self.after(CROWDED / 20, Event::LookAtBytes);
+        }
+        Ok(())
+    }
+
+    /// One instance stays whatever it takes, and those stay that workers have: at most the largest there are.
+    fn bytes_that_stay(&self, held: usize) -> usize {
+        let mut sizes: Vec<usize> = self.ledger.lives.values().map(Life::bytes).collect();
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        sizes.iter().take(held + 1).sum()
     }
 
     /// A server that has had nothing to do keeps nothing that is parked.

@@ -110,6 +110,8 @@ pub(crate) enum Event {
     Fault(Fault),
     /// It is looked at whether all goes on.
     Look,
+    /// It is looked at whether what is too much leaves memory.
+    LookAtBytes,
     /// Nothing goes wrong any more.
     Heal,
     /// The operator says that the wall clock is right, and puts back to work what was set aside.
@@ -183,6 +185,8 @@ pub(crate) struct World {
     /// Which worker was last sent a turn of a slot.
     turn_with: BTreeMap<usize, usize>,
     commits_failed: u32,
+    /// Since when memory was too full whenever it was looked at.
+    crowded_since: Option<u64>,
     /// How often items have broken streams, by the process and the item; and how many commits had failed when they were
     /// first handed out.
     broke: BTreeMap<(ProcessId, Item), (u32, u32)>,
@@ -223,6 +227,7 @@ impl World {
             wall_was_stepped: false,
             wall_newest: 0,
             commits_failed: 0,
+            crowded_since: None,
             broke: BTreeMap::new(),
             trouble_until: 0,
             traffic_at: 0,
@@ -319,6 +324,7 @@ impl World {
             Event::GivesUp(client, number) => return self.gives_up(client, number),
             Event::Fault(fault) => return self.go_wrong(fault),
             Event::Look => return self.look_at_progress(),
+            Event::LookAtBytes => return self.look_at_bytes(),
             Event::Heal => return self.heal(),
             Event::Operator => self.operate(),
         }

@@ -119,7 +119,7 @@ fn a_completion_in_pieces_counts_when_the_last_one_has_come_and_not_before() {
         1s rows
         1s piece 1 seq-1: activity two
         1s piece 1 seq-1: activity two
-        2s turn seq-1: timer 1h
+        2s last 2 seq-1: timer 1h
         2s rows
     "
     ));

@@ -79,6 +79,14 @@ struct World {
     trace: String,
 }
 
+/// How much of a turn's completion comes at once.
+#[derive(Debug, Clone, Copy)]
+enum Piece {
+    Whole,
+    OneOf(i32),
+    Last(i32),
+}
+
 impl World {
     fn new(limits: Limits) -> World {
         let mut world = World {
@@ -129,8 +137,9 @@ impl World {
             "ask" => self.ask(rest),
             "terminate" => self.terminate(rest),
             "wait" => self.command(rest, CommandKind::Wait(WaitFor::Completion), &format!("wait {rest}")),
-            "turn" => self.turn(rest, None),
-            "piece" => self.piece(rest),
+            "turn" => self.turn(rest, Piece::Whole),
+            "piece" => self.piece(rest, Piece::OneOf),
+            "last" => self.piece(rest, Piece::Last),
             "done" => self.done(rest),
             "late" => self.late(rest),
             "abandon" => self.abandon(rest),
@@ -243,11 +252,15 @@ impl World {
     /// `turn id: action | action`: completes the turn that is out. Actions: `activity NAME`, `timer TIME`,
     /// `complete`, `new CARRIED-EVENTS`, `status TEXT`, `lacks-history`,
     /// `processed EVENTS`, `reply ASK=ANSWER`, `take ASK`, `wait`. A `piece` of a completion leaves the turn with its worker.
-    fn turn(&mut self, rest: &str, piece: Option<i32>) {
+    fn turn(&mut self, rest: &str, piece: Piece) {
         let (id, actions) = rest.split_once(':').unwrap();
         let item = self.items.remove(id).unwrap_or_else(|| panic!("no worker holds a turn of {id}"));
         let mut response = OrchestratorResponse { completion_token: item.token.clone(), ..Default::default() };
-        (response.is_partial, response.chunk_index) = (piece.is_some(), piece);
+        (response.is_partial, response.chunk_index) = match piece {
+            Piece::Whole => (false, None),
+            Piece::OneOf(number) => (true, Some(number)),
+            Piece::Last(number) => (false, Some(number)),
+        };
         let mut replies = Vec::new();
         for (number, action) in actions.split('|').map(str::trim).enumerate() {
             let (verb, rest) = action.split_once(' ').unwrap_or((action, ""));
@@ -295,16 +308,16 @@ impl World {
             replies: item.sticky.then_some(replies),
         };
         let call = self.call(format!("turn {id}"));
-        if piece.is_some() {
+        if matches!(piece, Piece::OneOf(_)) {
             self.items.insert(id.to_owned(), item);
         }
         self.input(Input::TurnCompleted(call, Box::new(completion)));
     }
 
-    /// `piece N id: actions`: what `turn` does, but only the Nth piece of it.
-    fn piece(&mut self, rest: &str) {
+    /// `piece N id: actions`: what `turn` does, but only the Nth piece of it; `last N id: actions`: the last one.
+    fn piece(&mut self, rest: &str, piece: fn(i32) -> Piece) {
         let (number, turn) = rest.split_once(' ').unwrap();
-        self.turn(turn, Some(number.parse().unwrap()));
+        self.turn(turn, piece(number.parse().unwrap()));
     }
 
     /// `done id/activity`: completes an activity.
