@@ -96,6 +96,9 @@ pub struct Limits {
     pub timer_page: usize,
     /// Timers fired in one step, so that a wave of them does not starve the rest.
     pub timers_per_step: usize,
+    /// Instances that are being read at a time beyond which no timer fires: what a wave of them asks for must not stand in
+    /// the way of what callers ask for.
+    pub timer_loads: usize,
     /// Instances with work held in memory; the store holds the rest, and they are read back as room comes.
     pub active_instances: usize,
     /// Bytes of instances held in memory: their messages, activities and payloads. Beyond it those that can leave do,
@@ -150,6 +153,7 @@ impl Limits {
             (self.batch_commands > 0, "a batch has at least one command"),
             (self.timer_page > 0, "a page has at least one timer"),
             (self.timers_per_step > 0, "a step fires at least one timer"),
+            (self.timer_loads > 0, "a timer fires while nothing is read"),
             (!self.timer_window.is_zero(), "timers that are due are within the window"),
             (self.recover_page > 0, "a page has at least one active instance"),
             (self.inbox_bytes > 0, "an inbox has room for a message"),
@@ -176,6 +180,7 @@ impl Default for Limits {
             timer_window: Duration::from_secs(60),
             timer_page: 4_096,
             timers_per_step: 128,
+            timer_loads: 256,
             active_instances: 50_000,
             hot_bytes: 96 << 20,
             inbox_bytes: 32 << 20,

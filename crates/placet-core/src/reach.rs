@@ -126,6 +126,8 @@ corners! {
     RefusedUncommitted,
     /// A small command was taken beyond that, from what is kept for such.
     TookFromReserve,
+    /// Timers that were due waited until some of what was being read had come.
+    TimersWaitForLoads,
     /// New work was refused, since too many bytes of instances are in memory.
     RefusedMemory,
     /// An event or a question was refused, since too much waits for its instance.

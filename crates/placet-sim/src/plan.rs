@@ -273,6 +273,7 @@ fn limits(chance: &mut Chance) -> Limits {
     maybe(&mut |small, chance| small.history_cache_instance_bytes = 100 + some(chance, 4_000));
     // Queues are looked through as soon as a page could have filled them.
     small.sweep_from = small.recover_page;
+    small.timer_loads = small.timers_per_step;
     small
 }
 

@@ -177,6 +177,8 @@ pub struct Shard {
     reserve_taken: usize,
     /// Workers with room got nothing, since too much waits to be written or to be read.
     held_up: bool,
+    /// Instances that are being read.
+    loads_out: usize,
     /// The store could not be read for the timers: not again before then.
     timers_rest_until: Mono,
     /// Instances told to terminate whose turn nobody can take: the server ends them.
@@ -218,6 +220,7 @@ impl Shard {
             refuse_until: None,
             reserve_taken: 0,
             held_up: false,
+            loads_out: 0,
             timers_rest_until: Mono(0),
             unserved: Vec::new(),
             closing: Vec::new(),
@@ -329,6 +332,8 @@ impl Shard {
         let mono = mono.into_iter().flatten().min().map(|due| due.since(now.mono));
         let wall = if self.clock.doubt().is_some() {
             Some(CLOCK_LOOK) // held until it agrees again: look from time to time
+        } else if self.timers_wait_for_loads() {
+            None // until one of them is answered
         } else {
             self.timers.next_due().map(|due| due.since(now.wall).max(self.timers_rest_until.since(now.mono)))
         };
@@ -392,6 +397,7 @@ impl Shard {
         self.memory.count(here);
         if !outcome.loads.is_empty() {
             let lookups = std::mem::take(&mut outcome.loads);
+            self.loads_out += lookups.len();
             outputs.push(Output::Load(LoadRead { partition, epoch, lookups }));
         }
         for timer in outcome.timers.drain(..) {
@@ -572,6 +578,8 @@ impl Shard {
         outputs: &mut Vec<Output>,
     ) {
         let id = read.partition;
+        // Saturating: it may be an answer to the shard before this one.
+        self.loads_out = self.loads_out.saturating_sub(read.lookups.len());
         if self.partitions[id.index()].epoch() != read.epoch {
             return; // asked before the partition forgot everything
         }
@@ -629,6 +637,12 @@ impl Shard {
                 reach(Corner::TimersCut);
                 break;
             }
+            if self.timers_wait_for_loads() {
+                if self.timers.next_due().is_some_and(|due| due <= now.wall) {
+                    reach(Corner::TimersWaitForLoads);
+                }
+                break;
+            }
             let Some(timer) = self.timers.pop_due(now.wall) else { break };
             self.timers_late.add(now.wall.since(timer.fire_at));
             let command = Command { target: Lookup::Iid(timer.iid), kind: CommandKind::FireTimer(timer), call: None };
@@ -647,6 +661,11 @@ impl Shard {
         let partitions = &mut self.partitions;
         self.dispatch.sweep(|spec| partitions[spec.id.partition().index()].wants(spec.id));
         self.sweep_at = 2 * self.dispatch.queued() + self.limits.sweep_from;
+    }
+
+    /// Whether so much is being read that no timer is to ask for more: they fire on as it comes.
+    fn timers_wait_for_loads(&self) -> bool {
+        self.loads_out >= self.limits.timer_loads
     }
 
     /// The store does not answer: it is left alone for a while.

@@ -17,6 +17,7 @@ const LIMITS: Limits = Limits {
     timer_window: std::time::Duration::from_secs(60),
     timer_page: 100,
     timers_per_step: 100,
+    timer_loads: 100,
     active_instances: 1_000,
     hot_bytes: 1 << 20,
     inbox_bytes: 1 << 10,
@@ -83,6 +84,21 @@ fn activities_of_what_has_ended_leave_the_queues_though_no_worker_comes_for_them
     });
     let trace = trace_within(LIMITS, &format!("{}15s waiting\n{ends}60s waiting", stuck(12)));
     assert!(trace.contains("waiting: 12 items") && trace.contains("waiting: 0 items"), "{trace}");
+}
+
+#[test]
+fn a_wave_of_timers_asks_for_no_more_than_a_few_instances_at_a_time() {
+    let limits = Limits { timer_loads: 3, parked_idle: std::time::Duration::from_secs(1), ..LIMITS };
+    let sleepers = (1..=9).fold("0s worker\n".to_owned(), |script, number| {
+        script + &format!("{number}s start a-{number}\n{number}s turn a-{number}: timer 1h\n")
+    });
+    let script = format!("{sleepers}100s hold-loads\n2h tick\n2h raise b-1 event");
+    let held =
+        trace_within(limits, &format!("{script}\n2h answer-load\n2h answer-load\n2h answer-load\n2h answer-load"));
+    assert!(held.contains("reply to raise b-1"), "it waits for three timers, and no more: {held}");
+    let rest = "\n2h answer-load".repeat(10);
+    let trace = trace_within(limits, &format!("{script}{rest}"));
+    assert_eq!(trace.matches("timerFired").count(), 9, "{trace}");
 }
 
 #[test]
