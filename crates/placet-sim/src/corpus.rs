@@ -19,5 +19,10 @@ pub const CORPUS: &[Known] = &[
     Known { seed: 1_795_576_906_001_618, with: "", found: "the same" },
     Known { seed: 1_795_576_906_001_973, with: "", found: "the same" },
     Known { seed: 5_002_802, with: "", found: "failures forgotten before what they led to was durable" },
+    Known {
+        seed: 1_795_865_458_005_442,
+        with: "",
+        found: "instances that could not leave memory when it was full were never asked again",
+    },
     Known { seed: 50_036_911, with: "", found: "a turn whose history was read when its hub was deleted" },
 ];

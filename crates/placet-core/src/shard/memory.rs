@@ -147,6 +147,9 @@ impl Shard {
                     self.recovery.unserved(iid)
                 }
                 gone.push((partition, iid));
+            } else {
+                // A worker has its turn, or a write of it is under way: it is looked at again.
+                kept.push_back((partition, iid));
             }
         }
         self.memory.active = kept;

@@ -17,7 +17,7 @@ const RESIDENT_MAX: usize = 512 << 20;
 const QUIET_CALLS: usize = 60;
 
 /// So many of its calls beside the bomb, or nothing is known of it.
-const CALLS_MIN: usize = 20;
+const CALLS_MIN: usize = 5;
 
 /// A sync of the disk may take so long at any time: among a few hundred calls one may meet it on one server only.
 const SYNC_NOISE: Duration = Duration::from_millis(250);
