@@ -303,13 +303,13 @@ impl Shard {
     pub fn finish(&mut self, now: Now, outputs: &mut Vec<Output>) {
         self.pass_time(now, outputs);
         self.end_unserved(now, outputs);
+        if self.dispatch.queued() > self.sweep_at {
+            self.sweep();
+        }
         self.let_workers_go_on(now, outputs);
         // Before a batch leaves: what is wrong must not become durable.
         debug_assert_eq!(self.dispatch.violated_invariant().filter(|_| !self.is_congested()), None);
         self.seal(now, outputs);
-        if self.dispatch.queued() > self.sweep_at {
-            self.sweep();
-        }
     }
 
     /// Whether all that was decided is durable.
@@ -659,7 +659,10 @@ impl Shard {
     /// Takes out of the queues what nobody wants any more.
     pub fn sweep(&mut self) {
         let partitions = &mut self.partitions;
+        let before = self.dispatch.queued();
         self.dispatch.sweep(|spec| partitions[spec.id.partition().index()].wants(spec.id));
+        // What stood behind it may be less than what a stream had no room for.
+        self.held_up |= self.dispatch.queued() < before;
         self.sweep_at = 2 * self.dispatch.queued() + self.limits.sweep_from;
     }
 
