@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use placet_core::command::{Command, CommandKind, CompleteTurn};
-use placet_core::dispatch::{HubSet, StreamSpec};
+use placet_core::dispatch::StreamSpec;
 use placet_core::ids::{CallId, Hub, Iid, InstanceId, InstanceKey, StreamId};
 use placet_core::limits::Limits;
 use placet_core::rows::{Batch, InstanceRow, LoadedInstance, Lookup};
@@ -70,14 +70,7 @@ impl Rig {
             keeps_batches: false,
         };
         rig.input(Input::Started);
-        let spec = StreamSpec {
-            hubs: HubSet::All,
-            built_in,
-            turns_max: 0,
-            activities_max: 0,
-            filters: None,
-            keeps_state: true,
-        };
+        let spec = StreamSpec { built_in, keeps_state: true, ..StreamSpec::default() };
         rig.input(Input::StreamOpened(STREAM, spec));
         rig
     }

@@ -116,7 +116,7 @@ impl Scheduler {
         let ask = Arc::new(Ask { ask_id: ask_id.clone(), event_name, payload, wait, stamp: caller });
         let outcome = match self.command(key, CommandKind::Ask(ask)).await? {
             Reply::Asked(Asked::Reply(answer)) => {
-                self.weigh((*answer).to_owned(), String::len).await?.map(Outcome::Reply)
+                self.weigh((*answer).to_owned(), answer.len()).await?.map(Outcome::Reply)
             }
             Reply::Asked(Asked::State(view)) => self.complete_view(*view, true).await?.map(Outcome::State),
             Reply::Asked(Asked::Ended(view)) => self.complete_view(*view, true).await?.map(Outcome::Ended),

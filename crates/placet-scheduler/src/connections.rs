@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Sleep, sleep};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::server::Connected;
 
 /// How many connections the process serves at a time: 35 kB each, when they are idle.
@@ -108,12 +109,11 @@ impl Peer {
     /// Ends the connection after this time, unless the guard is dropped before.
     pub(crate) fn cut_after(&self, patience: Duration) -> Patience {
         let peer = self.clone();
-        let timer = tokio::spawn(async move {
+        AbortOnDropHandle::new(tokio::spawn(async move {
             sleep(patience).await;
             tracing::warn!("a peer takes what it asked for too slowly: it is cut off");
             peer.cut();
-        });
-        Patience(timer.abort_handle())
+        }))
     }
 }
 
@@ -128,14 +128,7 @@ impl Drop for HeldBack {
 }
 
 /// While it lives, a peer is given so much time.
-#[derive(Debug)]
-pub(crate) struct Patience(tokio::task::AbortHandle);
-
-impl Drop for Patience {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+pub(crate) type Patience = AbortOnDropHandle<()>;
 
 impl Connection {
     fn new(stream: TcpStream, place: SemaphorePermit<'static>) -> Connection {

@@ -38,18 +38,19 @@ impl Hubs {
         Hubs(Mutex::new(known.into_iter().collect()))
     }
 
-    /// Whether it is known, or there is room for it.
-    pub(crate) fn admits(&self, hub: &Hub) -> Result<(), HubError> {
+    /// Whether it is known.
+    ///
+    /// # Errors
+    /// If it is not, and there is no room for it.
+    pub(crate) fn admits(&self, hub: &Hub) -> Result<bool, HubError> {
         let known = self.lock();
-        if known.contains(hub) || known.len() < HUBS_MAX { Ok(()) } else { Err(HubError::TooMany) }
+        let is_known = known.contains(hub);
+        if is_known || known.len() < HUBS_MAX { Ok(is_known) } else { Err(HubError::TooMany) }
     }
 
     /// Notes that a hub is in the store.
-    pub(crate) fn is_there(&self, hub: &Hub) {
-        let mut known = self.lock();
-        if !known.contains(hub) {
-            known.insert(hub.clone());
-        }
+    pub(crate) fn is_there(&self, hub: Hub) {
+        self.lock().insert(hub);
     }
 
     pub(crate) fn deleted(&self, hub: &Hub) {

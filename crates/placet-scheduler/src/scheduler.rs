@@ -184,14 +184,12 @@ impl Scheduler {
     /// A command that was given is carried out although nobody waits for it; a wait ends.
     pub async fn command(&self, key: InstanceKey, kind: CommandKind) -> Result<Reply, CallError> {
         // Only a start makes a hub, and only one that was accepted: nothing else leaves a name behind.
-        let makes = matches!(kind, CommandKind::Start(_)).then(|| key.hub.clone());
-        if let Some(hub) = &makes {
-            self.0.hubs.admits(hub)?;
-        }
+        let is_start = matches!(kind, CommandKind::Start(_));
+        let makes = (is_start && !self.0.hubs.admits(&key.hub)?).then(|| key.hub.clone());
         let waits = matches!(kind, CommandKind::Wait(_) | CommandKind::Ask(_));
         let target = Lookup::Key(key);
         let reply = self.call(waits, |call| Input::Call(call, Command { target, kind, call: Some(call) })).await?;
-        if let Some(hub) = &makes {
+        if let Some(hub) = makes {
             self.0.hubs.is_there(hub);
         }
         Ok(reply)
@@ -202,8 +200,9 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn create_hub(&self, hub: Hub, again: bool) -> Result<(), CallError> {
-        self.0.hubs.is_there(&hub);
-        self.call(false, |call| Input::CreateHub(call, hub, again)).await.map(drop)
+        self.call(false, |call| Input::CreateHub(call, hub.clone(), again)).await?;
+        self.0.hubs.is_there(hub);
+        Ok(())
     }
 
     /// Deletes a hub with all that is in it.
@@ -229,7 +228,7 @@ impl Scheduler {
     /// If one of its hubs would be one too many.
     pub fn open_stream(&self, spec: StreamSpec) -> Result<WorkerStream, HubError> {
         if let HubSet::Of(hubs) = &spec.hubs {
-            hubs.iter().try_for_each(|hub| self.0.hubs.admits(hub))?;
+            hubs.iter().try_for_each(|hub| self.0.hubs.admits(hub).map(drop))?;
         }
         let id = StreamId(self.0.streams.fetch_add(1, Ordering::Relaxed) + 1);
         Ok(WorkerStream::open(self, id, spec))
@@ -279,7 +278,10 @@ impl Scheduler {
         });
         Ok(match found.await? {
             None => Weighed::light(None),
-            Some(Read::Done(state)) => self.weigh(*state, |state| state.encoded_len()).await?.map(Some),
+            Some(Read::Done(state)) => {
+                let bytes = state.encoded_len();
+                self.weigh(*state, bytes).await?.map(Some)
+            }
             Some(Read::Long(view)) => self.complete_view(*view, payloads).await?.map(Some),
         })
     }
@@ -294,15 +296,13 @@ impl Scheduler {
         payloads: bool,
     ) -> Result<Weighed<OrchestrationState>, CallError> {
         if payloads::is_complete(&view, payloads) {
-            return self.weigh(payloads::trimmed(view.state, payloads), |state| state.encoded_len()).await;
+            let state = payloads::trimmed(view.state, payloads);
+            let bytes = state.encoded_len();
+            return self.weigh(state, bytes).await;
         }
         let bytes = payloads::bytes_to_read(&view, payloads).saturating_add(view.state.encoded_len());
-        let share = match bytes {
-            0..=ANSWER_FROM => None,
-            _ => Some(self.0.budget.answer(READ_COPIES.saturating_mul(bytes)).await.map_err(|Busy| CallError::Busy)?),
-        };
+        let mut share = self.share_of_answer(bytes, READ_COPIES).await?;
         let value = self.read(move |store| payloads::complete(store, view, payloads)).await?;
-        let mut share = share;
         if let Some(share) = &mut share {
             share.shrink_to(SENT_COPIES.saturating_mul(bytes));
         }
@@ -310,27 +310,31 @@ impl Scheduler {
     }
 
     /// An answer that is there already waits for its share, if it is long.
-    pub(crate) async fn weigh<T>(&self, value: T, length: impl Fn(&T) -> usize) -> Result<Weighed<T>, CallError> {
-        let bytes = length(&value);
-        let share = match bytes {
-            0..=ANSWER_FROM => None,
-            _ => Some(self.0.budget.answer(SENT_COPIES.saturating_mul(bytes)).await.map_err(|Busy| CallError::Busy)?),
-        };
+    pub(crate) async fn weigh<T>(&self, value: T, bytes: usize) -> Result<Weighed<T>, CallError> {
+        let share = self.share_of_answer(bytes, SENT_COPIES).await?;
         Ok(Weighed { value, bytes, share })
     }
 
-    /// A page of the committed history of an instance's generation, which began with turn `first`: the turns from this one
-    /// on. Empty at the end.
+    /// The share of an answer of which there are so many copies, if it is long.
+    async fn share_of_answer(&self, bytes: usize, copies: usize) -> Result<Option<Share>, CallError> {
+        if bytes <= ANSWER_FROM {
+            return Ok(None);
+        }
+        let share = self.0.budget.answer(copies.saturating_mul(bytes)).await;
+        share.map(Some).map_err(|Busy| CallError::Busy)
+    }
+
+    /// A page of the committed history of a generation: the turns from this one on. Empty at the end.
     ///
     /// # Errors
     /// If the store cannot be read; [`CallError::ContinuedAsNew`] if that generation is over.
-    pub async fn history(&self, iid: Iid, first: Turn, from: Turn) -> Result<Vec<HistoryRow>, CallError> {
+    pub async fn history(&self, of: &Generation, from: Turn) -> Result<Vec<HistoryRow>, CallError> {
+        let Generation { key, iid, first, .. } = of.clone();
         let page = self.read(move |store| {
             let rows = store.history(iid, from, HISTORY_PAGE_BYTES)?;
             // Afterwards: what begins a generation anew takes the old one's history away with the same commit.
-            let row = store.load(&[Lookup::Iid(iid)])?.pop().flatten().map(|found| found.row);
-            let goes_on = row.map(body_of).transpose()?.is_some_and(|body| body.turn_first == first.0);
-            Ok(goes_on.then_some(rows))
+            let now = generation_of(store, key)?;
+            Ok(now.is_some_and(|now| (now.iid, now.first) == (iid, first)).then_some(rows))
         });
         page.await?.ok_or(CallError::ContinuedAsNew)
     }
@@ -343,14 +347,13 @@ impl Scheduler {
         self.read(move |store| row_of(store, key)).await
     }
 
-    /// The key of an instance's history, and the first turn of its current generation.
+    /// An instance's current generation.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn generation(&self, hub: Hub, instance_id: &str) -> Result<Option<(Iid, Turn)>, CallError> {
-        let Some(row) = self.row(crate::calls::key(hub, instance_id)?).await? else { return Ok(None) };
-        let (iid, body) = (row.iid, body_of(row)?);
-        Ok(Some((iid, Turn(body.turn_first))))
+    pub async fn generation(&self, hub: Hub, instance_id: &str) -> Result<Option<Generation>, CallError> {
+        let key = crate::calls::key(hub, instance_id)?;
+        self.read(move |store| generation_of(store, key)).await
     }
 
     /// A published row.
@@ -439,9 +442,21 @@ enum Read {
     Long(Box<InstanceView>),
 }
 
-/// What no query looks at of an instance's row.
-pub(crate) fn body_of(row: InstanceRow) -> Result<InstanceBody, ReadError> {
-    <InstanceBody as prost::Message>::decode(row.body).map_err(|error| damaged(&error))
+/// One life of an instance between two times that it continued as new, as the store has it.
+#[derive(Debug, Clone)]
+pub struct Generation {
+    key: InstanceKey,
+    iid: Iid,
+    /// Its first turn.
+    pub first: Turn,
+    /// Its execution.
+    pub execution_id: String,
+}
+
+fn generation_of(store: &dyn Store, key: InstanceKey) -> Result<Option<Generation>, ReadError> {
+    let Some(row) = row_of(store, key.clone())? else { return Ok(None) };
+    let body = <InstanceBody as prost::Message>::decode(row.body).map_err(|error| damaged(&error))?;
+    Ok(Some(Generation { key, iid: row.iid, first: Turn(body.turn_first), execution_id: body.execution_id }))
 }
 
 fn damaged(error: &impl ToString) -> ReadError {

@@ -15,7 +15,7 @@ use placet_proto::durabletask::ActivityResponse;
 use placet_proto::placet::v1::{Ack, Completions, TurnCompletion};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::budget::Share;
 use crate::connections::Peer;
@@ -108,7 +108,7 @@ pub struct WorkerStream {
     items: UnboundedReceiver<StreamOut>,
     /// Bytes of items that were read, and of which the core was not told yet.
     read: usize,
-    watch: Option<AbortHandle>,
+    watch: Option<AbortOnDropHandle<()>>,
     /// Of the item that is being sent.
     sending: Option<Share>,
 }
@@ -133,7 +133,7 @@ impl WorkerStream {
     /// Cuts the worker off if it takes nothing of what it was sent for long.
     pub(crate) fn cut_if_stalled(&mut self, peer: Peer) {
         let progress = self.outbox.progress.clone();
-        let watch = tokio::spawn(async move {
+        self.watch = Some(AbortOnDropHandle::new(tokio::spawn(async move {
             let look = || (progress.sent.load(Ordering::Relaxed), progress.read.load(Ordering::Relaxed));
             let (mut sent, mut read) = look();
             loop {
@@ -145,8 +145,7 @@ impl WorkerStream {
                 }
                 (sent, read) = now;
             }
-        });
-        self.watch = Some(watch.abort_handle());
+        })));
     }
 
     /// This was handed on to where the worker reads: there is room for more.
@@ -189,9 +188,6 @@ impl WorkerStream {
 
 impl Drop for WorkerStream {
     fn drop(&mut self) {
-        if let Some(watch) = &self.watch {
-            watch.abort();
-        }
         self.scheduler.tell(Message::Input(Input::StreamClosed(self.id, false)));
     }
 }

@@ -52,12 +52,12 @@ impl InProcess {
 
     async fn whole_history(&self, hub: &str, instance_id: &str) -> CallResult<Vec<HistoryEvent>> {
         let hub = hub_of(hub).map_err(|error| told(&error.into()))?;
-        let Some((iid, first)) = self.0.generation(hub, instance_id).await.map_err(|error| told(&error))? else {
+        let Some(of) = self.0.generation(hub, instance_id).await.map_err(|error| told(&error))? else {
             return Ok(Vec::new());
         };
-        let (mut events, mut from) = (Vec::new(), first);
+        let (mut events, mut from) = (Vec::new(), of.first);
         loop {
-            let rows = self.0.history(iid, first, from).await.map_err(|error| told(&error))?;
+            let rows = self.0.history(&of, from).await.map_err(|error| told(&error))?;
             let Some(last) = rows.last() else { return Ok(events) };
             from = Turn(last.turn.0 + 1);
             for event in rows.iter().flat_map(|row| Events(&row.events)) {

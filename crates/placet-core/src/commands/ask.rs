@@ -93,8 +93,7 @@ impl Partition {
         let Some(mut waiters) = self.ask_waiters.remove(&iid) else { return };
         waiters.retain(|waiter| match answer(waiter, instance) {
             Some(asked) => {
-                outcome.reply(Some(waiter.call), Ok(Reply::Asked(asked)));
-                outcome.asks_told.push((waiter.until, waiter.call));
+                waiter.tell(asked, outcome);
                 false
             }
             None => true,
@@ -102,6 +101,14 @@ impl Partition {
         if !waiters.is_empty() {
             self.ask_waiters.insert(iid, waiters);
         }
+    }
+}
+
+impl AskWaiter {
+    /// It is answered, and waits no longer.
+    pub(crate) fn tell(&self, asked: Asked, outcome: &mut Outcome) {
+        outcome.reply(Some(self.call), Ok(Reply::Asked(asked)));
+        outcome.asks_told.push((self.until, self.call));
     }
 }
 

@@ -93,8 +93,7 @@ impl Partition {
             self.deleted.push(iid);
         }
         for waiter in self.ask_waiters.remove(&iid).unwrap_or_default() {
-            outcome.reply(Some(waiter.call), Ok(Reply::Asked(Asked::Ended(instance.view()))));
-            outcome.asks_told.push((waiter.until, waiter.call));
+            waiter.tell(Asked::Ended(instance.view()), outcome);
         }
     }
 }

@@ -21,8 +21,7 @@ use crate::limits::{self, Limits};
 use crate::reach::{Corner, reach};
 use crate::tally::DeliveriesByKind;
 use crate::time::Mono;
-use queues::Queues;
-pub use queues::Takers;
+use queues::{QueueKey, Queues};
 use redelivery::Redelivery;
 use stream::{Bounds, Place, Stream};
 pub use stream::{Filter, Filters, HubSet, StreamSpec};
@@ -140,6 +139,20 @@ enum Holder {
     Stream(StreamId),
     /// A worker whose stream is gone. Until then it may finish by a unary call.
     Grace(Mono),
+}
+
+/// Whether some stream may take an item, for many items: those that are alike are looked for once.
+#[derive(Debug)]
+pub struct Takers<'a> {
+    dispatch: &'a Dispatch,
+    known: BTreeMap<QueueKey, bool>,
+}
+
+impl Takers<'_> {
+    /// See [`Dispatch::has_taker`].
+    pub fn has(&mut self, spec: &ItemSpec) -> bool {
+        *self.known.entry(QueueKey::of(spec)).or_insert_with(|| self.dispatch.has_taker(spec))
+    }
 }
 
 /// The machine.
@@ -418,12 +431,18 @@ impl Dispatch {
 
     /// Answers that for many items.
     pub fn takers(&self) -> Takers<'_> {
-        Takers { streams: &self.streams, known: BTreeMap::new() }
+        Takers { dispatch: self, known: BTreeMap::new() }
     }
 
     /// How many items wait for a worker with room.
     pub fn queued(&self) -> usize {
         self.queues.len()
+    }
+
+    /// Whether, since it was last asked, items have left the queues that nobody took: what stood behind them may be less than
+    /// what a stream had no room for.
+    pub fn was_thinned(&mut self) -> bool {
+        self.queues.were_thinned()
     }
 
     /// Takes out of the queues what nobody wants any more: an instance that ends leaves its activities there, and a worker

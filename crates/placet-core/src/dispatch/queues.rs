@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::stream::Stream;
 use super::{ItemSpec, Kind, RESERVED_PREFIX};
-use crate::ids::{Hub, StreamId};
+use crate::ids::Hub;
 
 /// What the items of one queue have in common: all that filters look at.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -23,7 +22,7 @@ pub(super) struct QueueKey {
 }
 
 impl QueueKey {
-    fn of(spec: &ItemSpec) -> QueueKey {
+    pub(super) fn of(spec: &ItemSpec) -> QueueKey {
         QueueKey {
             reserved: spec.name.starts_with(RESERVED_PREFIX),
             kind: spec.id.kind(),
@@ -77,24 +76,8 @@ pub(super) struct Queues {
     queues: BTreeMap<QueueKey, VecDeque<ItemSpec>>,
     /// All their items together.
     length: usize,
-}
-
-/// Whether some stream may take an item, for many items: those that are alike are looked for once.
-#[derive(Debug)]
-pub struct Takers<'a> {
-    pub(super) streams: &'a BTreeMap<StreamId, Stream>,
-    pub(super) known: BTreeMap<QueueKey, bool>,
-}
-
-impl Takers<'_> {
-    /// Whether some open stream may take this item, room or not.
-    pub fn has(&mut self, spec: &ItemSpec) -> bool {
-        let streams = self.streams;
-        *self
-            .known
-            .entry(QueueKey::of(spec))
-            .or_insert_with(|| streams.values().any(|stream| stream.spec.accepts(spec)))
-    }
+    /// Items were taken out that no stream took.
+    thinned: bool,
 }
 
 impl Queues {
@@ -135,12 +118,18 @@ impl Queues {
     }
 
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&ItemSpec) -> bool) {
-        self.length = 0;
+        let before = std::mem::take(&mut self.length);
         self.queues.retain(|_, queue| {
             queue.retain(&mut keep);
             self.length += queue.len();
             !queue.is_empty()
         });
+        self.thinned |= self.length < before;
+    }
+
+    /// Whether, since it was last asked, items were taken out that no stream took.
+    pub(super) fn were_thinned(&mut self) -> bool {
+        std::mem::take(&mut self.thinned)
     }
 
     /// The next key in the scope that is accepted: after the cursor, or else from the beginning.

@@ -11,9 +11,10 @@ use crate::reach::{Corner, reach};
 use crate::time::Mono;
 
 /// Which hubs a stream serves.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum HubSet {
     /// Every hub of the store.
+    #[default]
     All,
     /// These.
     Of(Vec<Hub>),
@@ -46,8 +47,9 @@ pub struct Filters {
     pub activities: Vec<Filter>,
 }
 
-/// What a worker says of itself when it opens its stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What a worker says of itself when it opens its stream; by default, that it takes all but what is reserved, as many items
+/// as anyone.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct StreamSpec {
     /// Its hubs.
     pub hubs: HubSet,

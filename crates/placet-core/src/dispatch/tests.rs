@@ -13,14 +13,7 @@ const NOW: Mono = Mono(0);
 
 /// A stream that takes all but what is reserved, as many items as anyone.
 fn everything() -> StreamSpec {
-    StreamSpec {
-        hubs: HubSet::All,
-        built_in: false,
-        turns_max: 0,
-        activities_max: 0,
-        filters: None,
-        keeps_state: false,
-    }
+    StreamSpec::default()
 }
 
 fn of_hub(hub: &str) -> StreamSpec {

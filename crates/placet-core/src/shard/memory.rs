@@ -155,7 +155,5 @@ impl Shard {
         self.memory.active = kept;
         gone.sort_unstable();
         self.dispatch.unqueue(&gone);
-        // What stood behind them may be less than what a stream had no room for.
-        self.held_up |= !gone.is_empty();
     }
 }

@@ -659,10 +659,7 @@ impl Shard {
     /// Takes out of the queues what nobody wants any more.
     pub fn sweep(&mut self) {
         let partitions = &mut self.partitions;
-        let before = self.dispatch.queued();
         self.dispatch.sweep(|spec| partitions[spec.id.partition().index()].wants(spec.id));
-        // What stood behind it may be less than what a stream had no room for.
-        self.held_up |= self.dispatch.queued() < before;
         self.sweep_at = 2 * self.dispatch.queued() + self.limits.sweep_from;
     }
 

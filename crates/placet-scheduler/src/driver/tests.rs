@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use placet_core::command::{Command, CommandKind, Refusal, StartInstance};
-use placet_core::dispatch::{HubSet, StreamSpec};
+use placet_core::dispatch::StreamSpec;
 use placet_core::ids::{CallId, Hub, Iid, InstanceId, InstanceKey, PartitionId, Turn};
 use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
 use placet_core::shard::Input;
@@ -112,15 +112,7 @@ fn break_an_invariant(scheduler: &Scheduler) {
 }
 
 fn open_stream(scheduler: &Scheduler) -> WorkerStream {
-    let spec = StreamSpec {
-        hubs: HubSet::All,
-        built_in: false,
-        turns_max: 0,
-        activities_max: 0,
-        filters: None,
-        keeps_state: false,
-    };
-    scheduler.open_stream(spec).unwrap()
+    scheduler.open_stream(StreamSpec::default()).unwrap()
 }
 
 /// The next thing that a stream is sent, signs of life apart.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use placet_core::ids::{Iid, Turn};
+use placet_core::ids::Turn;
 use placet_core::wire::Events;
 use placet_proto::durabletask::StreamInstanceHistoryRequest;
 use tonic::{Request, Response, Status};
@@ -13,10 +13,9 @@ use super::frame::HistoryChunkFrame;
 use super::metadata;
 use super::status::status_of;
 use crate::budget::Busy;
-use crate::calls::key;
 use crate::connections::Peer;
 use crate::payloads::damaged;
-use crate::scheduler::{CallError, Scheduler, body_of};
+use crate::scheduler::{CallError, Generation, Scheduler};
 
 /// A chunk is closed at this size: well under what every client accepts (PROTOCOL.md §2.4).
 const CHUNK_BYTES: usize = 256 << 10;
@@ -25,9 +24,7 @@ pub(super) type Chunks = BoxStream<'static, Result<HistoryChunkFrame, Status>>;
 
 struct Cursor {
     scheduler: Scheduler,
-    iid: Iid,
-    /// The first turn of the generation that is read.
-    first: Turn,
+    of: Generation,
     /// Where to read on; absent at the end.
     next: Option<Turn>,
     chunks: VecDeque<HistoryChunkFrame>,
@@ -43,24 +40,12 @@ pub(super) async fn stream(
 ) -> Result<Response<Chunks>, Status> {
     let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
     let request = request.into_inner();
-    let key = key(hub, &request.instance_id).map_err(|e| status_of(&e))?;
     let wanted = request.execution_id.filter(|id| !id.is_empty());
-    let row = scheduler.row(key).await.map_err(|e| status_of(&e))?;
-    let Some(row) = row else { return Ok(Response::new(stream::empty().boxed())) };
-    let (iid, body) = (row.iid, body_of(row).map_err(|e| status_of(&e.into()))?);
-    if wanted.is_some_and(|wanted| wanted != body.execution_id) {
-        return Ok(Response::new(stream::empty().boxed()));
-    }
-    let first = Turn(body.turn_first);
-    let cursor = Cursor {
-        scheduler: scheduler.clone(),
-        iid,
-        first,
-        next: Some(first),
-        chunks: VecDeque::new(),
-        peer,
-        lent: None,
-    };
+    let of = scheduler.generation(hub, &request.instance_id).await.map_err(|e| status_of(&e))?;
+    let of = of.filter(|of| wanted.is_none_or(|wanted| wanted == of.execution_id));
+    let Some(of) = of else { return Ok(Response::new(stream::empty().boxed())) };
+    let next = Some(of.first);
+    let cursor = Cursor { scheduler: scheduler.clone(), of, next, chunks: VecDeque::new(), peer, lent: None };
     Ok(Response::new(stream::unfold(cursor, |mut cursor| async move { Some((cursor.next().await?, cursor)) }).boxed()))
 }
 
@@ -78,7 +63,7 @@ impl Cursor {
     async fn read(&mut self, from: Turn) -> Result<(), Status> {
         self.lent = None;
         let share = self.scheduler.budget().page().await.map_err(|Busy| status_of(&CallError::Busy))?;
-        let rows = self.scheduler.history(self.iid, self.first, from).await.map_err(|e| status_of(&e))?;
+        let rows = self.scheduler.history(&self.of, from).await.map_err(|e| status_of(&e))?;
         self.next = rows.last().map(|row| row.turn.next());
         let (mut chunk, mut bytes) = (Vec::new(), 0);
         for event in rows.iter().flat_map(|row| Events(&row.events)) {

@@ -6,7 +6,7 @@ use placet_core::dispatch::{HubSet, StreamSpec};
 use placet_core::ids::Hub;
 use placet_proto::placet::v1::{Open, WorkerFrame, worker_frame::Frame};
 use prost::Message as _;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::admission::{Charges, Whole};
@@ -46,7 +46,7 @@ pub(super) async fn work(
     let sender = worker.sender();
     // Completions are read by a task of their own, which ends with the worker's half of the stream, or with the
     // scheduler's: a worker that says no more must not hold up a server that stops, and one that has gone leaves nothing.
-    let completions = AbortOnDrop(tokio::spawn(async move {
+    let completions = AbortOnDropHandle::new(tokio::spawn(async move {
         while let Ok(Some(frame)) = frames.message().await {
             let Whole { shares, large } = charges.take();
             let frame = match large {
@@ -69,15 +69,6 @@ pub(super) async fn work(
         })
         .boxed(),
     ))
-}
-
-/// A task that ends with whoever holds this.
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// What a worker says of itself when it opens its stream. A worker that names no hub serves that of its call.

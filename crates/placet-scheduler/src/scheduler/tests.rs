@@ -35,14 +35,8 @@ async fn hubs_that_workers_only_name_keep_nobody_from_making_one() {
     let scheduler = scheduler();
     let mut streams = Vec::new();
     for number in 0..1_500 {
-        let spec = StreamSpec {
-            hubs: HubSet::Of(vec![Hub::new(format!("hub-{number}").as_str())]),
-            built_in: false,
-            turns_max: 0,
-            activities_max: 0,
-            filters: None,
-            keeps_state: false,
-        };
+        let hubs = HubSet::Of(vec![Hub::new(format!("hub-{number}").as_str())]);
+        let spec = StreamSpec { hubs, ..StreamSpec::default() };
         streams.push(scheduler.open_stream(spec).unwrap());
     }
     start(&scheduler, key("another", "i"), "").await.unwrap();
@@ -54,9 +48,9 @@ async fn hubs_that_workers_only_name_keep_nobody_from_making_one() {
 async fn a_page_of_a_generation_that_is_over_is_refused() {
     let scheduler = scheduler();
     start(&scheduler, key("default", "i"), "").await.unwrap();
-    let iid = scheduler.row(key("default", "i")).await.unwrap().unwrap().iid;
-    assert_eq!(scheduler.history(iid, Turn(0), Turn(0)).await.unwrap(), []);
-    let over = scheduler.history(iid, Turn(3), Turn(4)).await;
+    let of = scheduler.generation(Hub::new("default"), "i").await.unwrap().unwrap();
+    assert_eq!(scheduler.history(&of, Turn(0)).await.unwrap(), []);
+    let over = scheduler.history(&Generation { first: Turn(3), ..of }, Turn(4)).await;
     assert!(matches!(over, Err(CallError::ContinuedAsNew)), "{over:?}");
     stop(scheduler).await;
 }

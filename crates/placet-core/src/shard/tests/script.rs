@@ -22,7 +22,7 @@ use crate::command::{
     Ask, Asked, Caller, Command, CommandKind, CompleteTurn, RaiseEvent, Refusal, Reply, StartInstance, Terminate,
     WaitFor, status_name,
 };
-use crate::dispatch::{HubSet, StreamSpec};
+use crate::dispatch::StreamSpec;
 use crate::ids::{BatchId, CallId, Hub, Iid, InstanceId, InstanceKey, StreamId, Turn};
 use crate::limits::Limits;
 use crate::partition::view_of_row;
@@ -189,12 +189,11 @@ impl World {
             self.sticky.insert(stream);
         }
         let spec = StreamSpec {
-            hubs: HubSet::All,
             built_in: verb == "built-in-worker",
             turns_max: usize::from(verb == "worker-of-one"),
             activities_max: usize::from(verb == "worker-of-one"),
-            filters: None,
             keeps_state,
+            ..StreamSpec::default()
         };
         self.input(Input::StreamOpened(stream, spec));
     }
