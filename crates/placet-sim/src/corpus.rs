@@ -24,5 +24,10 @@ pub const CORPUS: &[Known] = &[
         with: "",
         found: "instances that could not leave memory when it was full were never asked again",
     },
+    Known {
+        seed: 1_795_865_458_006_505,
+        with: "",
+        found: "an item shorter than what was reserved for it made room that nobody looked for",
+    },
     Known { seed: 50_036_911, with: "", found: "a turn whose history was read when its hub was deleted" },
 ];

@@ -167,6 +167,8 @@ pub struct Dispatch {
     unread: usize,
     /// About how many bytes the turns have that workers hold.
     turns_out: usize,
+    /// An item turned out shorter than what was reserved for it.
+    shrunk: bool,
     /// No stream is to be pinged before then; absent: there is none.
     pings_from: Option<Mono>,
     deliveries: DeliveriesByKind,
@@ -194,6 +196,7 @@ impl Dispatch {
     /// An item goes out: so many bytes are to be read.
     pub fn sent(&mut self, id: StreamId, item: ItemId, bytes: usize) {
         let reserved = self.held.get_mut(&item).map_or(0, |held| std::mem::take(&mut held.reserved));
+        self.shrunk |= bytes < reserved;
         if let Some(stream) = self.streams.get_mut(&id) {
             let before = stream.unread;
             stream.unread = before.saturating_sub(reserved) + bytes;
@@ -439,10 +442,11 @@ impl Dispatch {
         self.queues.len()
     }
 
-    /// Whether, since it was last asked, items have left the queues that nobody took: what stood behind them may be less than
-    /// what a stream had no room for.
-    pub fn was_thinned(&mut self) -> bool {
-        self.queues.were_thinned()
+    /// Whether, since it was last asked, room may have come that nobody has looked at: items have left the queues that
+    /// nobody took, and what stood behind them may be less than what a stream had no room for; or an item turned out shorter
+    /// than what was reserved for it, since its instance has changed while it was queued.
+    pub fn has_unseen_room(&mut self) -> bool {
+        self.queues.were_thinned() | std::mem::take(&mut self.shrunk)
     }
 
     /// Takes out of the queues what nobody wants any more: an instance that ends leaves its activities there, and a worker

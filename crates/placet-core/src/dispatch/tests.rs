@@ -81,6 +81,24 @@ fn offer(dispatch: &mut Dispatch, spec: ItemSpec) -> Option<u64> {
 }
 
 #[test]
+fn room_that_nobody_looked_for_is_told_of_once() {
+    let mut dispatch = Dispatch::default();
+    open(&mut dispatch, 1, everything());
+    let kilobyte = |number| ItemSpec { bytes: 1_000, ..activity(number, "a") };
+    for (number, sent, makes_room) in [(1, 1_000, false), (2, 1_200, false), (3, 10, true)] {
+        offer(&mut dispatch, kilobyte(number));
+        dispatch.sent(StreamId(1), kilobyte(number).id, sent);
+        assert_eq!(dispatch.has_unseen_room(), makes_room, "{sent} bytes");
+        assert!(!dispatch.has_unseen_room());
+    }
+    for (stays, makes_room) in [(true, false), (false, true)] {
+        dispatch.queue(kilobyte(4));
+        dispatch.sweep(|_| stays);
+        assert_eq!(dispatch.has_unseen_room(), makes_room, "what was queued stays: {stays}");
+    }
+}
+
+#[test]
 fn a_stream_that_does_not_read_is_sent_no_more_than_its_bound_and_what_it_has_read_makes_room() {
     let mut dispatch = Dispatch::default();
     open(&mut dispatch, 1, everything());

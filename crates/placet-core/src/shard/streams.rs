@@ -137,8 +137,7 @@ impl Shard {
 
     /// What held all workers up may be over: each gets what waits for it.
     pub(super) fn let_workers_go_on(&mut self, now: Now, outputs: &mut Vec<Output>) {
-        self.held_up |= self.dispatch.was_thinned();
-        while std::mem::take(&mut self.held_up) {
+        while self.dispatch.has_unseen_room() | std::mem::take(&mut self.held_up) {
             let before = self.dispatch.deliveries();
             for stream in self.dispatch.stream_ids() {
                 self.fill(now, stream, outputs);
