@@ -116,7 +116,8 @@ fn look_at_life(life: &Life, limits: &Limits) -> Result<(), Violation> {
         let Ok(message) = InboxMessage::decode(data.clone()) else { continue };
         let bytes = ENTRY_BYTES + message.event.len();
         let Ok(event) = HistoryEvent::decode(message.event) else { continue };
-        let is_new = began.is_some() && event.timestamp.map(|at| micros(&at)) >= began.map(|at| micros(&at));
+        // What was handed on is as old as the generation, when the clock stood still or was set back.
+        let is_new = began.is_some() && event.timestamp.map(|at| micros(&at)) > began.map(|at| micros(&at));
         match event.event_type {
             Some(EventType::EventRaised(_)) if is_new => events.push(bytes),
             Some(EventType::TaskCompleted(_) | EventType::TaskFailed(_)) => results.push(bytes),
@@ -179,7 +180,8 @@ impl World {
                 self.crowded_since = None;
                 return Ok(());
             }
-            let since = *self.crowded_since.get_or_insert(self.now);
+            // A server that stands still lets nothing go.
+            let since = (*self.crowded_since.get_or_insert(self.now)).max(server.hung_until);
             if self.now > since + CROWDED {
                 bounded("bytes of instances stay in memory", status.hot_bytes, most)?;
             }

@@ -79,7 +79,7 @@ pub(super) struct Process {
     awake: bool,
     /// Which sleep it is in.
     sleep: u64,
-    hung_until: u64,
+    pub(super) hung_until: u64,
     /// It stops as soon as all that was decided is durable.
     pub(super) stops: bool,
     /// The store has a batch of it.
