@@ -16,6 +16,8 @@ mod hubs;
 mod metrics;
 mod payloads;
 mod scheduler;
+#[cfg(test)]
+mod test_store;
 mod worker;
 
 pub use budget::{Budget, Busy, Share};

@@ -35,14 +35,17 @@ pub(crate) fn complete(
     payloads: bool,
 ) -> Result<OrchestrationState, ReadError> {
     if payloads && !view.input_known {
-        view.state.input = match first_input(store, &view)? {
-            Some(input) => input,
-            // It has had no turn: its input waits for the first one.
-            None => {
-                let found = store.load(&[Lookup::Iid(view.iid)])?.pop().flatten();
-                found.iter().flat_map(|found| &found.inbox).find_map(input_of_message).flatten()
-            }
-        };
+        // Each read sees the store at a time of its own. An input goes one way: it waits for the first turn, and is in the
+        // history from then on; whoever found it in neither has missed that.
+        let mut input = first_input(store, &view)?;
+        if input.is_none() {
+            let found = store.load(&[Lookup::Iid(view.iid)])?.pop().flatten();
+            input = found.iter().flat_map(|found| &found.inbox).find_map(input_of_message);
+        }
+        if input.is_none() {
+            input = first_input(store, &view)?;
+        }
+        view.state.input = input.flatten();
     }
     if !view.output_known && needs_end(&view.state, payloads) {
         let last = store.history(view.iid, Turn(view.turn.0.saturating_sub(1)), 1)?;

@@ -1,98 +1,18 @@
 //! A broken invariant, while the store is at work.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use placet_core::command::{Command, CommandKind, Refusal, StartInstance};
 use placet_core::dispatch::StreamSpec;
-use placet_core::ids::{CallId, Hub, Iid, InstanceId, InstanceKey, PartitionId, Turn};
-use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
+use placet_core::ids::{CallId, Hub, Iid, InstanceId, InstanceKey};
+use placet_core::rows::Lookup;
 use placet_core::shard::Input;
-use placet_core::time::Timestamp;
-use placet_store::model::ModelStore;
-use placet_store::{ActivePage, Answer, Claim, CommitError, Query, ReadError, Store};
 
 use super::{Message, ReplyTo};
 use crate::scheduler::{CallError, Scheduler};
+use crate::test_store::TestStore;
 use crate::worker::{StreamOut, WorkerStream};
-
-/// A store whose commits may be held up.
-#[derive(Default)]
-struct SlowStore {
-    model: ModelStore,
-    gate: Mutex<Gate>,
-    moved: Condvar,
-}
-
-#[derive(Default)]
-struct Gate {
-    is_closed: bool,
-    waiting: usize,
-}
-
-impl SlowStore {
-    fn close(&self) {
-        self.gate.lock().unwrap().is_closed = true;
-    }
-
-    fn open(&self) {
-        self.gate.lock().unwrap().is_closed = false;
-        self.moved.notify_all();
-    }
-
-    /// Waits until a commit is held up.
-    fn await_commit(&self) {
-        let gate = self.gate.lock().unwrap();
-        drop(self.moved.wait_while(gate, |gate| gate.waiting == 0).unwrap());
-    }
-}
-
-impl Store for SlowStore {
-    fn claim(&self) -> Result<Claim, CommitError> {
-        self.model.claim()
-    }
-
-    fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
-        let mut gate = self.gate.lock().unwrap();
-        gate.waiting += 1;
-        self.moved.notify_all();
-        gate = self.moved.wait_while(gate, |gate| gate.is_closed).unwrap();
-        gate.waiting -= 1;
-        self.model.commit(batch)
-    }
-
-    fn recover(
-        &self,
-        partitions: &dyn Fn(PartitionId) -> bool,
-        after: Option<Iid>,
-        limit: usize,
-        bytes_max: usize,
-    ) -> Result<ActivePage, ReadError> {
-        self.model.recover(partitions, after, limit, bytes_max)
-    }
-
-    fn load(&self, lookups: &[Lookup]) -> Result<Vec<Option<LoadedInstance>>, ReadError> {
-        self.model.load(lookups)
-    }
-
-    fn history(&self, iid: Iid, from: Turn, bytes_max: usize) -> Result<Vec<HistoryRow>, ReadError> {
-        self.model.history(iid, from, bytes_max)
-    }
-
-    fn due(
-        &self,
-        partitions: &dyn Fn(PartitionId) -> bool,
-        after: Option<TimerRow>,
-        until: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<TimerRow>, ReadError> {
-        self.model.due(partitions, after, until, limit)
-    }
-
-    fn query(&self, query: &Query) -> Result<Answer, ReadError> {
-        self.model.query(query)
-    }
-}
 
 fn key(id: &str) -> InstanceKey {
     InstanceKey::new(Hub::new("default"), InstanceId::new(id))
@@ -132,7 +52,7 @@ async fn next(stream: &mut WorkerStream) -> Option<StreamOut> {
 
 #[tokio::test]
 async fn a_broken_invariant_makes_nothing_untrue_and_work_goes_on() {
-    let store = Arc::new(SlowStore::default());
+    let store = Arc::new(TestStore::default());
     let scheduler = Scheduler::start(store.clone()).unwrap();
     start(scheduler.clone(), "before").await.unwrap();
     let mut old = open_stream(&scheduler);

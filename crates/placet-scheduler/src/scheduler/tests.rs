@@ -3,10 +3,12 @@
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use placet_core::command::{StartInstance, Terminate, WaitFor};
 use placet_core::ids::InstanceId;
-use placet_proto::durabletask::{GetInstanceRequest, OrchestrationStatus};
+use placet_proto::durabletask::{GetInstanceRequest, OrchestrationStatus, OrchestratorResponse, WorkItem};
 use placet_store::model::ModelStore;
 
 use super::*;
+use crate::test_store::TestStore;
+use crate::worker::StreamOut;
 
 fn scheduler() -> Scheduler {
     Scheduler::start(Arc::new(ModelStore::default())).unwrap()
@@ -41,6 +43,30 @@ async fn hubs_that_workers_only_name_keep_nobody_from_making_one() {
     }
     start(&scheduler, key("another", "i"), "").await.unwrap();
     drop(streams);
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn an_input_is_found_though_its_first_turn_is_recorded_while_it_is_looked_for() {
+    let store = Arc::new(TestStore::default());
+    let scheduler = Scheduler::start(store.clone()).unwrap();
+    start(&scheduler, key("default", "i"), "the input").await.unwrap();
+    let mut stream = scheduler.open_stream(StreamSpec { keeps_state: true, ..StreamSpec::default() }).unwrap();
+    let mut out = Vec::new();
+    while !matches!(out[..], [StreamOut::Item { .. }]) {
+        out.clear();
+        assert_eq!(stream.recv_many(&mut out, 1).await, 1);
+    }
+    let [StreamOut::Item { item, .. }] = &out[..] else { unreachable!() };
+    let completion_token = WorkItem::decode(item.clone()).unwrap().completion_token;
+    let token = completion_token.parse().unwrap();
+    let response = OrchestratorResponse { completion_token, ..OrchestratorResponse::default() };
+    let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies: None };
+    scheduler.complete_turn(completion).await.unwrap();
+
+    store.read_histories_early(1);
+    let state = scheduler.instance(key("default", "i"), true).await.unwrap().value.unwrap();
+    assert_eq!(state.input.as_deref(), Some("the input"));
     stop(scheduler).await;
 }
 

@@ -1,0 +1,95 @@
+//! For tests: a store that does at will what a store does by chance.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
+
+use placet_core::ids::{Iid, PartitionId, Turn};
+use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
+use placet_core::time::Timestamp;
+use placet_store::model::ModelStore;
+use placet_store::{ActivePage, Answer, Claim, CommitError, Query, ReadError, Store};
+
+/// A store whose commits may be held up, and whose histories may be read before anything is in them.
+#[derive(Default)]
+pub(crate) struct TestStore {
+    model: ModelStore,
+    /// So many reads of a history see nothing yet.
+    early_reads: AtomicUsize,
+    gate: Mutex<Gate>,
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct Gate {
+    is_closed: bool,
+    waiting: usize,
+}
+
+impl TestStore {
+    pub(crate) fn read_histories_early(&self, times: usize) {
+        self.early_reads.store(times, Ordering::Relaxed);
+    }
+
+    pub(crate) fn close(&self) {
+        self.gate.lock().unwrap().is_closed = true;
+    }
+
+    pub(crate) fn open(&self) {
+        self.gate.lock().unwrap().is_closed = false;
+        self.moved.notify_all();
+    }
+
+    /// Waits until a commit is held up.
+    pub(crate) fn await_commit(&self) {
+        let gate = self.gate.lock().unwrap();
+        drop(self.moved.wait_while(gate, |gate| gate.waiting == 0).unwrap());
+    }
+}
+
+impl Store for TestStore {
+    fn claim(&self) -> Result<Claim, CommitError> {
+        self.model.claim()
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
+        let mut gate = self.gate.lock().unwrap();
+        gate.waiting += 1;
+        self.moved.notify_all();
+        gate = self.moved.wait_while(gate, |gate| gate.is_closed).unwrap();
+        gate.waiting -= 1;
+        self.model.commit(batch)
+    }
+
+    fn recover(
+        &self,
+        partitions: &dyn Fn(PartitionId) -> bool,
+        after: Option<Iid>,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<ActivePage, ReadError> {
+        self.model.recover(partitions, after, limit, bytes_max)
+    }
+
+    fn load(&self, lookups: &[Lookup]) -> Result<Vec<Option<LoadedInstance>>, ReadError> {
+        self.model.load(lookups)
+    }
+
+    fn history(&self, iid: Iid, from: Turn, bytes_max: usize) -> Result<Vec<HistoryRow>, ReadError> {
+        let early = self.early_reads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if early.is_ok() { Ok(Vec::new()) } else { self.model.history(iid, from, bytes_max) }
+    }
+
+    fn due(
+        &self,
+        partitions: &dyn Fn(PartitionId) -> bool,
+        after: Option<TimerRow>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<TimerRow>, ReadError> {
+        self.model.due(partitions, after, until, limit)
+    }
+
+    fn query(&self, query: &Query) -> Result<Answer, ReadError> {
+        self.model.query(query)
+    }
+}
