@@ -13,7 +13,7 @@ use prost::Message as _;
 
 use crate::command::{Ask, Caller, Command, CommandKind, CompleteTurn, RaiseEvent, StartInstance, Terminate, WaitFor};
 use crate::dispatch::{Filter, Filters, HubSet, StreamSpec};
-use crate::ids::{CallId, Hub, Iid, InstanceId, InstanceKey, StreamId};
+use crate::ids::{CallId, Hub, Iid, InstanceId, InstanceKey, PartitionId, StreamId};
 use crate::limits::Limits;
 use crate::rows::{Lookup, TimerRow};
 use crate::shard::{Input, Output, Shard};
@@ -201,7 +201,7 @@ impl World {
             }
             12 => {
                 let call = CallId(u64::from(source.byte()));
-                self.take(Input::Cancelled(call));
+                self.take(Input::Cancelled(PartitionId(source.byte()), call));
             }
             _ => {
                 self.now.mono = self.now.mono.after(Duration::from_secs(u64::from(source.byte())));

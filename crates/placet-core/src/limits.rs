@@ -17,6 +17,12 @@ pub const PUBLISHED_BYTES_FIRST_MAX: usize = 4 << 20;
 /// Items outstanding on a stream whose worker stated no limit (PROTOCOL.md §1, rule 3: 0 is "no stated limit").
 pub const STREAM_ITEMS_DEFAULT: usize = 256;
 
+/// Hubs that one stream may name.
+pub const STREAM_HUBS_MAX: usize = 1_000;
+
+/// Names and versions that one stream's filters may have for a kind: they are compared for every item that waits.
+pub const STREAM_FILTERS_MAX: usize = 1_000;
+
 /// An orchestrator turn that is out longer than this goes to another worker: turns have no side effects.
 pub const TURN_LEASE: Duration = Duration::from_secs(300);
 

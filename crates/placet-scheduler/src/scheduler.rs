@@ -13,7 +13,7 @@ use bytes::Bytes;
 use placet_core::body::InstanceBody;
 use placet_core::command::{Command, CommandKind, CompleteTurn, InstanceView, Refusal, Reply};
 use placet_core::dispatch::{HubSet, StreamSpec};
-use placet_core::ids::{CallId, Hub, Iid, InstanceKey, StreamId, Turn};
+use placet_core::ids::{CallId, Hub, Iid, InstanceKey, PartitionId, StreamId, Turn};
 use placet_core::partition::view_of_row;
 use placet_core::rows::{HistoryRow, InstanceRow, Lookup};
 use placet_core::shard::Input;
@@ -186,7 +186,7 @@ impl Scheduler {
         // Only a start makes a hub, and only one that was accepted: nothing else leaves a name behind.
         let is_start = matches!(kind, CommandKind::Start(_));
         let makes = (is_start && !self.0.hubs.admits(&key.hub)?).then(|| key.hub.clone());
-        let waits = matches!(kind, CommandKind::Wait(_) | CommandKind::Ask(_));
+        let waits = matches!(kind, CommandKind::Wait(_) | CommandKind::Ask(_)).then(|| key.partition());
         let target = Lookup::Key(key);
         let reply = self.call(waits, |call| Input::Call(call, Command { target, kind, call: Some(call) })).await?;
         if let Some(hub) = makes {
@@ -200,7 +200,7 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn create_hub(&self, hub: Hub, again: bool) -> Result<(), CallError> {
-        self.call(false, |call| Input::CreateHub(call, hub.clone(), again)).await?;
+        self.call(None, |call| Input::CreateHub(call, hub.clone(), again)).await?;
         self.0.hubs.is_there(hub);
         Ok(())
     }
@@ -211,7 +211,7 @@ impl Scheduler {
     /// See [`CallError`].
     pub async fn delete_hub(&self, hub: Hub) -> Result<(), CallError> {
         self.0.hubs.deleted(&hub);
-        self.call(false, |call| Input::DeleteHub(call, hub)).await.map(drop)
+        self.call(None, |call| Input::DeleteHub(call, hub)).await.map(drop)
     }
 
     /// Says that the wall clock is right.
@@ -219,14 +219,15 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn accept_time(&self) -> Result<(), CallError> {
-        self.call(false, Input::AcceptTime).await.map(drop)
+        self.call(None, Input::AcceptTime).await.map(drop)
     }
 
     /// Opens a worker's stream.
     ///
     /// # Errors
-    /// If one of its hubs would be one too many.
-    pub fn open_stream(&self, spec: StreamSpec) -> Result<WorkerStream, HubError> {
+    /// If it names too much, or one of its hubs would be one too many.
+    pub fn open_stream(&self, spec: StreamSpec) -> Result<WorkerStream, CallError> {
+        spec.check()?;
         if let HubSet::Of(hubs) = &spec.hubs {
             hubs.iter().try_for_each(|hub| self.0.hubs.admits(hub).map(drop))?;
         }
@@ -239,7 +240,7 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn complete_turn(&self, completion: CompleteTurn) -> Result<Reply, CallError> {
-        self.call(false, |call| Input::TurnCompleted(call, Box::new(completion))).await
+        self.call(None, |call| Input::TurnCompleted(call, Box::new(completion))).await
     }
 
     /// An activity was finished, told by a call of its own.
@@ -247,7 +248,7 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn complete_activity(&self, token: Token, response: ActivityResponse) -> Result<Reply, CallError> {
-        self.call(false, |call| Input::ActivityCompleted(call, token, Box::new(response))).await
+        self.call(None, |call| Input::ActivityCompleted(call, token, Box::new(response))).await
     }
 
     /// An item is given back, by a call of its own.
@@ -255,7 +256,7 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn abandon(&self, token: Token) -> Result<(), CallError> {
-        self.call(false, |call| Input::Abandoned(call, token)).await.map(drop)
+        self.call(None, |call| Input::Abandoned(call, token)).await.map(drop)
     }
 
     /// An instance as committed; with its input and output if they are wanted.
@@ -383,12 +384,12 @@ impl Scheduler {
         drop(self.0.messages.send(message));
     }
 
-    async fn call(&self, waits: bool, input: impl FnOnce(CallId) -> Input) -> Result<Reply, CallError> {
-        let _place = if waits { Some(self.place_to_wait()?) } else { None };
+    async fn call(&self, waits: Option<PartitionId>, input: impl FnOnce(CallId) -> Input) -> Result<Reply, CallError> {
+        let _place = waits.map(|_| self.place_to_wait()).transpose()?;
         let call = self.new_call();
         let (sender, reply) = oneshot::channel();
         self.tell(Message::Call(call, ReplyTo::Caller(sender), input(call)));
-        let mut cancel = CancelOnDrop { scheduler: self, call: waits.then_some(call) };
+        let mut cancel = CancelOnDrop { scheduler: self, call: waits.map(|partition| (partition, call)) };
         let reply = reply.await;
         cancel.call = None;
         Ok(reply.map_err(|_| CallError::Stopping)??)
@@ -482,13 +483,14 @@ impl Drop for Place<'_> {
 /// Tells the core that a caller has gone: a waiter must not outlive its call.
 struct CancelOnDrop<'a> {
     scheduler: &'a Scheduler,
-    call: Option<CallId>,
+    /// … and where it waits.
+    call: Option<(PartitionId, CallId)>,
 }
 
 impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
-        if let Some(call) = self.call {
-            self.scheduler.tell(Message::Input(Input::Cancelled(call)));
+        if let Some((partition, call)) = self.call {
+            self.scheduler.tell(Message::Input(Input::Cancelled(partition, call)));
         }
     }
 }

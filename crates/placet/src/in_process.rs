@@ -162,7 +162,7 @@ impl Transport for InProcess {
         Box::pin(async move {
             let hub = hub_of(hub).map_err(|error| told(&error.into()))?;
             let spec = stream_spec(hub, &open).map_err(|error| told(&error))?;
-            let worker = self.0.open_stream(spec).map_err(|error| told(&error.into()))?;
+            let worker = self.0.open_stream(spec).map_err(|error| told(&error))?;
             let sender = worker.sender();
             let completions = Completer::new(move |completions| {
                 sender.complete(completions, Vec::new());

@@ -89,16 +89,19 @@ impl Merge {
     }
 
     fn update_instance(&mut self, row: InstanceRow, indexed: bool) {
-        match self.instances.get_mut(&row.iid) {
-            Some(InstanceChange::Insert(inserted)) => *inserted = row,
+        let replaced = match self.instances.get_mut(&row.iid) {
+            Some(InstanceChange::Insert(inserted)) => std::mem::replace(inserted, row),
             Some(InstanceChange::Update(updated, changed)) => {
-                *updated = row;
                 *changed |= indexed;
+                std::mem::replace(updated, row)
             }
             None => {
                 self.instances.insert(row.iid, InstanceChange::Update(row, indexed));
+                return;
             }
-        }
+        };
+        // It is in memory no longer: one instance that changes often must not look like a full batch.
+        self.bytes -= ROW_BYTES + instance_bytes(&replaced);
     }
 
     fn update_activity(&mut self, row: ActivityRow) {
@@ -201,23 +204,30 @@ fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
     items
 }
 
+/// What a write occupies beside its payload.
+const ROW_BYTES: usize = 64;
+
+fn instance_bytes(row: &InstanceRow) -> usize {
+    row.body.len() + row.id.as_str().len()
+}
+
 /// About how many bytes a write occupies until it is durable.
 fn size(write: &Write) -> usize {
-    const ROW: usize = 64;
-    ROW + match write {
-        Write::InsertInstance(row) | Write::UpdateInstance(row, _) => row.body.len() + row.id.as_str().len(),
-        Write::AppendHistory(row) => row.events.len(),
-        Write::PutInbox(row) => row.data.len(),
-        Write::PutActivity(row) | Write::UpdateActivity(row) => row.data.len(),
-        Write::PutReply(row) => row.answer.as_ref().map_or(0, |answer| answer.len()),
-        Write::Publish(row) => row.body.as_ref().map_or(0, bytes::Bytes::len),
-        Write::DeleteInstance(_)
-        | Write::DropHistory(..)
-        | Write::DeleteInbox(..)
-        | Write::DeleteActivity(..)
-        | Write::PutTimer(_)
-        | Write::DeleteTimer(_)
-        | Write::CreateHub(_)
-        | Write::DeleteHub(_) => 0,
-    }
+    ROW_BYTES
+        + match write {
+            Write::InsertInstance(row) | Write::UpdateInstance(row, _) => instance_bytes(row),
+            Write::AppendHistory(row) => row.events.len(),
+            Write::PutInbox(row) => row.data.len(),
+            Write::PutActivity(row) | Write::UpdateActivity(row) => row.data.len(),
+            Write::PutReply(row) => row.answer.as_ref().map_or(0, |answer| answer.len()),
+            Write::Publish(row) => row.body.as_ref().map_or(0, bytes::Bytes::len),
+            Write::DeleteInstance(_)
+            | Write::DropHistory(..)
+            | Write::DeleteInbox(..)
+            | Write::DeleteActivity(..)
+            | Write::PutTimer(_)
+            | Write::DeleteTimer(_)
+            | Write::CreateHub(_)
+            | Write::DeleteHub(_) => 0,
+        }
 }

@@ -41,6 +41,9 @@ pub(super) struct Scope {
     like: Like,
 }
 
+/// So many places in a scope at most, if its hubs do not have more.
+const STARTS_MAX: usize = 1_000;
+
 /// How much of a start's key all keys of its part of the scope have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Like {
@@ -56,6 +59,10 @@ impl Scope {
         let (starts, like) = match (hubs, names) {
             (None, _) => (vec![start(Hub::new(""), "")], Like::Kind),
             (Some(hubs), None) => (hubs.iter().map(|hub| start(hub.clone(), "")).collect(), Like::Hub),
+            // More places to look at than there are queues, as a rule: who takes what is asked of each queue instead.
+            (Some(hubs), Some(names)) if hubs.len() * names.len() > STARTS_MAX => {
+                (hubs.iter().map(|hub| start(hub.clone(), "")).collect(), Like::Hub)
+            }
             (Some(hubs), Some(names)) => {
                 let of_hub = |hub: &Hub| names.iter().map(|name| start(hub.clone(), name)).collect::<Vec<_>>();
                 (hubs.iter().flat_map(of_hub).collect(), Like::Name)
@@ -142,6 +149,9 @@ impl Queues {
         if self.queues.is_empty() {
             return None;
         }
+        if self.queues.len() < scope.starts.len() {
+            return self.next_of_all(scope, cursor, accepts);
+        }
         let first = |start: &QueueKey, from: Bound<&QueueKey>, upto: Bound<&QueueKey>| {
             let queues = self.queues.range::<QueueKey, _>((from, upto));
             let mut like = queues.take_while(|(key, _)| scope.holds(start, key));
@@ -154,5 +164,21 @@ impl Queues {
                 .or_else(|| first(start, Bound::Included(start), Bound::Included(cursor)).map(|key| (true, key))),
         });
         candidates.min().map(|(_, key)| key.clone())
+    }
+
+    /// The same, looking at every queue: there are fewer of them than places in the scope.
+    fn next_of_all(
+        &self,
+        scope: &Scope,
+        cursor: Option<&QueueKey>,
+        accepts: impl Fn(&ItemSpec) -> bool,
+    ) -> Option<QueueKey> {
+        let kind = scope.starts.first().map(|start| (start.reserved, start.kind))?;
+        let after = cursor.map_or(Bound::Unbounded, Bound::Excluded);
+        let upto = cursor.map(|cursor| (Bound::Unbounded, Bound::Included(cursor)));
+        let before = upto.map(|range| self.queues.range::<QueueKey, _>(range)).into_iter().flatten();
+        let mut round = self.queues.range::<QueueKey, _>((after, Bound::Unbounded)).chain(before);
+        let next = round.find(|(key, queue)| (key.reserved, key.kind) == kind && queue.front().is_some_and(&accepts));
+        next.map(|(key, _)| key.clone())
     }
 }

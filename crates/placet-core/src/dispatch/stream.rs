@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::queues::{QueueKey, Scope};
 use super::{ItemId, ItemSpec, Kind, RESERVED_PREFIX};
+use crate::command::Refusal;
 use crate::ids::Hub;
 use crate::ids::StreamId;
 use crate::limits::{self, Limits};
@@ -66,6 +67,31 @@ pub struct StreamSpec {
 }
 
 impl StreamSpec {
+    /// Whether it names no more than is looked through for every item.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidArgument`], naming the field.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let refuse = |what: String| Err(Refusal::InvalidArgument(what));
+        if let HubSet::Of(hubs) = &self.hubs
+            && hubs.len() > limits::STREAM_HUBS_MAX
+        {
+            let most = limits::STREAM_HUBS_MAX;
+            return refuse(format!("hubs: {} of them, {most} at most; \"*\" stands for all", hubs.len()));
+        }
+        for (kind, field) in [(Kind::Turn, "orchestrations"), (Kind::Activity, "activities")] {
+            let filters = self.filters.as_ref().map_or(&[][..], |filters| filters.of(kind));
+            let many: usize = filters.iter().map(|filter| 1 + filter.versions.len()).sum();
+            if many > limits::STREAM_FILTERS_MAX {
+                let most = limits::STREAM_FILTERS_MAX;
+                return refuse(format!(
+                    "workItemFilters.{field}: {many} names and versions, {most} at most; without filters a worker gets everything"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether an item may go to it, room or not.
     pub(super) fn accepts(&self, item: &ItemSpec) -> bool {
         self.hubs.contains(&item.hub)

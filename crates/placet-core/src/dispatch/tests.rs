@@ -249,6 +249,26 @@ fn filters_decide_by_kind_name_and_version() {
 }
 
 #[test]
+fn a_stream_that_names_too_much_is_told_what() {
+    let named = |names: usize, versions: usize| {
+        let versions = vec![String::from("1"); versions];
+        let filters = (0..names).map(|name| Filter { name: name.to_string(), versions: versions.clone() });
+        let filters = Filters { orchestrations: Vec::new(), activities: filters.collect() };
+        StreamSpec { filters: Some(filters), ..StreamSpec::default() }
+    };
+    let of_hubs = |many| StreamSpec { hubs: HubSet::Of(vec![Hub::new("hub"); many]), ..StreamSpec::default() };
+    for well in [StreamSpec::default(), named(1_000, 0), named(1, 999), of_hubs(1_000)] {
+        assert_eq!(well.check(), Ok(()));
+    }
+    let refused = |spec: StreamSpec| spec.check().unwrap_err().to_string();
+    insta::assert_snapshot!([named(1_001, 0), named(500, 2), of_hubs(1_001)].map(refused).join("\n"), @r#"
+    workItemFilters.activities: 1001 names and versions, 1000 at most; without filters a worker gets everything
+    workItemFilters.activities: 1500 names and versions, 1000 at most; without filters a worker gets everything
+    hubs: 1001 of them, 1000 at most; "*" stands for all
+    "#);
+}
+
+#[test]
 fn hubs_are_walls() {
     let mut dispatch = Dispatch::default();
     open(&mut dispatch, 1, of_hub("other"));
@@ -367,7 +387,15 @@ fn queues_take_turns_whatever_a_stream_takes_them_by() {
     let by_name = filtered(&[("c", &[]), ("a", &[]), ("b", &["", "1"])], &[]);
     let of_hub =
         |spec: &StreamSpec| StreamSpec { hubs: HubSet::Of(vec![Hub::new("x"), Hub::new("hub")]), ..spec.clone() };
-    let streams = [everything(), of_hub(&everything()), of_hub(&by_name), by_name];
+    // More names than there are queues, and so many that they are not looked for one by one.
+    let with_others = |many: usize| {
+        let mut spec = by_name.clone();
+        let others = (0..many).map(|other| Filter { name: format!("b{other}"), versions: Vec::new() });
+        spec.filters.as_mut().unwrap().orchestrations.extend(others);
+        spec
+    };
+    let many = [with_others(10), of_hub(&with_others(990))];
+    let streams = [everything(), of_hub(&everything()), of_hub(&by_name), by_name].into_iter().chain(many);
     for stream in streams {
         let mut dispatch = Dispatch::default();
         for number in 0..2 {

@@ -43,8 +43,8 @@ pub enum Input {
     Started,
     /// A client's command; its reply is an [`Output::Reply`].
     Call(CallId, Command),
-    /// The caller does not wait any more.
-    Cancelled(CallId),
+    /// The caller does not wait any more for something that becomes of an instance of this partition.
+    Cancelled(PartitionId, CallId),
     /// A task hub is to be made, or emptied and made again.
     CreateHub(CallId, Hub, bool),
     /// A task hub is to be deleted with all that is in it.
@@ -259,8 +259,8 @@ impl Shard {
                 self.expire_asks(Now { mono: Mono(u64::MAX), ..now }, outputs);
             }
             Input::Call(call, command) => self.call(now, call, command, outputs),
-            Input::Cancelled(call) => {
-                for until in self.partitions.iter_mut().filter_map(|partition| partition.cancel(call)) {
+            Input::Cancelled(partition, call) => {
+                if let Some(until) = self.partitions[partition.index()].cancel(call) {
                     self.ask_deadlines.remove(&(until, call));
                 }
                 self.deferred.iter_mut().for_each(|(_, command)| command.forget(call));

@@ -222,7 +222,7 @@ impl Driver {
         };
         match &input {
             Input::StreamClosed(stream, _) => drop(self.streams.remove(stream)),
-            Input::Cancelled(call) => drop(self.calls.remove(call)),
+            Input::Cancelled(_, call) => drop(self.calls.remove(call)),
             _ => {}
         }
         let now = self.now();

@@ -34,7 +34,7 @@ pub(super) fn items(scheduler: &Scheduler, request: &Request<GetWorkItemsRequest
         filters: request.work_item_filters.as_ref().and_then(filters),
         keeps_state: false,
     };
-    let mut worker = scheduler.open_stream(spec).map_err(|error| status_of(&error.into()))?;
+    let mut worker = scheduler.open_stream(spec).map_err(|error| status_of(&error))?;
     if let Some(peer) = peer {
         worker.cut_if_stalled(peer);
     }

@@ -39,7 +39,7 @@ pub(super) async fn work(
     };
     let spec = stream_spec(hub, &open).map_err(|error| status_of(&error))?;
     drop(charges.take());
-    let mut worker = scheduler.open_stream(spec).map_err(|error| status_of(&error.into()))?;
+    let mut worker = scheduler.open_stream(spec).map_err(|error| status_of(&error))?;
     if let Some(peer) = peer {
         worker.cut_if_stalled(peer);
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use placet_core::command::{Command, CompleteTurn, Refusal, Reply};
 use placet_core::dispatch::StreamSpec;
-use placet_core::ids::{CallId, Hub, StreamId};
+use placet_core::ids::{CallId, Hub, PartitionId, StreamId};
+use placet_core::rows::Lookup;
 use placet_core::shard::{Input, Output, Shard};
 use placet_core::time::{Mono, Now, Timestamp};
 use placet_core::token::Token;
@@ -89,7 +90,7 @@ pub(super) struct Process {
     pub(super) recovery: Finding,
     /// Who waits for which call, and when it was taken.
     pub(super) calls: BTreeMap<CallId, (ReplyTo, u64)>,
-    by_number: BTreeMap<u64, CallId>,
+    by_number: BTreeMap<u64, (PartitionId, CallId)>,
     next_call: u64,
     steps: (u64, u32),
 }
@@ -305,8 +306,8 @@ impl World {
                 let (reply_to, request) = *call;
                 let number = if let ReplyTo::Client(_, call, _) = &reply_to { Some(call.number) } else { None };
                 let call = server.call(self.now, reply_to);
-                if let Some(number) = number {
-                    server.by_number.insert(number, call);
+                if let (Some(number), Request::Command(Command { target: Lookup::Key(key), .. })) = (number, &request) {
+                    server.by_number.insert(number, (key.partition(), call));
                 }
                 match request {
                     Request::Command(command) => Input::Call(call, Command { call: Some(call), ..command }),
@@ -315,9 +316,9 @@ impl World {
                 }
             }
             Arrival::Cancel(number) => {
-                let Some(call) = server.by_number.remove(&number) else { return };
+                let Some((partition, call)) = server.by_number.remove(&number) else { return };
                 server.calls.remove(&call);
-                Input::Cancelled(call)
+                Input::Cancelled(partition, call)
             }
             Arrival::Opened(stream, spec) => Input::StreamOpened(stream, spec),
             Arrival::Closed(stream, drained) => Input::StreamClosed(stream, drained),

@@ -106,6 +106,19 @@ fn of_a_row_that_changes_several_times_the_last_state_is_written() {
 }
 
 #[test]
+fn a_row_that_changes_often_occupies_memory_once() {
+    let mut merge = Merge::default();
+    let mut add = |write| {
+        merge.add(HERE, std::iter::once(write));
+        merge.bytes()
+    };
+    let once = add(Write::UpdateInstance(instance(1, 1), false));
+    assert_eq!(add(Write::UpdateInstance(instance(1, 2), true)), once);
+    let inserted = add(Write::InsertInstance(instance(2, 1)));
+    assert_eq!(add(Write::UpdateInstance(instance(2, 2), false)), inserted);
+}
+
+#[test]
 fn an_instance_that_is_deleted_takes_all_that_the_batch_held_of_it() {
     let all = [
         Write::UpdateInstance(instance(1, 1), true),
