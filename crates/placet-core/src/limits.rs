@@ -23,6 +23,22 @@ pub const STREAM_HUBS_MAX: usize = 1_000;
 /// Names and versions that one stream's filters may have for a kind: they are compared for every item that waits.
 pub const STREAM_FILTERS_MAX: usize = 1_000;
 
+/// Asks that one instance was handed and whose answer it owes: their ids stand in its row.
+pub const OPEN_ASKS_MAX: usize = 1_000;
+
+/// Bytes of a custom status: it is written with the instance's row each time, and told to everybody who asks. Azure's
+/// limit is 16 KiB of UTF-16.
+pub const CUSTOM_STATUS_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of an instance's tags, name and version together, for the same reason.
+pub const START_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a trace context beyond which it is dropped: W3C's `tracestate` is to be kept up to 512 characters.
+pub const TRACE_BYTES_MAX: usize = 4 << 10;
+
+/// Timers that one instance waits for: they stand in its row, which is written for each that fires.
+pub const TIMERS_MAX: usize = 10_000;
+
 /// An orchestrator turn that is out longer than this goes to another worker: turns have no side effects.
 pub const TURN_LEASE: Duration = Duration::from_secs(300);
 

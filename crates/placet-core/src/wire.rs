@@ -29,6 +29,11 @@ const ITEM_ACTIVITY: u8 = key(2);
 /// `WorkItem.completionToken`.
 const ITEM_TOKEN: u8 = key(10);
 
+/// Whether a trace context is as short as they are: a longer one is dropped, since it is written with its instance.
+pub(crate) fn is_short(trace: &impl Message) -> bool {
+    trace.encoded_len() <= crate::limits::TRACE_BYTES_MAX
+}
+
 /// An event as it is stored: `id` is the action's for confirmations, -1 for all else (PROTOCOL.md §6.2).
 pub fn event(id: i32, at: Timestamp, event_type: EventType) -> Bytes {
     let event = HistoryEvent { event_id: id, timestamp: Some(at.to_proto()), event_type: Some(event_type) };

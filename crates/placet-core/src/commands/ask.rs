@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
-use placet_proto::placet::v1::AskReply;
-
-use crate::command::{Ask, Asked, Reply};
+use crate::command::{Ask, Asked, Refusal, Reply};
 use crate::ids::{CallId, Iid};
+use crate::limits;
 use crate::outcome::Outcome;
 use crate::partition::{AskWaiter, Instance, Partition};
 use crate::planted::{self, Plant};
@@ -26,7 +25,7 @@ impl Partition {
         if instance.has_open_ask(&ask.ask_id) {
             reach(Corner::AskedWhileOpen);
         } else {
-            if let Some(refusal) = instance.refuses(&self.limits) {
+            if let Some(refusal) = instance.refuses_asks().or_else(|| instance.refuses(&self.limits)) {
                 outcome.reply(call, Err(refusal));
                 return;
             }
@@ -55,43 +54,12 @@ impl Partition {
         }
     }
 
-    /// Records what the turn's code made of the asks that it took, and tells those who wait.
-    pub(crate) fn answer_asks(&mut self, iid: Iid, replies: Vec<AskReply>, outcome: &mut Outcome) {
-        for reply in replies {
-            self.answer_ask(iid, &reply.ask_id, reply.answer.map(Arc::from), outcome);
-        }
-    }
-
-    /// Records that an ask was consumed, with or without an answer, and tells those who wait.
-    pub(crate) fn answer_ask(&mut self, iid: Iid, ask_id: &str, answer: Option<Arc<str>>, outcome: &mut Outcome) {
-        let instance = self.instances.get_mut(&iid).expect("it is in memory");
-        if instance.replies.contains_key(ask_id) && !planted::is(Plant::AnswerOverwritten) {
-            reach(Corner::ReplyTooLate);
-            return; // the first turn that consumed it answered it: a later reply comes too late
-        }
-        instance.body.open_asks.retain(|open| open != ask_id);
-        let ask_id: Arc<str> = ask_id.into();
-        outcome.writes.push(Write::PutReply(ReplyRow { iid, ask_id: ask_id.clone(), answer: answer.clone() }));
-        instance.replies.insert(ask_id.clone(), answer);
-        self.tell_askers(iid, outcome, |waiter, instance| {
-            (waiter.ask.ask_id == ask_id).then(|| instance.answer_to(&ask_id)).flatten()
-        });
-    }
-
-    /// Tells everybody who still waits for an answer that the instance has ended.
-    pub(crate) fn end_asks(&mut self, iid: Iid, outcome: &mut Outcome) {
-        self.tell_askers(iid, outcome, |_, instance| Some(Asked::Ended(instance.view())));
-    }
-
-    fn tell_askers(
-        &mut self,
-        iid: Iid,
-        outcome: &mut Outcome,
-        answer: impl Fn(&AskWaiter, &Instance) -> Option<Asked>,
-    ) {
+    /// Tells those who wait what became of what they asked: of all asks that a turn took at once, since who waits may
+    /// be many.
+    pub(crate) fn tell_askers(&mut self, iid: Iid, outcome: &mut Outcome) {
         let Some(instance) = self.instances.get(&iid) else { return };
         let Some(mut waiters) = self.ask_waiters.remove(&iid) else { return };
-        waiters.retain(|waiter| match answer(waiter, instance) {
+        waiters.retain(|waiter| match instance.answer_to(&waiter.ask.ask_id) {
             Some(asked) => {
                 waiter.tell(asked, outcome);
                 false
@@ -113,6 +81,14 @@ impl AskWaiter {
 }
 
 impl Instance {
+    /// Why an ask is not taken, if it is not: its code leaves too many open.
+    fn refuses_asks(&self) -> Option<Refusal> {
+        (self.body.open_asks.len() >= limits::OPEN_ASKS_MAX).then(|| {
+            let what = "the instance leaves its asks open: its code has taken none of the last thousand";
+            Refusal::Exhausted { what, retry_after: limits::REFUSE_AFTER_FAILURE }
+        })
+    }
+
     /// What whoever asks with this id is told at once, if anything.
     fn answer_to(&self, ask_id: &str) -> Option<Asked> {
         match self.replies.get(ask_id) {
@@ -122,9 +98,21 @@ impl Instance {
         }
     }
 
+    /// Records that an ask was consumed, with or without an answer. Who waits is told by [`Partition::tell_askers`].
+    pub(crate) fn answer_ask(&mut self, ask_id: &str, answer: Option<Arc<str>>, outcome: &mut Outcome) {
+        if self.replies.contains_key(ask_id) && !planted::is(Plant::AnswerOverwritten) {
+            reach(Corner::ReplyTooLate);
+            return; // the first turn that consumed it answered it: a later reply comes too late
+        }
+        self.body.open_asks.retain(|open| open != ask_id);
+        let ask_id: Arc<str> = ask_id.into();
+        let row = ReplyRow { iid: self.iid, ask_id: ask_id.clone(), answer: answer.clone() };
+        outcome.writes.push(Write::PutReply(row));
+        self.keep_reply(ask_id, answer);
+    }
+
     /// Whether the question is on its way: in the inbox, or in the hands of code that has not taken it yet.
     fn has_open_ask(&self, ask_id: &str) -> bool {
-        self.body.open_asks.iter().any(|open| open == ask_id)
-            || self.inbox.iter().any(|entry| entry.message.ask_id.as_deref() == Some(ask_id))
+        self.inbox_asks.contains(ask_id) || self.body.open_asks.iter().any(|open| open == ask_id)
     }
 }

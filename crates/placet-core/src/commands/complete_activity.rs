@@ -46,7 +46,7 @@ impl Partition {
             outcome.reply(call, Ok(Reply::Stale));
             return;
         };
-        instance.activity_bytes -= activity_bytes(&activity.pending);
+        instance.activity_bytes -= activity_bytes(&activity);
         outcome.writes.push(Write::DeleteActivity(iid, completion.seq));
         if instance.is_terminal() {
             // It was begun by the last turn: nobody waits for its result (PROTOCOL.md §6.5).
@@ -55,7 +55,7 @@ impl Partition {
             self.conclude(iid, outcome);
             return;
         }
-        let task_scheduled_id = activity.pending.task_id;
+        let task_scheduled_id = activity.task_id;
         let response = completion.response;
         // The presence of the message decides, not its text: an exception may have none (PROTOCOL.md §7.3).
         let result = match response.failure_details {

@@ -1,12 +1,15 @@
 //! CompleteOrchestratorTask: a turn's result becomes history, in one piece: its events, the confirmations of
 //! its actions, and all that the actions ask for (PROTOCOL.md §6).
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
 use placet_proto::durabletask::{
     CompleteOrchestrationAction, ExecutionCompletedEvent, OrchestrationStatus, OrchestratorAction, ScheduleTaskAction,
     TaskFailureDetails, TaskScheduledEvent, TimerCreatedEvent, history_event::EventType,
 };
+use placet_proto::placet::v1::AskReply;
 use prost::Message as _;
 
 use crate::body::{MessageKind, PendingActivity};
@@ -15,7 +18,7 @@ use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, Outcome};
-use crate::partition::{Activity, Ended, Instance, Known, Message, Partition, activity_bytes, kept, message_bytes};
+use crate::partition::{Ended, Instance, Known, Message, Partition, activity_bytes, kept, message_bytes};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
@@ -45,7 +48,7 @@ enum Next {
 /// Which of the asks that came with a turn, or before it, its code has taken.
 pub(crate) enum Taken<'a> {
     /// The worker knows of asks, and says so.
-    Said(&'a [placet_proto::placet::v1::AskReply]),
+    Said(&'a [AskReply]),
     /// It does not, and its code did something.
     All {
         /// It ended.
@@ -125,12 +128,17 @@ impl Partition {
         let out = instance.out.take().expect("its token was checked");
         let at = instance.record_time(now);
         instance.last_turn_took = now.mono.since(out.began);
-        let status_changed = instance.body.custom_status != completion.response.custom_status;
-        instance.body.custom_status = completion.response.custom_status;
-        instance.body.turn_trace = completion.response.orchestration_trace_context;
         let messages = processed(out.messages, completion.response.num_events_processed);
         let plan = plan(at, completion.response.actions);
-        let plan = match too_much(instance, &plan, messages, &self.limits) {
+        let status = completion.response.custom_status;
+        let too_much = long_status(status.as_deref())
+            .or_else(|| too_much(instance, &plan, messages, completion.replies.as_deref(), &self.limits));
+        let status_changed = too_much.is_none() && instance.body.custom_status != status;
+        if status_changed {
+            instance.body.custom_status = status;
+        }
+        instance.body.turn_trace = completion.response.orchestration_trace_context.filter(wire::is_short);
+        let plan = match too_much {
             Some(end) => Plan { next: Next::Ends(end), ..Plan::default() },
             None => plan,
         };
@@ -177,25 +185,22 @@ impl Partition {
     fn settle_asks(
         &mut self,
         iid: Iid,
-        replies: Vec<placet_proto::placet::v1::AskReply>,
+        replies: Vec<AskReply>,
         taken: Vec<String>,
         knows_asks: bool,
         outcome: &mut Outcome,
     ) {
-        self.answer_asks(iid, replies, outcome);
-        if !knows_asks {
-            for ask_id in taken {
-                // Carried over into the next generation, it goes on waiting.
-                let instance = self.instances.get(&iid).expect("it is in memory");
-                let carried = instance.inbox.iter().any(|m| m.message.ask_id.as_deref() == Some(&*ask_id));
-                if !carried {
-                    self.answer_ask(iid, &ask_id, None, outcome);
-                }
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        for reply in replies {
+            instance.answer_ask(&reply.ask_id, reply.answer.map(Arc::from), outcome);
+        }
+        // Carried over into the next generation, an ask goes on waiting.
+        for ask_id in taken.iter().filter(|_| !knows_asks) {
+            if !instance.inbox_asks.contains(ask_id) {
+                instance.answer_ask(ask_id, None, outcome);
             }
         }
-        if self.instances.get(&iid).is_some_and(Instance::is_terminal) {
-            self.end_asks(iid, outcome);
-        }
+        self.tell_askers(iid, outcome);
     }
 
     /// Takes the first messages out of the inbox; tells the asks that are answered by this turn. The others stay open.
@@ -213,7 +218,10 @@ impl Partition {
                 outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
             }
             instance.inbox_bytes -= message_bytes(&entry.message);
-            asked.extend(entry.message.ask_id);
+            if let Some(ask_id) = entry.message.ask_id {
+                instance.inbox_asks.remove(&ask_id);
+                asked.push(ask_id);
+            }
         }
         // Looked for only if there was one: an inbox may be long.
         instance.terminating &= instance.inbox.iter().any(|m| m.message.kind() == MessageKind::Terminated);
@@ -258,7 +266,7 @@ impl Partition {
             outcome.writes.push(Write::PutActivity(ActivityRow { iid, seq, data }));
             outcome.effects.push(Effect::Offer(instance.activity_spec(self.id, seq, &pending)));
             instance.activity_bytes += activity_bytes(&pending);
-            instance.activities.insert(seq, Activity { pending });
+            instance.activities.insert(seq, pending);
         }
         for (timer_id, fire_at) in timers {
             instance.add_timer(self.id, Some(timer_id), fire_at, outcome);
@@ -285,6 +293,7 @@ impl Partition {
         instance.body.open_asks.clear();
         instance.body.poisoned = false;
         instance.inbox_bytes = 0;
+        instance.inbox_asks.clear();
         instance.terminating = false;
         for entry in instance.inbox.drain(..) {
             if planted::is(Plant::RecordedAfterEnd) {
@@ -429,21 +438,40 @@ fn unsupported(action: &OrchestratorAction) -> Option<&'static str> {
 }
 
 fn not_implemented(what: &str) -> End {
-    let failure = failure("NotImplemented", &format!("{what} not implemented by this server yet"));
-    End { id: -1, status: OrchestrationStatus::Failed, output: None, failure: Some(failure) }
+    fails("NotImplemented", &format!("{what} not implemented by this server yet"))
 }
 
 /// Why a turn cannot stand: what it asks for, or what its next turn would go on from, is more than one instance may have.
 /// Its worker would do it again, so that to refuse it would not help.
-fn too_much(instance: &Instance, plan: &Plan, messages: usize, limits: &Limits) -> Option<End> {
-    let (kind, message) = if matches!(plan.next, Next::ContinuesAsNew(_)) {
-        return None; // it leaves all of it behind
+fn too_much(
+    instance: &Instance,
+    plan: &Plan,
+    messages: usize,
+    replies: Option<&[AskReply]>,
+    limits: &Limits,
+) -> Option<End> {
+    let (kind, message) = if let Next::ContinuesAsNew(action) = &plan.next {
+        // It leaves all else behind.
+        let (bytes, most) = (action.new_version.as_ref().map_or(0, String::len), limits::START_BYTES_MAX);
+        if bytes <= most {
+            return None;
+        }
+        ("VersionTooLong", format!("the new version has {bytes} bytes, {most} at most"))
     } else if let Some(bytes) = instance.pending_with(&plan.activities, plan.timers.len(), limits) {
         reach(Corner::TooMuchPending);
         let (activities, timers) = (plan.activities.len(), plan.timers.len());
         let most = 2 * limits.pending_bytes;
         let what = format!("this turn begins {activities} activities and {timers} timers: with what waits already");
         ("TooMuchPending", format!("{what} {bytes} bytes, and {most} at most are kept for one instance"))
+    } else if instance.body.timers.len() + plan.timers.len() > limits::TIMERS_MAX {
+        reach(Corner::TooMuchPending);
+        let (waiting, more, most) = (instance.body.timers.len(), plan.timers.len(), limits::TIMERS_MAX);
+        let what = format!("{waiting} timers wait, and this turn makes {more} more: {most} at most for one instance");
+        ("TooMuchPending", what)
+    } else if let Some(bytes) = instance.replies_with(replies.unwrap_or_default(), limits) {
+        let most = limits.pending_bytes;
+        let what = format!("the answers to its asks have {bytes} bytes, {most} at most: continue as new before that");
+        ("TooManyAnswers", what)
     } else {
         let bytes = instance.past_bytes() + instance.messages_len(messages) + plan.confirmations.len();
         let most = limits.history_bytes;
@@ -452,8 +480,20 @@ fn too_much(instance: &Instance, plan: &Plan, messages: usize, limits: &Limits) 
         }
         ("HistoryTooLong", format!("the history has {bytes} bytes, {most} at most: continue as new before that"))
     };
-    let failure = Some(failure(kind, &message));
-    Some(End { id: -1, status: OrchestrationStatus::Failed, output: None, failure })
+    Some(fails(kind, &message))
+}
+
+/// What is told with the state of an instance each time, and written with its row, is short.
+fn long_status(status: Option<&str>) -> Option<End> {
+    let (bytes, most) = (status.map_or(0, str::len), limits::CUSTOM_STATUS_BYTES_MAX);
+    (bytes > most)
+        .then(|| fails("CustomStatusTooLong", &format!("the custom status has {bytes} bytes, {most} at most")))
+}
+
+/// The server fails the instance.
+fn fails(kind: &str, message: &str) -> End {
+    let failure = Some(failure(kind, message));
+    End { id: -1, status: OrchestrationStatus::Failed, output: None, failure }
 }
 
 fn failure(error_type: &str, message: &str) -> TaskFailureDetails {

@@ -71,6 +71,7 @@ impl Instance {
     fn take_kept_messages(&mut self, outcome: &mut Outcome) -> Vec<Message> {
         let mut kept = Vec::new();
         self.inbox_bytes = 0;
+        self.inbox_asks.clear();
         self.terminating = false;
         for entry in self.inbox.drain(..) {
             outcome.writes.push(Write::DeleteInbox(self.iid, entry.seq));

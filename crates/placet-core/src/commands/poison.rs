@@ -20,8 +20,8 @@ impl Partition {
             Some(seq) => {
                 let Some(activity) = instance.activities.get_mut(&seq) else { return };
                 reach(Corner::ActivitySetAside);
-                activity.pending.poisoned = true;
-                let data = activity.pending.encode_to_vec().into();
+                activity.poisoned = true;
+                let data = activity.encode_to_vec().into();
                 outcome.writes.push(Write::UpdateActivity(ActivityRow { iid, seq, data }));
             }
             None => {
@@ -51,11 +51,11 @@ impl Partition {
         }
         let mut back = Vec::new();
         for (seq, activity) in &mut instance.activities {
-            if std::mem::take(&mut activity.pending.poisoned) {
+            if std::mem::take(&mut activity.poisoned) {
                 retried += 1;
-                let data = activity.pending.encode_to_vec().into();
+                let data = activity.encode_to_vec().into();
                 outcome.writes.push(Write::UpdateActivity(ActivityRow { iid, seq: *seq, data }));
-                back.push((*seq, activity.pending.clone()));
+                back.push((*seq, activity.clone()));
             }
         }
         for (seq, pending) in back {

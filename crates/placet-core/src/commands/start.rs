@@ -26,6 +26,12 @@ pub(crate) fn check_start(key: &InstanceKey, start: &StartInstance) -> Result<()
     if start.name.is_empty() {
         return refuse("name: must not be empty".into());
     }
+    let tags = start.tags.iter().map(|(key, value)| key.len() + value.len());
+    let bytes = tags.chain([start.name.len(), start.version.as_ref().map_or(0, String::len)]).sum::<usize>();
+    if bytes > limits::START_BYTES_MAX {
+        let most = limits::START_BYTES_MAX;
+        return refuse(format!("name, version, tags: {bytes} bytes together, {most} at most"));
+    }
     if id.chars().count() > limits::INSTANCE_ID_CHARS_MAX {
         return refuse(format!("instanceId: longer than {} characters", limits::INSTANCE_ID_CHARS_MAX));
     }
@@ -127,7 +133,7 @@ fn new_instance(
         version: start.version.clone(),
         execution_id: start.execution_id.clone(),
         tags: start.tags.clone(),
-        parent_trace: start.parent_trace.clone(),
+        parent_trace: start.parent_trace.clone().filter(wire::is_short),
         // JS always sends a time, 1970 when none was asked for: what is not in the future is now (rule 4).
         scheduled_start: start.scheduled_start.filter(|at| Timestamp::from_proto(at) > now.wall),
         ..InstanceBody::default()

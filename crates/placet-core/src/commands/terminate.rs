@@ -79,7 +79,7 @@ impl Partition {
         self.end(iid, at, end, &mut run, outcome);
         self.record_turn(iid, run.freeze(), outcome);
         self.wake_waiters(iid, outcome);
-        self.end_asks(iid, outcome);
+        self.tell_askers(iid, outcome);
     }
 }
 

@@ -1,11 +1,12 @@
 //! A hot instance.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use placet_proto::durabletask::OrchestrationStatus;
+use placet_proto::placet::v1::AskReply;
 use prost::Message as _;
 
 use crate::body::{InboxMessage, InstanceBody, MessageKind, PendingActivity, PendingTimer};
@@ -38,12 +39,6 @@ pub(crate) struct Message {
     pub(crate) message: InboxMessage,
 }
 
-/// An activity without a result.
-#[derive(Debug, Clone)]
-pub(crate) struct Activity {
-    pub(crate) pending: PendingActivity,
-}
-
 /// What is known of an instance that is in memory. Parts of it may not be durable yet.
 #[derive(Debug)]
 pub(crate) struct Instance {
@@ -58,7 +53,9 @@ pub(crate) struct Instance {
     pub(crate) body: InstanceBody,
     /// Messages that no completed turn has consumed, in order of arrival.
     pub(crate) inbox: VecDeque<Message>,
-    pub(crate) activities: BTreeMap<Seq, Activity>,
+    /// The asks among them.
+    pub(crate) inbox_asks: BTreeSet<String>,
+    pub(crate) activities: BTreeMap<Seq, PendingActivity>,
     pub(crate) replies: BTreeMap<Arc<str>, Option<Arc<str>>>,
     pub(crate) input: Known<Option<String>>,
     pub(crate) output: Known<Ended>,
@@ -78,6 +75,10 @@ pub(crate) struct Instance {
     /// Bytes of its messages, and of its activities.
     pub(crate) inbox_bytes: usize,
     pub(crate) activity_bytes: usize,
+    /// Bytes of its body, as last written.
+    body_bytes: usize,
+    /// Bytes of the replies to its asks.
+    pub(crate) reply_bytes: usize,
     /// A termination is among its messages.
     pub(crate) terminating: bool,
     /// What its partition counted it for.
@@ -114,6 +115,7 @@ impl Instance {
             completed_at: None,
             body,
             inbox: VecDeque::new(),
+            inbox_asks: BTreeSet::new(),
             activities: BTreeMap::new(),
             replies: BTreeMap::new(),
             input: Known::InHistory,
@@ -127,6 +129,8 @@ impl Instance {
             history: Some(Vec::new()),
             inbox_bytes: 0,
             activity_bytes: 0,
+            body_bytes: 0,
+            reply_bytes: 0,
             terminating: false,
             counted: 0,
             saved: None,
@@ -145,10 +149,12 @@ impl Instance {
         replies: Vec<ReplyRow>,
     ) -> Result<Instance, Damage> {
         let key = row.key();
+        let body_bytes = row.body.len();
         let body = InstanceBody::decode(row.body)?;
         check_counts(&body, &inbox, &activities)?;
         let saved = Some(Saved { status: row.status, active: row.active });
-        let mut instance = Instance { saved, ..Instance::new(row.iid, key, &row.name, row.updated_at, body) };
+        let mut instance =
+            Instance { saved, body_bytes, ..Instance::new(row.iid, key, &row.name, row.updated_at, body) };
         instance.status = row.status;
         instance.created_at = row.created_at;
         instance.completed_at = row.completed_at;
@@ -165,14 +171,17 @@ impl Instance {
             }
             instance.inbox_bytes += message_bytes(&message);
             instance.terminating |= message.kind() == MessageKind::Terminated;
+            instance.inbox_asks.extend(message.ask_id.clone());
             instance.inbox.push_back(Message { seq: row.seq, message });
         }
         for row in activities {
             let pending = PendingActivity::decode(row.data)?;
             instance.activity_bytes += activity_bytes(&pending);
-            instance.activities.insert(row.seq, Activity { pending });
+            instance.activities.insert(row.seq, pending);
         }
-        instance.replies.extend(replies.into_iter().map(|row| (row.ask_id, row.answer)));
+        for row in replies {
+            instance.keep_reply(row.ask_id, row.answer);
+        }
         match instance.violated_invariant() {
             Some(what) => Err(Damage::Impossible(what)),
             None => Ok(instance),
@@ -224,8 +233,15 @@ impl Instance {
         }
         self.inbox_bytes += message_bytes(&message);
         self.terminating |= kind == MessageKind::Terminated;
+        self.inbox_asks.extend(message.ask_id.clone());
         outcome.writes.push(Write::PutInbox(InboxRow { iid: self.iid, seq, data }));
         self.inbox.push_back(Message { seq, message });
+    }
+
+    /// Keeps what became of an ask, for whoever asks again.
+    pub(crate) fn keep_reply(&mut self, ask_id: Arc<str>, answer: Option<Arc<str>>) {
+        self.reply_bytes += reply_bytes(&ask_id, answer.as_deref());
+        self.replies.insert(ask_id, answer);
     }
 
     pub(crate) fn timer_row(&self, partition: PartitionId, timer: &PendingTimer) -> TimerRow {
@@ -279,9 +295,15 @@ impl Instance {
             Known::Is(ended) => ended.output.as_ref().map_or(0, String::len),
             Known::InHistory => 0,
         };
-        let status = self.body.custom_status.as_ref().map_or(0, String::len);
         let out = self.out.as_ref().map_or(0, |out| out.pieces.bytes());
-        INSTANCE_BYTES + self.inbox_bytes + self.pending_bytes() + input + output + status + out
+        INSTANCE_BYTES
+            + self.body_bytes
+            + self.inbox_bytes
+            + self.pending_bytes()
+            + self.reply_bytes
+            + input
+            + output
+            + out
     }
 
     /// How many bytes the messages of its next turn have at least: what turns out to be less than was reserved for it
@@ -307,6 +329,12 @@ impl Instance {
         (bytes > 2 * limits.pending_bytes).then_some(bytes)
     }
 
+    /// How many bytes its answers would have with these as well, if it is more than may be.
+    pub(crate) fn replies_with(&self, more: &[AskReply], limits: &Limits) -> Option<usize> {
+        let more: usize = more.iter().map(|reply| reply_bytes(&reply.ask_id, reply.answer.as_deref())).sum();
+        (more > 0 && self.reply_bytes + more > limits.pending_bytes).then_some(self.reply_bytes + more)
+    }
+
     /// Whether its next turn waits until some of the activities that it has begun are done: the turn might begin more. Not
     /// if what is done would find no room in the inbox, or if it is to end. Nor for timers: those come when they are due,
     /// and what they were to guard may long have happened.
@@ -327,6 +355,8 @@ impl Instance {
         if !changed && self.saved == Some(saved) {
             return;
         }
+        let body: Bytes = self.body.encode_to_vec().into();
+        self.body_bytes = body.len();
         let row = InstanceRow {
             iid: self.iid,
             hub: self.key.hub.clone(),
@@ -337,7 +367,7 @@ impl Instance {
             created_at: self.created_at,
             updated_at: self.updated_at,
             completed_at: self.completed_at,
-            body: self.body.encode_to_vec().into(),
+            body,
         };
         outcome.writes.push(match self.saved {
             None => Write::InsertInstance(row),
@@ -417,18 +447,22 @@ impl Instance {
 /// What an instance takes beside its payloads.
 const INSTANCE_BYTES: usize = 1 << 10;
 
-/// What a message or an activity takes beside its payload.
+/// What a message, an activity or a reply takes beside its payload.
 const ENTRY_BYTES: usize = 160;
 
 /// What a timer takes: in the instance, as a row of its own, and among those that are near.
 const TIMER_BYTES: usize = 160;
+
+pub(crate) fn reply_bytes(ask_id: &str, answer: Option<&str>) -> usize {
+    ENTRY_BYTES + ask_id.len() + answer.map_or(0, str::len)
+}
 
 pub(crate) fn message_bytes(message: &InboxMessage) -> usize {
     ENTRY_BYTES + message.event.len()
 }
 
 pub(crate) fn activity_bytes(pending: &PendingActivity) -> usize {
-    2 * ENTRY_BYTES + pending.input.as_ref().map_or(0, String::len)
+    2 * ENTRY_BYTES + pending.encoded_len()
 }
 
 /// A payload that is kept at hand, unless it is long: then it is read from the history.

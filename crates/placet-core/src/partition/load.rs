@@ -199,9 +199,9 @@ impl Partition {
         if planted::is(Plant::RecoveryForgetsActivities) {
             return;
         }
-        for (seq, activity) in &instance.activities {
-            if !activity.pending.poisoned {
-                outcome.ready.push(instance.activity_spec(self.id, *seq, &activity.pending));
+        for (seq, pending) in &instance.activities {
+            if !pending.poisoned {
+                outcome.ready.push(instance.activity_spec(self.id, *seq, pending));
             }
         }
     }

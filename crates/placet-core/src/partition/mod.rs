@@ -26,7 +26,7 @@ use crate::time::{Mono, Now};
 use crate::token::Token;
 use departures::{Asked, Departures};
 pub use instance::Damage;
-pub(crate) use instance::{Activity, Ended, Instance, Known, Message, activity_bytes, kept, message_bytes};
+pub(crate) use instance::{Ended, Instance, Known, Message, activity_bytes, kept, message_bytes};
 pub use turn::{Begun, TurnStart};
 pub use view::view_of_row;
 
@@ -144,12 +144,12 @@ impl Partition {
     /// Whether an instance has work that a worker has, or may take: its turn, or one of its activities.
     pub fn is_served(&self, iid: Iid, takers: &mut Takers<'_>) -> bool {
         let Some(instance) = self.instances.get(&iid) else { return false };
-        let mut activities = instance.activities.iter().filter(|(_, activity)| !activity.pending.poisoned);
+        let mut activities = instance.activities.iter().filter(|(_, pending)| !pending.poisoned);
         instance.out.is_some()
             || (instance.is_ready()
                 && !instance.has_too_many_activities(&self.limits)
                 && takers.has(&instance.turn_spec(self.id, &self.limits)))
-            || activities.any(|(seq, activity)| takers.has(&instance.activity_spec(self.id, *seq, &activity.pending)))
+            || activities.any(|(seq, pending)| takers.has(&instance.activity_spec(self.id, *seq, pending)))
     }
 
     /// Whether what is queued is still to be done. What is not is queued no longer.
@@ -160,9 +160,7 @@ impl Partition {
                 instance.offered = instance.is_ready();
                 instance.offered
             }
-            ItemId::Activity(_, _, seq) => {
-                instance.activities.get(&seq).is_some_and(|activity| !activity.pending.poisoned)
-            }
+            ItemId::Activity(_, _, seq) => instance.activities.get(&seq).is_some_and(|pending| !pending.poisoned),
         }
     }
 

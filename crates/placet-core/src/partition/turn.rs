@@ -85,12 +85,11 @@ impl Partition {
     /// A worker takes an activity.
     pub fn begin_activity(&mut self, iid: Iid, seq: Seq) -> Begun {
         let Some(instance) = self.instances.get(&iid) else { return Begun::Void };
-        let Some(activity) = instance.activities.get(&seq) else { return Begun::Void };
-        if activity.pending.poisoned {
+        let Some(pending) = instance.activities.get(&seq) else { return Begun::Void };
+        if pending.poisoned {
             return Begun::Void;
         }
         let token = Token::Activity { partition: self.id, iid, seq, execution: instance.execution_digest() };
-        let pending = &activity.pending;
         let request = ActivityRequest {
             name: pending.name.clone(),
             version: pending.version.clone(),

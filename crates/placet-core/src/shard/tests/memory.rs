@@ -109,6 +109,52 @@ fn an_ask_that_is_answered_leaves_nothing_to_wait_for() {
     assert!(trace.contains("0 items, 1 asks") && trace.contains("0 items, 0 asks"), "{trace}");
 }
 
+/// What a script's only instance is at last, and the last that happened to it.
+fn last(limits: Limits, script: &str) -> String {
+    let trace = trace_within(limits, &format!("{script}\n90s history a-1\n90s state a-1"));
+    let lines: Vec<&str> = trace.lines().rev().take(2).collect();
+    lines.join("; ")
+}
+
+#[test]
+fn what_stands_in_an_instances_row_is_bounded() {
+    let turn = |actions: &str| last(LIMITS, &format!("0s worker\n0s start a-1\n1s turn a-1: {actions}"));
+    let timers = |many: usize| vec!["timer 1h"; many].join(" | ");
+    assert!(turn(&timers(10_000)).contains("RUNNING"), "as many as may be");
+    let all = last(
+        Limits { pending_bytes: 1 << 30, ..LIMITS },
+        &format!("0s worker\n0s start a-1\n1s turn a-1: {}", timers(10_001)),
+    );
+    assert!(all.contains("TooMuchPending"), "{all}");
+    assert!(turn(&format!("status {}", "s".repeat(64 << 10))).contains("RUNNING"), "as long as may be");
+    let long = turn(&format!("status {}", "s".repeat((64 << 10) + 1)));
+    assert!(long.contains("CustomStatusTooLong") && long.len() < 500, "it is not kept: {long}");
+}
+
+#[test]
+fn answers_to_asks_are_kept_up_to_a_bound() {
+    let limits = Limits { pending_bytes: 1_000, ..LIMITS };
+    let answer = |bytes: usize| {
+        let script =
+            "0s sticky-worker\n0s start a-1\n0s turn a-1: wait\n1s ask a-1 decide#one\n1s turn a-1: reply one=";
+        last(limits, &(script.to_owned() + &"y".repeat(bytes)))
+    };
+    assert!(answer(100).contains("RUNNING"));
+    assert!(answer(1_000).contains("TooManyAnswers"));
+}
+
+#[test]
+fn asks_that_the_code_leaves_open_are_bounded() {
+    let asks = (0..1_000).fold(String::new(), |script, number| script + &format!("1s ask a-1 decide#{number}\n"));
+    let script = format!(
+        "0s worker\n0s start a-1\n0s turn a-1: wait\n{asks}1s turn a-1: wait\n2s turn a-1: wait\n3s ask a-1 decide#late"
+    );
+    let limits = Limits { inbox_bytes: 1 << 20, ..LIMITS };
+    let trace = trace_within(limits, &script);
+    let late = trace.lines().rfind(|line| line.contains("reply to ask a-1 decide#late")).expect("it is answered");
+    assert!(late.contains("leaves its asks open"), "{late}");
+}
+
 #[test]
 fn events_beyond_what_an_inbox_holds_are_refused_until_a_worker_has_taken_some() {
     let raises = (0..12).fold(String::new(), |mut script, number| {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
 use placet_proto::durabletask::{
-    ActivityResponse, CompleteOrchestrationAction, CreateTimerAction, EventRaisedEvent, HistoryEvent,
-    OrchestrationStatus, OrchestratorAction, OrchestratorResponse, ScheduleTaskAction, WorkItem,
+    ActivityResponse, CompleteOrchestrationAction, CreateTimerAction, EventRaisedEvent, ExecutionCompletedEvent,
+    HistoryEvent, OrchestrationStatus, OrchestratorAction, OrchestratorResponse, ScheduleTaskAction, WorkItem,
     history_event::EventType, work_item::Request,
 };
 use placet_proto::placet::v1::AskReply;
@@ -573,10 +573,13 @@ fn describe(reply: &Result<Reply, Refusal>) -> String {
     }
 }
 
-/// An event's name, and for external events the one that it was raised under.
+/// An event's name; for external events the one that it was raised under, for a failure its type.
 fn name_of(event: &HistoryEvent) -> String {
     match event.event_type.as_ref().unwrap() {
         EventType::EventRaised(raised) => format!("eventRaised:{}", raised.name),
+        EventType::ExecutionCompleted(ExecutionCompletedEvent { failure_details: Some(failure), .. }) => {
+            format!("executionCompleted:{}", failure.error_type)
+        }
         other => {
             let text = format!("{other:?}");
             let name = text.split('(').next().unwrap();
