@@ -9,6 +9,12 @@ use placet_core::shard::Trouble;
 /// Commits that do not succeed for this long make the server not ready.
 const COMMIT_OVERDUE: Duration = Duration::from_secs(10);
 
+/// Broken invariants are counted for so long …
+pub(crate) const BREAKS_WITHIN: Duration = Duration::from_secs(60);
+
+/// … and so many of them make the server not ready.
+const BREAKS_MANY: usize = 3;
+
 /// Why the server is not ready.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -25,6 +31,12 @@ pub enum NotReady {
     /// Timers are held.
     #[error("the clock is not believed, timers are held: {0}")]
     Clock(String),
+    /// Memory was dropped several times within a minute, since something that arrives breaks an invariant.
+    #[error("an invariant broke {times} times within a minute: see the log, and report it")]
+    InvariantsBreak {
+        /// How often.
+        times: usize,
+    },
     /// The core thread has ended.
     #[error("the scheduler has ended: restart the server, and see its log")]
     CoreEnded,
@@ -42,6 +54,7 @@ struct Facts {
     /// Since when a commit has been under way, or failing, without a success.
     commit_owed_since: Option<Instant>,
     core: Trouble,
+    broken: Option<(usize, Instant)>,
     stopping: bool,
     core_ended: bool,
 }
@@ -62,6 +75,12 @@ impl Health {
         if let Some(doubt) = facts.core.clock_doubt {
             reasons.push(NotReady::Clock(describe(doubt)));
         }
+        if let Some((times, since)) = facts.broken
+            && times >= BREAKS_MANY
+            && since.elapsed() < BREAKS_WITHIN
+        {
+            reasons.push(NotReady::InvariantsBreak { times });
+        }
         if facts.core_ended && !facts.stopping {
             reasons.push(NotReady::CoreEnded);
         }
@@ -81,6 +100,11 @@ impl Health {
 
     pub(crate) fn core_says(&self, trouble: Trouble) {
         self.lock().core = trouble;
+    }
+
+    /// So many invariants broke within [`BREAKS_WITHIN`].
+    pub(crate) fn invariants_broken(&self, times: usize) {
+        self.lock().broken = Some((times, Instant::now()));
     }
 
     /// Whether the last commit did not succeed.

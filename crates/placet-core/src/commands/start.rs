@@ -161,3 +161,39 @@ fn new_instance(
     instance.receive(MessageKind::Started, wire::event(-1, at, event), None, outcome);
     instance
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Hub, InstanceId};
+
+    #[test]
+    fn a_start_that_cannot_be_is_refused_with_the_name_of_its_field() {
+        let start = StartInstance { name: "name".to_owned(), ..StartInstance::default() };
+        let refused = |id: &str, start: &StartInstance| {
+            let key = InstanceKey::new(Hub::new("hub"), InstanceId::new(id));
+            check_start(&key, start).err().map(|refusal| refusal.to_string())
+        };
+        let tagged = |bytes: usize| {
+            let tags = [("tag".to_owned(), "t".repeat(bytes - "tag".len() - "name".len()))];
+            StartInstance { tags: tags.into(), ..start.clone() }
+        };
+        assert_eq!(refused(&"i".repeat(100), &tagged(64 << 10)), None);
+        let table = [
+            refused("id", &StartInstance::default()),
+            refused("id", &tagged((64 << 10) + 1)),
+            refused(&"i".repeat(101), &start),
+            refused("@id", &start),
+            refused("i\nd", &start),
+            refused("id", &StartInstance { reuse: Some(vec![OrchestrationStatus::Running]), ..start.clone() }),
+        ];
+        insta::assert_snapshot!(table.map(|why| why.unwrap_or_default()).join("\n"), @r"
+        name: must not be empty
+        name, version, tags: 65537 bytes together, 65536 at most
+        instanceId: longer than 100 characters
+        instanceId: ids that begin with '@' are entities'
+        instanceId: must not contain control characters
+        Invalid reusable statuses: cannot exclude 'Terminated' while also allowing reuse of running instances
+        ");
+    }
+}

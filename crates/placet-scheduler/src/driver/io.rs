@@ -139,7 +139,7 @@ fn next_batch(store: &dyn Store, batches: &Receiver<Box<Batch>>, health: &Health
             Err(RecvTimeoutError::Disconnected) => return None,
             Err(RecvTimeoutError::Timeout) => {
                 // Only the time, which makes a row change.
-                let probe = Batch { newest: super::wall(), ..Batch::default() };
+                let probe = Batch { newest: super::clock::wall(), ..Batch::default() };
                 if commit(store, &probe).is_ok() {
                     health.commit_succeeded();
                 }

@@ -3,6 +3,7 @@
 //! A broken invariant is contained here: the unwind is caught, all memory is dropped, whoever waits is told
 //! that nobody knows, and a new shard in a new epoch loads what is true. Nothing had been promised.
 
+mod clock;
 mod io;
 #[cfg(test)]
 mod tests;
@@ -12,23 +13,29 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use placet_core::command::{Refusal, Reply};
 use placet_core::ids::{CallId, Iid, StreamId};
 use placet_core::limits::Limits;
 use placet_core::shard::{Input, Output, Shard, Trouble};
-use placet_core::time::{Mono, Now, Timestamp};
+use placet_core::time::{Mono, Now};
 use placet_store::{Claim, Store};
 
 use crate::budget::{Budget, Share};
-use crate::health::Health;
+use crate::health::{BREAKS_WITHIN, Health};
 use crate::metrics::{CoreFacts, Metrics};
 use crate::worker::{Outbox, StreamOut};
 use io::Io;
 
 /// Messages taken at once before the outputs are carried out.
 const STEP_MAX: usize = 512;
+
+/// After the second broken invariant within a minute the core rests so long, then twice as long …
+const BREAK_REST: Duration = Duration::from_millis(100);
+
+/// … up to this.
+const BREAK_REST_MAX: Duration = Duration::from_secs(5);
 
 /// Who is told what became of a call.
 #[derive(Debug)]
@@ -105,7 +112,9 @@ struct Driver {
     /// What it counts itself; the rest is the shard's.
     facts: CoreFacts,
     trouble: Trouble,
-    started: Instant,
+    /// When invariants broke, of late.
+    broken: Vec<Mono>,
+    started: Duration,
     /// Where the shard stood after its last sound step.
     watermark: (u32, Iid),
     committing: bool,
@@ -126,7 +135,8 @@ impl Driver {
             outputs: Vec::new(),
             facts: CoreFacts::default(),
             trouble: Trouble::default(),
-            started: Instant::now(),
+            broken: Vec::new(),
+            started: clock::since_boot(),
             watermark,
             committing: false,
             stopping: false,
@@ -306,9 +316,24 @@ impl Driver {
             outbox.send(StreamOut::Closed);
         }
         self.facts.contained += 1;
+        self.rest_after_break();
         self.shard = self.shard.successor(self.watermark);
         let now = self.now();
         self.shard.handle(now, Input::Started, &mut self.outputs);
+    }
+
+    /// What breaks an invariant again and again, such as a worker that repeats its completion, must not drop everybody's
+    /// memory as fast as it comes back.
+    fn rest_after_break(&mut self) {
+        let now = self.now().mono;
+        self.broken.retain(|at| now.since(*at) < BREAKS_WITHIN);
+        self.broken.push(now);
+        self.health.invariants_broken(self.broken.len());
+        let again = u32::try_from(self.broken.len() - 1).unwrap_or(u32::MAX);
+        if again > 0 {
+            // sleep: nothing else is to go on meanwhile
+            std::thread::sleep(BREAK_REST_MAX.min(BREAK_REST * 2_u32.saturating_pow(again - 1)));
+        }
     }
 
     /// Waits for the committer; what else arrives meanwhile was asked of the old shard, and is refused with it.
@@ -326,12 +351,6 @@ impl Driver {
     }
 
     fn now(&self) -> Now {
-        Now { wall: wall(), mono: Mono::default().after(self.started.elapsed()) }
+        Now { wall: clock::wall(), mono: Mono::default().after(clock::since_boot().saturating_sub(self.started)) }
     }
-}
-
-/// The wall clock.
-fn wall() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

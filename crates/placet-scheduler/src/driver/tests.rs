@@ -10,6 +10,7 @@ use placet_core::rows::Lookup;
 use placet_core::shard::Input;
 
 use super::{Message, ReplyTo};
+use crate::health::NotReady;
 use crate::scheduler::{CallError, Scheduler};
 use crate::test_store::TestStore;
 use crate::worker::{StreamOut, WorkerStream};
@@ -48,6 +49,20 @@ async fn next(stream: &mut WorkerStream) -> Option<StreamOut> {
             return out;
         }
     }
+}
+
+#[tokio::test]
+async fn what_breaks_invariants_again_and_again_is_told_of_and_work_goes_on() {
+    let scheduler = Scheduler::start(Arc::new(TestStore::default())).unwrap();
+    for _ in 0..2 {
+        break_an_invariant(&scheduler);
+    }
+    start(scheduler.clone(), "after-two").await.unwrap();
+    assert_eq!(scheduler.health().reasons(), []);
+    break_an_invariant(&scheduler);
+    start(scheduler.clone(), "after-three").await.unwrap();
+    assert_eq!(scheduler.health().reasons(), [NotReady::InvariantsBreak { times: 3 }]);
+    tokio::task::spawn_blocking(move || scheduler.stop()).await.unwrap();
 }
 
 #[tokio::test]
