@@ -132,6 +132,9 @@ pub struct Limits {
     /// Bytes of activities that one instance waits for. Beyond it its next turn waits until some of them are done; a turn
     /// that brings them, together with its timers, beyond twice as much fails its orchestration.
     pub pending_bytes: usize,
+    /// What became of so many asks of one instance is kept, of up to twice as many until the oldest are dropped: whoever
+    /// repeats an ask is told the same.
+    pub replies_kept: usize,
     /// Bytes of one generation's history: all of it must fit into a message. A turn that goes beyond it and does not end
     /// its generation fails its orchestration.
     pub history_bytes: usize,
@@ -178,6 +181,7 @@ impl Limits {
             (self.timer_loads > 0, "a timer fires while nothing is read"),
             (!self.timer_window.is_zero(), "timers that are due are within the window"),
             (self.recover_page > 0, "a page has at least one active instance"),
+            (self.replies_kept > 0, "who asks twice is told the same"),
             (self.inbox_bytes > 0, "an inbox has room for a message"),
             (self.uncommitted_bytes > 1, "something may wait to be written while workers get more"),
             (self.hot_bytes > 1, "memory has room for an instance"),
@@ -207,6 +211,7 @@ impl Default for Limits {
             hot_bytes: 96 << 20,
             inbox_bytes: 32 << 20,
             pending_bytes: 48 << 20,
+            replies_kept: 5_000,
             history_bytes: 192 << 20,
             stream_unread_bytes: 4 << 20,
             unread_bytes: 48 << 20,
@@ -240,6 +245,7 @@ mod tests {
             Limits { timer_loads: 0, ..well },
             Limits { timer_window: zero, ..well },
             Limits { recover_page: 0, ..well },
+            Limits { replies_kept: 0, ..well },
             Limits { inbox_bytes: 0, ..well },
             Limits { uncommitted_bytes: 0, ..well },
             Limits { hot_bytes: 0, ..well },

@@ -100,6 +100,8 @@ pub struct ReplyRow {
     pub iid: Iid,
     /// The ask's id.
     pub ask_id: Arc<str>,
+    /// Its instance's next turn when it was recorded: the oldest are dropped when they become many.
+    pub turn: Turn,
     /// The orchestration's answer; absent if it consumed the question without one.
     pub answer: Option<Arc<str>>,
 }
@@ -131,10 +133,12 @@ pub struct LoadedInstance {
 }
 
 impl LoadedInstance {
-    /// Bytes of its messages and activities.
+    /// Bytes of what it is read with.
     pub fn payload_bytes(&self) -> usize {
         let inbox = self.inbox.iter().map(|row| row.data.len());
-        inbox.chain(self.activities.iter().map(|row| row.data.len())).sum()
+        let activities = self.activities.iter().map(|row| row.data.len());
+        let replies = self.replies.iter().map(|row| row.ask_id.len() + row.answer.as_ref().map_or(0, |a| a.len()));
+        self.row.body.len() + inbox.chain(activities).chain(replies).sum::<usize>()
     }
 }
 
@@ -176,6 +180,8 @@ pub enum Write {
     DeleteTimer(TimerRow),
     /// What became of an ask.
     PutReply(ReplyRow),
+    /// What became of asks before this turn.
+    DropReplies(Iid, Turn),
     /// A published row, or its deletion.
     Publish(PublishedRow),
     /// A task hub that exists though it holds nothing.
@@ -212,6 +218,8 @@ pub struct Batch {
     pub activities_put: Vec<ActivityRow>,
     pub timers_deleted: Vec<TimerRow>,
     pub timers_put: Vec<TimerRow>,
+    /// Before this turn.
+    pub replies_dropped: Vec<(Iid, Turn)>,
     pub replies_put: Vec<ReplyRow>,
     /// Inserted, replaced or (without a body) deleted.
     pub published: Vec<PublishedRow>,
@@ -233,6 +241,7 @@ impl Batch {
             + self.activities_put.len()
             + self.timers_deleted.len()
             + self.timers_put.len()
+            + self.replies_dropped.len()
             + self.replies_put.len()
             + self.published.len()
     }

@@ -67,7 +67,7 @@ fn activity(iid: u64, seq: u64, data: &'static str) -> ActivityRow {
 }
 
 fn reply(iid: u64, ask_id: &str, answer: Option<&str>) -> ReplyRow {
-    ReplyRow { iid: Iid(iid), ask_id: ask_id.into(), answer: answer.map(Into::into) }
+    ReplyRow { iid: Iid(iid), ask_id: ask_id.into(), turn: Turn(2), answer: answer.map(Into::into) }
 }
 
 fn timer(owner: &InstanceRow, seq: u64, fire_at: Timestamp) -> TimerRow {

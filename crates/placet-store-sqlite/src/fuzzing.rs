@@ -29,8 +29,7 @@ const TIMER: &str = "INSERT OR REPLACE INTO timer(fire_at, iid, seq, part, crc) 
 const META: &str = "INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)";
 /// Texts are given as bytes, which need not be one.
 const HUB: &str = "INSERT OR REPLACE INTO hub(hub, name) VALUES(?1, CAST(?2 AS TEXT))";
-const REPLY: &str =
-    "INSERT OR REPLACE INTO reply(iid, ask_id, crc, answer) VALUES(?1, CAST(?2 AS TEXT), ?3, CAST(?4 AS TEXT))";
+const REPLY: &str = "INSERT OR REPLACE INTO reply(iid, ask_id, crc, answer, turn) VALUES(?1, CAST(?2 AS TEXT), ?3, CAST(?4 AS TEXT), ?5)";
 const PUBLISHED: &str = "INSERT OR REPLACE INTO published(hub, kind, key, crc, body)
     VALUES(?1, CAST(?2 AS TEXT), CAST(?3 AS TEXT), ?4, ?5)";
 const INSTANCE: &str = "INSERT OR REPLACE INTO
@@ -219,10 +218,11 @@ impl Rows<'_, '_, '_> {
         let (iid, ask_id) = (self.iid(), self.text());
         let answer = if self.source.flag() { Some(self.text()) } else { None };
         let said = answer.as_deref().map(String::from_utf8_lossy);
-        let sum = checksum::of_reply(iid, &String::from_utf8_lossy(&ask_id), said.as_deref());
+        let turn = self.source.byte();
+        let sum = checksum::of_reply(iid, &String::from_utf8_lossy(&ask_id), turn.into(), said.as_deref());
         // Its key is no number: whether another's checksum is found out is seen in the other tables.
         let crc = sum + i64::from(self.source.byte() % 8 / 7);
-        self.put(REPLY, params![iid, ask_id, crc, answer]);
+        self.put(REPLY, params![iid, ask_id, crc, answer, turn]);
     }
 
     fn published(&mut self) {

@@ -32,7 +32,7 @@ const ACTIVE: &str = instances!(
 );
 const INBOX: &str = "SELECT seq, crc, data FROM inbox WHERE iid = ?1 ORDER BY seq";
 const ACTIVITIES: &str = "SELECT seq, crc, data FROM activity WHERE iid = ?1 ORDER BY seq";
-const REPLIES: &str = "SELECT ask_id, crc, answer FROM reply WHERE iid = ?1 ORDER BY ask_id";
+const REPLIES: &str = "SELECT ask_id, crc, answer, turn FROM reply WHERE iid = ?1 ORDER BY ask_id";
 const HISTORY: &str = "SELECT turn, count, crc, events FROM history WHERE iid = ?1 AND turn >= ?2 ORDER BY turn";
 const DUE: &str = "
     SELECT fire_at, iid, seq, part, crc FROM timer
@@ -192,9 +192,10 @@ fn payload(connection: &Connection, iid: Iid, kind: Kind, row: &Row<'_>) -> Resu
 fn reply(row: &Row<'_>, iid: Iid) -> Result<ReplyRow, Fault> {
     let ask_id = text(row, 0)?;
     let answer = row.get_ref(2)?.as_str_or_null().map_err(conversion)?;
-    let crc = checksum::of_reply(stored(iid.0), ask_id, answer);
+    let turn = row.get(3)?;
+    let crc = checksum::of_reply(stored(iid.0), ask_id, turn, answer);
     compare(crc, row.get(1)?, || format!("ask {ask_id} of instance {iid}"))?;
-    Ok(ReplyRow { iid, ask_id: ask_id.into(), answer: answer.map(Into::into) })
+    Ok(ReplyRow { iid, ask_id: ask_id.into(), turn: Turn(turn), answer: answer.map(Into::into) })
 }
 
 fn timer(row: &Row<'_>) -> Result<TimerRow, Fault> {

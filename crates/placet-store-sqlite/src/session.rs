@@ -116,6 +116,9 @@ impl Session {
             pieces.delete_before(connection, (iid, Kind::History, before.into()))?;
             statement.execute(params![iid, before])
         })?;
+        each(connection, sql::DROP_REPLIES, &batch.replies_dropped, |statement, (iid, before)| {
+            statement.execute(params![key(iid.0)?, before.0])
+        })?;
         each(connection, sql::DELETE_INBOX, &batch.inbox_deleted, |statement, (iid, seq)| {
             let (iid, seq) = (key(iid.0)?, key(seq.0)?);
             pieces.delete(connection, (iid, Kind::Inbox, seq))?;
@@ -162,8 +165,8 @@ impl Session {
         })?;
         each(connection, sql::PUT_REPLY, &batch.replies_put, |statement, row| {
             let (iid, answer) = (key(row.iid.0)?, row.answer.as_deref());
-            let crc = checksum::of_reply(iid, &row.ask_id, answer);
-            statement.execute(params![iid, &*row.ask_id, crc, answer])
+            let crc = checksum::of_reply(iid, &row.ask_id, row.turn.0, answer);
+            statement.execute(params![iid, &*row.ask_id, crc, answer, row.turn.0])
         })?;
         batch.published.iter().try_for_each(|row| self.publish(row))
     }

@@ -67,7 +67,9 @@ pub(crate) const DELETE_TIMER: &str = "DELETE FROM timer WHERE fire_at = ?1 AND 
 pub(crate) const PUT_TIMER: &str =
     "INSERT OR REPLACE INTO timer(fire_at, iid, seq, part, crc) VALUES(?1, ?2, ?3, ?4, ?5)";
 
-pub(crate) const PUT_REPLY: &str = "INSERT OR REPLACE INTO reply(iid, ask_id, crc, answer) VALUES(?1, ?2, ?3, ?4)";
+pub(crate) const DROP_REPLIES: &str = "DELETE FROM reply WHERE iid = ?1 AND turn < ?2";
+pub(crate) const PUT_REPLY: &str =
+    "INSERT OR REPLACE INTO reply(iid, ask_id, crc, answer, turn) VALUES(?1, ?2, ?3, ?4, ?5)";
 
 pub(crate) const PUBLISH: &str = "
     INSERT INTO published(hub, kind, key, crc, body) VALUES(?1, ?2, ?3, ?4, ?5)

@@ -119,7 +119,7 @@ fn write_instance(f: &mut fmt::Formatter<'_>, instance: &LoadedInstance) -> fmt:
         writeln!(f, "  activity {} seq {}: {}", activity.iid, activity.seq, Payload(&activity.data))?;
     }
     for reply in &instance.replies {
-        writeln!(f, "  reply {} {}: {:?}", reply.iid, reply.ask_id, reply.answer)?;
+        writeln!(f, "  reply {} {} of turn {}: {:?}", reply.iid, reply.ask_id, reply.turn, reply.answer)?;
     }
     Ok(())
 }

@@ -64,7 +64,10 @@ pub const TABLES: &[Table] = &[
     },
     Table { name: "meta", columns: &[text("key"), integer("value")] },
     Table { name: "published", columns: &[integer("hub"), text("kind"), text("key"), integer("crc"), bytes("body")] },
-    Table { name: "reply", columns: &[integer("iid"), text("ask_id"), integer("crc"), nullable(text("answer"))] },
+    Table {
+        name: "reply",
+        columns: &[integer("iid"), text("ask_id"), integer("crc"), nullable(text("answer")), integer("turn")],
+    },
     Table {
         name: "timer",
         columns: &[integer("fire_at"), integer("iid"), integer("seq"), integer("part"), integer("crc")],

@@ -1,7 +1,8 @@
 //! Ask: an external event whose sender hears what became of it (DESIGN.md §6, "Asking an orchestration").
 //!
 //! The event is committed with the ask's id; a waiter, which is no row and no poll, is answered from the first
-//! committed turn that consumed it, or from the instance's end. The same id again gets the same answer.
+//! committed turn that consumed it, or from the instance's end. The same id again gets the same answer, as long as it is
+//! among the instance's last thousands ([`Limits::replies_kept`](crate::limits::Limits::replies_kept)).
 
 use std::sync::Arc;
 
@@ -92,8 +93,8 @@ impl Instance {
     /// What whoever asks with this id is told at once, if anything.
     fn answer_to(&self, ask_id: &str) -> Option<Asked> {
         match self.replies.get(ask_id) {
-            Some(Some(answer)) => Some(Asked::Reply(answer.clone())),
-            Some(None) => Some(Asked::State(self.view())),
+            Some((_, Some(answer))) => Some(Asked::Reply(answer.clone())),
+            Some((_, None)) => Some(Asked::State(self.view())),
             None => self.is_terminal().then(|| Asked::Ended(self.view())),
         }
     }
@@ -106,9 +107,10 @@ impl Instance {
         }
         self.body.open_asks.retain(|open| open != ask_id);
         let ask_id: Arc<str> = ask_id.into();
-        let row = ReplyRow { iid: self.iid, ask_id: ask_id.clone(), answer: answer.clone() };
+        let turn = self.turn();
+        let row = ReplyRow { iid: self.iid, ask_id: ask_id.clone(), turn, answer: answer.clone() };
         outcome.writes.push(Write::PutReply(row));
-        self.keep_reply(ask_id, answer);
+        self.keep_reply(ask_id, turn, answer);
     }
 
     /// Whether the question is on its way: in the inbox, or in the hands of code that has not taken it yet.

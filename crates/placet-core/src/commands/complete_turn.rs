@@ -200,6 +200,7 @@ impl Partition {
                 instance.answer_ask(ask_id, None, outcome);
             }
         }
+        instance.drop_old_replies(self.limits.replies_kept, outcome);
         self.tell_askers(iid, outcome);
     }
 

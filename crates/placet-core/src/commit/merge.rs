@@ -35,6 +35,7 @@ pub(super) struct Merge {
     instances_deleted: Vec<Iid>,
     history: Vec<HistoryRow>,
     history_dropped: Map<Iid, Turn>,
+    replies_dropped: Map<Iid, Turn>,
     inbox: Map<(Iid, Seq), RowChange<InboxRow>>,
     activities: Map<(Iid, Seq), RowChange<ActivityRow>>,
     timers: Map<TimerRow, RowChange<()>>,
@@ -82,6 +83,7 @@ impl Merge {
             }
             Write::DeleteTimer(row) => delete(&mut self.timers, row),
             Write::PutReply(row) => self.rest.replies_put.push(row),
+            Write::DropReplies(iid, before) => self.drop_replies(iid, before),
             Write::Publish(row) => self.rest.published.push(row),
             Write::CreateHub(hub) => self.rest.hubs_created.push(hub),
             Write::DeleteHub(hub) => self.delete_hub(hub),
@@ -122,6 +124,7 @@ impl Merge {
         }
         self.history.retain(|row| row.iid != iid);
         self.history_dropped.remove(&iid);
+        self.replies_dropped.remove(&iid);
         self.inbox.retain(|(owner, _), _| *owner != iid);
         self.activities.retain(|(owner, _), _| *owner != iid);
         self.rest.replies_put.retain(|row| row.iid != iid);
@@ -131,6 +134,13 @@ impl Merge {
         self.history.retain(|row| row.iid != iid || row.turn >= before);
         if !matches!(self.instances.get(&iid), Some(InstanceChange::Insert(_))) {
             self.history_dropped.insert(iid, before);
+        }
+    }
+
+    fn drop_replies(&mut self, iid: Iid, before: Turn) {
+        self.rest.replies_put.retain(|row| row.iid != iid || row.turn >= before);
+        if !matches!(self.instances.get(&iid), Some(InstanceChange::Insert(_))) {
+            self.replies_dropped.insert(iid, before);
         }
     }
 
@@ -158,6 +168,7 @@ impl Merge {
         batch.history_appended = self.history;
         batch.history_appended.sort_unstable_by_key(|row| (row.iid, row.turn));
         batch.history_dropped = sorted(self.history_dropped.into_iter());
+        batch.replies_dropped = sorted(self.replies_dropped.into_iter());
         (batch.inbox_put, batch.inbox_deleted) = split(self.inbox);
         (batch.activities_put, batch.activities_deleted) = split(self.activities);
         for (row, change) in sorted_by_key(self.timers) {
@@ -223,6 +234,7 @@ fn size(write: &Write) -> usize {
             Write::Publish(row) => row.body.as_ref().map_or(0, bytes::Bytes::len),
             Write::DeleteInstance(_)
             | Write::DropHistory(..)
+            | Write::DropReplies(..)
             | Write::DeleteInbox(..)
             | Write::DeleteActivity(..)
             | Write::PutTimer(_)

@@ -83,7 +83,7 @@ impl Stored {
         };
         let mut replies = source.list(|source| {
             let answer = source.some(|source| source.text().into());
-            ReplyRow { iid, ask_id: source.text().into(), answer }
+            ReplyRow { iid, ask_id: source.text().into(), turn: Turn(source.byte().into()), answer }
         });
         replies.sort_by(|a, b| a.ask_id.cmp(&b.ask_id));
         replies.dedup_by(|a, b| a.ask_id == b.ask_id);

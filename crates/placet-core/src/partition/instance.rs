@@ -56,7 +56,8 @@ pub(crate) struct Instance {
     /// The asks among them.
     pub(crate) inbox_asks: BTreeSet<String>,
     pub(crate) activities: BTreeMap<Seq, PendingActivity>,
-    pub(crate) replies: BTreeMap<Arc<str>, Option<Arc<str>>>,
+    /// What became of its asks, and its next turn when that was recorded.
+    pub(crate) replies: BTreeMap<Arc<str>, (Turn, Option<Arc<str>>)>,
     pub(crate) input: Known<Option<String>>,
     pub(crate) output: Known<Ended>,
     /// The turn that a worker has.
@@ -180,7 +181,7 @@ impl Instance {
             instance.activities.insert(row.seq, pending);
         }
         for row in replies {
-            instance.keep_reply(row.ask_id, row.answer);
+            instance.keep_reply(row.ask_id, row.turn, row.answer);
         }
         match instance.violated_invariant() {
             Some(what) => Err(Damage::Impossible(what)),
@@ -239,9 +240,26 @@ impl Instance {
     }
 
     /// Keeps what became of an ask, for whoever asks again.
-    pub(crate) fn keep_reply(&mut self, ask_id: Arc<str>, answer: Option<Arc<str>>) {
+    pub(crate) fn keep_reply(&mut self, ask_id: Arc<str>, turn: Turn, answer: Option<Arc<str>>) {
         self.reply_bytes += reply_bytes(&ask_id, answer.as_deref());
-        self.replies.insert(ask_id, answer);
+        self.replies.insert(ask_id, (turn, answer));
+    }
+
+    /// Drops what became of the oldest asks if there are twice as many as are kept.
+    pub(crate) fn drop_old_replies(&mut self, kept: usize, outcome: &mut Outcome) {
+        if self.replies.len() < 2 * kept {
+            return;
+        }
+        let mut turns: Vec<Turn> = self.replies.values().map(|(turn, _)| *turn).collect();
+        let oldest_kept = turns.len() - kept;
+        let (_, before, _) = turns.select_nth_unstable(oldest_kept);
+        let before = *before;
+        let dropped = self.replies.extract_if(.., |_, (turn, _)| *turn < before);
+        let bytes: usize = dropped.map(|(ask_id, (_, answer))| reply_bytes(&ask_id, answer.as_deref())).sum();
+        if bytes > 0 {
+            self.reply_bytes -= bytes;
+            outcome.writes.push(Write::DropReplies(self.iid, before));
+        }
     }
 
     pub(crate) fn timer_row(&self, partition: PartitionId, timer: &PendingTimer) -> TimerRow {

@@ -50,7 +50,7 @@ pub(crate) fn instance(iid: u64) -> Batch {
         history_appended: vec![HistoryRow { iid: row.iid, turn: Turn(0), count: 2, events: "two events".into() }],
         inbox_put: vec![InboxRow { iid: row.iid, seq: Seq(1), data: "a message".into() }],
         activities_put: vec![ActivityRow { iid: row.iid, seq: Seq(2), data: "an activity".into() }],
-        replies_put: vec![ReplyRow { iid: row.iid, ask_id: "ask-1".into(), answer: Some("yes".into()) }],
+        replies_put: vec![ReplyRow { iid: row.iid, ask_id: "ask-1".into(), turn: Turn(2), answer: Some("yes".into()) }],
         published: vec![PublishedRow {
             hub: key.hub,
             kind: "request".into(),

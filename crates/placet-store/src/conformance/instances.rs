@@ -1,7 +1,7 @@
 //! Instances with what hangs on them: found by name and by key, changed, deleted.
 
-use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, Seq};
-use placet_core::rows::{Batch, InstanceRow, Lookup};
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, Seq, Turn};
+use placet_core::rows::{Batch, InstanceRow, Lookup, ReplyRow};
 use placet_core::time::Timestamp;
 
 use super::samples::{activity, furnished, inserts, instance, message, parked, reply};
@@ -117,6 +117,18 @@ pub(super) fn replies_are_kept_with_and_without_an_answer(stage: &mut Stage) {
     stage.commit(Batch { replies_put: vec![reply(2, "ask-1", Some("no"))], ..Batch::default() });
     assert_eq!(stage.instance(1).replies, replies);
     assert_eq!(stage.instance(2).replies, [reply(2, "ask-1", Some("no"))]);
+}
+
+pub(super) fn replies_before_a_turn_are_dropped(stage: &mut Stage) {
+    stage.commit(inserts([parked(1, "h", "a"), parked(2, "h", "b")]));
+    let of_turn = |iid, ask_id, turn| ReplyRow { turn: Turn(turn), ..reply(iid, ask_id, Some("yes")) };
+    let replies_put = vec![of_turn(1, "a", 1), of_turn(1, "b", 2), of_turn(1, "c", 3), of_turn(2, "a", 1)];
+    stage.commit(Batch { replies_put, ..Batch::default() });
+    let again = of_turn(1, "a", 3);
+    let replies_dropped = vec![(Iid(1), Turn(3))];
+    stage.commit(Batch { replies_dropped, replies_put: vec![again.clone()], ..Batch::default() });
+    assert_eq!(stage.instance(1).replies, [again, of_turn(1, "c", 3)]);
+    assert_eq!(stage.instance(2).replies, [of_turn(2, "a", 1)]);
 }
 
 pub(super) fn ids_may_be_any_text_of_a_hundred_characters(stage: &mut Stage) {

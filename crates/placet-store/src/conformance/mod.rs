@@ -119,6 +119,7 @@ cases! {
         messages_and_activities_come_in_the_order_of_their_numbers,
         an_activity_is_replaced_and_deleted,
         replies_are_kept_with_and_without_an_answer,
+        replies_before_a_turn_are_dropped,
         ids_may_be_any_text_of_a_hundred_characters,
         ids_that_differ_in_case_or_normal_form_are_different;
     histories:

@@ -42,7 +42,7 @@ pub(super) fn timer(fire_at: i64, seq: u64, owner: &InstanceRow) -> TimerRow {
 }
 
 pub(super) fn reply(iid: u64, ask_id: &str, answer: Option<&str>) -> ReplyRow {
-    ReplyRow { iid: Iid(iid), ask_id: ask_id.into(), answer: answer.map(Into::into) }
+    ReplyRow { iid: Iid(iid), ask_id: ask_id.into(), turn: Turn(2), answer: answer.map(Into::into) }
 }
 
 pub(super) fn published(hub: &str, kind: &str, key: &str, body: Option<&'static str>) -> PublishedRow {

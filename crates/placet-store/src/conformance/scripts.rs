@@ -290,6 +290,12 @@ impl Script {
         {
             batch.history_dropped.push((iid, before));
         }
+        let replies: Vec<Turn> = instance.replies.iter().map(|row| row.turn).collect();
+        if self.chance.one_in(4)
+            && let Some(before) = self.chance.pick(&replies)
+        {
+            batch.replies_dropped.push((iid, before));
+        }
     }
 
     /// New rows of every kind, some of each.
@@ -312,7 +318,7 @@ impl Script {
         for _ in 0..self.some() {
             let ask_id = self.one_of(&NAMES).into();
             let answer = self.chance.one_in(2).then(|| self.one_of(&NAMES).into());
-            batch.replies_put.push(ReplyRow { iid, ask_id, answer });
+            batch.replies_put.push(ReplyRow { iid, ask_id, turn: Turn(turn), answer });
         }
     }
 

@@ -172,6 +172,11 @@ impl State {
         for (iid, before) in &batch.history_dropped {
             remove_range(&mut self.history, (*iid, Turn(0))..(*iid, *before));
         }
+        for (iid, before) in &batch.replies_dropped {
+            if let Some(replies) = self.replies.get_mut(iid) {
+                replies.retain(|_, row| row.turn >= *before);
+            }
+        }
         for key in &batch.inbox_deleted {
             self.inbox.remove(key);
         }

@@ -53,7 +53,7 @@ fn turn(iid: u64, turn: u32) -> HistoryRow {
 }
 
 fn reply(iid: u64, ask: &str) -> ReplyRow {
-    ReplyRow { iid: Iid(iid), ask_id: ask.into(), answer: None }
+    ReplyRow { iid: Iid(iid), ask_id: ask.into(), turn: Turn(1), answer: None }
 }
 
 /// A batch without what it says of itself: its rows only.
@@ -339,9 +339,10 @@ impl Writer {
                 self.start(known.hub, known.life + 1);
             }
             Step::Reply { ask, .. } => {
-                let iid = self.instances[which].iid;
+                let known = &self.instances[which];
                 let answer = Some(Arc::from(self.version.to_string()));
-                self.writes.push(Write::PutReply(ReplyRow { iid, ask_id: ask.to_string().into(), answer }));
+                let (iid, turn, ask_id) = (known.iid, Turn(known.turn), ask.to_string().into());
+                self.writes.push(Write::PutReply(ReplyRow { iid, ask_id, turn, answer }));
             }
             _ => unreachable!("the others concern no instance"),
         }
@@ -426,6 +427,7 @@ impl Writer {
         self.drop_pending(which);
         let known = &mut self.instances[which];
         let iid = known.iid;
+        self.writes.push(Write::DropReplies(iid, Turn(known.turn_first)));
         if known.turn > known.turn_first {
             self.writes.push(Write::DropHistory(iid, Turn(known.turn)));
         }
@@ -477,6 +479,9 @@ impl Rows {
         }
         for (iid, before) in batch.history_dropped {
             self.history.retain(|(owner, turn), _| *owner != iid || *turn >= before);
+        }
+        for (iid, before) in batch.replies_dropped {
+            self.replies.retain(|(owner, _), row| *owner != iid || row.turn >= before);
         }
         for key in batch.inbox_deleted {
             assert!(self.inbox.remove(&key).is_some(), "message {key:?} is there");

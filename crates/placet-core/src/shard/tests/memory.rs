@@ -22,6 +22,7 @@ const LIMITS: Limits = Limits {
     hot_bytes: 1 << 20,
     inbox_bytes: 1 << 10,
     pending_bytes: 1 << 20,
+    replies_kept: 100,
     history_bytes: 1 << 20,
     stream_unread_bytes: 1 << 20,
     unread_bytes: 1 << 20,
@@ -141,6 +142,20 @@ fn answers_to_asks_are_kept_up_to_a_bound() {
     };
     assert!(answer(100).contains("RUNNING"));
     assert!(answer(1_000).contains("TooManyAnswers"));
+}
+
+#[test]
+fn of_many_asks_the_last_ones_are_answered_again_and_the_oldest_are_dropped() {
+    let asks = |numbers: std::ops::Range<u32>| numbers.map(|n| format!("{n}s ask a-1 decide#{n}\n"));
+    let mut script = "0s sticky-worker\n0s start a-1\n0s turn a-1: wait\n".to_owned();
+    for (ask, number) in asks(1..13).zip(1..13) {
+        writeln!(script, "{ask}{number}s turn a-1: reply {number}=yes").unwrap();
+    }
+    let again: String = (8..13).map(|number| format!("20s ask a-1 decide#{number}\n")).collect();
+    let limits = Limits { replies_kept: 5, ..LIMITS };
+    let trace = trace_within(limits, &format!("{script}{again}21s rows\n21s crash\n22s ask a-1 decide#8"));
+    assert_eq!(trace.matches("reply to ask").count(), 12 + 5 + 1, "{trace}");
+    assert!(trace.contains(" 7 replies"), "of ten the last five, and two more: {trace}");
 }
 
 #[test]

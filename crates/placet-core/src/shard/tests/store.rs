@@ -55,6 +55,9 @@ impl MiniStore {
         self.inbox.extend(batch.inbox_put.iter().map(|row| ((row.iid, row.seq), row.clone())));
         self.activities.extend(batch.activities_put.iter().map(|row| ((row.iid, row.seq), row.clone())));
         self.timers.extend(batch.timers_put.iter().copied());
+        for (iid, before) in &batch.replies_dropped {
+            self.replies.retain(|(owner, _), row| owner != iid || row.turn >= *before);
+        }
         let replies = batch.replies_put.iter().map(|row| ((row.iid, row.ask_id.to_string()), row.clone()));
         self.replies.extend(replies);
     }
