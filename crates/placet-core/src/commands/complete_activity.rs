@@ -3,6 +3,7 @@
 
 use placet_proto::durabletask::{TaskCompletedEvent, TaskFailedEvent, history_event::EventType};
 
+use super::failure::readable;
 use crate::body::MessageKind;
 use crate::command::{CompleteActivity, Refusal, Reply};
 use crate::dispatch::ItemId;
@@ -60,7 +61,7 @@ impl Partition {
         // The presence of the message decides, not its text: an exception may have none (PROTOCOL.md §7.3).
         let result = match response.failure_details {
             Some(details) => {
-                EventType::TaskFailed(TaskFailedEvent { task_scheduled_id, failure_details: Some(details) })
+                EventType::TaskFailed(TaskFailedEvent { task_scheduled_id, failure_details: Some(readable(details)) })
             }
             None => EventType::TaskCompleted(TaskCompletedEvent { task_scheduled_id, result: response.result }),
         };

@@ -12,6 +12,7 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::AskReply;
 use prost::Message as _;
 
+use super::failure::{failure, readable};
 use crate::body::{MessageKind, PendingActivity};
 use crate::command::{CompleteTurn, Refusal, Reply};
 use crate::dispatch::{ItemId, RESERVED_PREFIX};
@@ -394,7 +395,7 @@ fn next(id: i32, complete: CompleteOrchestrationAction) -> Next {
         | OrchestrationStatus::Failed
         | OrchestrationStatus::Canceled
         | OrchestrationStatus::Terminated) => {
-            Next::Ends(End { id, status, output: complete.result, failure: complete.failure_details })
+            Next::Ends(End { id, status, output: complete.result, failure: complete.failure_details.map(readable) })
         }
         // A completion that is none: what the worker meant cannot be told, so nothing is lost by saying so.
         OrchestrationStatus::Running | OrchestrationStatus::Pending | OrchestrationStatus::Suspended => {
@@ -451,7 +452,12 @@ fn too_much(
     replies: Option<&[AskReply]>,
     limits: &Limits,
 ) -> Option<End> {
-    let (kind, message) = if let Next::ContinuesAsNew(action) = &plan.next {
+    let (kind, message) = if let Some(bytes) = instance.replies_with(replies.unwrap_or_default(), limits) {
+        let most = limits.pending_bytes;
+        let what =
+            format!("the answers to its last thousands of asks have {bytes} bytes, {most} at most: answer with less");
+        ("TooManyAnswers", what)
+    } else if let Next::ContinuesAsNew(action) = &plan.next {
         // It leaves all else behind.
         let (bytes, most) = (action.new_version.as_ref().map_or(0, String::len), limits::START_BYTES_MAX);
         if bytes <= most {
@@ -469,10 +475,6 @@ fn too_much(
         let (waiting, more, most) = (instance.body.timers.len(), plan.timers.len(), limits::TIMERS_MAX);
         let what = format!("{waiting} timers wait, and this turn makes {more} more: {most} at most for one instance");
         ("TooMuchPending", what)
-    } else if let Some(bytes) = instance.replies_with(replies.unwrap_or_default(), limits) {
-        let most = limits.pending_bytes;
-        let what = format!("the answers to its asks have {bytes} bytes, {most} at most: continue as new before that");
-        ("TooManyAnswers", what)
     } else {
         let bytes = instance.past_bytes() + instance.messages_len(messages) + plan.confirmations.len();
         let most = limits.history_bytes;
@@ -495,15 +497,6 @@ fn long_status(status: Option<&str>) -> Option<End> {
 fn fails(kind: &str, message: &str) -> End {
     let failure = Some(failure(kind, message));
     End { id: -1, status: OrchestrationStatus::Failed, output: None, failure }
-}
-
-fn failure(error_type: &str, message: &str) -> TaskFailureDetails {
-    TaskFailureDetails {
-        error_type: error_type.to_owned(),
-        error_message: message.to_owned(),
-        is_non_retriable: true,
-        ..TaskFailureDetails::default()
-    }
 }
 
 /// Only the built-in orchestrations publish, and not without measure (DESIGN.md §6, "Publishing").

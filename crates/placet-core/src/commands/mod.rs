@@ -4,6 +4,7 @@ mod ask;
 mod complete_activity;
 mod complete_turn;
 mod continue_as_new;
+mod failure;
 mod fire_timer;
 mod poison;
 mod raise_event;
