@@ -135,6 +135,8 @@ pub struct Limits {
     /// What became of so many asks of one instance is kept, of up to twice as many until the oldest are dropped: whoever
     /// repeats an ask is told the same.
     pub replies_kept: usize,
+    /// … and so many bytes of it: a turn that goes beyond them fails its orchestration.
+    pub reply_bytes: usize,
     /// Bytes of one generation's history: all of it must fit into a message. A turn that goes beyond it and does not end
     /// its generation fails its orchestration.
     pub history_bytes: usize,
@@ -212,6 +214,7 @@ impl Default for Limits {
             inbox_bytes: 32 << 20,
             pending_bytes: 48 << 20,
             replies_kept: 5_000,
+            reply_bytes: 48 << 20,
             history_bytes: 192 << 20,
             stream_unread_bytes: 4 << 20,
             unread_bytes: 48 << 20,

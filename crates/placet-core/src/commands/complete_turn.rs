@@ -453,7 +453,7 @@ fn too_much(
     limits: &Limits,
 ) -> Option<End> {
     let (kind, message) = if let Some(bytes) = instance.replies_with(replies.unwrap_or_default(), limits) {
-        let most = limits.pending_bytes;
+        let most = limits.reply_bytes;
         let what =
             format!("the answers to its last thousands of asks have {bytes} bytes, {most} at most: answer with less");
         ("TooManyAnswers", what)

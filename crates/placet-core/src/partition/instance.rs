@@ -350,7 +350,7 @@ impl Instance {
     /// How many bytes its answers would have with these as well, if it is more than may be.
     pub(crate) fn replies_with(&self, more: &[AskReply], limits: &Limits) -> Option<usize> {
         let more: usize = more.iter().map(|reply| reply_bytes(&reply.ask_id, reply.answer.as_deref())).sum();
-        (more > 0 && self.reply_bytes + more > limits.pending_bytes).then_some(self.reply_bytes + more)
+        (more > 0 && self.reply_bytes + more > limits.reply_bytes).then_some(self.reply_bytes + more)
     }
 
     /// Whether its next turn waits until some of the activities that it has begun are done: the turn might begin more. Not

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use placet_core::body::{InboxMessage, PendingActivity};
+use placet_core::body::InboxMessage;
 use placet_core::ids::{Iid, Seq};
 use placet_core::limits::Limits;
 use placet_core::shard::Input;
@@ -86,7 +86,10 @@ impl Life {
         let rows: usize = rows.map(|data| 2 * ENTRY_BYTES + data.len()).sum();
         // Its input and its output are kept beside it: they stand in its first events and its last one.
         let payloads = self.history.iter().take(2).chain(self.history.last()).map(|event| event.encoded_len());
-        INSTANCE_BYTES + rows + self.row.body.len() + self.body.timers.len() * ENTRY_BYTES + payloads.sum::<usize>()
+        let timers = self.body.timers.len() * ENTRY_BYTES;
+        let replies = self.replies.values();
+        let replies = replies.map(|row| ENTRY_BYTES + row.ask_id.len() + row.answer.as_ref().map_or(0, |a| a.len()));
+        INSTANCE_BYTES + rows + self.row.body.len() + timers + payloads.sum::<usize>() + replies.sum::<usize>()
     }
 }
 
@@ -101,11 +104,8 @@ fn bounded(what: &str, there: usize, most: usize) -> Result<(), Violation> {
 /// it: events up to the limit, results up to twice as much.
 fn look_at_life(life: &Life, limits: &Limits) -> Result<(), Violation> {
     let in_rows = |rows: &BTreeMap<Seq, Bytes>, each: usize| rows.values().map(|data| each + data.len()).sum::<usize>();
-    if in_rows(&life.activities, 2 * ENTRY_BYTES) > 2 * limits.pending_bytes {
-        let pending = life.activities.values().filter_map(|data| PendingActivity::decode(data.clone()).ok());
-        let bytes = pending.map(|one| 2 * ENTRY_BYTES + one.input.map_or(0, |input| input.len())).sum();
-        bounded("bytes of activities wait of one instance", bytes, 2 * limits.pending_bytes)?;
-    }
+    let pending = in_rows(&life.activities, 2 * ENTRY_BYTES);
+    bounded("bytes of activities wait of one instance", pending, 2 * limits.pending_bytes)?;
     if in_rows(&life.inbox, ENTRY_BYTES) <= limits.inbox_bytes {
         return Ok(());
     }

@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use placet_core::body::{InboxMessage, InstanceBody, PendingActivity};
 use placet_core::command::is_terminal;
 use placet_core::ids::{Hub, Iid, Seq, Turn};
-use placet_core::rows::{Batch, InstanceRow, LoadedInstance, TimerRow};
+use placet_core::rows::{Batch, InstanceRow, LoadedInstance, ReplyRow, TimerRow};
 use placet_core::wire;
 use placet_proto::durabletask::{HistoryEvent, history_event::EventType};
 use placet_store::Store as _;
@@ -33,6 +34,8 @@ pub(super) struct Life {
     pub(super) inbox: BTreeMap<Seq, Bytes>,
     pub(super) activities: BTreeMap<Seq, Bytes>,
     timers: BTreeSet<TimerRow>,
+    /// What became of its asks, by their ids.
+    pub(super) replies: BTreeMap<Arc<str>, ReplyRow>,
     /// When its end was written.
     pub(super) ended_at: Option<u64>,
 }
@@ -98,6 +101,7 @@ impl Ledger {
                 inbox: BTreeMap::new(),
                 activities: BTreeMap::new(),
                 timers: BTreeSet::new(),
+                replies: BTreeMap::new(),
                 ended_at: None,
             });
             life.row = row.clone();
@@ -135,7 +139,7 @@ impl Ledger {
         Ok(appended)
     }
 
-    /// Messages, activities and timers. Gives the messages that are taken off an inbox.
+    /// Messages, activities, timers, and what became of asks. Gives the messages that are taken off an inbox.
     fn waiting(&mut self, batch: &Batch, touched: &mut BTreeSet<Iid>) -> Result<Vec<(Iid, Bytes)>, String> {
         let mut unqueued = Vec::new();
         for (iid, seq) in &batch.inbox_deleted {
@@ -169,6 +173,15 @@ impl Ledger {
             life.timers.insert(*row);
             touched.insert(row.iid);
         }
+        for (iid, before) in &batch.replies_dropped {
+            if let Some(life) = self.lives.get_mut(iid) {
+                life.replies.retain(|_, row| row.turn >= *before);
+            }
+        }
+        for row in &batch.replies_put {
+            let life = self.lives.get_mut(&row.iid).ok_or("what became of an ask of no instance is written")?;
+            life.replies.insert(row.ask_id.clone(), row.clone());
+        }
         Ok(unqueued)
     }
 
@@ -196,7 +209,8 @@ impl Ledger {
             let same = found.row == life.row
                 && turns.eq(life.turns.iter().copied())
                 && found.inbox.iter().map(|row| (&row.seq, &row.data)).eq(&life.inbox)
-                && found.activities.iter().map(|row| (&row.seq, &row.data)).eq(&life.activities);
+                && found.activities.iter().map(|row| (&row.seq, &row.data)).eq(&life.activities)
+                && found.replies.iter().eq(life.replies.values());
             if !same {
                 return Err(format!("{} is not what was written", found.row.id));
             }

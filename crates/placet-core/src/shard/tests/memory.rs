@@ -23,6 +23,7 @@ const LIMITS: Limits = Limits {
     inbox_bytes: 1 << 10,
     pending_bytes: 1 << 20,
     replies_kept: 100,
+    reply_bytes: 1 << 20,
     history_bytes: 1 << 20,
     stream_unread_bytes: 1 << 20,
     unread_bytes: 1 << 20,
@@ -134,7 +135,7 @@ fn what_stands_in_an_instances_row_is_bounded() {
 
 #[test]
 fn answers_to_asks_are_kept_up_to_a_bound() {
-    let limits = Limits { pending_bytes: 1_000, ..LIMITS };
+    let limits = Limits { reply_bytes: 1_000, ..LIMITS };
     let answer = |bytes: usize| {
         let script =
             "0s sticky-worker\n0s start a-1\n0s turn a-1: wait\n1s ask a-1 decide#one\n1s turn a-1: reply one=";
