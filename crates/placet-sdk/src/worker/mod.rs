@@ -1,6 +1,7 @@
 //! The worker: runs orchestrations and activities for a scheduler.
 
 mod cache;
+mod frames;
 mod registry;
 mod session;
 mod turns;
