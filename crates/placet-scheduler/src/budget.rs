@@ -23,7 +23,8 @@ const SMALL_BYTES_MAX: usize = 32 << 20;
 /// Bytes of large messages in flight: one of the largest, and little more.
 const LARGE_BYTES_MAX: usize = 72 << 20;
 
-/// Pages of history that are read at a time and not sent yet, a mebibyte each as a rule.
+/// Pages of history that are read at a time and not sent yet, a mebibyte each at most: a turn that is longer has a share as
+/// any long answer.
 const PAGES_MAX: usize = 16;
 
 /// Large messages are counted in these units.
@@ -56,6 +57,8 @@ struct Parts {
     small: Arc<Semaphore>,
     large: Arc<Semaphore>,
     pages: Arc<Semaphore>,
+    /// One of those who read may not know how much it will be.
+    look: Arc<Semaphore>,
     waiting: AtomicUsize,
     answers_waiting: AtomicUsize,
     refused: AtomicU64,
@@ -77,6 +80,7 @@ impl Default for Budget {
             small: Arc::new(Semaphore::new(SMALL_BYTES_MAX)),
             large: Arc::new(Semaphore::new(LARGE_BYTES_MAX / UNIT)),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
+            look: Arc::new(Semaphore::new(1)),
             waiting: AtomicUsize::new(0),
             answers_waiting: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
@@ -147,6 +151,11 @@ impl Budget {
     /// A share for a page of history.
     pub(crate) async fn page(&self) -> Result<Share, Busy> {
         self.acquire(&self.0.pages, 1, LARGE_WAIT_MAX).await
+    }
+
+    /// The place of the one who reads what may be long, to know how long it is.
+    pub(crate) async fn look(&self) -> Result<Share, Busy> {
+        self.acquire(&self.0.look, 1, LARGE_WAIT_MAX).await
     }
 
     pub(crate) async fn large(&self, bytes: usize) -> Result<Share, Busy> {

@@ -24,5 +24,5 @@ pub use budget::{Budget, Busy, Share};
 pub use health::{Health, NotReady};
 pub use hubs::{HubError, hub_of};
 pub use metrics::Metrics;
-pub use scheduler::{CallError, Generation, Scheduler, StartError, Weighed};
+pub use scheduler::{CallError, Generation, Page, Scheduler, StartError, Weighed};
 pub use worker::{StreamOut, WorkerSender, WorkerStream};

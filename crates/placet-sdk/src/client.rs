@@ -5,6 +5,7 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::TryStreamExt as _;
 use placet_proto::durabletask::history_event::EventType;
 use placet_proto::durabletask::{
     CreateInstanceRequest, GetInstanceRequest, HistoryEvent, OrchestrationIdReusePolicy, OrchestrationStatus,
@@ -203,27 +204,33 @@ impl Client {
         Ok(answer.exists.then(|| answer.body.to_vec()))
     }
 
-    /// An instance's history, as committed; empty if there is no such instance.
+    /// An instance's history, as committed; empty if there is no such instance. All of it is in memory then.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn history(&self, id: &str) -> Result<Vec<HistoryEvent>, CallError> {
-        self.transport.history(&self.hub, id).await
+        self.transport.history(&self.hub, id).try_concat().await
     }
 
     /// The first external event of this name that an instance's current generation has received, with what was
-    /// recorded of it. Names are matched without case.
+    /// recorded of it. Names are matched without case. The history is read as far as that, page by page.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn first_event(&self, id: &str, name: &str) -> Result<Option<ExternalEvent<Option<String>>>, CallError> {
-        let history = self.history(id).await?;
-        Ok(history.iter().find_map(|event| match &event.event_type {
-            Some(EventType::EventRaised(raised)) if raised.name.eq_ignore_ascii_case(name) => {
-                Some(Raised::new(event, raised).into_facts())
+        let mut pages = self.transport.history(&self.hub, id);
+        while let Some(page) = pages.try_next().await? {
+            let found = page.iter().find_map(|event| match &event.event_type {
+                Some(EventType::EventRaised(raised)) if raised.name.eq_ignore_ascii_case(name) => {
+                    Some(Raised::new(event, raised).into_facts())
+                }
+                _ => None,
+            });
+            if found.is_some() {
+                return Ok(found);
             }
-            _ => None,
-        }))
+        }
+        Ok(None)
     }
 
     /// Says that the scheduler's wall clock is right: timers that it held because it doubted run again.
@@ -426,7 +433,7 @@ fn connection_string(text: &str) -> Option<(&str, Option<&str>)> {
 mod tests {
     use std::sync::atomic::Ordering;
 
-    use placet_proto::durabletask::{GetInstanceResponse, OrchestrationState};
+    use placet_proto::durabletask::{EventRaisedEvent, GetInstanceResponse, OrchestrationState};
     use tokio::time::Instant;
 
     use super::*;
@@ -450,6 +457,25 @@ mod tests {
         assert_eq!(since.elapsed().as_secs(), 2 * WAIT_RENEWED_AFTER.as_secs());
         client.wait_for_start("i").await.unwrap();
         assert_eq!(transport.waits.load(Ordering::Relaxed), 4, "what is answered is not asked again");
+    }
+
+    #[tokio::test]
+    async fn the_first_event_of_a_name_is_found_without_reading_on() {
+        let raised = |name: &str, input: &str| {
+            let raised = EventRaisedEvent { name: name.into(), input: Some(input.into()), ..Default::default() };
+            HistoryEvent { event_type: Some(EventType::EventRaised(raised)), ..HistoryEvent::default() }
+        };
+        let read_on = CallError::new(Code::Internal, "it reads on");
+        let pages = [
+            Ok(vec![raised("another", "1"), raised("another", "2")]),
+            Ok(Vec::new()),
+            Ok(vec![raised("another", "3"), raised("Wanted", "4"), raised("wanted", "5")]),
+            Err(read_on.clone()),
+        ];
+        let client = Client::over(Arc::new(Scripted { history: pages.into(), ..Scripted::default() }), HUB_DEFAULT);
+        let found = client.first_event("i", "wanted").await.unwrap().unwrap();
+        assert_eq!(found.payload.as_deref(), Some("4"));
+        assert_eq!(client.first_event("i", "other").await.unwrap_err(), read_on);
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::{TryFutureExt as _, TryStreamExt as _};
 use placet_proto::durabletask::{
     CreateInstanceRequest, CreateInstanceResponse, CreateTaskHubRequest, DeleteTaskHubRequest, GetInstanceRequest,
     GetInstanceResponse, HistoryEvent, RaiseEventRequest, StreamInstanceHistoryRequest, TerminateRequest,
@@ -144,19 +145,16 @@ impl Transport for GrpcTransport {
         })
     }
 
-    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxFuture<'a, CallResult<Vec<HistoryEvent>>> {
-        Box::pin(async move {
+    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxStream<'a, CallResult<Vec<HistoryEvent>>> {
+        let chunks = async move {
             let request = StreamInstanceHistoryRequest {
                 instance_id: instance_id.to_owned(),
                 ..StreamInstanceHistoryRequest::default()
             };
-            let mut chunks = self.sidecar().stream_instance_history(self.request(hub, request)?).await?.into_inner();
-            let mut events = Vec::new();
-            while let Some(chunk) = chunks.message().await? {
-                events.extend(chunk.events);
-            }
-            Ok(events)
-        })
+            Ok(self.sidecar().stream_instance_history(self.request(hub, request)?).await?.into_inner())
+        };
+        let pages = chunks.map_ok(|chunks| chunks.map_ok(|chunk| chunk.events).map_err(CallError::from));
+        pages.try_flatten_stream().boxed()
     }
 
     fn create_hub<'a>(&'a self, hub: &'a str, recreate: bool) -> BoxFuture<'a, CallResult<()>> {

@@ -52,8 +52,8 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
     fn raise_event<'a>(&'a self, hub: &'a str, request: RaiseEventRequest) -> BoxFuture<'a, CallResult<()>>;
     /// TerminateInstance.
     fn terminate<'a>(&'a self, hub: &'a str, request: TerminateRequest) -> BoxFuture<'a, CallResult<()>>;
-    /// StreamInstanceHistory, whole.
-    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxFuture<'a, CallResult<Vec<HistoryEvent>>>;
+    /// StreamInstanceHistory: page after page.
+    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxStream<'a, CallResult<Vec<HistoryEvent>>>;
     /// CreateTaskHub.
     fn create_hub<'a>(&'a self, hub: &'a str, recreate: bool) -> BoxFuture<'a, CallResult<()>>;
     /// DeleteTaskHub.

@@ -1,6 +1,7 @@
 //! A transport to the scheduler in the same process: no socket, and no message put into bytes on the way in.
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::TryFutureExt as _;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use placet_core::command::{Caller, WaitFor};
 use placet_core::ids::{Hub, Turn};
 use placet_core::wire::Events;
@@ -12,7 +13,7 @@ use placet_proto::placet::v1::{
     AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
-use placet_scheduler::{Scheduler, StreamOut, WorkerStream, hub_of};
+use placet_scheduler::{Generation, Page, Scheduler, Share, StreamOut, WorkerStream, hub_of};
 use placet_sdk::{BoxFuture, CallError, CallResult, Code, Completer, Transport, WorkStream};
 use prost::Message as _;
 
@@ -49,23 +50,28 @@ impl InProcess {
         let _share = share.map_err(|placet_scheduler::Busy| told(&placet_scheduler::CallError::Busy))?;
         self.call(hub, call).await
     }
+}
 
-    async fn whole_history(&self, hub: &str, instance_id: &str) -> CallResult<Vec<HistoryEvent>> {
-        let hub = hub_of(hub).map_err(|error| told(&error.into()))?;
-        let Some(of) = self.0.generation(hub, instance_id).await.map_err(|error| told(&error))? else {
-            return Ok(Vec::new());
-        };
-        let (mut events, mut from) = (Vec::new(), of.first);
-        loop {
-            let rows = self.0.history(&of, from).await.map_err(|error| told(&error))?;
-            let Some(last) = rows.last() else { return Ok(events) };
-            from = Turn(last.turn.0 + 1);
-            for event in rows.iter().flat_map(|row| Events(&row.events)) {
-                let event = event.map_err(|error| CallError::new(Code::DataLoss, error.to_string()))?;
-                let event = HistoryEvent::decode(event);
-                events.push(event.map_err(|error| CallError::new(Code::DataLoss, error.to_string()))?);
-            }
-        }
+/// A history that is being read. Of the budget it has a page's share, for as long as somebody looks at that page.
+struct Reading<'a> {
+    scheduler: &'a Scheduler,
+    of: Generation,
+    /// Where to read on.
+    next: Turn,
+    _share: Option<Share>,
+}
+
+impl Reading<'_> {
+    async fn page(mut self) -> CallResult<Option<(Vec<HistoryEvent>, Self)>> {
+        self._share = None;
+        let Page { rows, share } = self.scheduler.history(&self.of, self.next).await.map_err(|error| told(&error))?;
+        let Some(last) = rows.last() else { return Ok(None) };
+        self.next = last.turn.next();
+        self._share = Some(share);
+        let damaged = |error: &dyn std::error::Error| CallError::new(Code::DataLoss, error.to_string());
+        let events = rows.iter().flat_map(|row| Events(&row.events));
+        let events = events.map(|event| HistoryEvent::decode(event.map_err(|e| damaged(&e))?).map_err(|e| damaged(&e)));
+        Ok(Some((events.collect::<CallResult<_>>()?, self)))
     }
 }
 
@@ -122,8 +128,16 @@ impl Transport for InProcess {
         Box::pin(self.bring(hub, bytes, async |scheduler, hub| scheduler.terminate_instance(hub, request).await))
     }
 
-    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxFuture<'a, CallResult<Vec<HistoryEvent>>> {
-        Box::pin(self.whole_history(hub, instance_id))
+    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxStream<'a, CallResult<Vec<HistoryEvent>>> {
+        let reading = async move {
+            let of = self.call(hub, async |scheduler, hub| scheduler.generation(hub, instance_id).await).await?;
+            let reading = of.map(|of| Reading { scheduler: &self.0, next: of.first, of, _share: None });
+            Ok(stream::try_unfold(reading, async |reading| match reading {
+                Some(reading) => Ok(reading.page().await?.map(|(page, reading)| (page, Some(reading)))),
+                None => Ok(None),
+            }))
+        };
+        reading.try_flatten_stream().boxed()
     }
 
     fn create_hub<'a>(&'a self, hub: &'a str, recreate: bool) -> BoxFuture<'a, CallResult<()>> {
@@ -201,4 +215,54 @@ async fn next_frame(worker: &mut WorkerStream) -> Option<CallResult<SchedulerFra
 
 fn told(error: &placet_scheduler::CallError) -> CallError {
     CallError::from(status_of(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::FutureExt as _;
+    use placet_sdk::{Client, OrchestrationContext, Result, Worker};
+    use placet_store::model::ModelStore;
+
+    use super::*;
+
+    const LONG: usize = 3 << 20;
+
+    async fn wait(ctx: OrchestrationContext, _: String) -> Result<()> {
+        Ok(ctx.external_event("end").await?)
+    }
+
+    /// A scheduler with an instance that was given much.
+    async fn scheduler() -> (Scheduler, Client) {
+        let scheduler = Scheduler::start(Arc::new(ModelStore::default())).unwrap();
+        let client = Client::over(Arc::new(InProcess::new(scheduler.clone())), "default");
+        let worker = Worker::builder(client.clone()).orchestration("wait", wait).start();
+        client.start("wait", &"x".repeat(LONG)).id("i").await.unwrap();
+        client.wait_for_start("i").await.unwrap();
+        worker.shutdown().await;
+        (scheduler, client)
+    }
+
+    /// Whether nobody has anything of the budget for what is large.
+    fn is_free(scheduler: &Scheduler) -> bool {
+        scheduler.budget().share(1 << 30).now_or_never().is_some()
+    }
+
+    async fn stop(scheduler: Scheduler) {
+        tokio::task::spawn_blocking(move || scheduler.stop()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_page_of_history_counts_until_the_next_one_is_asked_for() {
+        let (scheduler, client) = scheduler().await;
+        let mut pages = client.transport().history("default", "i");
+        assert!(pages.next().await.unwrap().unwrap().len() > 1);
+        assert!(!is_free(&scheduler));
+        assert!(pages.next().await.is_none());
+        assert!(is_free(&scheduler));
+        assert_eq!(client.first_event("i", "end").await.unwrap(), None);
+        assert_eq!(client.history("none").await.unwrap(), []);
+        stop(scheduler).await;
+    }
 }

@@ -12,10 +12,9 @@ use super::admission::Lent;
 use super::frame::HistoryChunkFrame;
 use super::metadata;
 use super::status::status_of;
-use crate::budget::Busy;
 use crate::connections::Peer;
 use crate::payloads::damaged;
-use crate::scheduler::{CallError, Generation, Scheduler};
+use crate::scheduler::{CallError, Generation, Page, Scheduler};
 
 /// A chunk is closed at this size: well under what every client accepts (PROTOCOL.md §2.4).
 const CHUNK_BYTES: usize = 256 << 10;
@@ -62,8 +61,7 @@ impl Cursor {
 
     async fn read(&mut self, from: Turn) -> Result<(), Status> {
         self.lent = None;
-        let share = self.scheduler.budget().page().await.map_err(|Busy| status_of(&CallError::Busy))?;
-        let rows = self.scheduler.history(&self.of, from).await.map_err(|e| status_of(&e))?;
+        let Page { rows, share } = self.scheduler.history(&self.of, from).await.map_err(|e| status_of(&e))?;
         self.next = rows.last().map(|row| row.turn.next());
         let (mut chunk, mut bytes) = (Vec::new(), 0);
         for event in rows.iter().flat_map(|row| Events(&row.events)) {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::stream::{self, StreamExt as _};
+
 use super::*;
 
 type Answering<T> = Box<dyn Fn(usize) -> BoxFuture<'static, CallResult<T>> + Send + Sync>;
@@ -10,6 +12,7 @@ type Answering<T> = Box<dyn Fn(usize) -> BoxFuture<'static, CallResult<T>> + Sen
 pub(crate) struct Scripted {
     pub(crate) wait: Answering<GetInstanceResponse>,
     pub(crate) work: Answering<WorkStream>,
+    pub(crate) history: Vec<CallResult<Vec<HistoryEvent>>>,
     pub(crate) waits: AtomicUsize,
     pub(crate) works: AtomicUsize,
 }
@@ -17,7 +20,7 @@ pub(crate) struct Scripted {
 impl Default for Scripted {
     fn default() -> Scripted {
         let (wait, work) = (Box::new(|_| never()) as Answering<_>, Box::new(|_| never()) as Answering<_>);
-        Scripted { wait, work, waits: AtomicUsize::new(0), works: AtomicUsize::new(0) }
+        Scripted { wait, work, history: Vec::new(), waits: AtomicUsize::new(0), works: AtomicUsize::new(0) }
     }
 }
 
@@ -61,12 +64,15 @@ impl Transport for Scripted {
         (self.work)(self.works.fetch_add(1, Ordering::Relaxed))
     }
 
+    fn history<'a>(&'a self, _hub: &'a str, _id: &'a str) -> BoxStream<'a, CallResult<Vec<HistoryEvent>>> {
+        stream::iter(self.history.clone()).boxed()
+    }
+
     not_scripted! {
         start_instance(_hub: &'a str, _request: CreateInstanceRequest) -> CreateInstanceResponse;
         get_instance(_hub: &'a str, _request: GetInstanceRequest) -> GetInstanceResponse;
         raise_event(_hub: &'a str, _request: RaiseEventRequest) -> ();
         terminate(_hub: &'a str, _request: TerminateRequest) -> ();
-        history(_hub: &'a str, _instance_id: &'a str) -> Vec<HistoryEvent>;
         create_hub(_hub: &'a str, _recreate: bool) -> ();
         delete_hub(_hub: &'a str) -> ();
         hello() -> ();
