@@ -14,6 +14,7 @@ pub mod grpc;
 mod health;
 mod hubs;
 mod metrics;
+pub mod outgoing;
 mod payloads;
 mod scheduler;
 #[cfg(test)]
@@ -25,4 +26,4 @@ pub use health::{Health, NotReady};
 pub use hubs::{HubError, hub_of};
 pub use metrics::Metrics;
 pub use scheduler::{CallError, Generation, Page, Scheduler, StartError, Weighed};
-pub use worker::{StreamOut, WorkerSender, WorkerStream};
+pub use worker::{StreamOut, Unread, WorkerSender, WorkerStream};

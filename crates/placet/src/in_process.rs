@@ -182,26 +182,31 @@ impl Transport for InProcess {
                 sender.complete(completions, Vec::new());
                 Ok(())
             });
-            let frames = stream::unfold(worker, |mut worker| async move {
-                let frame = next_frame(&mut worker).await?;
-                Some((frame, worker))
+            let frames = stream::unfold((worker, Vec::new()), |(mut worker, mut shares)| async move {
+                let frame = next_frame(&mut worker, &mut shares).await?;
+                Some((frame, (worker, shares)))
             });
             Ok(WorkStream { frames: frames.boxed(), completions })
         })
     }
 }
 
-async fn next_frame(worker: &mut WorkerStream) -> Option<CallResult<SchedulerFrame>> {
+/// The next frame. Who asks for it has read the last one, whose shares of the budget are given back.
+async fn next_frame(worker: &mut WorkerStream, shares: &mut Vec<Share>) -> Option<CallResult<SchedulerFrame>> {
+    shares.clear();
     let mut buffer = Vec::new();
     if worker.recv_many(&mut buffer, FRAME_ITEMS_MAX).await == 0 {
         return None;
     }
     let mut frame = SchedulerFrame::default();
-    for mut out in buffer {
-        worker.has_read(&mut out);
+    for out in buffer {
+        drop(worker.unread(&out));
         match out {
-            StreamOut::Item { hub, item, .. } => match WorkItem::decode(item) {
-                Ok(item) => frame.work.push(WorkEnvelope { item: Some(item), hub: hub.as_str().to_owned() }),
+            StreamOut::Item { hub, item, share } => match WorkItem::decode(item) {
+                Ok(item) => {
+                    frame.work.push(WorkEnvelope { item: Some(item), hub: hub.as_str().to_owned() });
+                    shares.extend(share);
+                }
                 Err(error) => return Some(Err(CallError::new(Code::DataLoss, error.to_string()))),
             },
             StreamOut::Ack(ack) => frame.acks.push(ack),

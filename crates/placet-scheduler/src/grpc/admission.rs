@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -22,17 +21,12 @@ use tower_service::Service;
 
 use super::status;
 use crate::budget::{Budget, Busy, LARGE_FROM, Share};
-use crate::connections::{HeldBack, Patience, Peer};
+use crate::connections::{HeldBack, MESSAGE_TIME_MAX, Peer, time_for};
+use crate::outgoing::{Outgoing, Ties};
 
 /// What one message may hold: a payload of 64 MiB and what goes with it. (Python puts every action of a turn into one
 /// message, PROTOCOL.md §2.4.)
 pub(super) const MESSAGE_BYTES_MAX: usize = 65 << 20;
-
-/// A message has come within this time …
-const MESSAGE_TIME_MAX: Duration = Duration::from_secs(30);
-
-/// … and for every so many bytes a second more.
-const BYTES_A_SECOND_MIN: usize = 1 << 20;
 
 /// Of a message that was refused, so much is thrown away for its sender to come to its end.
 const THROWN_AWAY_MAX: usize = 4 * MESSAGE_BYTES_MAX;
@@ -67,24 +61,6 @@ impl Charges {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Whole>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What an answer has taken of the budget, and how long its reader may take. Put into the answer's extensions, it lives
-/// until the answer is sent.
-#[derive(Debug, Clone)]
-pub(super) struct Lent {
-    _shares: Arc<(Share, Option<Patience>)>,
-}
-
-impl Lent {
-    /// For an answer of about so many bytes.
-    pub(super) fn new(share: Share, bytes: usize, peer: Option<&Peer>) -> Lent {
-        Lent { _shares: Arc::new((share, peer.map(|peer| peer.cut_after(time_for(bytes))))) }
-    }
-}
-
-fn time_for(bytes: usize) -> Duration {
-    MESSAGE_TIME_MAX + Duration::from_secs((bytes / BYTES_A_SECOND_MIN) as u64)
 }
 
 /// The layer around all services.
@@ -131,30 +107,11 @@ where
         Box::pin(async move {
             let mut answer = answer.await?;
             drop(charges);
-            Ok(match answer.extensions_mut().remove::<Lent>() {
-                Some(lent) => answer.map(|body| Body::new(Kept { body, _lent: lent })),
+            Ok(match answer.extensions_mut().remove::<Ties>() {
+                Some(ties) => answer.map(|body| Body::new(Outgoing::new(body, ties))),
                 None => answer,
             })
         })
-    }
-}
-
-/// An answer's body, with its share of the budget.
-struct Kept {
-    body: Body,
-    _lent: Lent,
-}
-
-impl http_body::Body for Kept {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
     }
 }
 

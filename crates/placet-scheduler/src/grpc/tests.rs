@@ -13,7 +13,7 @@ use http::{Request, header};
 use http_body::{Body as _, Frame};
 use placet_core::dispatch::StreamSpec;
 use placet_core::ids::Hub;
-use placet_proto::durabletask::{ActivityResponse, CreateInstanceRequest};
+use placet_proto::durabletask::{ActivityResponse, CreateInstanceRequest, GetInstanceRequest, GetWorkItemsRequest};
 use placet_proto::placet::v1::{Completions, Open, SchedulerFrame, WorkerFrame, worker_frame};
 use placet_store::model::ModelStore;
 use prost::Message;
@@ -26,6 +26,7 @@ use tower_service::Service as _;
 use super::admission::{Admission, MESSAGE_BYTES_MAX};
 use super::serve::services;
 use crate::budget::LARGE_FROM;
+use crate::connections::Peer;
 use crate::scheduler::Scheduler;
 use crate::worker::{StreamOut, WorkerStream};
 
@@ -74,9 +75,19 @@ impl http_body::Body for Sent {
 
 /// Calls: the answer's body, or why there is none.
 async fn call(scheduler: &Scheduler, path: &str, sent: Vec<Vec<u8>>, ends: bool) -> Result<Body, Status> {
+    call_of(&Peer::default(), scheduler, path, sent, ends).await
+}
+
+async fn call_of(
+    peer: &Peer,
+    scheduler: &Scheduler,
+    path: &str,
+    sent: Vec<Vec<u8>>,
+    ends: bool,
+) -> Result<Body, Status> {
     let pieces = sent.into_iter().map(Bytes::from).collect();
     let request = Request::post(format!("http://localhost{path}")).header(header::CONTENT_TYPE, "application/grpc");
-    let request = request.body(Body::new(Sent { pieces, ends })).unwrap();
+    let request = request.extension(peer.clone()).body(Body::new(Sent { pieces, ends })).unwrap();
     let mut admitted = Admission(scheduler.budget().clone()).layer(services(scheduler.clone()).prepare());
     let answer = timeout(PATIENCE, admitted.call(request)).await.expect("it is answered").unwrap();
     match Status::from_header_map(answer.headers()) {
@@ -115,7 +126,13 @@ async fn work(scheduler: &Scheduler, said: Vec<u8>) -> Body {
 }
 
 async fn start(scheduler: &Scheduler, id: &str) {
-    let request = CreateInstanceRequest { instance_id: id.to_owned(), name: "any".into(), ..Default::default() };
+    start_with(scheduler, id, 0).await;
+}
+
+/// An instance with an input of so many bytes.
+async fn start_with(scheduler: &Scheduler, id: &str, bytes: usize) {
+    let input = Some("x".repeat(bytes));
+    let request = CreateInstanceRequest { instance_id: id.to_owned(), name: "any".into(), input, ..Default::default() };
     scheduler.start_instance(Hub::new("default"), request).await.unwrap();
 }
 
@@ -178,4 +195,90 @@ async fn a_worker_that_only_says_that_it_says_no_more_gets_items() {
     assert_eq!(SchedulerFrame::decode(&frame[5..]).unwrap().work.len(), 1);
     drop(stream);
     stop(scheduler).await;
+}
+
+/// A worker's stream by Microsoft's protocol.
+async fn work_items(scheduler: &Scheduler, peer: &Peer) -> Body {
+    let path = "/TaskHubSidecarService/GetWorkItems";
+    call_of(peer, scheduler, path, vec![framed(&GetWorkItemsRequest::default())], true).await.unwrap()
+}
+
+/// The pieces of the next message of an answer.
+async fn pieces(body: &mut Body) -> Vec<Bytes> {
+    let (mut pieces, mut left) = (Vec::new(), None);
+    while left != Some(0) {
+        let piece = next(body).await.unwrap().into_data().unwrap();
+        assert!(piece.len() <= 64 << 10, "it comes in pieces");
+        let message = || 5 + u32::from_be_bytes(piece[1..5].try_into().unwrap()) as usize;
+        left = Some(left.unwrap_or_else(message) - piece.len());
+        pieces.push(piece);
+    }
+    pieces
+}
+
+#[tokio::test]
+async fn what_is_long_counts_until_the_last_of_its_bytes_is_written() {
+    const LONG: usize = 3 << 20;
+    let scheduler = scheduler();
+    start_with(&scheduler, "i", LONG).await;
+    let in_flight = || scheduler.budget().in_flight();
+    assert_eq!(in_flight(), 0);
+
+    let mut items = work_items(&scheduler, &Peer::default()).await;
+    let mut item = pieces(&mut items).await;
+    item.drain(..item.len() - 1);
+    assert!(in_flight() >= LONG, "the last piece is not written");
+    drop(item);
+    assert_eq!(in_flight(), 0);
+
+    let request = GetInstanceRequest { instance_id: "i".to_owned(), get_inputs_and_outputs: true };
+    let get = call(&scheduler, "/TaskHubSidecarService/GetInstance", vec![framed(&request)], true);
+    let mut answer = get.await.unwrap();
+    let mut shown = pieces(&mut answer).await;
+    drop((shown.drain(..shown.len() - 1), answer));
+    assert!(in_flight() >= LONG, "the last piece is not written");
+    drop(shown);
+    assert_eq!(in_flight(), 0);
+    drop(items);
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn a_worker_gets_no_more_before_what_it_has_is_written() {
+    const LONG: usize = 1 << 20;
+    let scheduler = scheduler();
+    for number in 0..12 {
+        start_with(&scheduler, &format!("i{number}"), LONG).await;
+    }
+    let mut items = work_items(&scheduler, &Peer::default()).await;
+    let mut held = Vec::new();
+    let more = async |items: &mut Body| timeout(Duration::from_millis(500), pieces(items)).await.ok();
+    while let Some(item) = more(&mut items).await {
+        held.push(item);
+        assert!(held.len() < 8, "it was told to be read, and is not");
+    }
+    held.pop();
+    assert!(more(&mut items).await.is_some(), "there is room for another");
+    drop((items, held));
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_takes_an_item_and_reads_none_of_it_is_cut_off_and_one_that_reads_is_not() {
+    for (bytes, reads) in [(0, false), (3 << 20, false), (0, true), (3 << 20, true)] {
+        let (scheduler, peer) = (scheduler(), Peer::default());
+        start_with(&scheduler, "i", bytes).await;
+        let mut items = work_items(&scheduler, &peer).await;
+        let mut item = pieces(&mut items).await;
+        if reads {
+            item.clear();
+        }
+        tokio::time::pause();
+        // sleep: time is the test's own
+        tokio::time::sleep(Duration::from_secs(150)).await;
+        assert_eq!(peer.is_cut(), !reads, "{bytes} bytes");
+        tokio::time::resume();
+        drop((item, items));
+        stop(scheduler).await;
+    }
 }

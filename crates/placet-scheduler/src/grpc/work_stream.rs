@@ -13,8 +13,9 @@ use super::admission::{Charges, Whole};
 use super::frame::SchedulerFrameOut;
 use super::metadata;
 use super::status::status_of;
-use super::work::{filters, limit};
+use super::work::{Sending, filters, limit};
 use crate::hubs::hub_of;
+use crate::outgoing::Ties;
 use crate::scheduler::{CallError, Scheduler};
 use crate::worker::{StreamOut, WorkerSender, WorkerStream};
 
@@ -40,12 +41,16 @@ pub(super) async fn work(
     let spec = stream_spec(hub, &open).map_err(|error| status_of(&error))?;
     drop(charges.take());
     let mut worker = scheduler.open_stream(spec).map_err(|error| status_of(&error.into()))?;
-    if let Some(peer) = peer {
+    if let Some(peer) = peer.clone() {
         worker.cut_if_stalled(peer);
     }
     let completions = AbortOnDropHandle::new(tokio::spawn(complete(frames, worker.sender(), charges)));
-    let half = Answering { worker, left: Vec::new(), completions: Some(completions) };
-    Ok(Response::new(stream::unfold(Some(half), answer).boxed()))
+    let sending = Sending { peer, ties: Ties::default() };
+    let ties = sending.ties.clone();
+    let half = Answering { worker, sending, left: Vec::new(), completions: Some(completions) };
+    let mut response = Response::new(stream::unfold(Some(half), answer).boxed());
+    response.extensions_mut().insert(ties);
+    Ok(response)
 }
 
 /// Gives the scheduler what a worker completes, for as long as it has something to say. A task of its own, which ends with
@@ -73,6 +78,7 @@ async fn complete(mut frames: Streaming<WorkerFrame>, sender: WorkerSender, char
 /// The half of a stream that answers.
 struct Answering {
     worker: WorkerStream,
+    sending: Sending,
     /// What did not fit into the last frame, in reverse.
     left: Vec<StreamOut>,
     /// Absent once the worker has said that it says no more: it may still complete by calls of their own.
@@ -85,7 +91,7 @@ async fn answer(half: Option<Answering>) -> Option<(Result<SchedulerFrameOut, St
     let mut half = half?;
     loop {
         let Some(completions) = &mut half.completions else {
-            let frame = next_frame(&mut half.worker, &mut half.left).await?;
+            let frame = next_frame(&mut half.worker, &mut half.left, &half.sending).await?;
             return Some((Ok(frame), Some(half)));
         };
         tokio::select! {
@@ -97,7 +103,7 @@ async fn answer(half: Option<Answering>) -> Option<(Result<SchedulerFrameOut, St
                     return Some((Err(status), None));
                 }
             }
-            frame = next_frame(&mut half.worker, &mut half.left) => return Some((Ok(frame?), Some(half))),
+            frame = next_frame(&mut half.worker, &mut half.left, &half.sending) => return Some((Ok(frame?), Some(half))),
         }
     }
 }
@@ -128,7 +134,11 @@ pub fn stream_spec(hub: Hub, open: &Open) -> Result<StreamSpec, CallError> {
 ///
 /// # Cancel safety
 /// Nothing is lost if the future is dropped.
-async fn next_frame(worker: &mut WorkerStream, left: &mut Vec<StreamOut>) -> Option<SchedulerFrameOut> {
+async fn next_frame(
+    worker: &mut WorkerStream,
+    left: &mut Vec<StreamOut>,
+    sending: &Sending,
+) -> Option<SchedulerFrameOut> {
     if left.is_empty() {
         if worker.recv_many(left, FRAME_ITEMS_MAX).await == 0 {
             return None;
@@ -138,7 +148,7 @@ async fn next_frame(worker: &mut WorkerStream, left: &mut Vec<StreamOut>) -> Opt
     let mut frame = SchedulerFrameOut::default();
     let mut bytes = 0;
     while let Some(mut out) = left.pop() {
-        worker.has_read(&mut out);
+        sending.send(worker, &mut out);
         match out {
             StreamOut::Item { hub, item, .. } => {
                 bytes += item.len();

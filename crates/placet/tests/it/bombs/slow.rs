@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::measure::Target;
+use super::measure::{LONG_COMMITS, Target};
 use super::{figure, raw};
 
 /// The server gives thirty seconds; a busy machine may take longer to keep its word.
@@ -109,6 +109,26 @@ async fn whoever_reads_a_byte_a_second_holds_up_nobody() {
     let cut_off = timeout(2 * CUT_OFF_WITHIN, join_all(slow)).await.expect("each is cut off");
     cut_off.into_iter().for_each(|reader| reader.unwrap());
     target.judge("slow readers").await;
+}
+
+/// The transport takes all of an answer as soon as its reader takes any of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_answers_of_which_only_the_beginning_is_taken_count_until_they_are_taken() {
+    let target = Target::new().await;
+    let client = target.server.client();
+    let payload = "x".repeat((64 << 20) - 2);
+    client.start("nobody", &()).id("largest").await.unwrap();
+    client.terminate("largest", &payload).await.unwrap();
+    let mut peers = Vec::new();
+    for _ in 0..12 {
+        let mut connection = raw::Reluctant::connect(target.server.endpoint(), 65_535).await;
+        let answer = connection.call("GetInstance", &everything_of("largest")).await.unwrap();
+        peers.push(tokio::spawn(async move { (answer.await.map(http::Response::into_body), connection) }));
+    }
+    // All but one or two are refused, or wait for as long as an answer does.
+    let answers = timeout(CUT_OFF_WITHIN, join_all(peers)).await.expect("each is answered");
+    drop(answers);
+    target.judge_with("answers of which only the beginning is taken", LONG_COMMITS).await;
 }
 
 /// What is too short to wait for is much when a thousand ask for it on a connection and take nothing.
