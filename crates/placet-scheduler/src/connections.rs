@@ -154,6 +154,11 @@ impl Connection {
         Connection { stream, peer: Peer::default(), said: 0, patience: None, silence, _place: place }
     }
 
+    /// The other end of it.
+    pub fn peer(&self) -> Peer {
+        self.peer.clone()
+    }
+
     fn too_slow<T>(what: &'static str) -> Poll<io::Result<T>> {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, what)))
     }
@@ -226,6 +231,6 @@ impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        self.peer.clone()
+        self.peer()
     }
 }

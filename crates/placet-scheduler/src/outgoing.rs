@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 
 use crate::connections::{Patience, Peer, time_for};
 use crate::worker::Unread;
@@ -127,6 +127,16 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
 
     fn is_end_stream(&self) -> bool {
         self.rest.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (hint, rest) = (self.body.size_hint(), self.rest.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64));
+        let mut all = SizeHint::new();
+        all.set_lower(hint.lower() + rest);
+        if let Some(upper) = hint.upper() {
+            all.set_upper(upper + rest);
+        }
+        all
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use futures_util::TryStreamExt as _;
 use placet_proto::durabletask::history_event::EventType;
 use placet_proto::durabletask::{
-    CreateInstanceRequest, GetInstanceRequest, HistoryEvent, OrchestrationIdReusePolicy, OrchestrationStatus,
-    RaiseEventRequest, TerminateRequest,
+    CreateInstanceRequest, GetInstanceRequest, GetInstanceResponse, HistoryEvent, OrchestrationIdReusePolicy,
+    OrchestrationStatus, RaiseEventRequest, TerminateRequest,
 };
 use placet_proto::placet::v1::{AskRequest, GetPublishedRequest, ask_response::Outcome};
 use serde::Serialize;
@@ -19,7 +19,7 @@ use crate::context::ExternalEvent;
 use crate::grpc::GrpcTransport;
 use crate::replay::Raised;
 use crate::state::{InstanceState, timestamp};
-use crate::transport::{BoxFuture, CallError, CallResult, Code, Transport};
+use crate::transport::{BoxFuture, CallError, CallResult, Code, Held, Room, Transport};
 
 /// The hub of a client that was told of none.
 const HUB_DEFAULT: &str = "default";
@@ -128,8 +128,9 @@ impl Client {
     /// # Errors
     /// If the call fails.
     pub async fn get(&self, id: &str) -> Result<Option<InstanceState>, CallError> {
-        let answer = self.transport.get_instance(&self.hub, instance(id)).await?;
-        Ok(answer.orchestration_state.filter(|_| answer.exists).map(InstanceState::new))
+        let Held { value: answer, room } = self.transport.get_instance(&self.hub, instance(id)).await?;
+        let state = answer.orchestration_state.filter(|_| answer.exists);
+        Ok(state.map(|state| InstanceState::new(state, room)))
     }
 
     /// Waits until an instance has begun to run, however long that takes. A call that is not answered within a minute is made
@@ -142,7 +143,7 @@ impl Client {
     /// Nothing changes if the future is dropped.
     pub async fn wait_for_start(&self, id: &str) -> Result<InstanceState, CallError> {
         let answer = renewed(|| self.transport.wait_for_start(&self.hub, instance(id))).await?;
-        found(id, answer.orchestration_state)
+        found(id, answer)
     }
 
     /// Waits until an instance has ended, however long that takes. A call that is not answered within a minute is made
@@ -155,7 +156,7 @@ impl Client {
     /// Nothing changes if the future is dropped.
     pub async fn wait_for_completion(&self, id: &str) -> Result<InstanceState, CallError> {
         let answer = renewed(|| self.transport.wait_for_completion(&self.hub, instance(id))).await?;
-        found(id, answer.orchestration_state)
+        found(id, answer)
     }
 
     /// Raises an external event. What was answered is durable; whether the orchestration takes it is not
@@ -349,13 +350,45 @@ impl IntoFuture for StartCall {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// The orchestration's answer, as JSON. The turn that gave it is durable.
-    Reply(String),
+    Reply(Reply),
     /// The orchestration took the event without an answer: its state after that turn.
     State(InstanceState),
     /// It ended without taking the event, or had ended before: its final state.
     Ended(InstanceState),
     /// The event is recorded; no worker has taken it yet.
     Recorded,
+}
+
+impl Answer {
+    /// The room that it has in the scheduler's process: whoever makes something as long of it keeps this with that.
+    pub fn room(&self) -> Room {
+        match self {
+            Answer::Reply(reply) => reply.room.clone(),
+            Answer::State(state) | Answer::Ended(state) => state.room().clone(),
+            Answer::Recorded => Room::default(),
+        }
+    }
+}
+
+/// What an orchestration replied, as JSON.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    text: String,
+    room: Room,
+}
+
+impl std::ops::Deref for Reply {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for Reply {
+    fn eq(&self, other: &Reply) -> bool {
+        self.text == other.text
+    }
 }
 
 /// A question that is being described. Await it.
@@ -384,11 +417,11 @@ impl AskCall {
     }
 
     async fn send(self) -> Result<Answer, CallError> {
-        let answer = self.client.transport.ask(&self.client.hub, self.request?).await?;
+        let Held { value: answer, room } = self.client.transport.ask(&self.client.hub, self.request?).await?;
         match answer.outcome {
-            Some(Outcome::Reply(reply)) => Ok(Answer::Reply(reply)),
-            Some(Outcome::State(state)) => Ok(Answer::State(InstanceState::new(state))),
-            Some(Outcome::Ended(state)) => Ok(Answer::Ended(InstanceState::new(state))),
+            Some(Outcome::Reply(text)) => Ok(Answer::Reply(Reply { text, room })),
+            Some(Outcome::State(state)) => Ok(Answer::State(InstanceState::new(state, room))),
+            Some(Outcome::Ended(state)) => Ok(Answer::Ended(InstanceState::new(state, room))),
             Some(Outcome::Recorded(_)) => Ok(Answer::Recorded),
             None => Err(CallError::new(Code::Internal, "the scheduler did not say what became of the question")),
         }
@@ -408,9 +441,10 @@ fn instance(id: &str) -> GetInstanceRequest {
     GetInstanceRequest { instance_id: id.to_owned(), get_inputs_and_outputs: true }
 }
 
-fn found(id: &str, state: Option<placet_proto::durabletask::OrchestrationState>) -> Result<InstanceState, CallError> {
+fn found(id: &str, answer: Held<GetInstanceResponse>) -> Result<InstanceState, CallError> {
     let absent = || CallError::new(Code::NotFound, format!("there is no instance {id}"));
-    state.map(InstanceState::new).ok_or_else(absent)
+    let state = answer.value.orchestration_state.ok_or_else(absent)?;
+    Ok(InstanceState::new(state, answer.room))
 }
 
 fn json(payload: &(impl Serialize + ?Sized)) -> Result<String, CallError> {
@@ -433,16 +467,16 @@ fn connection_string(text: &str) -> Option<(&str, Option<&str>)> {
 mod tests {
     use std::sync::atomic::Ordering;
 
-    use placet_proto::durabletask::{EventRaisedEvent, GetInstanceResponse, OrchestrationState};
+    use placet_proto::durabletask::{EventRaisedEvent, OrchestrationState};
     use tokio::time::Instant;
 
     use super::*;
     use crate::transport::scripted::{Scripted, never};
 
-    fn ended() -> GetInstanceResponse {
+    fn ended() -> Held<GetInstanceResponse> {
         let orchestration_status = OrchestrationStatus::Completed.into();
         let state = OrchestrationState { orchestration_status, ..OrchestrationState::default() };
-        GetInstanceResponse { exists: true, orchestration_state: Some(state) }
+        GetInstanceResponse { exists: true, orchestration_state: Some(state) }.into()
     }
 
     #[tokio::test(start_paused = true)]

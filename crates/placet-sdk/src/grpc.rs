@@ -23,7 +23,7 @@ use crate::generated::durabletask::task_hub_sidecar_service_client::TaskHubSidec
 use crate::generated::placet::admin_client::AdminClient;
 use crate::generated::placet::client_client::ClientClient;
 use crate::generated::placet::worker_client::WorkerClient;
-use crate::transport::{BoxFuture, CallError, CallResult, Code, Transport, WorkStream};
+use crate::transport::{BoxFuture, CallError, CallResult, Code, Held, Transport, WorkStream};
 
 mod plain;
 
@@ -120,16 +120,16 @@ impl GrpcTransport {
 macro_rules! sidecar_call {
     ($method:ident($request:ty) -> $response:ty as $rpc:ident) => {
         fn $method<'a>(&'a self, hub: &'a str, request: $request) -> BoxFuture<'a, CallResult<$response>> {
-            Box::pin(async move { Ok(self.sidecar().$rpc(self.request(hub, request)?).await?.into_inner()) })
+            Box::pin(async move { Ok(self.sidecar().$rpc(self.request(hub, request)?).await?.into_inner().into()) })
         }
     };
 }
 
 impl Transport for GrpcTransport {
     sidecar_call!(start_instance(CreateInstanceRequest) -> CreateInstanceResponse as start_instance);
-    sidecar_call!(get_instance(GetInstanceRequest) -> GetInstanceResponse as get_instance);
-    sidecar_call!(wait_for_start(GetInstanceRequest) -> GetInstanceResponse as wait_for_instance_start);
-    sidecar_call!(wait_for_completion(GetInstanceRequest) -> GetInstanceResponse as wait_for_instance_completion);
+    sidecar_call!(get_instance(GetInstanceRequest) -> Held<GetInstanceResponse> as get_instance);
+    sidecar_call!(wait_for_start(GetInstanceRequest) -> Held<GetInstanceResponse> as wait_for_instance_start);
+    sidecar_call!(wait_for_completion(GetInstanceRequest) -> Held<GetInstanceResponse> as wait_for_instance_completion);
 
     fn raise_event<'a>(&'a self, hub: &'a str, request: RaiseEventRequest) -> BoxFuture<'a, CallResult<()>> {
         Box::pin(async move {
@@ -187,8 +187,8 @@ impl Transport for GrpcTransport {
         })
     }
 
-    fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<AskResponse>> {
-        Box::pin(async move { Ok(self.client().ask(self.request(hub, request)?).await?.into_inner()) })
+    fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>> {
+        Box::pin(async move { Ok(self.client().ask(self.request(hub, request)?).await?.into_inner().into()) })
     }
 
     fn published<'a>(

@@ -13,8 +13,8 @@ use placet_proto::placet::v1::{
     AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
-use placet_scheduler::{Generation, Page, Scheduler, Share, StreamOut, WorkerStream, hub_of};
-use placet_sdk::{BoxFuture, CallError, CallResult, Code, Completer, Transport, WorkStream};
+use placet_scheduler::{Generation, Page, Scheduler, Share, StreamOut, Weighed, WorkerStream, hub_of};
+use placet_sdk::{BoxFuture, CallError, CallResult, Code, Completer, Held, Room, Transport, WorkStream};
 use prost::Message as _;
 
 /// Items and acknowledgements handed over at once.
@@ -94,17 +94,17 @@ impl Transport for InProcess {
         &'a self,
         hub: &'a str,
         request: GetInstanceRequest,
-    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
-        Box::pin(self.call(hub, async |scheduler, hub| Ok(scheduler.get_instance(hub, request).await?.value)))
+    ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.get_instance(hub, request).await.map(held)))
     }
 
     fn wait_for_start<'a>(
         &'a self,
         hub: &'a str,
         request: GetInstanceRequest,
-    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
+    ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>> {
         Box::pin(self.call(hub, async |scheduler, hub| {
-            Ok(scheduler.wait_for_instance(hub, request, WaitFor::Start).await?.value)
+            scheduler.wait_for_instance(hub, request, WaitFor::Start).await.map(held)
         }))
     }
 
@@ -112,9 +112,9 @@ impl Transport for InProcess {
         &'a self,
         hub: &'a str,
         request: GetInstanceRequest,
-    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
+    ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>> {
         Box::pin(self.call(hub, async |scheduler, hub| {
-            Ok(scheduler.wait_for_instance(hub, request, WaitFor::Completion).await?.value)
+            scheduler.wait_for_instance(hub, request, WaitFor::Completion).await.map(held)
         }))
     }
 
@@ -156,9 +156,9 @@ impl Transport for InProcess {
         Box::pin(async { self.0.accept_time().await.map_err(|error| told(&error)) })
     }
 
-    fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<AskResponse>> {
+    fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>> {
         let bytes = request.encoded_len();
-        Box::pin(self.bring(hub, bytes, async |scheduler, hub| Ok(scheduler.ask(hub, request, caller()).await?.value)))
+        Box::pin(self.bring(hub, bytes, async |scheduler, hub| scheduler.ask(hub, request, caller()).await.map(held)))
     }
 
     fn published<'a>(
@@ -218,6 +218,11 @@ async fn next_frame(worker: &mut WorkerStream, shares: &mut Vec<Share>) -> Optio
     Some(Ok(frame))
 }
 
+/// A long answer has its share of the budget for as long as anything of it is in use.
+fn held<T>(answer: Weighed<T>) -> Held<T> {
+    Held { value: answer.value, room: answer.share.map(Room::new).unwrap_or_default() }
+}
+
 fn told(error: &placet_scheduler::CallError) -> CallError {
     CallError::from(status_of(error))
 }
@@ -227,7 +232,7 @@ mod tests {
     use std::sync::Arc;
 
     use futures_util::FutureExt as _;
-    use placet_sdk::{Client, OrchestrationContext, Result, Worker};
+    use placet_sdk::{Answer, Client, OrchestrationContext, Result, Worker};
     use placet_store::model::ModelStore;
 
     use super::*;
@@ -268,6 +273,32 @@ mod tests {
         assert!(is_free(&scheduler));
         assert_eq!(client.first_event("i", "end").await.unwrap(), None);
         assert_eq!(client.history("none").await.unwrap(), []);
+        stop(scheduler).await;
+    }
+
+    #[tokio::test]
+    async fn a_long_state_counts_for_as_long_as_anything_of_it_is_in_use() {
+        let (scheduler, client) = scheduler().await;
+        let ask = async || client.ask("i", "asked", &()).wait(std::time::Duration::from_millis(1)).await.unwrap();
+        assert_eq!(ask().await, Answer::Recorded);
+        client.terminate("i", &()).await.unwrap();
+        let worker = Worker::builder(client.clone()).orchestration("wait", wait).start();
+        let state = client.wait_for_completion("i").await.unwrap();
+        assert!(!is_free(&scheduler));
+        drop(state);
+        assert!(is_free(&scheduler));
+        let state = client.get("i").await.unwrap().unwrap();
+        let room = state.room().clone();
+        drop(state);
+        assert!(!is_free(&scheduler));
+        drop(room);
+        assert!(is_free(&scheduler));
+        let answer = ask().await;
+        assert!(matches!(answer, Answer::Ended(_)), "{answer:?}");
+        assert!(!is_free(&scheduler));
+        drop(answer);
+        assert!(is_free(&scheduler));
+        worker.shutdown().await;
         stop(scheduler).await;
     }
 }

@@ -10,7 +10,7 @@ type Answering<T> = Box<dyn Fn(usize) -> BoxFuture<'static, CallResult<T>> + Sen
 
 /// What becomes of the calls of each kind, by how many of them came before.
 pub(crate) struct Scripted {
-    pub(crate) wait: Answering<GetInstanceResponse>,
+    pub(crate) wait: Answering<Held<GetInstanceResponse>>,
     pub(crate) work: Answering<WorkStream>,
     pub(crate) history: Vec<CallResult<Vec<HistoryEvent>>>,
     pub(crate) waits: AtomicUsize,
@@ -48,7 +48,7 @@ impl Transport for Scripted {
         &'a self,
         hub: &'a str,
         request: GetInstanceRequest,
-    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
+    ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>> {
         self.wait_for_completion(hub, request)
     }
 
@@ -56,7 +56,7 @@ impl Transport for Scripted {
         &'a self,
         _hub: &'a str,
         _request: GetInstanceRequest,
-    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
+    ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>> {
         (self.wait)(self.waits.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -70,14 +70,14 @@ impl Transport for Scripted {
 
     not_scripted! {
         start_instance(_hub: &'a str, _request: CreateInstanceRequest) -> CreateInstanceResponse;
-        get_instance(_hub: &'a str, _request: GetInstanceRequest) -> GetInstanceResponse;
+        get_instance(_hub: &'a str, _request: GetInstanceRequest) -> Held<GetInstanceResponse>;
         raise_event(_hub: &'a str, _request: RaiseEventRequest) -> ();
         terminate(_hub: &'a str, _request: TerminateRequest) -> ();
         create_hub(_hub: &'a str, _recreate: bool) -> ();
         delete_hub(_hub: &'a str) -> ();
         hello() -> ();
         accept_time() -> ();
-        ask(_hub: &'a str, _request: AskRequest) -> AskResponse;
+        ask(_hub: &'a str, _request: AskRequest) -> Held<AskResponse>;
         published(_hub: &'a str, _request: GetPublishedRequest) -> GetPublishedResponse;
     }
 }
