@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::connections::CONNECTIONS_MAX;
+
 /// A message that is longer waits for room among the large ones.
 pub(crate) const LARGE_FROM: usize = 256 << 10;
 
@@ -26,6 +28,13 @@ const LARGE_BYTES_MAX: usize = 72 << 20;
 /// Pages of history that are read at a time and not sent yet, a mebibyte each at most: a turn that is longer has a share as
 /// any long answer.
 const PAGES_MAX: usize = 16;
+
+/// Calls at a time, from their head to the end of their answer: some 8 kB each, with what their connections hold of them,
+/// however few bytes they bring. As many as may wait (`WAITS_MAX`), and half as many again that do not.
+const CALLS_MAX: usize = 24_000;
+
+/// Workers' streams at a time: one for each connection that there may be.
+const STREAMS_MAX: usize = CONNECTIONS_MAX;
 
 /// Large messages are counted in these units.
 const UNIT: usize = 1 << 10;
@@ -56,6 +65,8 @@ pub struct Budget(Arc<Parts>);
 struct Parts {
     small: Arc<Semaphore>,
     large: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     pages: Arc<Semaphore>,
     /// One of those who read may not know how much it will be.
     look: Arc<Semaphore>,
@@ -79,6 +90,8 @@ impl Default for Budget {
         Budget(Arc::new(Parts {
             small: Arc::new(Semaphore::new(SMALL_BYTES_MAX)),
             large: Arc::new(Semaphore::new(LARGE_BYTES_MAX / UNIT)),
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             look: Arc::new(Semaphore::new(1)),
             waiting: AtomicUsize::new(0),
@@ -136,6 +149,13 @@ impl Budget {
             return Ok(share);
         }
         self.acquire(&self.0.small, permits(bytes), SMALL_WAIT_MAX).await
+    }
+
+    /// A place for a call, or for a worker's stream.
+    pub(crate) fn place(&self, is_stream: bool) -> Result<Share, Busy> {
+        let places = if is_stream { &self.0.streams } else { &self.0.calls };
+        let permit = places.clone().try_acquire_owned().map_err(|_| self.refuse())?;
+        Ok(Share { permit })
     }
 
     /// A share for an answer that is to be read: little of it is held while it waits, so many may, for longer.

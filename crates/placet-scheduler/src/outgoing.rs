@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::budget::Share;
 use crate::connections::{Patience, Peer, time_for};
 use crate::worker::Unread;
 
@@ -86,15 +87,22 @@ impl Tied {
 #[derive(Debug)]
 pub struct Outgoing<B> {
     body: B,
-    ties: Ties,
+    ties: Option<Ties>,
     /// Of a frame that goes in pieces.
     rest: Option<(Bytes, Tied)>,
+    /// Of its call, which ends with it.
+    _place: Option<Share>,
 }
 
 impl<B> Outgoing<B> {
     /// A body, and where that is put which is tied to it.
     pub fn new(body: B, ties: Ties) -> Outgoing<B> {
-        Outgoing { body, ties, rest: None }
+        Outgoing { body, ties: Some(ties), rest: None, _place: None }
+    }
+
+    /// The body of a call that has this place.
+    pub(crate) fn of_call(body: B, ties: Option<Ties>, place: Share) -> Outgoing<B> {
+        Outgoing { body, ties, rest: None, _place: Some(place) }
     }
 }
 
@@ -106,7 +114,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
         let (mut bytes, mut tied) = match self.rest.take() {
             Some(rest) => rest,
             None => match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(bytes))) => (bytes, self.ties.take()),
+                Some(Ok(Ok(bytes))) => (bytes, self.ties.as_ref().map(Ties::take).unwrap_or_default()),
                 Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),

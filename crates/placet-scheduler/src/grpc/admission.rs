@@ -2,7 +2,7 @@
 //!
 //! A small message counts from its bytes' arrival to its call's answer. A large one must find room for all of it: until
 //! then its rest stays with its sender. Whoever claims much and sends little gets no room by that, and whoever sends too
-//! slowly is refused, as is what is too large in itself.
+//! slowly is refused, as is what is too large in itself. Calls themselves have a number of places, however short they are.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -96,21 +96,23 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let path = request.uri().path();
+        // A worker's stream may be silent for as long as it likes; a single message may not.
+        let streams = path.ends_with("/Work");
+        let Ok(place) = self.budget.place(streams || path.ends_with("/GetWorkItems")) else {
+            return Box::pin(async { Ok(status::busy().into_http()) });
+        };
         let charges = Charges::default();
         let (mut head, body) = request.into_parts();
         head.extensions.insert(charges.clone());
-        // A worker's stream may be silent for as long as it likes; a single message may not.
-        let streams = head.uri.path().ends_with("/Work");
         let peer = head.extensions.get::<Peer>().cloned().unwrap_or_default();
         let metered = Metered::new(body, self.budget.clone(), charges.clone(), streams, peer);
         let answer = self.inner.call(Request::from_parts(head, Body::new(metered)));
         Box::pin(async move {
             let mut answer = answer.await?;
             drop(charges);
-            Ok(match answer.extensions_mut().remove::<Ties>() {
-                Some(ties) => answer.map(|body| Body::new(Outgoing::new(body, ties))),
-                None => answer,
-            })
+            let ties = answer.extensions_mut().remove::<Ties>();
+            Ok(answer.map(|body| Body::new(Outgoing::of_call(body, ties, place))))
         })
     }
 }

@@ -282,3 +282,29 @@ async fn a_worker_that_takes_an_item_and_reads_none_of_it_is_cut_off_and_one_tha
         stop(scheduler).await;
     }
 }
+
+#[tokio::test]
+async fn a_call_that_would_be_one_too_many_is_refused_and_has_a_place_once_another_is_answered() {
+    let scheduler = scheduler();
+    let call = async |path: &str| call(&scheduler, path, vec![head(0)], true).await;
+    let (hello, items) = ("/TaskHubSidecarService/Hello", "/TaskHubSidecarService/GetWorkItems");
+    let budget = scheduler.budget();
+    let places = |is_stream| std::iter::from_fn(move || budget.place(is_stream).ok());
+    let last = call(hello).await.unwrap();
+    let others: Vec<_> = places(false).collect();
+    assert!(others.len() > 20_000);
+    let refused = call(hello).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.message().contains("try again in"), "{refused:?}");
+    drop(last);
+    call(hello).await.unwrap();
+
+    // Workers have places of their own.
+    let stream = call(items).await.unwrap();
+    let streams: Vec<_> = places(true).collect();
+    assert_eq!(call(items).await.unwrap_err().code(), Code::ResourceExhausted);
+    drop(stream);
+    drop(call(items).await.unwrap());
+    drop((others, streams));
+    stop(scheduler).await;
+}
