@@ -9,12 +9,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderValue, Request, header};
 use http_body::{Body as _, Frame};
 use placet_core::dispatch::StreamSpec;
 use placet_core::ids::Hub;
 use placet_proto::durabletask::{ActivityResponse, CreateInstanceRequest, GetInstanceRequest, GetWorkItemsRequest};
-use placet_proto::placet::v1::{Completions, Open, SchedulerFrame, WorkerFrame, worker_frame};
+use placet_proto::placet::v1::{AskRequest, Completions, Open, SchedulerFrame, WorkerFrame, worker_frame};
 use placet_store::model::ModelStore;
 use prost::Message;
 use tokio::time::timeout;
@@ -85,9 +85,18 @@ async fn call_of(
     sent: Vec<Vec<u8>>,
     ends: bool,
 ) -> Result<Body, Status> {
+    let mut request = request(path, sent, ends);
+    request.extensions_mut().insert(peer.clone());
+    send(scheduler, request).await
+}
+
+fn request(path: &str, sent: Vec<Vec<u8>>, ends: bool) -> Request<Body> {
     let pieces = sent.into_iter().map(Bytes::from).collect();
     let request = Request::post(format!("http://localhost{path}")).header(header::CONTENT_TYPE, "application/grpc");
-    let request = request.extension(peer.clone()).body(Body::new(Sent { pieces, ends })).unwrap();
+    request.body(Body::new(Sent { pieces, ends })).unwrap()
+}
+
+async fn send(scheduler: &Scheduler, request: Request<Body>) -> Result<Body, Status> {
     let mut admitted = Admission(scheduler.budget().clone()).layer(services(scheduler.clone()).prepare());
     let answer = timeout(PATIENCE, admitted.call(request)).await.expect("it is answered").unwrap();
     match Status::from_header_map(answer.headers()) {
@@ -306,5 +315,17 @@ async fn a_call_that_would_be_one_too_many_is_refused_and_has_a_place_once_anoth
     drop(stream);
     drop(call(items).await.unwrap());
     drop((others, streams));
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn a_question_that_is_not_answered_in_the_callers_time_ends_with_what_he_takes_for_that() {
+    let scheduler = scheduler();
+    start(&scheduler, "i").await;
+    let ask = AskRequest { instance_id: "i".to_owned(), event_name: "e".to_owned(), ..AskRequest::default() };
+    let mut request = request("/placet.v1.Client/Ask", vec![framed(&ask)], true);
+    request.headers_mut().insert("grpc-timeout", HeaderValue::from_static("50m"));
+    let late = send(&scheduler, request).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
     stop(scheduler).await;
 }
