@@ -109,12 +109,16 @@ impl GrpcTransport {
         let mut worker = WorkerClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let opened = timeout(OPEN_TIME_MAX, worker.work(self.request(hub, first.chain(outgoing))?)).await;
-        let unanswered = |_| CallError::new(Code::Unavailable, "the scheduler does not open the stream");
-        let response = opened.map_err(unanswered)??;
+        let response = opened(worker.work(self.request(hub, first.chain(outgoing))?)).await?;
         let frames = response.into_inner().map(|frame| frame.map_err(CallError::from)).boxed();
         Ok(WorkStream { frames, completions: completions.into() })
     }
+}
+
+/// What opens a worker's stream, if it is answered in time.
+async fn opened<T>(call: impl Future<Output = Result<T, tonic::Status>>) -> CallResult<T> {
+    let unanswered = |_| CallError::new(Code::Unavailable, "the scheduler does not open the stream");
+    Ok(timeout(OPEN_TIME_MAX, call).await.map_err(unanswered)??)
 }
 
 macro_rules! sidecar_call {
