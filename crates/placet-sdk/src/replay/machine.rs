@@ -19,10 +19,10 @@ use super::shared::{Raised, Resolved, Shared, Step};
 use crate::context::OrchestrationContext;
 use crate::error::Failure;
 use crate::transport::BoxFuture;
+use crate::worker::Untyped;
 
-/// An orchestration's code: from its context and input to its output, as JSON.
-pub(crate) type Code =
-    Arc<dyn Fn(OrchestrationContext, Option<String>) -> BoxFuture<'static, Result<String, Failure>> + Send + Sync>;
+/// An orchestration's code.
+pub(crate) type Code = Untyped<OrchestrationContext>;
 
 /// What a live orchestration takes before it is given anything: its future, and what it shares with its replay.
 const STATE_BYTES: usize = 2 << 10;
