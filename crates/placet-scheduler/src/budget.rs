@@ -45,6 +45,9 @@ const SMALL_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long a large one does.
 const LARGE_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// … if it is a frame of a worker's stream: longer than anybody may take to read the longest answer.
+const FRAME_WAIT_MAX: Duration = Duration::from_secs(120);
+
 /// How long an answer waits to be read.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -179,13 +182,23 @@ impl Budget {
     }
 
     pub(crate) async fn large(&self, bytes: usize) -> Result<Share, Busy> {
+        self.large_within(bytes, LARGE_WAIT_MAX).await
+    }
+
+    /// A share for a large frame of a worker's stream. It waits for longer than a call: with one frame all is lost that the
+    /// worker has.
+    pub(crate) async fn large_frame(&self, bytes: usize) -> Result<Share, Busy> {
+        self.large_within(bytes, FRAME_WAIT_MAX).await
+    }
+
+    async fn large_within(&self, bytes: usize, patience: Duration) -> Result<Share, Busy> {
         let waiting = Waiting::new(&self.0.waiting);
         if waiting.others >= LARGE_WAITING_MAX {
             return Err(self.refuse());
         }
         // What is larger than all is let through when it is alone: its own limit has been checked.
         let units = bytes.min(LARGE_BYTES_MAX).div_ceil(UNIT);
-        self.acquire(&self.0.large, permits(units), LARGE_WAIT_MAX).await
+        self.acquire(&self.0.large, permits(units), patience).await
     }
 
     async fn acquire(&self, semaphore: &Arc<Semaphore>, permits: u32, patience: Duration) -> Result<Share, Busy> {

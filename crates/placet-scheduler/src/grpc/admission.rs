@@ -214,12 +214,14 @@ impl Metered {
                     // Only who has sent so much gets room for all of it.
                     if !*granted && *came >= LARGE_FROM {
                         *granted = true;
-                        let (budget, bytes) = (self.budget.clone(), *length);
+                        let (budget, bytes, streams) = (self.budget.clone(), *length, self.streams);
                         self.deadline = Some(Box::pin(sleep(time_for(bytes))));
                         if let Some(large) = &mut self.large {
                             large.reserve_exact(bytes - large.len());
                         }
-                        wait = Some(Box::pin(async move { budget.large(bytes).await }));
+                        wait = Some(Box::pin(async move {
+                            if streams { budget.large_frame(bytes).await } else { budget.large(bytes).await }
+                        }));
                     }
                     self.end_of_message(through);
                 }
@@ -289,7 +291,15 @@ impl http_body::Body for Metered {
             let share = ready!(wait.as_mut().poll(cx));
             this.wait = None;
             match share {
-                Ok(share) => this.shares.push(share),
+                Ok(share) => {
+                    this.shares.push(share);
+                    // What is to come was held back until now.
+                    if let Place::Message { length, granted: true, .. } = this.place
+                        && length > LARGE_FROM
+                    {
+                        this.deadline = Some(Box::pin(sleep(time_for(length))));
+                    }
+                }
                 Err(Busy) => return this.refuse(status::busy(), cx),
             }
         }

@@ -1,6 +1,5 @@
 //! The services and what stands around them, without a connection: what each half of a call is given, and told.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -17,6 +16,7 @@ use placet_proto::durabletask::{ActivityResponse, CreateInstanceRequest, GetInst
 use placet_proto::placet::v1::{AskRequest, Completions, Open, SchedulerFrame, WorkerFrame, worker_frame};
 use placet_store::model::ModelStore;
 use prost::Message;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -31,7 +31,7 @@ use crate::scheduler::Scheduler;
 use crate::worker::{StreamOut, WorkerStream};
 
 /// What is answered at all is answered in this time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(200);
 
 fn scheduler() -> Scheduler {
     Scheduler::start(Arc::new(ModelStore::default())).unwrap()
@@ -54,22 +54,26 @@ fn head(length: usize) -> Vec<u8> {
     head
 }
 
-/// A body that brings this and does not end, or ends.
+/// A body that brings what comes, and ends when no more can.
 struct Sent {
-    pieces: VecDeque<Bytes>,
-    ends: bool,
+    pieces: UnboundedReceiver<Bytes>,
+    _open: Option<UnboundedSender<Bytes>>,
+}
+
+impl Sent {
+    fn new(pieces: Vec<Vec<u8>>, ends: bool) -> Sent {
+        let (sender, receiver) = unbounded_channel();
+        pieces.into_iter().for_each(|piece| sender.send(piece.into()).unwrap());
+        Sent { pieces: receiver, _open: (!ends).then_some(sender) }
+    }
 }
 
 impl http_body::Body for Sent {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.pieces.pop_front() {
-            Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
-            None if self.ends => Poll::Ready(None),
-            None => Poll::Pending,
-        }
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.pieces.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
 }
 
@@ -85,15 +89,14 @@ async fn call_of(
     sent: Vec<Vec<u8>>,
     ends: bool,
 ) -> Result<Body, Status> {
-    let mut request = request(path, sent, ends);
+    let mut request = request(path, Sent::new(sent, ends));
     request.extensions_mut().insert(peer.clone());
     send(scheduler, request).await
 }
 
-fn request(path: &str, sent: Vec<Vec<u8>>, ends: bool) -> Request<Body> {
-    let pieces = sent.into_iter().map(Bytes::from).collect();
+fn request(path: &str, sent: Sent) -> Request<Body> {
     let request = Request::post(format!("http://localhost{path}")).header(header::CONTENT_TYPE, "application/grpc");
-    request.body(Body::new(Sent { pieces, ends })).unwrap()
+    request.body(Body::new(sent)).unwrap()
 }
 
 async fn send(scheduler: &Scheduler, request: Request<Body>) -> Result<Body, Status> {
@@ -129,6 +132,14 @@ fn open() -> Vec<u8> {
     framed(&WorkerFrame { frame: Some(worker_frame::Frame::Open(open)) })
 }
 
+/// A completion of something that nobody has.
+fn long_frame() -> Vec<u8> {
+    let result = Some("x".repeat(LARGE_FROM));
+    let long =
+        Completions { activities: vec![ActivityResponse { result, ..Default::default() }], ..Default::default() };
+    framed(&WorkerFrame { frame: Some(worker_frame::Frame::Completions(long)) })
+}
+
 /// A worker's stream that has said this.
 async fn work(scheduler: &Scheduler, said: Vec<u8>) -> Body {
     call(scheduler, "/placet.v1.Worker/Work", vec![open(), said], false).await.unwrap()
@@ -159,10 +170,6 @@ async fn item(stream: &mut WorkerStream) -> StreamOut {
 #[tokio::test(start_paused = true)]
 async fn a_worker_whose_frame_is_refused_is_told_so_by_the_end_of_its_stream() {
     let scheduler = scheduler();
-    let result = Some("x".repeat(LARGE_FROM));
-    let long =
-        Completions { activities: vec![ActivityResponse { result, ..Default::default() }], ..Default::default() };
-    let long = framed(&WorkerFrame { frame: Some(worker_frame::Frame::Completions(long)) });
     let garbage = [head(LARGE_FROM + 1), vec![0xFF; LARGE_FROM + 1]].concat();
     // Short ones are refused by the library, long ones by us.
     let short_garbage = [head(3), vec![0xFF; 3]].concat();
@@ -171,7 +178,7 @@ async fn a_worker_whose_frame_is_refused_is_told_so_by_the_end_of_its_stream() {
         (garbage, Code::InvalidArgument),
         (short_garbage, Code::Internal),
         (head(10), Code::DeadlineExceeded),
-        (long, Code::ResourceExhausted),
+        (long_frame(), Code::ResourceExhausted),
     ];
     for (said, code) in table {
         // Who is busy has given all to others.
@@ -179,6 +186,31 @@ async fn a_worker_whose_frame_is_refused_is_told_so_by_the_end_of_its_stream() {
         let status = ended(work(&scheduler, said).await).await;
         assert_eq!(status.code(), code, "{status:?}");
     }
+    stop(scheduler).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_frame_waits_for_its_room_for_longer_than_anybody_may_take_to_read() {
+    let scheduler = scheduler();
+    let all = scheduler.budget().claim(usize::MAX);
+    let (sender, receiver) = unbounded_channel();
+    let mut frame = long_frame();
+    let tail = frame.split_off(LARGE_FROM + 10);
+    [open(), frame].into_iter().for_each(|piece| sender.send(piece.into()).unwrap());
+    let sent = Sent { pieces: receiver, _open: None };
+    let mut stream = send(&scheduler, request("/placet.v1.Worker/Work", sent)).await.unwrap();
+    let reader = async {
+        // sleep: time is the test's own
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        drop(all);
+        // sleep: as above
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        sender.send(tail.into()).unwrap();
+    };
+    let (frame, ()) = tokio::join!(next(&mut stream), reader);
+    let frame = frame.unwrap().into_data().expect("it is no refusal");
+    assert!(SchedulerFrame::decode(&frame[5..]).unwrap().acks[0].stale);
+    drop(stream);
     stop(scheduler).await;
 }
 
@@ -323,7 +355,7 @@ async fn a_question_that_is_not_answered_in_the_callers_time_ends_with_what_he_t
     let scheduler = scheduler();
     start(&scheduler, "i").await;
     let ask = AskRequest { instance_id: "i".to_owned(), event_name: "e".to_owned(), ..AskRequest::default() };
-    let mut request = request("/placet.v1.Client/Ask", vec![framed(&ask)], true);
+    let mut request = request("/placet.v1.Client/Ask", Sent::new(vec![framed(&ask)], true));
     request.headers_mut().insert("grpc-timeout", HeaderValue::from_static("50m"));
     let late = send(&scheduler, request).await.unwrap_err();
     assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
