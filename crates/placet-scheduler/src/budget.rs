@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::connections::CONNECTIONS_MAX;
+
 /// A message that is longer waits for room among the large ones.
 pub(crate) const LARGE_FROM: usize = 256 << 10;
 
@@ -23,8 +25,16 @@ const SMALL_BYTES_MAX: usize = 32 << 20;
 /// Bytes of large messages in flight: one of the largest, and little more.
 const LARGE_BYTES_MAX: usize = 72 << 20;
 
-/// Pages of history that are read at a time and not sent yet, a mebibyte each as a rule.
+/// Pages of history that are read at a time and not sent yet, a mebibyte each at most: a turn that is longer has a share as
+/// any long answer.
 const PAGES_MAX: usize = 16;
+
+/// Calls at a time, from their head to the end of their answer: some 8 kB each, with what their connections hold of them,
+/// however few bytes they bring. As many as may wait (`WAITS_MAX`), and half as many again that do not.
+const CALLS_MAX: usize = 24_000;
+
+/// Workers' streams at a time: one for each connection that there may be.
+const STREAMS_MAX: usize = CONNECTIONS_MAX;
 
 /// Large messages are counted in these units.
 const UNIT: usize = 1 << 10;
@@ -34,6 +44,9 @@ const SMALL_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// How long a large one does.
 const LARGE_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// … if it is a frame of a worker's stream: longer than anybody may take to read the longest answer.
+const FRAME_WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// How long an answer waits to be read.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -55,7 +68,11 @@ pub struct Budget(Arc<Parts>);
 struct Parts {
     small: Arc<Semaphore>,
     large: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     pages: Arc<Semaphore>,
+    /// One of those who read may not know how much it will be.
+    look: Arc<Semaphore>,
     waiting: AtomicUsize,
     answers_waiting: AtomicUsize,
     refused: AtomicU64,
@@ -76,7 +93,10 @@ impl Default for Budget {
         Budget(Arc::new(Parts {
             small: Arc::new(Semaphore::new(SMALL_BYTES_MAX)),
             large: Arc::new(Semaphore::new(LARGE_BYTES_MAX / UNIT)),
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
+            look: Arc::new(Semaphore::new(1)),
             waiting: AtomicUsize::new(0),
             answers_waiting: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
@@ -134,6 +154,13 @@ impl Budget {
         self.acquire(&self.0.small, permits(bytes), SMALL_WAIT_MAX).await
     }
 
+    /// A place for a call, or for a worker's stream.
+    pub(crate) fn place(&self, is_stream: bool) -> Result<Share, Busy> {
+        let places = if is_stream { &self.0.streams } else { &self.0.calls };
+        let permit = places.clone().try_acquire_owned().map_err(|_| self.refuse())?;
+        Ok(Share { permit })
+    }
+
     /// A share for an answer that is to be read: little of it is held while it waits, so many may, for longer.
     pub(crate) async fn answer(&self, bytes: usize) -> Result<Share, Busy> {
         let waiting = Waiting::new(&self.0.answers_waiting);
@@ -149,14 +176,29 @@ impl Budget {
         self.acquire(&self.0.pages, 1, LARGE_WAIT_MAX).await
     }
 
+    /// The place of the one who reads what may be long, to know how long it is.
+    pub(crate) async fn look(&self) -> Result<Share, Busy> {
+        self.acquire(&self.0.look, 1, LARGE_WAIT_MAX).await
+    }
+
     pub(crate) async fn large(&self, bytes: usize) -> Result<Share, Busy> {
+        self.large_within(bytes, LARGE_WAIT_MAX).await
+    }
+
+    /// A share for a large frame of a worker's stream. It waits for longer than a call: with one frame all is lost that the
+    /// worker has.
+    pub(crate) async fn large_frame(&self, bytes: usize) -> Result<Share, Busy> {
+        self.large_within(bytes, FRAME_WAIT_MAX).await
+    }
+
+    async fn large_within(&self, bytes: usize, patience: Duration) -> Result<Share, Busy> {
         let waiting = Waiting::new(&self.0.waiting);
         if waiting.others >= LARGE_WAITING_MAX {
             return Err(self.refuse());
         }
         // What is larger than all is let through when it is alone: its own limit has been checked.
         let units = bytes.min(LARGE_BYTES_MAX).div_ceil(UNIT);
-        self.acquire(&self.0.large, permits(units), LARGE_WAIT_MAX).await
+        self.acquire(&self.0.large, permits(units), patience).await
     }
 
     async fn acquire(&self, semaphore: &Arc<Semaphore>, permits: u32, patience: Duration) -> Result<Share, Busy> {

@@ -38,8 +38,19 @@ const STALLED: Duration = Duration::from_secs(60);
 /// Large messages of one connection that may wait for room: with what was sent of each, they fill half its window.
 const HELD_BACK_MAX: usize = 2;
 
+/// A message has come, or gone, within this time …
+pub(crate) const MESSAGE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// … and for every so many bytes a second more.
+const BYTES_A_SECOND_MIN: usize = 1 << 20;
+
 /// When the system has no room for another connection.
 const REST: Duration = Duration::from_millis(100);
+
+/// How long a message of so many bytes may take.
+pub(crate) fn time_for(bytes: usize) -> Duration {
+    MESSAGE_TIME_MAX + Duration::from_secs((bytes / BYTES_A_SECOND_MIN) as u64)
+}
 
 /// Accepts for ever what a listener brings, up to [`CONNECTIONS_MAX`] of all at a time.
 pub fn accept(listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> + Send {
@@ -99,6 +110,11 @@ impl Peer {
         self.0.reader.wake();
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.0.cut.load(Ordering::Acquire)
+    }
+
     /// Holds a call back, unless too many are held already: what they have sent stands in the way of all others on the
     /// same connection.
     pub(crate) fn hold_back(&self) -> Option<HeldBack> {
@@ -136,6 +152,11 @@ impl Connection {
         drop(stream.set_nodelay(true));
         let silence = Some(Box::pin(sleep(FIRST_WORDS)));
         Connection { stream, peer: Peer::default(), said: 0, patience: None, silence, _place: place }
+    }
+
+    /// The other end of it.
+    pub fn peer(&self) -> Peer {
+        self.peer.clone()
     }
 
     fn too_slow<T>(what: &'static str) -> Poll<io::Result<T>> {
@@ -210,6 +231,6 @@ impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        self.peer.clone()
+        self.peer()
     }
 }

@@ -14,6 +14,7 @@ pub mod grpc;
 mod health;
 mod hubs;
 mod metrics;
+pub mod outgoing;
 mod payloads;
 mod scheduler;
 #[cfg(test)]
@@ -24,5 +25,5 @@ pub use budget::{Budget, Busy, Share};
 pub use health::{Health, NotReady};
 pub use hubs::{HubError, hub_of};
 pub use metrics::Metrics;
-pub use scheduler::{CallError, Generation, Scheduler, StartError, Weighed};
-pub use worker::{StreamOut, WorkerSender, WorkerStream};
+pub use scheduler::{CallError, Generation, Page, Scheduler, StartError, Weighed};
+pub use worker::{StreamOut, Unread, WorkerSender, WorkerStream};

@@ -328,14 +328,47 @@ impl Scheduler {
     /// A page of the committed history of a generation: the turns from this one on. Empty at the end.
     ///
     /// # Errors
-    /// If the store cannot be read; [`CallError::ContinuedAsNew`] if that generation is over.
-    pub async fn history(&self, of: &Generation, from: Turn) -> Result<Vec<HistoryRow>, CallError> {
+    /// If the store cannot be read; [`CallError::ContinuedAsNew`] if that generation is over; [`CallError::Busy`].
+    pub async fn history(&self, of: &Generation, from: Turn) -> Result<Page, CallError> {
+        let budget = &self.0.budget;
+        let share = budget.page().await.map_err(|Busy| CallError::Busy)?;
+        let most = match self.turns(of, from, HISTORY_PAGE_BYTES).await? {
+            Turns::Read(rows) => return Ok(Page { rows, share }),
+            Turns::Long(bytes) => bytes,
+        };
+        // Of a long history any turn may be long. What is read to know takes what there is of the budget; when it is known,
+        // the turn is let go, waits for its room with nothing in its hands, and is read again.
+        let bytes = {
+            let _look = budget.look().await.map_err(|Busy| CallError::Busy)?;
+            let _share = budget.claim(most);
+            let Turns::Read(rows) = self.turns(of, from, usize::MAX).await? else {
+                return Err(CallError::ContinuedAsNew);
+            };
+            let bytes = bytes_of(&rows);
+            if bytes <= HISTORY_PAGE_BYTES {
+                return Ok(Page { rows, share });
+            }
+            bytes
+        };
+        drop(share);
+        let mut share = budget.answer(READ_COPIES.saturating_mul(bytes)).await.map_err(|Busy| CallError::Busy)?;
+        let Turns::Read(rows) = self.turns(of, from, usize::MAX).await? else { return Err(CallError::ContinuedAsNew) };
+        share.shrink_to(SENT_COPIES.saturating_mul(bytes_of(&rows)));
+        Ok(Page { rows, share })
+    }
+
+    /// The turns of a page, unless the history is longer than this.
+    async fn turns(&self, of: &Generation, from: Turn, longest: usize) -> Result<Turns, CallError> {
         let Generation { key, iid, first, .. } = of.clone();
         let page = self.read(move |store| {
+            // Afterwards, too: what begins a generation anew takes the old one's history away with the same commit.
+            let same = |now: &Generation| (now.iid, now.first) == (iid, first);
+            let Some(now) = generation_of(store, key.clone())?.filter(same) else { return Ok(None) };
+            if now.bytes > longest {
+                return Ok(Some(Turns::Long(now.bytes)));
+            }
             let rows = store.history(iid, from, HISTORY_PAGE_BYTES)?;
-            // Afterwards: what begins a generation anew takes the old one's history away with the same commit.
-            let now = generation_of(store, key)?;
-            Ok(now.is_some_and(|now| (now.iid, now.first) == (iid, first)).then_some(rows))
+            Ok(generation_of(store, key)?.filter(same).map(|_| Turns::Read(rows)))
         });
         page.await?.ok_or(CallError::ContinuedAsNew)
     }
@@ -437,6 +470,25 @@ impl<T> Weighed<T> {
     }
 }
 
+/// Turns of a history, and their share of the budget until they are sent.
+#[derive(Debug)]
+pub struct Page {
+    /// The turns.
+    pub rows: Vec<HistoryRow>,
+    /// Their share.
+    pub share: Share,
+}
+
+/// A page that was read; or the bytes of its whole history, if any turn of that may be too long to be read as a page.
+enum Turns {
+    Read(Vec<HistoryRow>),
+    Long(usize),
+}
+
+fn bytes_of(rows: &[HistoryRow]) -> usize {
+    rows.iter().map(|row| row.events.len()).sum()
+}
+
 /// What was read at once, and what must wait for room.
 enum Read {
     Done(Box<OrchestrationState>),
@@ -452,12 +504,15 @@ pub struct Generation {
     pub first: Turn,
     /// Its execution.
     pub execution_id: String,
+    /// Of its history.
+    bytes: usize,
 }
 
 fn generation_of(store: &dyn Store, key: InstanceKey) -> Result<Option<Generation>, ReadError> {
     let Some(row) = row_of(store, key.clone())? else { return Ok(None) };
     let body = <InstanceBody as prost::Message>::decode(row.body).map_err(|error| damaged(&error))?;
-    Ok(Some(Generation { key, iid: row.iid, first: Turn(body.turn_first), execution_id: body.execution_id }))
+    let bytes = usize::try_from(body.history_bytes).unwrap_or(usize::MAX);
+    Ok(Some(Generation { key, iid: row.iid, first: Turn(body.turn_first), execution_id: body.execution_id, bytes }))
 }
 
 fn damaged(error: &impl ToString) -> ReadError {

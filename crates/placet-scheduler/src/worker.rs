@@ -98,6 +98,60 @@ impl Outbox {
     }
 }
 
+/// Who tells that a stream's worker has read.
+#[derive(Debug)]
+struct Reader {
+    stream: StreamId,
+    scheduler: Scheduler,
+    progress: Arc<Progress>,
+    /// Bytes of items that were read, and of which the core was not told yet.
+    untold: AtomicUsize,
+}
+
+impl Reader {
+    fn has_read(&self, bytes: usize, of_items: usize) {
+        self.progress.read.fetch_add(bytes, Ordering::Relaxed);
+        self.progress.has_read.notify_waiters();
+        if self.untold.fetch_add(of_items, Ordering::Relaxed) + of_items >= limits::STREAM_READ_STEP {
+            let read = self.untold.swap(0, Ordering::Relaxed);
+            self.scheduler.tell(Message::Input(Input::ItemsRead(self.stream, read)));
+        }
+    }
+}
+
+/// What a worker was sent and has not read. It has when this is dropped: then there is room for more.
+#[derive(Debug)]
+pub struct Unread {
+    reader: Arc<Reader>,
+    bytes: usize,
+    /// Of these.
+    of_items: usize,
+}
+
+impl Unread {
+    /// The first so many bytes.
+    pub(crate) fn split(&mut self, bytes: usize) -> Unread {
+        let (bytes, of_items) = (bytes.min(self.bytes), bytes.min(self.of_items));
+        self.bytes -= bytes;
+        self.of_items -= of_items;
+        Unread { reader: self.reader.clone(), bytes, of_items }
+    }
+
+    /// This of the same stream is read when that is.
+    pub(crate) fn add(&mut self, mut more: Unread) {
+        self.bytes += std::mem::take(&mut more.bytes);
+        self.of_items += std::mem::take(&mut more.of_items);
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.reader.has_read(self.bytes, self.of_items);
+        }
+    }
+}
+
 /// The receiving half of a worker's stream. Dropping it closes the stream: what it holds goes to others.
 #[derive(Debug)]
 pub struct WorkerStream {
@@ -106,11 +160,8 @@ pub struct WorkerStream {
     scheduler: Scheduler,
     outbox: Outbox,
     items: UnboundedReceiver<StreamOut>,
-    /// Bytes of items that were read, and of which the core was not told yet.
-    read: usize,
+    reader: Arc<Reader>,
     watch: Option<AbortOnDropHandle<()>>,
-    /// Of the item that is being sent.
-    sending: Option<Share>,
 }
 
 impl WorkerStream {
@@ -118,16 +169,9 @@ impl WorkerStream {
         let (sender, items) = unbounded_channel();
         let (outbox, keeps_state) = (Outbox { items: sender, progress: Arc::default() }, spec.keeps_state);
         scheduler.tell(Message::StreamOpened(id, outbox.clone(), spec));
-        WorkerStream {
-            id,
-            keeps_state,
-            scheduler: scheduler.clone(),
-            outbox,
-            items,
-            read: 0,
-            watch: None,
-            sending: None,
-        }
+        let (scheduler, progress, untold) = (scheduler.clone(), outbox.progress.clone(), AtomicUsize::new(0));
+        let reader = Arc::new(Reader { stream: id, scheduler: scheduler.clone(), progress, untold });
+        WorkerStream { id, keeps_state, scheduler, outbox, items, reader, watch: None }
     }
 
     /// Cuts the worker off if it takes nothing of what it was sent for long.
@@ -148,20 +192,11 @@ impl WorkerStream {
         })));
     }
 
-    /// This was handed on to where the worker reads: there is room for more.
-    pub fn has_read(&mut self, out: &mut StreamOut) {
+    /// What came out of the stream is on its way to where the worker reads.
+    pub fn unread(&self, out: &StreamOut) -> Unread {
         let bytes = out.bytes();
-        self.outbox.progress.read.fetch_add(bytes, Ordering::Relaxed);
-        self.outbox.progress.has_read.notify_waiters();
-        self.sending = None;
-        if let StreamOut::Item { share, .. } = out {
-            self.read += bytes;
-            self.sending = share.take();
-        }
-        if self.read >= limits::STREAM_READ_STEP {
-            let read = std::mem::take(&mut self.read);
-            self.scheduler.tell(Message::Input(Input::ItemsRead(self.id, read)));
-        }
+        let of_items = if matches!(out, StreamOut::Item { .. }) { bytes } else { 0 };
+        Unread { reader: self.reader.clone(), bytes, of_items }
     }
 
     /// What comes next: at least one thing, and up to `limit` that are there already. None if the stream is
@@ -170,8 +205,6 @@ impl WorkerStream {
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
     pub async fn recv_many(&mut self, buffer: &mut Vec<StreamOut>, limit: usize) -> usize {
-        // Whoever asks for more has sent what he had.
-        self.sending = None;
         self.items.recv_many(buffer, limit).await
     }
 

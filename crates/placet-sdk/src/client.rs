@@ -5,10 +5,11 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::TryStreamExt as _;
 use placet_proto::durabletask::history_event::EventType;
 use placet_proto::durabletask::{
-    CreateInstanceRequest, GetInstanceRequest, HistoryEvent, OrchestrationIdReusePolicy, OrchestrationStatus,
-    RaiseEventRequest, TerminateRequest,
+    CreateInstanceRequest, GetInstanceRequest, GetInstanceResponse, HistoryEvent, OrchestrationIdReusePolicy,
+    OrchestrationStatus, RaiseEventRequest, TerminateRequest,
 };
 use placet_proto::placet::v1::{AskRequest, GetPublishedRequest, ask_response::Outcome};
 use serde::Serialize;
@@ -18,7 +19,7 @@ use crate::context::ExternalEvent;
 use crate::grpc::GrpcTransport;
 use crate::replay::Raised;
 use crate::state::{InstanceState, timestamp};
-use crate::transport::{BoxFuture, CallError, CallResult, Code, Transport};
+use crate::transport::{BoxFuture, CallError, CallResult, Code, Held, Room, Transport};
 
 /// The hub of a client that was told of none.
 const HUB_DEFAULT: &str = "default";
@@ -127,8 +128,9 @@ impl Client {
     /// # Errors
     /// If the call fails.
     pub async fn get(&self, id: &str) -> Result<Option<InstanceState>, CallError> {
-        let answer = self.transport.get_instance(&self.hub, instance(id)).await?;
-        Ok(answer.orchestration_state.filter(|_| answer.exists).map(InstanceState::new))
+        let Held { value: answer, room } = self.transport.get_instance(&self.hub, instance(id)).await?;
+        let state = answer.orchestration_state.filter(|_| answer.exists);
+        Ok(state.map(|state| InstanceState::new(state, room)))
     }
 
     /// Waits until an instance has begun to run, however long that takes. A call that is not answered within a minute is made
@@ -141,7 +143,7 @@ impl Client {
     /// Nothing changes if the future is dropped.
     pub async fn wait_for_start(&self, id: &str) -> Result<InstanceState, CallError> {
         let answer = renewed(|| self.transport.wait_for_start(&self.hub, instance(id))).await?;
-        found(id, answer.orchestration_state)
+        found(id, answer)
     }
 
     /// Waits until an instance has ended, however long that takes. A call that is not answered within a minute is made
@@ -154,7 +156,7 @@ impl Client {
     /// Nothing changes if the future is dropped.
     pub async fn wait_for_completion(&self, id: &str) -> Result<InstanceState, CallError> {
         let answer = renewed(|| self.transport.wait_for_completion(&self.hub, instance(id))).await?;
-        found(id, answer.orchestration_state)
+        found(id, answer)
     }
 
     /// Raises an external event. What was answered is durable; whether the orchestration takes it is not
@@ -203,27 +205,33 @@ impl Client {
         Ok(answer.exists.then(|| answer.body.to_vec()))
     }
 
-    /// An instance's history, as committed; empty if there is no such instance.
+    /// An instance's history, as committed; empty if there is no such instance. All of it is in memory then.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn history(&self, id: &str) -> Result<Vec<HistoryEvent>, CallError> {
-        self.transport.history(&self.hub, id).await
+        self.transport.history(&self.hub, id).try_concat().await
     }
 
     /// The first external event of this name that an instance's current generation has received, with what was
-    /// recorded of it. Names are matched without case.
+    /// recorded of it. Names are matched without case. The history is read as far as that, page by page.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn first_event(&self, id: &str, name: &str) -> Result<Option<ExternalEvent<Option<String>>>, CallError> {
-        let history = self.history(id).await?;
-        Ok(history.iter().find_map(|event| match &event.event_type {
-            Some(EventType::EventRaised(raised)) if raised.name.eq_ignore_ascii_case(name) => {
-                Some(Raised::new(event, raised).into_facts())
+        let mut pages = self.transport.history(&self.hub, id);
+        while let Some(page) = pages.try_next().await? {
+            let found = page.iter().find_map(|event| match &event.event_type {
+                Some(EventType::EventRaised(raised)) if raised.name.eq_ignore_ascii_case(name) => {
+                    Some(Raised::new(event, raised).into_facts())
+                }
+                _ => None,
+            });
+            if found.is_some() {
+                return Ok(found);
             }
-            _ => None,
-        }))
+        }
+        Ok(None)
     }
 
     /// Says that the scheduler's wall clock is right: timers that it held because it doubted run again.
@@ -342,13 +350,45 @@ impl IntoFuture for StartCall {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// The orchestration's answer, as JSON. The turn that gave it is durable.
-    Reply(String),
+    Reply(Reply),
     /// The orchestration took the event without an answer: its state after that turn.
     State(InstanceState),
     /// It ended without taking the event, or had ended before: its final state.
     Ended(InstanceState),
     /// The event is recorded; no worker has taken it yet.
     Recorded,
+}
+
+impl Answer {
+    /// The room that it has in the scheduler's process: whoever makes something as long of it keeps this with that.
+    pub fn room(&self) -> Room {
+        match self {
+            Answer::Reply(reply) => reply.room.clone(),
+            Answer::State(state) | Answer::Ended(state) => state.room().clone(),
+            Answer::Recorded => Room::default(),
+        }
+    }
+}
+
+/// What an orchestration replied, as JSON.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    text: String,
+    room: Room,
+}
+
+impl std::ops::Deref for Reply {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for Reply {
+    fn eq(&self, other: &Reply) -> bool {
+        self.text == other.text
+    }
 }
 
 /// A question that is being described. Await it.
@@ -377,11 +417,11 @@ impl AskCall {
     }
 
     async fn send(self) -> Result<Answer, CallError> {
-        let answer = self.client.transport.ask(&self.client.hub, self.request?).await?;
+        let Held { value: answer, room } = self.client.transport.ask(&self.client.hub, self.request?).await?;
         match answer.outcome {
-            Some(Outcome::Reply(reply)) => Ok(Answer::Reply(reply)),
-            Some(Outcome::State(state)) => Ok(Answer::State(InstanceState::new(state))),
-            Some(Outcome::Ended(state)) => Ok(Answer::Ended(InstanceState::new(state))),
+            Some(Outcome::Reply(text)) => Ok(Answer::Reply(Reply { text, room })),
+            Some(Outcome::State(state)) => Ok(Answer::State(InstanceState::new(state, room))),
+            Some(Outcome::Ended(state)) => Ok(Answer::Ended(InstanceState::new(state, room))),
             Some(Outcome::Recorded(_)) => Ok(Answer::Recorded),
             None => Err(CallError::new(Code::Internal, "the scheduler did not say what became of the question")),
         }
@@ -401,9 +441,10 @@ fn instance(id: &str) -> GetInstanceRequest {
     GetInstanceRequest { instance_id: id.to_owned(), get_inputs_and_outputs: true }
 }
 
-fn found(id: &str, state: Option<placet_proto::durabletask::OrchestrationState>) -> Result<InstanceState, CallError> {
+fn found(id: &str, answer: Held<GetInstanceResponse>) -> Result<InstanceState, CallError> {
     let absent = || CallError::new(Code::NotFound, format!("there is no instance {id}"));
-    state.map(InstanceState::new).ok_or_else(absent)
+    let state = answer.value.orchestration_state.ok_or_else(absent)?;
+    Ok(InstanceState::new(state, answer.room))
 }
 
 fn json(payload: &(impl Serialize + ?Sized)) -> Result<String, CallError> {
@@ -426,16 +467,16 @@ fn connection_string(text: &str) -> Option<(&str, Option<&str>)> {
 mod tests {
     use std::sync::atomic::Ordering;
 
-    use placet_proto::durabletask::{GetInstanceResponse, OrchestrationState};
+    use placet_proto::durabletask::{EventRaisedEvent, OrchestrationState};
     use tokio::time::Instant;
 
     use super::*;
     use crate::transport::scripted::{Scripted, never};
 
-    fn ended() -> GetInstanceResponse {
+    fn ended() -> Held<GetInstanceResponse> {
         let orchestration_status = OrchestrationStatus::Completed.into();
         let state = OrchestrationState { orchestration_status, ..OrchestrationState::default() };
-        GetInstanceResponse { exists: true, orchestration_state: Some(state) }
+        GetInstanceResponse { exists: true, orchestration_state: Some(state) }.into()
     }
 
     #[tokio::test(start_paused = true)]
@@ -450,6 +491,25 @@ mod tests {
         assert_eq!(since.elapsed().as_secs(), 2 * WAIT_RENEWED_AFTER.as_secs());
         client.wait_for_start("i").await.unwrap();
         assert_eq!(transport.waits.load(Ordering::Relaxed), 4, "what is answered is not asked again");
+    }
+
+    #[tokio::test]
+    async fn the_first_event_of_a_name_is_found_without_reading_on() {
+        let raised = |name: &str, input: &str| {
+            let raised = EventRaisedEvent { name: name.into(), input: Some(input.into()), ..Default::default() };
+            HistoryEvent { event_type: Some(EventType::EventRaised(raised)), ..HistoryEvent::default() }
+        };
+        let read_on = CallError::new(Code::Internal, "it reads on");
+        let pages = [
+            Ok(vec![raised("another", "1"), raised("another", "2")]),
+            Ok(Vec::new()),
+            Ok(vec![raised("another", "3"), raised("Wanted", "4"), raised("wanted", "5")]),
+            Err(read_on.clone()),
+        ];
+        let client = Client::over(Arc::new(Scripted { history: pages.into(), ..Scripted::default() }), HUB_DEFAULT);
+        let found = client.first_event("i", "wanted").await.unwrap().unwrap();
+        assert_eq!(found.payload.as_deref(), Some("4"));
+        assert_eq!(client.first_event("i", "other").await.unwrap_err(), read_on);
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::{TryFutureExt as _, TryStreamExt as _};
 use placet_proto::durabletask::{
     CreateInstanceRequest, CreateInstanceResponse, CreateTaskHubRequest, DeleteTaskHubRequest, GetInstanceRequest,
     GetInstanceResponse, HistoryEvent, RaiseEventRequest, StreamInstanceHistoryRequest, TerminateRequest,
@@ -22,7 +23,7 @@ use crate::generated::durabletask::task_hub_sidecar_service_client::TaskHubSidec
 use crate::generated::placet::admin_client::AdminClient;
 use crate::generated::placet::client_client::ClientClient;
 use crate::generated::placet::worker_client::WorkerClient;
-use crate::transport::{BoxFuture, CallError, CallResult, Code, Transport, WorkStream};
+use crate::transport::{BoxFuture, CallError, CallResult, Code, Held, Transport, WorkStream};
 
 mod plain;
 
@@ -108,27 +109,31 @@ impl GrpcTransport {
         let mut worker = WorkerClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let opened = timeout(OPEN_TIME_MAX, worker.work(self.request(hub, first.chain(outgoing))?)).await;
-        let unanswered = |_| CallError::new(Code::Unavailable, "the scheduler does not open the stream");
-        let response = opened.map_err(unanswered)??;
+        let response = opened(worker.work(self.request(hub, first.chain(outgoing))?)).await?;
         let frames = response.into_inner().map(|frame| frame.map_err(CallError::from)).boxed();
         Ok(WorkStream { frames, completions: completions.into() })
     }
 }
 
+/// What opens a worker's stream, if it is answered in time.
+async fn opened<T>(call: impl Future<Output = Result<T, tonic::Status>>) -> CallResult<T> {
+    let unanswered = |_| CallError::new(Code::Unavailable, "the scheduler does not open the stream");
+    Ok(timeout(OPEN_TIME_MAX, call).await.map_err(unanswered)??)
+}
+
 macro_rules! sidecar_call {
     ($method:ident($request:ty) -> $response:ty as $rpc:ident) => {
         fn $method<'a>(&'a self, hub: &'a str, request: $request) -> BoxFuture<'a, CallResult<$response>> {
-            Box::pin(async move { Ok(self.sidecar().$rpc(self.request(hub, request)?).await?.into_inner()) })
+            Box::pin(async move { Ok(self.sidecar().$rpc(self.request(hub, request)?).await?.into_inner().into()) })
         }
     };
 }
 
 impl Transport for GrpcTransport {
     sidecar_call!(start_instance(CreateInstanceRequest) -> CreateInstanceResponse as start_instance);
-    sidecar_call!(get_instance(GetInstanceRequest) -> GetInstanceResponse as get_instance);
-    sidecar_call!(wait_for_start(GetInstanceRequest) -> GetInstanceResponse as wait_for_instance_start);
-    sidecar_call!(wait_for_completion(GetInstanceRequest) -> GetInstanceResponse as wait_for_instance_completion);
+    sidecar_call!(get_instance(GetInstanceRequest) -> Held<GetInstanceResponse> as get_instance);
+    sidecar_call!(wait_for_start(GetInstanceRequest) -> Held<GetInstanceResponse> as wait_for_instance_start);
+    sidecar_call!(wait_for_completion(GetInstanceRequest) -> Held<GetInstanceResponse> as wait_for_instance_completion);
 
     fn raise_event<'a>(&'a self, hub: &'a str, request: RaiseEventRequest) -> BoxFuture<'a, CallResult<()>> {
         Box::pin(async move {
@@ -144,19 +149,16 @@ impl Transport for GrpcTransport {
         })
     }
 
-    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxFuture<'a, CallResult<Vec<HistoryEvent>>> {
-        Box::pin(async move {
+    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxStream<'a, CallResult<Vec<HistoryEvent>>> {
+        let chunks = async move {
             let request = StreamInstanceHistoryRequest {
                 instance_id: instance_id.to_owned(),
                 ..StreamInstanceHistoryRequest::default()
             };
-            let mut chunks = self.sidecar().stream_instance_history(self.request(hub, request)?).await?.into_inner();
-            let mut events = Vec::new();
-            while let Some(chunk) = chunks.message().await? {
-                events.extend(chunk.events);
-            }
-            Ok(events)
-        })
+            Ok(self.sidecar().stream_instance_history(self.request(hub, request)?).await?.into_inner())
+        };
+        let pages = chunks.map_ok(|chunks| chunks.map_ok(|chunk| chunk.events).map_err(CallError::from));
+        pages.try_flatten_stream().boxed()
     }
 
     fn create_hub<'a>(&'a self, hub: &'a str, recreate: bool) -> BoxFuture<'a, CallResult<()>> {
@@ -189,8 +191,8 @@ impl Transport for GrpcTransport {
         })
     }
 
-    fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<AskResponse>> {
-        Box::pin(async move { Ok(self.client().ask(self.request(hub, request)?).await?.into_inner()) })
+    fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>> {
+        Box::pin(async move { Ok(self.client().ask(self.request(hub, request)?).await?.into_inner().into()) })
     }
 
     fn published<'a>(

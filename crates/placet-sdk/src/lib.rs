@@ -63,7 +63,7 @@ mod generated {
     }
 }
 
-pub use client::{Answer, AskCall, Client, ConnectError, StartCall, StartError};
+pub use client::{Answer, AskCall, Client, ConnectError, Reply, StartCall, StartError};
 pub use context::{
     ActivityCall, EventCall, EventFacts, ExternalEvent, OrchestrationContext, Parent, RetryPolicy, TimerCall,
 };
@@ -71,7 +71,7 @@ pub use error::{ActivityError, Failure, PayloadError, Result};
 pub use futures_util::future::Either;
 pub use grpc::GrpcTransport;
 pub use state::{InstanceState, Status};
-pub use transport::{BoxFuture, CallError, CallResult, Closed, Code, Completer, Transport, WorkStream};
+pub use transport::{BoxFuture, CallError, CallResult, Closed, Code, Completer, Held, Room, Transport, WorkStream};
 pub use worker::{ActivityContext, Worker, WorkerBuilder};
 
 /// The worker without its stream and clock: for the simulator alone, and no part of what is promised.

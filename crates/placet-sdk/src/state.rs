@@ -6,6 +6,7 @@ use placet_proto::durabletask::{OrchestrationState, OrchestrationStatus, TaskFai
 use serde::de::DeserializeOwned;
 
 use crate::error::{Failure, PayloadError, read};
+use crate::transport::Room;
 
 /// The protocol's statuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,42 +59,56 @@ impl From<OrchestrationStatus> for Status {
 }
 
 /// An instance's state, as committed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InstanceState(OrchestrationState);
+#[derive(Debug, Clone)]
+pub struct InstanceState {
+    state: OrchestrationState,
+    room: Room,
+}
+
+impl PartialEq for InstanceState {
+    fn eq(&self, other: &InstanceState) -> bool {
+        self.state == other.state
+    }
+}
 
 impl InstanceState {
-    pub(crate) fn new(state: OrchestrationState) -> InstanceState {
-        InstanceState(state)
+    pub(crate) fn new(state: OrchestrationState, room: Room) -> InstanceState {
+        InstanceState { state, room }
+    }
+
+    /// The room that it has in the scheduler's process: whoever makes something as long of it keeps this with that.
+    pub fn room(&self) -> &Room {
+        &self.room
     }
 
     /// The instance's id.
     pub fn id(&self) -> &str {
-        &self.0.instance_id
+        &self.state.instance_id
     }
 
     /// The orchestration's name.
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.state.name
     }
 
     /// Where it stands.
     pub fn status(&self) -> Status {
-        self.0.orchestration_status().into()
+        self.state.orchestration_status().into()
     }
 
     /// When its start was accepted.
     pub fn created_at(&self) -> SystemTime {
-        system_time(self.0.created_timestamp.as_ref())
+        system_time(self.state.created_timestamp.as_ref())
     }
 
     /// When it last changed.
     pub fn updated_at(&self) -> SystemTime {
-        system_time(self.0.last_updated_timestamp.as_ref())
+        system_time(self.state.last_updated_timestamp.as_ref())
     }
 
     /// When it ended.
     pub fn completed_at(&self) -> Option<SystemTime> {
-        self.0.completed_timestamp.as_ref().map(|at| system_time(Some(at)))
+        self.state.completed_timestamp.as_ref().map(|at| system_time(Some(at)))
     }
 
     /// Its input, if the call asked for payloads.
@@ -101,7 +116,7 @@ impl InstanceState {
     /// # Errors
     /// If it is no `T`.
     pub fn input<T: DeserializeOwned>(&self) -> Result<Option<T>, PayloadError> {
-        payload("the input", self.0.input.as_deref())
+        payload("the input", self.state.input.as_deref())
     }
 
     /// What it gave back, if it completed and the call asked for payloads.
@@ -109,12 +124,12 @@ impl InstanceState {
     /// # Errors
     /// If it is no `T`.
     pub fn output<T: DeserializeOwned>(&self) -> Result<Option<T>, PayloadError> {
-        payload("the output", self.0.output.as_deref())
+        payload("the output", self.state.output.as_deref())
     }
 
     /// The output as it was written.
     pub fn output_json(&self) -> Option<&str> {
-        self.0.output.as_deref().filter(|text| !text.is_empty())
+        self.state.output.as_deref().filter(|text| !text.is_empty())
     }
 
     /// Its custom status.
@@ -122,18 +137,18 @@ impl InstanceState {
     /// # Errors
     /// If it is no `T`.
     pub fn custom_status<T: DeserializeOwned>(&self) -> Result<Option<T>, PayloadError> {
-        payload("the custom status", self.0.custom_status.as_deref())
+        payload("the custom status", self.state.custom_status.as_deref())
     }
 
     /// The custom status as it was written.
     pub fn custom_status_json(&self) -> Option<&str> {
-        self.0.custom_status.as_deref().filter(|text| !text.is_empty())
+        self.state.custom_status.as_deref().filter(|text| !text.is_empty())
     }
 
     /// Why it failed, if it did.
     pub fn failure(&self) -> Option<Failure> {
         let said = |details: &&TaskFailureDetails| !details.error_type.is_empty() || !details.error_message.is_empty();
-        self.0.failure_details.as_ref().filter(said).cloned().map(Failure::from_details)
+        self.state.failure_details.as_ref().filter(said).cloned().map(Failure::from_details)
     }
 }
 

@@ -1,7 +1,9 @@
 //! How a client or worker reaches a scheduler. Two implementations, one contract: the program cannot tell
 //! which one it has.
 
+use std::any::Any;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
 use placet_proto::durabletask::{
@@ -35,25 +37,25 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
         &'a self,
         hub: &'a str,
         request: GetInstanceRequest,
-    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>>;
+    ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>>;
     /// WaitForInstanceStart.
     fn wait_for_start<'a>(
         &'a self,
         hub: &'a str,
         request: GetInstanceRequest,
-    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>>;
+    ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>>;
     /// WaitForInstanceCompletion.
     fn wait_for_completion<'a>(
         &'a self,
         hub: &'a str,
         request: GetInstanceRequest,
-    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>>;
+    ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>>;
     /// RaiseEvent.
     fn raise_event<'a>(&'a self, hub: &'a str, request: RaiseEventRequest) -> BoxFuture<'a, CallResult<()>>;
     /// TerminateInstance.
     fn terminate<'a>(&'a self, hub: &'a str, request: TerminateRequest) -> BoxFuture<'a, CallResult<()>>;
-    /// StreamInstanceHistory, whole.
-    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxFuture<'a, CallResult<Vec<HistoryEvent>>>;
+    /// StreamInstanceHistory: page after page.
+    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxStream<'a, CallResult<Vec<HistoryEvent>>>;
     /// CreateTaskHub.
     fn create_hub<'a>(&'a self, hub: &'a str, recreate: bool) -> BoxFuture<'a, CallResult<()>>;
     /// DeleteTaskHub.
@@ -63,7 +65,7 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
     /// placet.v1 AcceptTime.
     fn accept_time(&self) -> BoxFuture<'_, CallResult<()>>;
     /// placet.v1 Ask.
-    fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<AskResponse>>;
+    fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>>;
     /// placet.v1 GetPublished.
     fn published<'a>(
         &'a self,
@@ -72,6 +74,44 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
     ) -> BoxFuture<'a, CallResult<GetPublishedResponse>>;
     /// Opens a worker's stream: placet.v1 Work, or GetWorkItems with a scheduler that has only that.
     fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>>;
+}
+
+/// Room that an answer has where it was made, for as long as anything of it is in use: it is given back when the last of
+/// these is dropped. What comes over a network has none.
+#[derive(Clone, Default)]
+pub struct Room(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Room {
+    /// What gives it back when it is dropped.
+    pub fn new(room: impl Any + Send + Sync) -> Room {
+        Room(Some(Arc::new(room)))
+    }
+
+    /// Whether there is any.
+    pub fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Room").field(&self.is_some()).finish()
+    }
+}
+
+/// An answer that may be long, and its room.
+#[derive(Debug, Default)]
+pub struct Held<T> {
+    /// The answer.
+    pub value: T,
+    /// Its room.
+    pub room: Room,
+}
+
+impl<T> From<T> for Held<T> {
+    fn from(value: T) -> Held<T> {
+        Held { value, room: Room::default() }
+    }
 }
 
 /// A worker's stream, both ways. Dropping it closes it: what the worker holds goes to others.

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::http::{Request, Response};
 use futures_util::StreamExt as _;
 use futures_util::stream::select_all;
@@ -13,7 +13,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use placet_scheduler::connections::{Connection, accept};
+use placet_scheduler::connections::{Connection, Peer, accept};
+use placet_scheduler::outgoing::{Lent, Outgoing, Ties};
+use placet_sdk::Room;
 use tokio::net::TcpListener;
 
 /// The head of a call has come within this time, its first byte included: a browser that opens a connection in advance
@@ -67,8 +69,7 @@ pub(crate) async fn serve(
 }
 
 fn serve_one(builder: &Builder<TokioExecutor>, router: &Router, connection: Connection, under_way: &GracefulShutdown) {
-    let router = router.clone();
-    let service = tower_service_of(router);
+    let service = service_of(router.clone(), connection.peer());
     let served = builder.serve_connection(TokioIo::new(connection), service).into_owned();
     let served = under_way.watch(served);
     tokio::spawn(async move {
@@ -80,9 +81,11 @@ fn serve_one(builder: &Builder<TokioExecutor>, router: &Router, connection: Conn
 
 type Incoming = Request<hyper::body::Incoming>;
 
-/// The router, for bodies as they come in.
-fn tower_service_of(
+/// The router, for bodies as they come in. An answer that has room of the scheduler's keeps it until it is written, which
+/// must not take its peer for ever.
+fn service_of(
     router: Router,
+    peer: Peer,
 ) -> impl hyper::service::Service<
     Incoming,
     Response = Response<Body>,
@@ -91,5 +94,42 @@ fn tower_service_of(
 > + Send
 + 'static {
     let router = TowerToHyperService::new(router);
-    hyper::service::service_fn(move |call: Incoming| hyper::service::Service::call(&router, call.map(Body::new)))
+    hyper::service::service_fn(move |call: Incoming| {
+        let answer = hyper::service::Service::call(&router, call.map(Body::new));
+        let peer = peer.clone();
+        async move { Ok(held(answer.await?, &peer)) }
+    })
+}
+
+fn held(mut answer: Response<Body>, peer: &Peer) -> Response<Body> {
+    let Some(room) = answer.extensions_mut().remove::<Room>().filter(Room::is_some) else { return answer };
+    let bytes = usize::try_from(answer.body().size_hint().lower()).unwrap_or(usize::MAX);
+    let ties = Ties::default();
+    ties.lend(Lent::new(room, bytes, Some(peer)));
+    answer.map(|body| Body::new(Outgoing::new(body, ties)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::StreamExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_has_its_room_until_the_last_of_it_is_written() {
+        const LONG: usize = 200 << 10;
+        let (room, peer) = (Arc::new(()), Peer::default());
+        let mut answer = Response::new(Body::from("x".repeat(LONG)));
+        answer.extensions_mut().insert(Room::new(room.clone()));
+        let answer = held(answer, &peer);
+        assert_eq!(answer.body().size_hint().exact(), Some(LONG as u64), "its length is told in its head");
+        let mut pieces: Vec<_> = answer.into_body().into_data_stream().map(Result::unwrap).collect().await;
+        assert_eq!(pieces.iter().map(|piece| piece.len()).sum::<usize>(), LONG);
+        pieces.drain(..pieces.len() - 1);
+        assert_eq!(Arc::strong_count(&room), 2);
+        drop(pieces);
+        assert_eq!(Arc::strong_count(&room), 1);
+    }
 }

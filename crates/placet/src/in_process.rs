@@ -1,6 +1,7 @@
 //! A transport to the scheduler in the same process: no socket, and no message put into bytes on the way in.
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::TryFutureExt as _;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use placet_core::command::{Caller, WaitFor};
 use placet_core::ids::{Hub, Turn};
 use placet_core::wire::Events;
@@ -12,8 +13,8 @@ use placet_proto::placet::v1::{
     AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
-use placet_scheduler::{Scheduler, StreamOut, WorkerStream, hub_of};
-use placet_sdk::{BoxFuture, CallError, CallResult, Code, Completer, Transport, WorkStream};
+use placet_scheduler::{Generation, Page, Scheduler, Share, StreamOut, Weighed, WorkerStream, hub_of};
+use placet_sdk::{BoxFuture, CallError, CallResult, Code, Completer, Held, Room, Transport, WorkStream};
 use prost::Message as _;
 
 /// Items and acknowledgements handed over at once.
@@ -49,23 +50,28 @@ impl InProcess {
         let _share = share.map_err(|placet_scheduler::Busy| told(&placet_scheduler::CallError::Busy))?;
         self.call(hub, call).await
     }
+}
 
-    async fn whole_history(&self, hub: &str, instance_id: &str) -> CallResult<Vec<HistoryEvent>> {
-        let hub = hub_of(hub).map_err(|error| told(&error.into()))?;
-        let Some(of) = self.0.generation(hub, instance_id).await.map_err(|error| told(&error))? else {
-            return Ok(Vec::new());
-        };
-        let (mut events, mut from) = (Vec::new(), of.first);
-        loop {
-            let rows = self.0.history(&of, from).await.map_err(|error| told(&error))?;
-            let Some(last) = rows.last() else { return Ok(events) };
-            from = Turn(last.turn.0 + 1);
-            for event in rows.iter().flat_map(|row| Events(&row.events)) {
-                let event = event.map_err(|error| CallError::new(Code::DataLoss, error.to_string()))?;
-                let event = HistoryEvent::decode(event);
-                events.push(event.map_err(|error| CallError::new(Code::DataLoss, error.to_string()))?);
-            }
-        }
+/// A history that is being read. Of the budget it has a page's share, for as long as somebody looks at that page.
+struct Reading<'a> {
+    scheduler: &'a Scheduler,
+    of: Generation,
+    /// Where to read on.
+    next: Turn,
+    _share: Option<Share>,
+}
+
+impl Reading<'_> {
+    async fn page(mut self) -> CallResult<Option<(Vec<HistoryEvent>, Self)>> {
+        self._share = None;
+        let Page { rows, share } = self.scheduler.history(&self.of, self.next).await.map_err(|error| told(&error))?;
+        let Some(last) = rows.last() else { return Ok(None) };
+        self.next = last.turn.next();
+        self._share = Some(share);
+        let damaged = |error: &dyn std::error::Error| CallError::new(Code::DataLoss, error.to_string());
+        let events = rows.iter().flat_map(|row| Events(&row.events));
+        let events = events.map(|event| HistoryEvent::decode(event.map_err(|e| damaged(&e))?).map_err(|e| damaged(&e)));
+        Ok(Some((events.collect::<CallResult<_>>()?, self)))
     }
 }
 
@@ -88,17 +94,17 @@ impl Transport for InProcess {
         &'a self,
         hub: &'a str,
         request: GetInstanceRequest,
-    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
-        Box::pin(self.call(hub, async |scheduler, hub| Ok(scheduler.get_instance(hub, request).await?.value)))
+    ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.get_instance(hub, request).await.map(held)))
     }
 
     fn wait_for_start<'a>(
         &'a self,
         hub: &'a str,
         request: GetInstanceRequest,
-    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
+    ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>> {
         Box::pin(self.call(hub, async |scheduler, hub| {
-            Ok(scheduler.wait_for_instance(hub, request, WaitFor::Start).await?.value)
+            scheduler.wait_for_instance(hub, request, WaitFor::Start).await.map(held)
         }))
     }
 
@@ -106,9 +112,9 @@ impl Transport for InProcess {
         &'a self,
         hub: &'a str,
         request: GetInstanceRequest,
-    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
+    ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>> {
         Box::pin(self.call(hub, async |scheduler, hub| {
-            Ok(scheduler.wait_for_instance(hub, request, WaitFor::Completion).await?.value)
+            scheduler.wait_for_instance(hub, request, WaitFor::Completion).await.map(held)
         }))
     }
 
@@ -122,8 +128,16 @@ impl Transport for InProcess {
         Box::pin(self.bring(hub, bytes, async |scheduler, hub| scheduler.terminate_instance(hub, request).await))
     }
 
-    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxFuture<'a, CallResult<Vec<HistoryEvent>>> {
-        Box::pin(self.whole_history(hub, instance_id))
+    fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxStream<'a, CallResult<Vec<HistoryEvent>>> {
+        let reading = async move {
+            let of = self.call(hub, async |scheduler, hub| scheduler.generation(hub, instance_id).await).await?;
+            let reading = of.map(|of| Reading { scheduler: &self.0, next: of.first, of, _share: None });
+            Ok(stream::try_unfold(reading, async |reading| match reading {
+                Some(reading) => Ok(reading.page().await?.map(|(page, reading)| (page, Some(reading)))),
+                None => Ok(None),
+            }))
+        };
+        reading.try_flatten_stream().boxed()
     }
 
     fn create_hub<'a>(&'a self, hub: &'a str, recreate: bool) -> BoxFuture<'a, CallResult<()>> {
@@ -142,9 +156,9 @@ impl Transport for InProcess {
         Box::pin(async { self.0.accept_time().await.map_err(|error| told(&error)) })
     }
 
-    fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<AskResponse>> {
+    fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>> {
         let bytes = request.encoded_len();
-        Box::pin(self.bring(hub, bytes, async |scheduler, hub| Ok(scheduler.ask(hub, request, caller()).await?.value)))
+        Box::pin(self.bring(hub, bytes, async |scheduler, hub| scheduler.ask(hub, request, caller()).await.map(held)))
     }
 
     fn published<'a>(
@@ -168,26 +182,31 @@ impl Transport for InProcess {
                 sender.complete(completions, Vec::new());
                 Ok(())
             });
-            let frames = stream::unfold(worker, |mut worker| async move {
-                let frame = next_frame(&mut worker).await?;
-                Some((frame, worker))
+            let frames = stream::unfold((worker, Vec::new()), |(mut worker, mut shares)| async move {
+                let frame = next_frame(&mut worker, &mut shares).await?;
+                Some((frame, (worker, shares)))
             });
             Ok(WorkStream { frames: frames.boxed(), completions })
         })
     }
 }
 
-async fn next_frame(worker: &mut WorkerStream) -> Option<CallResult<SchedulerFrame>> {
+/// The next frame. Who asks for it has read the last one, whose shares of the budget are given back.
+async fn next_frame(worker: &mut WorkerStream, shares: &mut Vec<Share>) -> Option<CallResult<SchedulerFrame>> {
+    shares.clear();
     let mut buffer = Vec::new();
     if worker.recv_many(&mut buffer, FRAME_ITEMS_MAX).await == 0 {
         return None;
     }
     let mut frame = SchedulerFrame::default();
-    for mut out in buffer {
-        worker.has_read(&mut out);
+    for out in buffer {
+        drop(worker.unread(&out));
         match out {
-            StreamOut::Item { hub, item, .. } => match WorkItem::decode(item) {
-                Ok(item) => frame.work.push(WorkEnvelope { item: Some(item), hub: hub.as_str().to_owned() }),
+            StreamOut::Item { hub, item, share } => match WorkItem::decode(item) {
+                Ok(item) => {
+                    frame.work.push(WorkEnvelope { item: Some(item), hub: hub.as_str().to_owned() });
+                    shares.extend(share);
+                }
                 Err(error) => return Some(Err(CallError::new(Code::DataLoss, error.to_string()))),
             },
             StreamOut::Ack(ack) => frame.acks.push(ack),
@@ -199,6 +218,87 @@ async fn next_frame(worker: &mut WorkerStream) -> Option<CallResult<SchedulerFra
     Some(Ok(frame))
 }
 
+/// A long answer has its share of the budget for as long as anything of it is in use.
+fn held<T>(answer: Weighed<T>) -> Held<T> {
+    Held { value: answer.value, room: answer.share.map(Room::new).unwrap_or_default() }
+}
+
 fn told(error: &placet_scheduler::CallError) -> CallError {
     CallError::from(status_of(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::FutureExt as _;
+    use placet_sdk::{Answer, Client, OrchestrationContext, Result, Worker};
+    use placet_store::model::ModelStore;
+
+    use super::*;
+
+    const LONG: usize = 3 << 20;
+
+    async fn wait(ctx: OrchestrationContext, _: String) -> Result<()> {
+        Ok(ctx.external_event("end").await?)
+    }
+
+    /// A scheduler with an instance that was given much.
+    async fn scheduler() -> (Scheduler, Client) {
+        let scheduler = Scheduler::start(Arc::new(ModelStore::default())).unwrap();
+        let client = Client::over(Arc::new(InProcess::new(scheduler.clone())), "default");
+        let worker = Worker::builder(client.clone()).orchestration("wait", wait).start();
+        client.start("wait", &"x".repeat(LONG)).id("i").await.unwrap();
+        client.wait_for_start("i").await.unwrap();
+        worker.shutdown().await;
+        (scheduler, client)
+    }
+
+    /// Whether nobody has anything of the budget for what is large.
+    fn is_free(scheduler: &Scheduler) -> bool {
+        scheduler.budget().share(1 << 30).now_or_never().is_some()
+    }
+
+    async fn stop(scheduler: Scheduler) {
+        tokio::task::spawn_blocking(move || scheduler.stop()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_page_of_history_counts_until_the_next_one_is_asked_for() {
+        let (scheduler, client) = scheduler().await;
+        let mut pages = client.transport().history("default", "i");
+        assert!(pages.next().await.unwrap().unwrap().len() > 1);
+        assert!(!is_free(&scheduler));
+        assert!(pages.next().await.is_none());
+        assert!(is_free(&scheduler));
+        assert_eq!(client.first_event("i", "end").await.unwrap(), None);
+        assert_eq!(client.history("none").await.unwrap(), []);
+        stop(scheduler).await;
+    }
+
+    #[tokio::test]
+    async fn a_long_state_counts_for_as_long_as_anything_of_it_is_in_use() {
+        let (scheduler, client) = scheduler().await;
+        let ask = async || client.ask("i", "asked", &()).wait(std::time::Duration::from_millis(1)).await.unwrap();
+        assert_eq!(ask().await, Answer::Recorded);
+        client.terminate("i", &()).await.unwrap();
+        let worker = Worker::builder(client.clone()).orchestration("wait", wait).start();
+        let state = client.wait_for_completion("i").await.unwrap();
+        assert!(!is_free(&scheduler));
+        drop(state);
+        assert!(is_free(&scheduler));
+        let state = client.get("i").await.unwrap().unwrap();
+        let room = state.room().clone();
+        drop(state);
+        assert!(!is_free(&scheduler));
+        drop(room);
+        assert!(is_free(&scheduler));
+        let answer = ask().await;
+        assert!(matches!(answer, Answer::Ended(_)), "{answer:?}");
+        assert!(!is_free(&scheduler));
+        drop(answer);
+        assert!(is_free(&scheduler));
+        worker.shutdown().await;
+        stop(scheduler).await;
+    }
 }

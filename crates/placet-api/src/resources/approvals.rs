@@ -65,12 +65,14 @@ pub(crate) async fn decide(
     let answer = ask.await.map_err(|error| problem::of_call(&id, &error))?;
 
     let case = Case { api: &api, base: &base, id: &id, ask_id: &ask_id, decision: &decision };
-    match answer {
-        Answer::Reply(reply) => case.replied(&reply),
-        Answer::State(state) => case.taken(&state).await,
-        Answer::Ended(state) => case.ended(&state).await,
+    let told = match &answer {
+        Answer::Reply(reply) => case.replied(reply),
+        Answer::State(state) => case.taken(state).await,
+        Answer::Ended(state) => case.ended(state).await,
         Answer::Recorded => Ok(case.recorded()),
-    }
+    };
+    // What won may be told at length: it keeps the room of what it is from.
+    Ok((Extension(answer.room()), told).into_response())
 }
 
 /// `GET /api/approvals/{id}`: the link that people are sent. It decides nothing, and says how to.
@@ -207,7 +209,7 @@ struct Said {
 
 impl Said {
     fn of(payload: Option<&str>) -> Said {
-        json(payload).as_ref().map(Said::read).unwrap_or_default()
+        payload.and_then(|payload| serde_json::from_str(payload).ok()).unwrap_or_default()
     }
 
     fn read(value: &Value) -> Said {

@@ -1,13 +1,17 @@
 //! `/api/requests`: ask for an approval, and look at it.
 
+use std::borrow::Cow;
+
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
+use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
 use placet_approval::{NewRequest, ORCHESTRATION};
 use placet_sdk::{InstanceState, StartError, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 use crate::Api;
@@ -66,17 +70,17 @@ pub(crate) async fn create(
 
 /// A request as it stands.
 #[derive(Debug, Serialize)]
-pub(crate) struct Shown {
-    request_id: String,
+pub(crate) struct Shown<'a> {
+    request_id: &'a str,
     /// The orchestration's status, by the SDKs' names.
     runtime_status: &'static str,
     /// Pending, Approved, Rejected or Timeout; for an orchestration that ended otherwise, how.
     status: String,
     /// The custom status.
     #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<Value>,
+    details: Option<Cow<'a, RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    output: Option<Value>,
+    output: Option<Cow<'a, RawValue>>,
     /// Why the orchestration failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -95,32 +99,52 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestId {
     }
 }
 
-/// `GET /api/requests/{id}`.
-pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Json<Shown>, Problem> {
+/// `GET /api/requests/{id}`. The answer keeps the room that the state has.
+pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Response, Problem> {
     let state = api.client.get(&id).await.map_err(|error| problem::of_call(&id, &error))?;
     let state = state.ok_or_else(|| Problem::no_such_request(&id))?;
-    Ok(Json(Shown {
-        request_id: id,
+    let shown = Shown {
+        request_id: &id,
         runtime_status: state.status().as_str(),
         status: status(&state),
-        details: json(state.custom_status_json()),
-        output: json(state.output_json()),
+        details: as_it_is(state.custom_status_json()),
+        output: as_it_is(state.output_json()),
         error: state.failure().map(|failure| failure.message().to_owned()),
-    }))
+    };
+    Ok((Extension(state.room().clone()), Json(shown)).into_response())
 }
 
 /// How it stands with a request: by its outcome, else by what the orchestration says of itself, else by whether it
 /// goes on. So orchestrations of other programs are understood that speak of themselves as the mission's does.
 pub(crate) fn status(state: &InstanceState) -> String {
-    let said = |value: Option<Value>| value?.get("status")?.as_str().map(str::to_owned);
-    let outcome = said(json(state.output_json()));
+    let outcome = said(state.output_json());
     match state.status() {
         Status::Failed => "Failed".to_owned(),
         Status::Terminated | Status::Canceled => "Withdrawn".to_owned(),
         Status::Completed => outcome.unwrap_or_else(|| "Completed".to_owned()),
         Status::Pending | Status::Running | Status::Suspended | Status::ContinuedAsNew => {
-            said(json(state.custom_status_json())).unwrap_or_else(|| "Pending".to_owned())
+            said(state.custom_status_json()).unwrap_or_else(|| "Pending".to_owned())
         }
+    }
+}
+
+/// The status that a payload speaks of.
+fn said(payload: Option<&str>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Said {
+        status: String,
+    }
+    let object = payload?.trim_start();
+    if object.starts_with('{') { serde_json::from_str(object).ok().map(|Said { status }| status) } else { None }
+}
+
+/// A payload as JSON, which is looked through and not taken apart: apart, it is many times as long. One that is none, as the
+/// text that it is.
+fn as_it_is(payload: Option<&str>) -> Option<Cow<'_, RawValue>> {
+    let payload = payload?;
+    match serde_json::from_str(payload) {
+        Ok(raw) => Some(Cow::Borrowed(raw)),
+        Err(_) => to_raw_value(payload).ok().map(Cow::Owned),
     }
 }
 
@@ -142,5 +166,38 @@ fn not_started(id: &str, error: &StartError) -> Problem {
     match error {
         StartError::Call(error) => problem::of_call(id, error),
         error => Problem::new(Kind::SchedulerFailed, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_is_shown_as_it_is_and_a_text_that_is_no_json_as_a_text() {
+        let table = [
+            (r#" {"a": [1, 2.50] } "#, r#"{"a": [1, 2.50] }"#),
+            ("7", "7"),
+            ("no JSON", r#""no JSON""#),
+            (r#"{"cut": "#, r#""{\"cut\": ""#),
+        ];
+        for (payload, shown) in table {
+            assert_eq!(as_it_is(Some(payload)).unwrap().get(), shown);
+        }
+        assert!(as_it_is(None).is_none());
+    }
+
+    #[test]
+    fn only_an_object_speaks_of_a_status_and_only_with_a_text() {
+        let table = [
+            (r#" {"a": 1, "status": "Approved"}"#, Some("Approved")),
+            (r#"{"status": 1}"#, None),
+            (r#"{"a": 1}"#, None),
+            (r#"["Approved"]"#, None),
+            ("no JSON", None),
+        ];
+        for (payload, status) in table {
+            assert_eq!(said(Some(payload)).as_deref(), status, "{payload}");
+        }
     }
 }

@@ -2,13 +2,12 @@
 //!
 //! A small message counts from its bytes' arrival to its call's answer. A large one must find room for all of it: until
 //! then its rest stays with its sender. Whoever claims much and sends little gets no room by that, and whoever sends too
-//! slowly is refused, as is what is too large in itself.
+//! slowly is refused, as is what is too large in itself. Calls themselves have a number of places, however short they are.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -22,17 +21,12 @@ use tower_service::Service;
 
 use super::status;
 use crate::budget::{Budget, Busy, LARGE_FROM, Share};
-use crate::connections::{HeldBack, Patience, Peer};
+use crate::connections::{HeldBack, MESSAGE_TIME_MAX, Peer, time_for};
+use crate::outgoing::{Outgoing, Ties};
 
 /// What one message may hold: a payload of 64 MiB and what goes with it. (Python puts every action of a turn into one
 /// message, PROTOCOL.md §2.4.)
 pub(super) const MESSAGE_BYTES_MAX: usize = 65 << 20;
-
-/// A message has come within this time …
-const MESSAGE_TIME_MAX: Duration = Duration::from_secs(30);
-
-/// … and for every so many bytes a second more.
-const BYTES_A_SECOND_MIN: usize = 1 << 20;
 
 /// Of a message that was refused, so much is thrown away for its sender to come to its end.
 const THROWN_AWAY_MAX: usize = 4 * MESSAGE_BYTES_MAX;
@@ -69,24 +63,6 @@ impl Charges {
     }
 }
 
-/// What an answer has taken of the budget, and how long its reader may take. Put into the answer's extensions, it lives
-/// until the answer is sent.
-#[derive(Debug, Clone)]
-pub(super) struct Lent {
-    _shares: Arc<(Share, Option<Patience>)>,
-}
-
-impl Lent {
-    /// For an answer of about so many bytes.
-    pub(super) fn new(share: Share, bytes: usize, peer: Option<&Peer>) -> Lent {
-        Lent { _shares: Arc::new((share, peer.map(|peer| peer.cut_after(time_for(bytes))))) }
-    }
-}
-
-fn time_for(bytes: usize) -> Duration {
-    MESSAGE_TIME_MAX + Duration::from_secs((bytes / BYTES_A_SECOND_MIN) as u64)
-}
-
 /// The layer around all services.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission(pub(crate) Budget);
@@ -120,41 +96,24 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let path = request.uri().path();
+        // A worker's stream may be silent for as long as it likes; a single message may not.
+        let streams = path.ends_with("/Work");
+        let Ok(place) = self.budget.place(streams || path.ends_with("/GetWorkItems")) else {
+            return Box::pin(async { Ok(status::busy().into_http()) });
+        };
         let charges = Charges::default();
         let (mut head, body) = request.into_parts();
         head.extensions.insert(charges.clone());
-        // A worker's stream may be silent for as long as it likes; a single message may not.
-        let streams = head.uri.path().ends_with("/Work");
         let peer = head.extensions.get::<Peer>().cloned().unwrap_or_default();
         let metered = Metered::new(body, self.budget.clone(), charges.clone(), streams, peer);
         let answer = self.inner.call(Request::from_parts(head, Body::new(metered)));
         Box::pin(async move {
             let mut answer = answer.await?;
             drop(charges);
-            Ok(match answer.extensions_mut().remove::<Lent>() {
-                Some(lent) => answer.map(|body| Body::new(Kept { body, _lent: lent })),
-                None => answer,
-            })
+            let ties = answer.extensions_mut().remove::<Ties>();
+            Ok(answer.map(|body| Body::new(Outgoing::of_call(body, ties, place))))
         })
-    }
-}
-
-/// An answer's body, with its share of the budget.
-struct Kept {
-    body: Body,
-    _lent: Lent,
-}
-
-impl http_body::Body for Kept {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
     }
 }
 
@@ -255,12 +214,14 @@ impl Metered {
                     // Only who has sent so much gets room for all of it.
                     if !*granted && *came >= LARGE_FROM {
                         *granted = true;
-                        let (budget, bytes) = (self.budget.clone(), *length);
+                        let (budget, bytes, streams) = (self.budget.clone(), *length, self.streams);
                         self.deadline = Some(Box::pin(sleep(time_for(bytes))));
                         if let Some(large) = &mut self.large {
                             large.reserve_exact(bytes - large.len());
                         }
-                        wait = Some(Box::pin(async move { budget.large(bytes).await }));
+                        wait = Some(Box::pin(async move {
+                            if streams { budget.large_frame(bytes).await } else { budget.large(bytes).await }
+                        }));
                     }
                     self.end_of_message(through);
                 }
@@ -330,7 +291,15 @@ impl http_body::Body for Metered {
             let share = ready!(wait.as_mut().poll(cx));
             this.wait = None;
             match share {
-                Ok(share) => this.shares.push(share),
+                Ok(share) => {
+                    this.shares.push(share);
+                    // What is to come was held back until now.
+                    if let Place::Message { length, granted: true, .. } = this.place
+                        && length > LARGE_FROM
+                    {
+                        this.deadline = Some(Box::pin(sleep(time_for(length))));
+                    }
+                }
                 Err(Busy) => return this.refuse(status::busy(), cx),
             }
         }

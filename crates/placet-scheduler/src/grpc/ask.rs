@@ -4,9 +4,9 @@ use placet_proto::placet::v1::{AskRequest, AskResponse, GetPublishedRequest, Get
 use tonic::{Request, Response, Status};
 
 use super::generated::placet::client_server::Client;
-use super::metadata;
 use super::sidecar::weighed;
 use super::status::status_of;
+use super::{deadline, metadata};
 use crate::scheduler::Scheduler;
 
 /// The service.
@@ -17,7 +17,9 @@ pub(super) struct ClientService(pub(super) Scheduler);
 impl Client for ClientService {
     async fn ask(&self, request: Request<AskRequest>) -> Result<Response<AskResponse>, Status> {
         let (hub, caller, peer) = (metadata::hub(&request)?, metadata::caller(&request), metadata::peer(&request));
-        weighed(self.0.ask(hub, request.into_inner(), caller).await, peer.as_ref())
+        let (metadata, _, request) = request.into_parts();
+        let ask = async { weighed(self.0.ask(hub, request, caller).await, peer.as_ref()) };
+        deadline::within(&metadata, ask).await
     }
 
     async fn get_published(

@@ -8,14 +8,13 @@ use placet_core::wire::Events;
 use placet_proto::durabletask::StreamInstanceHistoryRequest;
 use tonic::{Request, Response, Status};
 
-use super::admission::Lent;
 use super::frame::HistoryChunkFrame;
 use super::metadata;
 use super::status::status_of;
-use crate::budget::Busy;
 use crate::connections::Peer;
+use crate::outgoing::{Lent, Ties};
 use crate::payloads::damaged;
-use crate::scheduler::{CallError, Generation, Scheduler};
+use crate::scheduler::{CallError, Generation, Page, Scheduler};
 
 /// A chunk is closed at this size: well under what every client accepts (PROTOCOL.md §2.4).
 const CHUNK_BYTES: usize = 256 << 10;
@@ -29,8 +28,9 @@ struct Cursor {
     next: Option<Turn>,
     chunks: VecDeque<HistoryChunkFrame>,
     peer: Option<Peer>,
-    /// Of the page that is being sent.
+    /// Of the page whose chunks are there.
     lent: Option<Lent>,
+    ties: Ties,
 }
 
 /// An unknown instance, and an execution that is not the current one, have an empty history and no error.
@@ -45,8 +45,13 @@ pub(super) async fn stream(
     let of = of.filter(|of| wanted.is_none_or(|wanted| wanted == of.execution_id));
     let Some(of) = of else { return Ok(Response::new(stream::empty().boxed())) };
     let next = Some(of.first);
-    let cursor = Cursor { scheduler: scheduler.clone(), of, next, chunks: VecDeque::new(), peer, lent: None };
-    Ok(Response::new(stream::unfold(cursor, |mut cursor| async move { Some((cursor.next().await?, cursor)) }).boxed()))
+    let ties = Ties::default();
+    let (scheduler, chunks) = (scheduler.clone(), VecDeque::new());
+    let cursor = Cursor { scheduler, of, next, chunks, peer, lent: None, ties: ties.clone() };
+    let chunks = stream::unfold(cursor, |mut cursor| async move { Some((cursor.next().await?, cursor)) });
+    let mut answer = Response::new(chunks.boxed());
+    answer.extensions_mut().insert(ties);
+    Ok(answer)
 }
 
 impl Cursor {
@@ -57,13 +62,18 @@ impl Cursor {
         {
             return Some(Err(status));
         }
-        self.chunks.pop_front().map(Ok)
+        let chunk = self.chunks.pop_front()?;
+        if let Some(lent) = &self.lent {
+            self.ties.lend(lent.clone());
+        }
+        if self.chunks.is_empty() {
+            self.lent = None;
+        }
+        Some(Ok(chunk))
     }
 
     async fn read(&mut self, from: Turn) -> Result<(), Status> {
-        self.lent = None;
-        let share = self.scheduler.budget().page().await.map_err(|Busy| status_of(&CallError::Busy))?;
-        let rows = self.scheduler.history(&self.of, from).await.map_err(|e| status_of(&e))?;
+        let Page { rows, share } = self.scheduler.history(&self.of, from).await.map_err(|e| status_of(&e))?;
         self.next = rows.last().map(|row| row.turn.next());
         let (mut chunk, mut bytes) = (Vec::new(), 0);
         for event in rows.iter().flat_map(|row| Events(&row.events)) {

@@ -14,6 +14,8 @@ mod metadata;
 mod serve;
 mod sidecar;
 mod status;
+#[cfg(test)]
+mod tests;
 mod work;
 mod work_stream;
 

@@ -4,11 +4,11 @@ use placet_core::command::WaitFor;
 use placet_proto::durabletask as pb;
 use tonic::{Request, Response, Status};
 
-use super::admission::Lent;
 use super::generated::durabletask::task_hub_sidecar_service_server::TaskHubSidecarService;
 use super::status::status_of;
 use super::{deadline, history, metadata, work};
 use crate::connections::Peer;
+use crate::outgoing::{Lent, Ties};
 use crate::scheduler::{CallError, Scheduler, Weighed};
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -163,7 +163,9 @@ pub(super) fn weighed<T>(result: Result<Weighed<T>, CallError>, peer: Option<&Pe
     let Weighed { value, bytes, share } = result.map_err(|error| status_of(&error))?;
     let mut answer = Response::new(value);
     if let Some(share) = share {
-        answer.extensions_mut().insert(Lent::new(share, bytes, peer));
+        let ties = Ties::default();
+        ties.lend(Lent::new(share, bytes, peer));
+        answer.extensions_mut().insert(ties);
     }
     Ok(answer)
 }

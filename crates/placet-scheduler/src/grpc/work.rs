@@ -15,6 +15,8 @@ use tonic::{Request, Response, Status};
 use super::frame::WorkItemFrame;
 use super::metadata;
 use super::status::status_of;
+use crate::connections::Peer;
+use crate::outgoing::{Lent, Ties};
 use crate::scheduler::Scheduler;
 use crate::worker::{StreamOut, WorkerStream};
 
@@ -35,20 +37,40 @@ pub(super) fn items(scheduler: &Scheduler, request: &Request<GetWorkItemsRequest
         keeps_state: false,
     };
     let mut worker = scheduler.open_stream(spec).map_err(|error| status_of(&error))?;
-    if let Some(peer) = peer {
+    if let Some(peer) = peer.clone() {
         worker.cut_if_stalled(peer);
     }
-    let state = (worker, VecDeque::new());
-    Ok(Response::new(
-        stream::unfold(state, |(mut worker, mut waiting)| async move {
-            let item = next(&mut worker, &mut waiting).await?;
-            Some((Ok(WorkItemFrame(item)), (worker, waiting)))
-        })
-        .boxed(),
-    ))
+    let sending = Sending { peer, ties: Ties::default() };
+    let ties = sending.ties.clone();
+    let state = (worker, VecDeque::new(), sending);
+    let items = stream::unfold(state, |(mut worker, mut waiting, sending)| async move {
+        let item = next(&mut worker, &mut waiting, &sending).await?;
+        Some((Ok(WorkItemFrame(item)), (worker, waiting, sending)))
+    });
+    let mut answer = Response::new(items.boxed());
+    answer.extensions_mut().insert(ties);
+    Ok(answer)
 }
 
-async fn next(worker: &mut WorkerStream, waiting: &mut VecDeque<StreamOut>) -> Option<bytes::Bytes> {
+/// Where a worker's items go.
+pub(super) struct Sending {
+    pub(super) peer: Option<Peer>,
+    pub(super) ties: Ties,
+}
+
+impl Sending {
+    /// This goes with the next bytes: it is read when they are, and a long item has its share, and its time, until then.
+    pub(super) fn send(&self, worker: &WorkerStream, out: &mut StreamOut) {
+        self.ties.unread(worker.unread(out));
+        if let StreamOut::Item { item, share, .. } = out
+            && let Some(share) = share.take()
+        {
+            self.ties.lend(Lent::new(share, item.len(), self.peer.as_ref()));
+        }
+    }
+}
+
+async fn next(worker: &mut WorkerStream, waiting: &mut VecDeque<StreamOut>, sending: &Sending) -> Option<bytes::Bytes> {
     loop {
         if waiting.is_empty() {
             let mut buffer = Vec::new();
@@ -58,7 +80,7 @@ async fn next(worker: &mut WorkerStream, waiting: &mut VecDeque<StreamOut>) -> O
             waiting.extend(buffer);
         }
         let mut out = waiting.pop_front()?;
-        worker.has_read(&mut out);
+        sending.send(worker, &mut out);
         match out {
             StreamOut::Item { item, .. } => return Some(item),
             StreamOut::Ping => return Some(wire::ping_item()),

@@ -13,10 +13,11 @@ use super::admission::{Charges, Whole};
 use super::frame::SchedulerFrameOut;
 use super::metadata;
 use super::status::status_of;
-use super::work::{filters, limit};
+use super::work::{Sending, filters, limit};
 use crate::hubs::hub_of;
+use crate::outgoing::Ties;
 use crate::scheduler::{CallError, Scheduler};
-use crate::worker::{StreamOut, WorkerStream};
+use crate::worker::{StreamOut, WorkerSender, WorkerStream};
 
 /// Items and acknowledgements put into one frame, at most.
 const FRAME_ITEMS_MAX: usize = 256;
@@ -40,35 +41,71 @@ pub(super) async fn work(
     let spec = stream_spec(hub, &open).map_err(|error| status_of(&error))?;
     drop(charges.take());
     let mut worker = scheduler.open_stream(spec).map_err(|error| status_of(&error))?;
-    if let Some(peer) = peer {
+    if let Some(peer) = peer.clone() {
         worker.cut_if_stalled(peer);
     }
-    let sender = worker.sender();
-    // Completions are read by a task of their own, which ends with the worker's half of the stream, or with the
-    // scheduler's: a worker that says no more must not hold up a server that stops, and one that has gone leaves nothing.
-    let completions = AbortOnDropHandle::new(tokio::spawn(async move {
-        while let Ok(Some(frame)) = frames.message().await {
-            let Whole { shares, large } = charges.take();
-            let frame = match large {
-                None => frame,
-                Some(large) => match WorkerFrame::decode(large.as_slice()) {
-                    Ok(frame) => frame,
-                    Err(_) => break,
-                },
-            };
-            if let Some(Frame::Completions(completions)) = frame.frame {
-                sender.complete(completions, shares);
-            }
-            sender.room().await;
+    let completions = AbortOnDropHandle::new(tokio::spawn(complete(frames, worker.sender(), charges)));
+    let sending = Sending { peer, ties: Ties::default() };
+    let ties = sending.ties.clone();
+    let half = Answering { worker, sending, left: Vec::new(), completions: Some(completions) };
+    let mut response = Response::new(stream::unfold(Some(half), answer).boxed());
+    response.extensions_mut().insert(ties);
+    Ok(response)
+}
+
+/// Gives the scheduler what a worker completes, for as long as it has something to say. A task of its own, which ends with
+/// the answering half of the stream, or with the scheduler's: a worker that says no more must not hold up a server that
+/// stops, and one that has gone leaves nothing.
+///
+/// # Errors
+/// If a frame was refused, or is none: nothing more is read from this worker.
+async fn complete(mut frames: Streaming<WorkerFrame>, sender: WorkerSender, charges: Charges) -> Result<(), Status> {
+    while let Some(frame) = frames.message().await? {
+        let Whole { shares, large } = charges.take();
+        let frame = match large {
+            None => frame,
+            Some(large) => WorkerFrame::decode(large.as_slice())
+                .map_err(|error| Status::invalid_argument(format!("frame: not a message: {error}")))?,
+        };
+        if let Some(Frame::Completions(completions)) = frame.frame {
+            sender.complete(completions, shares);
         }
-    }));
-    let state = (worker, Vec::new(), completions);
-    Ok(Response::new(
-        stream::unfold(state, |(mut worker, mut left, completions)| async move {
-            next_frame(&mut worker, &mut left).await.map(|frame| (Ok(frame), (worker, left, completions)))
-        })
-        .boxed(),
-    ))
+        sender.room().await;
+    }
+    Ok(())
+}
+
+/// The half of a stream that answers.
+struct Answering {
+    worker: WorkerStream,
+    sending: Sending,
+    /// What did not fit into the last frame, in reverse.
+    left: Vec<StreamOut>,
+    /// Absent once the worker has said that it says no more: it may still complete by calls of their own.
+    completions: Option<AbortOnDropHandle<Result<(), Status>>>,
+}
+
+/// The next frame. A worker whose completions are not read any more is told so by the end of its stream: else it would get
+/// items for ever, and none of its answers would count.
+async fn answer(half: Option<Answering>) -> Option<(Result<SchedulerFrameOut, Status>, Option<Answering>)> {
+    let mut half = half?;
+    loop {
+        let Some(completions) = &mut half.completions else {
+            let frame = next_frame(&mut half.worker, &mut half.left, &half.sending).await?;
+            return Some((Ok(frame), Some(half)));
+        };
+        tokio::select! {
+            biased;
+            ended = completions => {
+                half.completions = None;
+                let ended = ended.unwrap_or_else(|_| Err(Status::internal("the completions are not read any more")));
+                if let Err(status) = ended {
+                    return Some((Err(status), None));
+                }
+            }
+            frame = next_frame(&mut half.worker, &mut half.left, &half.sending) => return Some((Ok(frame?), Some(half))),
+        }
+    }
 }
 
 /// What a worker says of itself when it opens its stream. A worker that names no hub serves that of its call.
@@ -93,8 +130,15 @@ pub fn stream_spec(hub: Hub, open: &Open) -> Result<StreamSpec, CallError> {
     })
 }
 
-/// The next frame: all that is there, within bounds. `left` is what did not fit into the last one, in reverse.
-async fn next_frame(worker: &mut WorkerStream, left: &mut Vec<StreamOut>) -> Option<SchedulerFrameOut> {
+/// All that is there, within bounds. `left` is what did not fit into the last frame, in reverse.
+///
+/// # Cancel safety
+/// Nothing is lost if the future is dropped.
+async fn next_frame(
+    worker: &mut WorkerStream,
+    left: &mut Vec<StreamOut>,
+    sending: &Sending,
+) -> Option<SchedulerFrameOut> {
     if left.is_empty() {
         if worker.recv_many(left, FRAME_ITEMS_MAX).await == 0 {
             return None;
@@ -104,7 +148,7 @@ async fn next_frame(worker: &mut WorkerStream, left: &mut Vec<StreamOut>) -> Opt
     let mut frame = SchedulerFrameOut::default();
     let mut bytes = 0;
     while let Some(mut out) = left.pop() {
-        worker.has_read(&mut out);
+        sending.send(worker, &mut out);
         match out {
             StreamOut::Item { hub, item, .. } => {
                 bytes += item.len();

@@ -1,10 +1,11 @@
 //! What the handle itself answers for: names of hubs, places to wait, whole generations.
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use placet_core::command::{StartInstance, Terminate, WaitFor};
+use placet_core::command::{Caller, RaiseEvent, StartInstance, Terminate, WaitFor};
 use placet_core::ids::InstanceId;
 use placet_proto::durabletask::{GetInstanceRequest, OrchestrationStatus, OrchestratorResponse, WorkItem};
 use placet_store::model::ModelStore;
+use tokio::time::timeout;
 
 use super::*;
 use crate::test_store::TestStore;
@@ -32,6 +33,25 @@ async fn start(scheduler: &Scheduler, key: InstanceKey, input: &str) -> Result<R
     scheduler.command(key, CommandKind::Start(Box::new(start))).await
 }
 
+fn open_stream(scheduler: &Scheduler) -> WorkerStream {
+    scheduler.open_stream(StreamSpec { keeps_state: true, ..StreamSpec::default() }).unwrap()
+}
+
+/// Takes a turn, and completes it without doing anything.
+async fn take_a_turn(scheduler: &Scheduler, stream: &mut WorkerStream) {
+    let mut out = Vec::new();
+    while !matches!(out[..], [StreamOut::Item { .. }]) {
+        out.clear();
+        assert_eq!(stream.recv_many(&mut out, 1).await, 1);
+    }
+    let [StreamOut::Item { item, .. }] = &out[..] else { unreachable!() };
+    let completion_token = WorkItem::decode(item.clone()).unwrap().completion_token;
+    let token = completion_token.parse().unwrap();
+    let response = OrchestratorResponse { completion_token, ..OrchestratorResponse::default() };
+    let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies: None };
+    scheduler.complete_turn(completion).await.unwrap();
+}
+
 #[tokio::test]
 async fn hubs_that_workers_only_name_keep_nobody_from_making_one() {
     let scheduler = scheduler();
@@ -51,18 +71,8 @@ async fn an_input_is_found_though_its_first_turn_is_recorded_while_it_is_looked_
     let store = Arc::new(TestStore::default());
     let scheduler = Scheduler::start(store.clone()).unwrap();
     start(&scheduler, key("default", "i"), "the input").await.unwrap();
-    let mut stream = scheduler.open_stream(StreamSpec { keeps_state: true, ..StreamSpec::default() }).unwrap();
-    let mut out = Vec::new();
-    while !matches!(out[..], [StreamOut::Item { .. }]) {
-        out.clear();
-        assert_eq!(stream.recv_many(&mut out, 1).await, 1);
-    }
-    let [StreamOut::Item { item, .. }] = &out[..] else { unreachable!() };
-    let completion_token = WorkItem::decode(item.clone()).unwrap().completion_token;
-    let token = completion_token.parse().unwrap();
-    let response = OrchestratorResponse { completion_token, ..OrchestratorResponse::default() };
-    let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies: None };
-    scheduler.complete_turn(completion).await.unwrap();
+    let mut stream = open_stream(&scheduler);
+    take_a_turn(&scheduler, &mut stream).await;
 
     store.read_histories_early(1);
     let state = scheduler.instance(key("default", "i"), true).await.unwrap().value.unwrap();
@@ -75,9 +85,54 @@ async fn a_page_of_a_generation_that_is_over_is_refused() {
     let scheduler = scheduler();
     start(&scheduler, key("default", "i"), "").await.unwrap();
     let of = scheduler.generation(Hub::new("default"), "i").await.unwrap().unwrap();
-    assert_eq!(scheduler.history(&of, Turn(0)).await.unwrap(), []);
+    assert_eq!(scheduler.history(&of, Turn(0)).await.unwrap().rows, []);
     let over = scheduler.history(&Generation { first: Turn(3), ..of }, Turn(4)).await;
     assert!(matches!(over, Err(CallError::ContinuedAsNew)), "{over:?}");
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn a_turn_that_is_long_waits_for_its_room_and_what_is_short_of_the_same_history_does_not() {
+    const LONG: usize = 3 << 20;
+    let scheduler = scheduler();
+    start(&scheduler, key("default", "i"), "the input").await.unwrap();
+    let mut stream = open_stream(&scheduler);
+    take_a_turn(&scheduler, &mut stream).await;
+    let event = RaiseEvent { name: "e".to_owned(), input: Some("x".repeat(LONG)), stamp: Caller::default() };
+    scheduler.command(key("default", "i"), CommandKind::RaiseEvent(event)).await.unwrap();
+    take_a_turn(&scheduler, &mut stream).await;
+    drop(stream);
+    let of = scheduler.generation(Hub::new("default"), "i").await.unwrap().unwrap();
+
+    let in_flight = || scheduler.budget().in_flight();
+    let all = scheduler.budget().claim(usize::MAX).unwrap();
+    let full = in_flight();
+    let short = scheduler.history(&of, Turn(0)).await.unwrap();
+    assert_eq!(short.rows.len(), 1);
+    assert_eq!(in_flight(), full, "it takes a page's place and no more");
+    let from = short.rows[0].turn.next();
+    let mut long = Box::pin(scheduler.history(&of, from));
+    assert!(timeout(Duration::from_millis(200), &mut long).await.is_err(), "there is no room");
+    drop(all);
+    let long = long.await.unwrap();
+    assert!(long.rows[0].events.len() > LONG);
+    assert!(in_flight() >= SENT_COPIES * LONG, "it counts for as long as somebody has it");
+    drop(long);
+    assert_eq!(in_flight(), 0);
+    stop(scheduler).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_turn_that_finds_no_room_is_refused_in_time() {
+    let scheduler = scheduler();
+    start(&scheduler, key("default", "i"), &"x".repeat(3 << 20)).await.unwrap();
+    let mut stream = open_stream(&scheduler);
+    take_a_turn(&scheduler, &mut stream).await;
+    drop(stream);
+    let of = scheduler.generation(Hub::new("default"), "i").await.unwrap().unwrap();
+    let _all = scheduler.budget().claim(usize::MAX).unwrap();
+    let refused = scheduler.history(&of, Turn(0)).await;
+    assert!(matches!(refused, Err(CallError::Busy)), "{refused:?}");
     stop(scheduler).await;
 }
 
@@ -91,7 +146,7 @@ async fn a_call_that_would_be_one_too_many_to_wait_is_refused_and_has_a_place_on
     assert!(matches!(refused, Some(Err(CallError::TooManyWait))), "{refused:?}");
     assert_eq!(waits.len(), WAITS_MAX);
     drop(waits);
-    let again = tokio::time::timeout(Duration::from_millis(50), wait()).await;
+    let again = timeout(Duration::from_millis(50), wait()).await;
     assert!(again.is_err(), "it waits: {again:?}");
     stop(scheduler).await;
 }

@@ -13,15 +13,22 @@ use placet_proto::durabletask::{
     CompleteOrchestrationAction, ExecutionStartedEvent, HistoryEvent, OrchestrationStatus, OrchestratorAction,
 };
 use placet_proto::placet::v1::{AskReply, PublishedRow};
+use prost::Message;
 
 use super::shared::{Raised, Resolved, Shared, Step};
 use crate::context::OrchestrationContext;
 use crate::error::Failure;
 use crate::transport::BoxFuture;
+use crate::worker::Untyped;
 
-/// An orchestration's code: from its context and input to its output, as JSON.
-pub(crate) type Code =
-    Arc<dyn Fn(OrchestrationContext, Option<String>) -> BoxFuture<'static, Result<String, Failure>> + Send + Sync>;
+/// An orchestration's code.
+pub(crate) type Code = Untyped<OrchestrationContext>;
+
+/// What a live orchestration takes before it is given anything: its future, and what it shares with its replay.
+const STATE_BYTES: usize = 2 << 10;
+
+/// What an event leaves behind, whatever it brings.
+const EVENT_BYTES: usize = 64;
 
 /// What a turn asks for.
 #[derive(Debug, Default, PartialEq)]
@@ -47,6 +54,8 @@ pub(crate) struct Orchestration {
     /// What came while it was suspended.
     buffered: VecDeque<HistoryEvent>,
     events: u32,
+    /// Bytes that the history has brought.
+    given: usize,
     /// Something asked for another look at the code while it was looked at.
     woken: Arc<Woken>,
 }
@@ -77,6 +86,7 @@ impl Orchestration {
             suspended: false,
             buffered: VecDeque::new(),
             events: 0,
+            given: 0,
             woken: Arc::default(),
         }
     }
@@ -84,6 +94,11 @@ impl Orchestration {
     /// How many events of the history it has seen, this turn's confirmations included.
     pub(crate) fn events(&self) -> u32 {
         self.events
+    }
+
+    /// About how many bytes it holds, at most: what the code keeps of all that it was given, only the code knows.
+    pub(crate) fn bytes(&self) -> usize {
+        STATE_BYTES + self.given + self.shared.lock().custom_status.as_ref().map_or(0, String::len)
     }
 
     /// Runs a turn: first what is past, if the state is new, then what is new.
@@ -104,6 +119,11 @@ impl Orchestration {
     }
 
     fn apply(&mut self, event: HistoryEvent) {
+        self.given += EVENT_BYTES + payload_bytes(&event);
+        self.take(event);
+    }
+
+    fn take(&mut self, event: HistoryEvent) {
         if self.suspended
             && !matches!(
                 event.event_type,
@@ -183,7 +203,7 @@ impl Orchestration {
     fn resume(&mut self) {
         self.suspended = false;
         for event in std::mem::take(&mut self.buffered) {
-            self.apply(event);
+            self.take(event);
         }
     }
 
@@ -303,6 +323,23 @@ fn completion(end: &End, state: &mut super::shared::State) -> CompleteOrchestrat
         failure_details: failure,
         ..CompleteOrchestrationAction::default()
     }
+}
+
+/// What an event brings to the code.
+fn payload_bytes(event: &HistoryEvent) -> usize {
+    let payload = match &event.event_type {
+        Some(EventType::ExecutionStarted(started)) => &started.input,
+        // The event itself is kept beside it, for as long as it may have to be carried over.
+        Some(EventType::EventRaised(raised)) => return 2 * raised.input.as_ref().map_or(0, String::len),
+        Some(EventType::TaskCompleted(task)) => &task.result,
+        Some(EventType::SubOrchestrationInstanceCompleted(child)) => &child.result,
+        Some(EventType::TaskFailed(task)) => return task.failure_details.as_ref().map_or(0, Message::encoded_len),
+        Some(EventType::SubOrchestrationInstanceFailed(child)) => {
+            return child.failure_details.as_ref().map_or(0, Message::encoded_len);
+        }
+        _ => &None,
+    };
+    payload.as_ref().map_or(0, String::len)
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Failure {

@@ -2,14 +2,17 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::stream::{self, StreamExt as _};
+
 use super::*;
 
 type Answering<T> = Box<dyn Fn(usize) -> BoxFuture<'static, CallResult<T>> + Send + Sync>;
 
 /// What becomes of the calls of each kind, by how many of them came before.
 pub(crate) struct Scripted {
-    pub(crate) wait: Answering<GetInstanceResponse>,
+    pub(crate) wait: Answering<Held<GetInstanceResponse>>,
     pub(crate) work: Answering<WorkStream>,
+    pub(crate) history: Vec<CallResult<Vec<HistoryEvent>>>,
     pub(crate) waits: AtomicUsize,
     pub(crate) works: AtomicUsize,
 }
@@ -17,7 +20,7 @@ pub(crate) struct Scripted {
 impl Default for Scripted {
     fn default() -> Scripted {
         let (wait, work) = (Box::new(|_| never()) as Answering<_>, Box::new(|_| never()) as Answering<_>);
-        Scripted { wait, work, waits: AtomicUsize::new(0), works: AtomicUsize::new(0) }
+        Scripted { wait, work, history: Vec::new(), waits: AtomicUsize::new(0), works: AtomicUsize::new(0) }
     }
 }
 
@@ -45,7 +48,7 @@ impl Transport for Scripted {
         &'a self,
         hub: &'a str,
         request: GetInstanceRequest,
-    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
+    ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>> {
         self.wait_for_completion(hub, request)
     }
 
@@ -53,7 +56,7 @@ impl Transport for Scripted {
         &'a self,
         _hub: &'a str,
         _request: GetInstanceRequest,
-    ) -> BoxFuture<'a, CallResult<GetInstanceResponse>> {
+    ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>> {
         (self.wait)(self.waits.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -61,17 +64,20 @@ impl Transport for Scripted {
         (self.work)(self.works.fetch_add(1, Ordering::Relaxed))
     }
 
+    fn history<'a>(&'a self, _hub: &'a str, _id: &'a str) -> BoxStream<'a, CallResult<Vec<HistoryEvent>>> {
+        stream::iter(self.history.clone()).boxed()
+    }
+
     not_scripted! {
         start_instance(_hub: &'a str, _request: CreateInstanceRequest) -> CreateInstanceResponse;
-        get_instance(_hub: &'a str, _request: GetInstanceRequest) -> GetInstanceResponse;
+        get_instance(_hub: &'a str, _request: GetInstanceRequest) -> Held<GetInstanceResponse>;
         raise_event(_hub: &'a str, _request: RaiseEventRequest) -> ();
         terminate(_hub: &'a str, _request: TerminateRequest) -> ();
-        history(_hub: &'a str, _instance_id: &'a str) -> Vec<HistoryEvent>;
         create_hub(_hub: &'a str, _recreate: bool) -> ();
         delete_hub(_hub: &'a str) -> ();
         hello() -> ();
         accept_time() -> ();
-        ask(_hub: &'a str, _request: AskRequest) -> AskResponse;
+        ask(_hub: &'a str, _request: AskRequest) -> Held<AskResponse>;
         published(_hub: &'a str, _request: GetPublishedRequest) -> GetPublishedResponse;
     }
 }

@@ -12,6 +12,9 @@ use crate::replay::Orchestration;
 /// Orchestrations kept, at most.
 const KEPT_MAX: usize = 1_000;
 
+/// Bytes of them, at most, as far as they can be told: the memory that a worker may spend on being quick.
+const KEPT_BYTES_MAX: usize = 64 << 20;
+
 /// How long one is kept without a turn.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
@@ -21,6 +24,7 @@ pub(super) type Key = (String, String);
 struct Kept {
     execution_id: String,
     orchestration: Orchestration,
+    bytes: usize,
     /// When, as the worker counts time.
     used: Duration,
 }
@@ -53,6 +57,8 @@ pub(super) struct Cache {
     idle_max: Duration,
     pub(super) counts: CacheCounts,
     kept: FxHashMap<Key, Kept>,
+    /// Of all that are kept.
+    bytes: usize,
     /// Which instance a completion's token belongs to, until it is acknowledged.
     unacknowledged: FxHashMap<String, Key>,
 }
@@ -71,13 +77,14 @@ impl Cache {
             idle_max,
             counts: CacheCounts::default(),
             kept: FxHashMap::default(),
+            bytes: 0,
             unacknowledged: FxHashMap::default(),
         }
     }
 
     /// The state that fits this turn, if it is there. Whatever is kept of the instance is gone then.
     pub(super) fn take(&mut self, key: &Key, execution_id: &str, events: u32) -> Result<Orchestration, Miss> {
-        let kept = self.kept.remove(key).ok_or(Miss::Unknown)?;
+        let kept = self.remove(key).ok_or(Miss::Unknown)?;
         if kept.execution_id != execution_id {
             self.counts.missed_other_execution += 1;
             return Err(Miss::OtherExecution);
@@ -104,17 +111,38 @@ impl Cache {
         token: String,
     ) {
         self.unacknowledged.insert(token, key.clone());
-        self.kept.insert(key, Kept { execution_id, orchestration, used: now });
-        if self.kept.len() > self.kept_max {
+        self.remove(&key);
+        let bytes = orchestration.bytes();
+        if bytes > KEPT_BYTES_MAX {
+            self.counts.evicted += 1;
+            return;
+        }
+        self.bytes += bytes;
+        self.kept.insert(key, Kept { execution_id, orchestration, bytes, used: now });
+        while self.kept.len() > self.kept_max || self.bytes > KEPT_BYTES_MAX {
             self.drop_oldest();
         }
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Kept> {
+        let kept = self.kept.remove(key)?;
+        self.bytes -= kept.bytes;
+        Some(kept)
+    }
+
+    /// Keeps what is to be kept. Tells how many were not.
+    fn retain(&mut self, stays: impl Fn(&Kept) -> bool) -> u64 {
+        let before = self.kept.len();
+        self.kept.retain(|_, kept| stays(kept));
+        self.bytes = self.kept.values().map(|kept| kept.bytes).sum();
+        (before - self.kept.len()) as u64
     }
 
     /// A completion was acknowledged. If it did not count, neither does the state that it led to.
     pub(super) fn acknowledged(&mut self, token: &str, counted: bool) {
         if let Some(key) = self.unacknowledged.remove(token)
             && !counted
-            && self.kept.remove(&key).is_some()
+            && self.remove(&key).is_some()
         {
             self.counts.refused += 1;
         }
@@ -122,9 +150,8 @@ impl Cache {
 
     /// Drops what nobody asked for in a while.
     pub(super) fn sweep(&mut self, now: Duration) {
-        let before = self.kept.len();
-        self.kept.retain(|_, kept| now.saturating_sub(kept.used) < self.idle_max);
-        self.counts.idle += (before - self.kept.len()) as u64;
+        let idle_max = self.idle_max;
+        self.counts.idle += self.retain(|kept| now.saturating_sub(kept.used) < idle_max);
     }
 
     /// How many states are kept.
@@ -135,6 +162,7 @@ impl Cache {
     /// The stream broke: the scheduler presumes nothing any more.
     pub(super) fn clear(&mut self) {
         self.kept.clear();
+        self.bytes = 0;
         self.unacknowledged.clear();
     }
 
@@ -143,8 +171,6 @@ impl Cache {
         let tenth = uses.len() / 10;
         let (_, limit, _) = uses.select_nth_unstable(tenth);
         let limit = *limit;
-        let before = self.kept.len();
-        self.kept.retain(|_, kept| kept.used > limit);
-        self.counts.evicted += (before - self.kept.len()) as u64;
+        self.counts.evicted += self.retain(|kept| kept.used > limit);
     }
 }

@@ -1,6 +1,7 @@
 //! The worker: runs orchestrations and activities for a scheduler.
 
 mod cache;
+mod frames;
 mod registry;
 mod session;
 mod turns;
@@ -20,8 +21,7 @@ use crate::context::OrchestrationContext;
 use crate::error::Failure;
 pub use cache::CacheCounts;
 pub use registry::Registry;
-use registry::activity_of;
-pub(crate) use registry::code_of;
+pub(crate) use registry::{Untyped, code_of};
 use session::Session;
 pub use turns::Turns;
 
@@ -82,7 +82,7 @@ impl WorkerBuilder {
         F: Fn(ActivityContext, I) -> R + Send + Sync + 'static,
         R: Future<Output = Result<O, Failure>> + Send + 'static,
     {
-        self.registry.activities.insert(name.to_owned(), activity_of(code));
+        self.registry.activities.insert(name.to_owned(), code_of(code));
         self
     }
 

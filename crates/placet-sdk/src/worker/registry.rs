@@ -13,9 +13,12 @@ use crate::error::{Failure, read};
 use crate::replay::Code;
 use crate::transport::BoxFuture;
 
-/// An activity's code: from its context and input to its output, as JSON.
-pub(super) type Activity =
-    Arc<dyn Fn(ActivityContext, Option<String>) -> BoxFuture<'static, Result<String, Failure>> + Send + Sync>;
+/// Code with the types taken off: from its context and input to its output, as JSON.
+pub(crate) type Untyped<C> =
+    Arc<dyn Fn(C, Option<String>) -> BoxFuture<'static, Result<String, Failure>> + Send + Sync>;
+
+/// An activity's code.
+pub(super) type Activity = Untyped<ActivityContext>;
 
 /// Orchestrations and activities, by name.
 #[derive(Default)]
@@ -72,29 +75,12 @@ impl Registry {
     }
 }
 
-/// Takes the types off an orchestration's code.
-pub(crate) fn code_of<I, O, F, R>(code: F) -> Code
+/// Takes the types off the code of an orchestration, or of an activity.
+pub(crate) fn code_of<C, I, O, F, R>(code: F) -> Untyped<C>
 where
     I: DeserializeOwned + Send + 'static,
     O: Serialize + Send + 'static,
-    F: Fn(OrchestrationContext, I) -> R + Send + Sync + 'static,
-    R: Future<Output = Result<O, Failure>> + Send + 'static,
-{
-    Arc::new(move |context, input| match read("the input", input.as_deref()) {
-        Ok(input) => {
-            let output = code(context, input);
-            Box::pin(async move { Ok(serde_json::to_string(&output.await?)?) })
-        }
-        Err(error) => Box::pin(std::future::ready(Err(Failure::from(error).non_retriable()))),
-    })
-}
-
-/// Takes the types off an activity's code.
-pub(super) fn activity_of<I, O, F, R>(code: F) -> Activity
-where
-    I: DeserializeOwned + Send + 'static,
-    O: Serialize + Send + 'static,
-    F: Fn(ActivityContext, I) -> R + Send + Sync + 'static,
+    F: Fn(C, I) -> R + Send + Sync + 'static,
     R: Future<Output = Result<O, Failure>> + Send + 'static,
 {
     Arc::new(move |context, input| match read("the input", input.as_deref()) {

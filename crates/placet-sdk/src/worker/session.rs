@@ -14,11 +14,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::SHUTDOWN_PATIENCE;
+use super::frames::frames_of;
 use super::registry::Registry;
 use super::turns::Turns;
 use crate::client::Client;
 use crate::error::Failure;
-use crate::transport::{CallError, WorkStream};
+use crate::transport::{CallError, Closed, WorkStream};
 
 /// The first and the longest wait before connecting again; it grows with chance in between.
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
@@ -26,6 +27,9 @@ const RECONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// How often idle states are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// What a payload may hold.
+const RESULT_BYTES_MAX: usize = 64 << 20;
 
 pub(super) struct Session {
     client: Client,
@@ -110,7 +114,7 @@ impl Session {
                     while let Ok(result) = self.results.try_recv() {
                         completions.activities.push(result);
                     }
-                    if stream.completions.send(completions).is_err() {
+                    if send(stream, completions).is_err() {
                         return Ended::Broken(None);
                     }
                 }
@@ -125,7 +129,7 @@ impl Session {
                         self.acknowledged(&ack);
                     }
                     let completions = self.take(frame.work);
-                    if !completions.turns.is_empty() && stream.completions.send(completions).is_err() {
+                    if send(stream, completions).is_err() {
                         return Ended::Broken(None);
                     }
                 }
@@ -168,7 +172,7 @@ impl Session {
             let task_id = request.task_id;
             let outcome = AssertUnwindSafe(registry.run(request)).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|_| Err(Failure::new("Panic", "the activity panicked")));
-            let (result, failure) = match outcome {
+            let (result, failure) = match outcome.and_then(not_too_long) {
                 Ok(output) => (Some(output), None),
                 Err(failure) => (None, Some(failure.into_details())),
             };
@@ -192,7 +196,7 @@ impl Session {
             completions.activities.push(result);
         }
         let mut sent: HashSet<String> = completions.activities.iter().map(|a| a.completion_token.clone()).collect();
-        if sent.is_empty() || stream.completions.send(completions).is_err() {
+        if sent.is_empty() || send(stream, completions).is_err() {
             return;
         }
         // The stream closes when it is dropped: not before what was sent has arrived. What is handed out meanwhile
@@ -208,6 +212,20 @@ impl Session {
         };
         drop(timeout(SHUTDOWN_PATIENCE, acknowledged).await);
     }
+}
+
+/// A result that a scheduler takes. One that it does not take would end the stream, each time that it is sent.
+fn not_too_long(result: String) -> Result<String, Failure> {
+    if result.len() <= RESULT_BYTES_MAX {
+        return Ok(result);
+    }
+    let message = format!("the result has {} bytes; {RESULT_BYTES_MAX} at most are taken", result.len());
+    Err(Failure::new("ResultTooLong", message).non_retriable())
+}
+
+/// Sends what ended together, in frames that are not too long.
+fn send(stream: &WorkStream, completions: Completions) -> Result<(), Closed> {
+    frames_of(completions).into_iter().try_for_each(|frame| stream.completions.send(frame))
 }
 
 /// Ready once the worker is told to stop; never if its handle was dropped.
@@ -229,6 +247,7 @@ mod tests {
 
     use futures_util::stream;
     use placet_proto::placet::v1::SchedulerFrame;
+    use tokio::sync::Barrier;
 
     use super::*;
     use crate::transport::scripted::Scripted;
@@ -258,5 +277,45 @@ mod tests {
         let soon = (RECONNECT_FIRST + Duration::from_millis(2)) * 20;
         assert!(time_to_lose(20, 1).await <= soon);
         assert!(time_to_lose(20, 0).await > soon, "a scheduler that only breaks streams is left alone for longer");
+    }
+
+    #[test]
+    fn a_result_that_no_scheduler_takes_is_a_failure() {
+        assert!(not_too_long("x".repeat(RESULT_BYTES_MAX)).is_ok());
+        let failure = not_too_long("x".repeat(RESULT_BYTES_MAX + 1)).unwrap_err();
+        assert_eq!(failure.message(), "the result has 67108865 bytes; 67108864 at most are taken");
+    }
+
+    #[tokio::test]
+    async fn long_results_that_end_together_go_in_a_frame_each() {
+        const LONG: usize = 8 << 20;
+        let activity = |number| {
+            let request = ActivityRequest { name: "grow".into(), task_id: number, ..ActivityRequest::default() };
+            let request = Some(Request::ActivityRequest(request));
+            let item = WorkItem { completion_token: number.to_string(), request };
+            WorkEnvelope { item: Some(item), hub: "default".into() }
+        };
+        let frame = SchedulerFrame { work: (0..10).map(activity).collect(), acks: Vec::new() };
+        let (sent, mut frames) = unbounded_channel();
+        let work = Box::new(move |_| {
+            let frames = stream::iter([Ok(frame.clone())]).chain(stream::pending()).boxed();
+            let stream = WorkStream { frames, completions: Completer::from(sent.clone()) };
+            Box::pin(async { Ok(stream) }) as BoxFuture<'static, CallResult<WorkStream>>
+        });
+        let client = Client::over(Arc::new(Scripted { work, ..Scripted::default() }), "default");
+        let together = Arc::new(Barrier::new(10));
+        let grow = move |_, ()| {
+            let together = together.clone();
+            async move {
+                together.wait().await;
+                Ok::<_, Failure>("x".repeat(LONG))
+            }
+        };
+        let worker = Worker::builder(client).activity("grow", grow).start();
+        for _ in 0..10 {
+            let frame: Completions = frames.recv().await.unwrap();
+            assert_eq!(frame.activities.len(), 1, "a scheduler takes no frame of more than 65 MiB");
+        }
+        drop(worker);
     }
 }

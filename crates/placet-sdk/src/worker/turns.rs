@@ -231,6 +231,58 @@ mod tests {
         assert_eq!(worker.kept(), 0);
     }
 
+    /// A start of an instance that is given so much.
+    fn started(id: usize, bytes: usize) -> OrchestratorRequest {
+        let input = Some(format!("null{}", " ".repeat(bytes)));
+        let started = ExecutionStartedEvent { name: "echo".into(), input, ..Default::default() };
+        let request = request(EventType::ExecutionStarted(started));
+        OrchestratorRequest { instance_id: id.to_string(), ..request }
+    }
+
+    #[test]
+    fn the_oldest_states_leave_when_all_hold_too_much_and_one_that_holds_too_much_is_not_kept() {
+        let mut worker = worker();
+        let mut turn = |at: usize, bytes| {
+            let now = Duration::from_millis(at as u64);
+            worker.turn(now, "default".into(), started(at, bytes), format!("pl1.0.0.t.{at}"));
+            (0..=at).filter(|id| worker.keeps("default", &id.to_string())).collect::<Vec<_>>()
+        };
+        let most = 64 << 20;
+        assert_eq!(turn(0, most / 2), [0]);
+        assert_eq!(turn(1, 10), [0, 1]);
+        assert_eq!(turn(2, most / 3), [0, 1, 2]);
+        assert_eq!(turn(3, most / 3), [1, 2, 3]);
+        assert_eq!(turn(4, most), [1, 2, 3]);
+        assert_eq!(turn(5, most - (1 << 20)), [5]);
+    }
+
+    #[test]
+    fn what_is_not_kept_any_more_takes_no_room() {
+        let mut worker = worker();
+        let most = (64 << 20) - (1 << 20);
+        let start = |worker: &mut Turns, token: &str| {
+            worker.turn(Duration::ZERO, "default".into(), started(1, most), token.into());
+            assert_eq!(worker.kept(), 1);
+        };
+        let ways: [fn(&mut Turns); 4] = [
+            |worker| worker.disconnected(),
+            |worker| worker.sweep(Duration::from_secs(60)),
+            |worker| {
+                worker.acknowledged(&Ack {
+                    completion_token: "pl1.0.0.t.1".into(),
+                    stale: true,
+                    refused: String::new(),
+                });
+            },
+            |_| {}, // the next turn of the same instance takes its place
+        ];
+        for way in ways {
+            start(&mut worker, "pl1.0.0.t.1");
+            way(&mut worker);
+        }
+        start(&mut worker, "pl1.0.0.t.2");
+    }
+
     #[test]
     fn only_tokens_of_ours_say_what_is_presumed() {
         assert_eq!(Head::of("pl1.12.1.t.3.4"), Some(Head { events: 12, presumed: true }));

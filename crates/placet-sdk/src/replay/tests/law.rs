@@ -183,7 +183,7 @@ async fn run_step(ctx: &OrchestrationContext, step: Step) -> Result<String, Fail
 
 fn code(program: &[Step]) -> Code {
     let program = program.to_vec();
-    code_of(move |ctx, _generation: u32| {
+    code_of(move |ctx: OrchestrationContext, _generation: u32| {
         // A uuid may be asked for before anything happened.
         let first = ctx.new_uuid();
         let block = run(ctx, program.clone());

@@ -60,6 +60,29 @@ async fn sixty_four_mebibytes_go_all_the_way_and_sixty_five_are_refused_with_wha
     target.judge_with("64 MiB all ways", LONG_COMMITS).await;
 }
 
+async fn ten_at_once(ctx: OrchestrationContext, bytes: usize) -> Result<usize> {
+    let results = (0..10).map(|_| ctx.activity("grow", &bytes)).collect::<Vec<_>>();
+    let mut came = 0;
+    for result in results {
+        let result: String = result.await?;
+        came += result.len() + 2;
+    }
+    Ok(came)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_results_that_end_together_all_come_through() {
+    let target = Target::new().await;
+    let client = target.server.client();
+    let worker =
+        Worker::builder(client.clone()).orchestration("ten_at_once", ten_at_once).activity("grow", grow).start();
+    let id = client.start("ten_at_once", &(8 * MEBIBYTE)).await.unwrap();
+    let done = client.wait_for_completion(&id).await.unwrap();
+    assert_eq!(done.output::<usize>().unwrap(), Some(80 * MEBIBYTE));
+    worker.shutdown().await;
+    target.judge_with("large results at once", LONG_COMMITS).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_large_payloads_at_once_wait_for_each_other_or_are_told_when_to_come_again() {
     let target = Target::new().await;

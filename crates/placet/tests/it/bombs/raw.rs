@@ -1,6 +1,7 @@
 //! The protocol without an SDK: for what no SDK would do.
 
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::client::ResponseFuture;
 use placet_proto::durabletask::{GetWorkItemsRequest, WorkItem};
 use tokio::net::TcpStream;
@@ -118,9 +119,7 @@ impl Reluctant {
 }
 
 /// Reads an answer, a byte each time that `rest` ends, after what the window let through. Ends when the server does.
-pub(super) async fn read_slowly(answer: ResponseFuture, rest: impl AsyncFn()) {
-    let Ok(answer) = answer.await else { return };
-    let mut body = answer.into_body();
+pub(super) async fn read_slowly(mut body: RecvStream, rest: impl AsyncFn()) {
     while let Some(Ok(data)) = body.data().await {
         for _ in 0..data.len() {
             rest().await;

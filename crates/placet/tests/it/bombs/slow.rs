@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::measure::Target;
+use super::measure::{LONG_COMMITS, Target};
 use super::{figure, raw};
 
 /// The server gives thirty seconds; a busy machine may take longer to keep its word.
@@ -97,18 +97,45 @@ async fn whoever_reads_a_byte_a_second_holds_up_nobody() {
         let mut connection = raw::Reluctant::connect(target.server.endpoint(), 16_384).await;
         let answer = connection.call("GetInstance", &everything_of("large")).await.unwrap();
         slow.push(tokio::spawn(async move {
+            // Whoever was refused is in nobody's way.
+            let Ok(answer) = answer.await else { return false };
+            if answer.headers().contains_key("grpc-status") {
+                return false;
+            }
             tokio::select! {
-                () = connection.ended() => {}
-                () = async { raw::read_slowly(answer, second).await; std::future::pending().await } => {}
+                () = connection.ended() => true,
+                () = async { raw::read_slowly(answer.into_body(), second).await; std::future::pending().await } => true,
             }
         }));
     }
     // Whoever reads properly waits for room, or is told to come again; he gets his answer when the slow are cut off.
     let found = super::payloads::insistently(|| client.get("large")).await.unwrap();
     assert_eq!(found.output::<String>().unwrap().unwrap().len(), payload.len());
-    let cut_off = timeout(2 * CUT_OFF_WITHIN, join_all(slow)).await.expect("each is cut off");
-    cut_off.into_iter().for_each(|reader| reader.unwrap());
+    let ended = timeout(2 * CUT_OFF_WITHIN, join_all(slow)).await.expect("each is refused or cut off");
+    let cut_off = ended.into_iter().filter(|cut_off| *cut_off.as_ref().unwrap()).count();
+    println!("{cut_off} were cut off, the others refused");
+    assert!(cut_off > 0, "there was room for some");
     target.judge("slow readers").await;
+}
+
+/// The transport takes all of an answer as soon as its reader takes any of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_answers_of_which_only_the_beginning_is_taken_count_until_they_are_taken() {
+    let target = Target::new().await;
+    let client = target.server.client();
+    let payload = "x".repeat((64 << 20) - 2);
+    client.start("nobody", &()).id("largest").await.unwrap();
+    client.terminate("largest", &payload).await.unwrap();
+    let mut peers = Vec::new();
+    for _ in 0..12 {
+        let mut connection = raw::Reluctant::connect(target.server.endpoint(), 65_535).await;
+        let answer = connection.call("GetInstance", &everything_of("largest")).await.unwrap();
+        peers.push(tokio::spawn(async move { (answer.await.map(http::Response::into_body), connection) }));
+    }
+    // All but one or two are refused, or wait for as long as an answer does.
+    let answers = timeout(CUT_OFF_WITHIN, join_all(peers)).await.expect("each is answered");
+    drop(answers);
+    target.judge_with("answers of which only the beginning is taken", LONG_COMMITS).await;
 }
 
 /// What is too short to wait for is much when a thousand ask for it on a connection and take nothing.
