@@ -147,6 +147,15 @@ pub enum Lookup {
     Iid(Iid),
 }
 
+/// Why the store gave no answer to a load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadFailure {
+    /// A row is not what was written, and will not be next time.
+    Damaged(String),
+    /// The store could not be read: it is asked again.
+    Unavailable(String),
+}
+
 /// One write of the core, in the order in which it was decided.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Write {

@@ -10,6 +10,7 @@
 mod checkpointer;
 mod checksum;
 mod connection;
+mod damage;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod header;

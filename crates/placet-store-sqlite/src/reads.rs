@@ -1,4 +1,5 @@
-//! The reads. Every row's checksum is compared: what is damaged is an error, never taken for what was written.
+//! The reads. Every row's checksum is compared: what is damaged is an error, never taken for what was written. The reads
+//! that look for work leave it out and tell of it: what is well must not wait for it.
 
 use bytes::Bytes;
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
@@ -8,6 +9,7 @@ use placet_store::{ActivePage, ReadError};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::checksum;
+use crate::damage::Damage;
 use crate::pieces::{self, Kind};
 use crate::readers::Fault;
 
@@ -24,12 +26,12 @@ macro_rules! instances {
 
 const BY_NAME: &str =
     instances!("hub JOIN instance ON instance.hub = hub.hub WHERE hub.name = ?1 AND instance.id = ?2");
+/// A hub that is missing is damage and not the end of the instance.
 const BY_IID: &str = instances!("instance LEFT JOIN hub ON hub.hub = instance.hub WHERE instance.iid = ?1");
-/// A hub that is missing is damage and not the end of the instance. The index is named, or a million parked instances might be looked at.
-const ACTIVE: &str = instances!(
-    "instance INDEXED BY instance_active LEFT JOIN hub ON hub.hub = instance.hub
-    WHERE instance.active = 1 AND instance.iid > ?1 ORDER BY instance.iid LIMIT ?2"
-);
+/// By the index alone, which is named, or a million parked instances might be looked at. Each instance is then read by
+/// itself: a page of the table that cannot be read takes those that are on it and no other.
+const ACTIVE: &str =
+    "SELECT iid FROM instance INDEXED BY instance_active WHERE active = 1 AND iid > ?1 ORDER BY iid LIMIT ?2";
 const INBOX: &str = "SELECT seq, crc, data FROM inbox WHERE iid = ?1 ORDER BY seq";
 const ACTIVITIES: &str = "SELECT seq, crc, data FROM activity WHERE iid = ?1 ORDER BY seq";
 const REPLIES: &str = "SELECT ask_id, crc, answer FROM reply WHERE iid = ?1 ORDER BY ask_id";
@@ -50,10 +52,7 @@ pub(crate) const ALL: [&str; 10] = [BY_NAME, BY_IID, ACTIVE, INBOX, ACTIVITIES, 
 pub(crate) fn load(connection: &Connection, lookup: &Lookup) -> Result<Option<LoadedInstance>, ReadError> {
     let found = match lookup {
         Lookup::Key(key) => row(connection, key)?,
-        Lookup::Iid(iid) => {
-            let found = one(connection, BY_IID, [stored(iid.0)], |row| instance(row, name(row)?));
-            found.map_err(|fault| fault.of("instance"))?
-        }
+        Lookup::Iid(iid) => row_of(connection, stored(iid.0))?,
     };
     found.map(|row| whole(connection, row)).transpose()
 }
@@ -69,15 +68,17 @@ pub(crate) fn recover(
     after: Option<Iid>,
     limit: usize,
     bytes_max: usize,
+    damage: &Damage,
 ) -> Result<ActivePage, ReadError> {
     let after = after.map_or(-1, |iid| stored(iid.0));
-    let rows = all(connection, ACTIVE, params![after, count(limit)], |row| instance(row, name(row)?));
-    let rows = rows.map_err(|fault| fault.of("instance"))?;
+    let iids = all(connection, ACTIVE, params![after, count(limit)], |row| number(row, 0));
+    let iids = iids.map_err(|fault| fault.of("instance"))?;
     // The limit is on rows looked at: a page may be short, and says whether another follows.
-    let next = if rows.len() == limit { rows.last().map(|row| row.iid) } else { None };
+    let next = if iids.len() == limit { iids.last().copied().map(Iid) } else { None };
     let (mut instances, mut bytes) = (Vec::<LoadedInstance>::new(), 0_usize);
-    for row in rows.into_iter().filter(|row| partitions(row.key().partition())) {
-        let found = whole(connection, row)?;
+    for iid in iids {
+        let found = damage.leave_out(active(connection, iid, partitions))?;
+        let Some(found) = found.flatten() else { continue };
         bytes = bytes.saturating_add(found.payload_bytes());
         if bytes > bytes_max
             && let Some(last) = instances.last()
@@ -87,6 +88,22 @@ pub(crate) fn recover(
         instances.push(found);
     }
     Ok(ActivePage { instances, next })
+}
+
+/// An instance that is active, of these partitions.
+fn active(
+    connection: &Connection,
+    iid: u64,
+    partitions: &dyn Fn(PartitionId) -> bool,
+) -> Result<Option<LoadedInstance>, ReadError> {
+    let row = row_of(connection, stored(iid))?.filter(|row| row.active);
+    let what = || format!("instance {iid} is active by the index and not by its row");
+    let row = row.ok_or_else(|| ReadError::Damaged { table: "instance", what: what() })?;
+    if partitions(row.key().partition()) { whole(connection, row).map(Some) } else { Ok(None) }
+}
+
+fn row_of(connection: &Connection, iid: i64) -> Result<Option<InstanceRow>, ReadError> {
+    one(connection, BY_IID, [iid], |row| instance(row, name(row)?)).map_err(|fault| fault.of("instance"))
 }
 
 pub(crate) fn history(
@@ -104,23 +121,20 @@ pub(crate) fn due(
     after: Option<TimerRow>,
     until: Timestamp,
     limit: usize,
+    damage: &Damage,
 ) -> Result<Vec<TimerRow>, ReadError> {
     let (at, iid, seq) = after.map_or((i64::MIN, -1, -1), |row| (row.fire_at.0, stored(row.iid.0), stored(row.seq.0)));
-    let timers = || -> Result<Vec<TimerRow>, Fault> {
-        let mut statement = connection.prepare_cached(DUE)?;
-        let mut rows = statement.query(params![at, iid, seq, until.0])?;
-        let mut found = Vec::new();
-        while found.len() < limit
-            && let Some(row) = rows.next()?
-        {
-            let row = timer(row)?;
-            if partitions(row.partition) {
-                found.push(row);
-            }
-        }
-        Ok(found)
-    };
-    timers().map_err(|fault| fault.of("timer"))
+    let told = |error: rusqlite::Error| Fault::from(error).of("timer");
+    let mut statement = connection.prepare_cached(DUE).map_err(told)?;
+    let mut rows = statement.query(params![at, iid, seq, until.0]).map_err(told)?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some(row) = rows.next().map_err(told)?
+    {
+        let row = damage.leave_out(timer(row).map_err(|fault| fault.of("timer")))?;
+        found.extend(row.filter(|row| partitions(row.partition)));
+    }
+    Ok(found)
 }
 
 pub(crate) fn hubs(connection: &Connection) -> Result<Vec<Hub>, ReadError> {
@@ -305,7 +319,7 @@ mod tests {
         let expected = [
             &[hub_by_name, "SEARCH instance USING INDEX instance_id (hub=? AND id=?)"][..],
             &["SEARCH instance USING INTEGER PRIMARY KEY (rowid=?)", hub_by_number],
-            &["SEARCH instance USING INDEX instance_active (iid>?)", hub_by_number],
+            &["SEARCH instance USING COVERING INDEX instance_active (iid>?)"],
             &["SEARCH inbox USING PRIMARY KEY (iid=?)"],
             &["SEARCH activity USING PRIMARY KEY (iid=?)"],
             &["SEARCH reply USING PRIMARY KEY (iid=?)"],

@@ -11,6 +11,7 @@ use placet_store::{ActivePage, Answer, Claim, CommitError, OpenError, Query, Rea
 use rusqlite::Connection;
 
 use crate::checkpointer::Checkpointer;
+use crate::damage::Damage;
 use crate::lock::{self, Lock};
 use crate::readers::Readers;
 use crate::session::{Session, WriteError};
@@ -55,6 +56,7 @@ pub struct SqliteStore {
     engine: RwLock<Option<Engine>>,
     /// Whether the last batch is known to be durable, or known not to have been written.
     settled: AtomicBool,
+    damage: Damage,
     _lock: Lock,
 }
 
@@ -139,6 +141,7 @@ impl SqliteStore {
             limits: options.limits,
             engine: RwLock::new(Some(Engine::open(path, options.limits).map_err(failed)?)),
             settled: AtomicBool::new(true),
+            damage: Damage::default(),
             _lock: lock,
         })
     }
@@ -220,7 +223,7 @@ impl Store for SqliteStore {
         limit: usize,
         bytes_max: usize,
     ) -> Result<ActivePage, ReadError> {
-        self.read(|connection| reads::recover(connection, partitions, after, limit, bytes_max))
+        self.read(|connection| reads::recover(connection, partitions, after, limit, bytes_max, &self.damage))
     }
 
     fn load(&self, lookups: &[Lookup]) -> Result<Vec<Option<LoadedInstance>>, ReadError> {
@@ -238,7 +241,7 @@ impl Store for SqliteStore {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<TimerRow>, ReadError> {
-        self.read(|connection| reads::due(connection, partitions, after, until, limit))
+        self.read(|connection| reads::due(connection, partitions, after, until, limit, &self.damage))
     }
 
     fn query(&self, query: &Query) -> Result<Answer, ReadError> {

@@ -55,10 +55,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// The next page of instances with `active` set, of these partitions, after this key: at most `limit` of
     /// them, and as many as have `bytes_max` in their messages and activities together (the first one excepted). Rows
-    /// that no decision needs (history) are left out.
+    /// that no decision needs (history) are left out, and so are damaged instances, which the store writes down: those
+    /// that are well do not wait for them.
     ///
     /// # Errors
-    /// If the store cannot be read or a row is damaged.
+    /// If the store cannot be read.
     fn recover(
         &self,
         partitions: &dyn Fn(PartitionId) -> bool,
@@ -79,7 +80,8 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read or a row is damaged.
     fn history(&self, iid: Iid, from: Turn, bytes_max: usize) -> Result<Vec<HistoryRow>, ReadError>;
 
-    /// The timers due until this time (included), of these partitions, after this one: the earliest `limit`.
+    /// The timers due until this time (included), of these partitions, after this one: the earliest `limit`. A damaged one
+    /// is left out, which the store writes down.
     ///
     /// # Errors
     /// If the store cannot be read.

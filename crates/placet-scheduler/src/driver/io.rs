@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use placet_core::outcome::HistoryRead;
-use placet_core::rows::Batch;
+use placet_core::rows::{Batch, ReadFailure};
 use placet_core::shard::{CommitFailure, Input, LoadRead, RecoverRead};
 use placet_core::timers::DueRead;
 use placet_store::{CommitError, ReadError, Remedy, Store};
@@ -195,8 +195,8 @@ fn kind_of(read: &Read) -> ReadKind {
 fn answer(store: &dyn Store, read: Read) -> Input {
     match read {
         Read::Load(read) => {
-            let found = store.load(&read.lookups).map_err(told);
-            Input::Loaded(read, found)
+            let found = store.load(std::slice::from_ref(&read.lookup)).map(|mut found| found.pop().flatten());
+            Input::Loaded(read, found.map_err(failure_of))
         }
         Read::History(read) => {
             let rows = store.history(read.iid, read.from, HISTORY_BYTES_MAX).map_err(told);
@@ -210,6 +210,14 @@ fn answer(store: &dyn Store, read: Read) -> Input {
             let page = store.recover(&|_| true, read.after, read.limit, read.bytes_max).map_err(told);
             Input::Recovered(read, page.map(|page| (page.instances, page.next)))
         }
+    }
+}
+
+/// The same of a load, with what follows from it.
+fn failure_of(error: ReadError) -> ReadFailure {
+    match error {
+        ReadError::Damaged { .. } => ReadFailure::Damaged(told(error)),
+        _ => ReadFailure::Unavailable(told(error)),
     }
 }
 
