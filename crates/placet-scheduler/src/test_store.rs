@@ -9,12 +9,15 @@ use placet_core::time::Timestamp;
 use placet_store::model::ModelStore;
 use placet_store::{ActivePage, Answer, Claim, CommitError, Query, ReadError, Store};
 
-/// A store whose commits may be held up, and whose histories may be read before anything is in them.
+/// A store whose commits may be held up, whose histories may be read before anything is in them, and in which hubs leave
+/// behind what a test says.
 #[derive(Default)]
 pub(crate) struct TestStore {
     model: ModelStore,
     /// So many reads of a history see nothing yet.
     early_reads: AtomicUsize,
+    /// So many pieces are left of deleted hubs.
+    to_sweep: AtomicUsize,
     gate: Mutex<Gate>,
     moved: Condvar,
 }
@@ -28,6 +31,14 @@ struct Gate {
 impl TestStore {
     pub(crate) fn read_histories_early(&self, times: usize) {
         self.early_reads.store(times, Ordering::Relaxed);
+    }
+
+    pub(crate) fn leave_to_sweep(&self, pieces: usize) {
+        self.to_sweep.store(pieces, Ordering::Relaxed);
+    }
+
+    pub(crate) fn left_to_sweep(&self) -> usize {
+        self.to_sweep.load(Ordering::Relaxed)
     }
 
     pub(crate) fn close(&self) {
@@ -58,6 +69,11 @@ impl Store for TestStore {
         gate = self.moved.wait_while(gate, |gate| gate.is_closed).unwrap();
         gate.waiting -= 1;
         self.model.commit(batch)
+    }
+
+    fn sweep(&self) -> Result<bool, CommitError> {
+        let left = self.to_sweep.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        Ok(left.is_ok_and(|left| left > 1))
     }
 
     fn recover(

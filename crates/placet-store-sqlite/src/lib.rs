@@ -23,6 +23,7 @@ mod schema;
 mod session;
 mod statements;
 mod store;
+mod sweep;
 
 #[doc(hidden)]
 pub use store::FileLimits;

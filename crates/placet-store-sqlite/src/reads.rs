@@ -12,6 +12,8 @@ use crate::checksum;
 use crate::damage::Damage;
 use crate::pieces::{self, Kind};
 use crate::readers::Fault;
+use crate::statements as sql;
+use crate::sweep::name_of_deleted;
 
 macro_rules! instances {
     ($rest:literal) => {
@@ -39,6 +41,10 @@ const HISTORY: &str = "SELECT turn, count, crc, events FROM history WHERE iid = 
 const DUE: &str = "
     SELECT fire_at, iid, seq, part, crc FROM timer
     WHERE (fire_at, iid, seq) > (?1, ?2, ?3) AND fire_at <= ?4 ORDER BY fire_at, iid, seq";
+/// Whether an instance is still there only because its hub, which is deleted, is not cleared away yet.
+const GONE: &str = "
+    SELECT 1 FROM instance JOIN hub ON hub.hub = instance.hub
+    WHERE instance.iid = ?1 AND hub.name >= 'DELETED ' AND hub.name < 'DELETED!'";
 const HUBS: &str = "SELECT name FROM hub ORDER BY name";
 const PUBLISHED: &str = "
     SELECT published.crc, published.body
@@ -47,12 +53,13 @@ const PUBLISHED: &str = "
 
 /// For tests of all of them.
 #[cfg(test)]
-pub(crate) const ALL: [&str; 10] = [BY_NAME, BY_IID, ACTIVE, INBOX, ACTIVITIES, REPLIES, HISTORY, DUE, HUBS, PUBLISHED];
+pub(crate) const ALL: [&str; 11] =
+    [BY_NAME, BY_IID, ACTIVE, INBOX, ACTIVITIES, REPLIES, HISTORY, DUE, GONE, HUBS, PUBLISHED];
 
 pub(crate) fn load(connection: &Connection, lookup: &Lookup) -> Result<Option<LoadedInstance>, ReadError> {
     let found = match lookup {
         Lookup::Key(key) => row(connection, key)?,
-        Lookup::Iid(iid) => row_of(connection, stored(iid.0))?,
+        Lookup::Iid(iid) => row_of(connection, stored(iid.0))?.and_then(Stored::living),
     };
     found.map(|row| whole(connection, row)).transpose()
 }
@@ -96,14 +103,43 @@ fn active(
     iid: u64,
     partitions: &dyn Fn(PartitionId) -> bool,
 ) -> Result<Option<LoadedInstance>, ReadError> {
-    let row = row_of(connection, stored(iid))?.filter(|row| row.active);
+    let found = row_of(connection, stored(iid))?.filter(|found| found.row.active);
     let what = || format!("instance {iid} is active by the index and not by its row");
-    let row = row.ok_or_else(|| ReadError::Damaged { table: "instance", what: what() })?;
-    if partitions(row.key().partition()) { whole(connection, row).map(Some) } else { Ok(None) }
+    let found = found.ok_or_else(|| ReadError::Damaged { table: "instance", what: what() })?;
+    let wanted = found.living().filter(|row| partitions(row.key().partition()));
+    wanted.map(|row| whole(connection, row)).transpose()
 }
 
-fn row_of(connection: &Connection, iid: i64) -> Result<Option<InstanceRow>, ReadError> {
-    one(connection, BY_IID, [iid], |row| instance(row, name(row)?)).map_err(|fault| fault.of("instance"))
+/// An instance, and whether it is gone with its hub.
+struct Stored {
+    row: InstanceRow,
+    is_gone: bool,
+}
+
+impl Stored {
+    fn living(self) -> Option<InstanceRow> {
+        (!self.is_gone).then_some(self.row)
+    }
+}
+
+fn row_of(connection: &Connection, iid: i64) -> Result<Option<Stored>, ReadError> {
+    let found = one(connection, BY_IID, [iid], |row| {
+        let (told, id) = (text(row, 1)?, InstanceId::new(text(row, 2)?));
+        let gone_with = name_of_deleted(told);
+        let hub = Hub::new(gone_with.unwrap_or(told));
+        Ok(Stored { row: instance(row, InstanceKey::new(hub, id))?, is_gone: gone_with.is_some() })
+    });
+    found.map_err(|fault| fault.of("instance"))
+}
+
+fn is_gone(connection: &Connection, iid: Iid) -> Result<bool, Fault> {
+    let found = one(connection, GONE, [stored(iid.0)], |_| Ok(()))?;
+    Ok(found.is_some())
+}
+
+fn are_hubs_deleted(connection: &Connection) -> Result<bool, Fault> {
+    let found = one(connection, sql::DELETED_HUB, [], |_| Ok(()))?;
+    Ok(found.is_some())
 }
 
 pub(crate) fn history(
@@ -112,7 +148,11 @@ pub(crate) fn history(
     from: Turn,
     bytes_max: usize,
 ) -> Result<Vec<HistoryRow>, ReadError> {
-    turns(connection, iid, from, bytes_max).map_err(|fault| fault.of("history"))
+    match is_gone(connection, iid) {
+        Ok(false) => turns(connection, iid, from, bytes_max).map_err(|fault| fault.of("history")),
+        Ok(true) => Ok(Vec::new()),
+        Err(fault) => Err(fault.of("instance")),
+    }
 }
 
 pub(crate) fn due(
@@ -125,6 +165,7 @@ pub(crate) fn due(
 ) -> Result<Vec<TimerRow>, ReadError> {
     let (at, iid, seq) = after.map_or((i64::MIN, -1, -1), |row| (row.fire_at.0, stored(row.iid.0), stored(row.seq.0)));
     let told = |error: rusqlite::Error| Fault::from(error).of("timer");
+    let some_are_gone = are_hubs_deleted(connection).map_err(|fault| fault.of("hub"))?;
     let mut statement = connection.prepare_cached(DUE).map_err(told)?;
     let mut rows = statement.query(params![at, iid, seq, until.0]).map_err(told)?;
     let mut found = Vec::new();
@@ -132,13 +173,21 @@ pub(crate) fn due(
         && let Some(row) = rows.next().map_err(told)?
     {
         let row = damage.leave_out(timer(row).map_err(|fault| fault.of("timer")))?;
-        found.extend(row.filter(|row| partitions(row.partition)));
+        let Some(row) = row.filter(|row| partitions(row.partition)) else { continue };
+        if !some_are_gone || !is_gone(connection, row.iid).map_err(|fault| fault.of("instance"))? {
+            found.push(row);
+        }
     }
     Ok(found)
 }
 
 pub(crate) fn hubs(connection: &Connection) -> Result<Vec<Hub>, ReadError> {
-    all(connection, HUBS, [], |row| Ok(Hub::new(text(row, 0)?))).map_err(|fault| fault.of("hub"))
+    let living = |row: &Row<'_>| {
+        let name = text(row, 0)?;
+        Ok(name_of_deleted(name).is_none().then(|| Hub::new(name)))
+    };
+    let found = all(connection, HUBS, [], living).map_err(|fault| fault.of("hub"))?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 pub(crate) fn published(connection: &Connection, hub: &Hub, kind: &str, key: &str) -> Result<Option<Bytes>, ReadError> {
@@ -167,10 +216,6 @@ fn whole(connection: &Connection, row: InstanceRow) -> Result<LoadedInstance, Re
         replies: replies.map_err(|fault| fault.of("reply"))?,
         row,
     })
-}
-
-fn name(row: &Row<'_>) -> Result<InstanceKey, Fault> {
-    Ok(InstanceKey::new(Hub::new(text(row, 1)?), InstanceId::new(text(row, 2)?)))
 }
 
 fn instance(row: &Row<'_>, key: InstanceKey) -> Result<InstanceRow, Fault> {
@@ -325,6 +370,7 @@ mod tests {
             &["SEARCH reply USING PRIMARY KEY (iid=?)"],
             &["SEARCH history USING PRIMARY KEY (iid=? AND turn>?)"],
             &["SEARCH timer USING PRIMARY KEY ((fire_at,iid,seq)>(?,?,?) AND fire_at<?)"],
+            &["SEARCH instance USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH hub USING INTEGER PRIMARY KEY (rowid=?)"],
             &["SCAN hub USING COVERING INDEX sqlite_autoindex_hub_1"],
             &[hub_by_name, "SEARCH published USING INDEX published_key (hub=? AND kind=? AND key=?)"],
             &["SCAN piece USING COVERING INDEX piece_key"],

@@ -1,4 +1,4 @@
-//! The store: a small trait that commits *data* and decides nothing. Seven calls and no more without a reason;
+//! The store: a small trait that commits *data* and decides nothing. Eight calls and no more without a reason;
 //! a list that grows means that decisions leak out of the core.
 //!
 //! The rows are the core's ([`placet_core::rows`]); what a list may ask is a typed [`Query`]; what every
@@ -37,7 +37,7 @@ pub struct ActivePage {
     pub next: Option<Iid>,
 }
 
-/// A durable store of instances. Calls block; each may come from any thread, `commit` from one at a time.
+/// A durable store of instances. Calls block; each may come from any thread, `commit` and `sweep` from one at a time.
 ///
 /// What a read returns includes every batch whose `commit` returned before the read began.
 pub trait Store: Send + Sync + 'static {
@@ -52,6 +52,15 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// See [`CommitError`]; each variant says whether the batch may have been written.
     fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
+
+    /// Clears away a piece of what deleted hubs have left behind, synced, and tells whether there is more. A hub that is
+    /// deleted with a batch is gone with it, however large: none of its rows is read any more, and its name is free. What
+    /// takes long is done here, in pieces that hold up no commit; it goes on after a restart. Until then its instances'
+    /// keys are not given again, and a claim counts them.
+    ///
+    /// # Errors
+    /// See [`CommitError`]: nothing that can be read has changed. It is to be tried again later.
+    fn sweep(&self) -> Result<bool, CommitError>;
 
     /// The next page of instances with `active` set, of these partitions, after this key: at most `limit` of
     /// them, and as many as have `bytes_max` in their messages and activities together (the first one excepted). Rows

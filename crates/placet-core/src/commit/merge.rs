@@ -66,6 +66,13 @@ impl Merge {
             }
             Write::UpdateInstance(row, indexed) => self.update_instance(row, indexed),
             Write::DeleteInstance(iid) => self.delete_instance(iid),
+            Write::DropInstance(iid, timers) => {
+                self.instances.remove(&iid);
+                self.forget_rows(iid);
+                for timer in timers {
+                    self.timers.remove(&timer);
+                }
+            }
             Write::AppendHistory(row) => self.history.push(row),
             Write::DropHistory(iid, before) => self.drop_history(iid, before),
             Write::PutInbox(row) => {
@@ -117,6 +124,11 @@ impl Merge {
         if !is_elided && !matches!(change, Some(InstanceChange::Insert(_))) {
             self.instances_deleted.push(iid);
         }
+        self.forget_rows(iid);
+    }
+
+    /// Of an instance that is deleted no row is written.
+    fn forget_rows(&mut self, iid: Iid) {
         self.history.retain(|row| row.iid != iid);
         self.history_dropped.remove(&iid);
         self.inbox.retain(|(owner, _), _| *owner != iid);
@@ -212,6 +224,7 @@ fn size(write: &Write) -> usize {
         Write::PutReply(row) => row.answer.as_ref().map_or(0, |answer| answer.len()),
         Write::Publish(row) => row.body.as_ref().map_or(0, bytes::Bytes::len),
         Write::DeleteInstance(_)
+        | Write::DropInstance(..)
         | Write::DropHistory(..)
         | Write::DeleteInbox(..)
         | Write::DeleteActivity(..)

@@ -183,9 +183,6 @@ pub struct Shard {
     timers_rest_until: Mono,
     /// Instances told to terminate whose turn nobody can take: the server ends them.
     unserved: Vec<(PartitionId, Iid)>,
-    /// Hubs whose deletion is not durable yet, and the commands that wait for it.
-    closing: Vec<Hub>,
-    deferred: Vec<(CallId, Command)>,
     /// What was decided is finished, and nothing begins that can wait for the next process.
     stopping: bool,
     timers_late: Lateness,
@@ -223,8 +220,6 @@ impl Shard {
             loads_out: 0,
             timers_rest_until: Mono(0),
             unserved: Vec::new(),
-            closing: Vec::new(),
-            deferred: Vec::new(),
             stopping: false,
             timers_late: Lateness::default(),
         }
@@ -263,7 +258,6 @@ impl Shard {
                 for until in self.partitions.iter_mut().filter_map(|partition| partition.cancel(call)) {
                     self.ask_deadlines.remove(&(until, call));
                 }
-                self.deferred.iter_mut().for_each(|(_, command)| command.forget(call));
             }
             Input::CreateHub(call, hub, again) => self.create_hub(now, call, &hub, again, outputs),
             Input::DeleteHub(call, hub) => self.delete_hub(now, call, &hub, outputs),
@@ -373,11 +367,6 @@ impl Shard {
             return;
         }
         let Lookup::Key(key) = &command.target else { unreachable!("calls name instances by their key") };
-        if self.closing.contains(&key.hub) {
-            reach(Corner::DeferredByHub);
-            self.deferred.push((call, command));
-            return;
-        }
         let partition = key.partition();
         self.handle_command(now, partition, command, outputs);
     }
@@ -477,7 +466,7 @@ impl Shard {
             Effect::SetAside(item) => self.dispatch.is_set_aside(item),
             Effect::Deleted(partition, iid) => self.partitions[partition.index()].deletion_is_durable(iid),
             Effect::ReadHistory(read) => outputs.push(Output::ReadHistory(read)),
-            Effect::HubDeleted(hub) => self.hub_deleted(now, &hub, true, outputs),
+            Effect::HubDeleted(hub) => self.hub_deleted(&hub, true),
             Effect::ReadTimers => {
                 if let Some(read) = self.timers.read() {
                     outputs.push(Output::ReadTimers(read));
@@ -565,7 +554,7 @@ impl Shard {
             }
         }
         for hub in hubs {
-            self.hub_deleted(now, &hub, false, outputs);
+            self.hub_deleted(&hub, false);
         }
     }
 

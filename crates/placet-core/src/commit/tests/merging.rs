@@ -432,10 +432,10 @@ impl Writer {
 
     fn delete_hub(&mut self, hub: &Hub) {
         while let Some(which) = self.instances.iter().position(|known| known.hub == *hub) {
-            if self.hot.contains(&self.instances[which].iid) {
-                self.delete(which);
-            } else {
-                self.instances.remove(which); // it is in the store alone, which deletes the hub
+            let known = self.instances.remove(which);
+            // Of one that is in the store alone nothing is said: the store deletes the hub.
+            if self.hot.contains(&known.iid) {
+                self.writes.push(Write::DropInstance(known.iid, known.timers));
             }
         }
         self.writes.push(Write::DeleteHub(hub.clone()));

@@ -55,11 +55,35 @@ fn a_hub_whose_deletion_failed_goes_on() {
         1s raise seq-1 event
         1s start seq-2
         2s fail
+        2s raise seq-1 event
         2s turn seq-1: wait
         3s delete-hub
         3s rows
         3s start seq-1
         4s rows
+    "
+    ));
+}
+
+#[test]
+fn what_is_asked_of_a_hub_while_its_deletion_is_not_durable_finds_nothing_there_and_waits_for_nothing() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: timer 1h
+        0s start seq-2
+        0s turn seq-2: timer 1h
+        600s hold
+        600s delete-hub
+        600s raise seq-1 event
+        600s wait seq-2
+        600s start seq-2
+        600s raise seq-2 event
+        601s commit
+        602s turn seq-2: complete
+        602s raise seq-1 event
+        602s rows
     "
     ));
 }
