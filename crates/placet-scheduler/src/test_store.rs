@@ -9,13 +9,15 @@ use placet_core::time::Timestamp;
 use placet_store::model::ModelStore;
 use placet_store::{ActivePage, Answer, Claim, CommitError, Query, ReadError, Store};
 
-/// A store whose commits may be held up or fail, whose histories may be read before anything is in them, and in which hubs leave
+/// A store whose commits may be held up or fail, whose loads may panic, whose histories may be read before anything is in them, and in which hubs leave
 /// behind what a test says.
 #[derive(Default)]
 pub(crate) struct TestStore {
     model: ModelStore,
     /// So many reads of a history see nothing yet.
     early_reads: AtomicUsize,
+    /// So many loads panic.
+    panics: AtomicUsize,
     /// So many commits fail.
     failures: AtomicUsize,
     /// So many pieces are left of deleted hubs.
@@ -33,6 +35,10 @@ struct Gate {
 impl TestStore {
     pub(crate) fn read_histories_early(&self, times: usize) {
         self.early_reads.store(times, Ordering::Relaxed);
+    }
+
+    pub(crate) fn panic_in_loads(&self, loads: usize) {
+        self.panics.store(loads, Ordering::Relaxed);
     }
 
     pub(crate) fn fail_commits(&self, commits: usize) {
@@ -101,6 +107,7 @@ impl Store for TestStore {
     }
 
     fn load(&self, lookups: &[Lookup]) -> Result<Vec<Option<LoadedInstance>>, ReadError> {
+        assert!(!take_one(&self.panics), "a test says so");
         self.model.load(lookups)
     }
 

@@ -249,36 +249,43 @@ fn kind_of(read: &Read) -> ReadKind {
 fn answer(store: &dyn Store, read: Read) -> Input {
     match read {
         Read::Load(read) => {
-            let found = store.load(std::slice::from_ref(&read.lookup)).map(|mut found| found.pop().flatten());
+            let found =
+                contained(|| store.load(std::slice::from_ref(&read.lookup))).map(|mut found| found.pop().flatten());
             Input::Loaded(read, found.map_err(failure_of))
         }
         Read::History(read) => {
-            let rows = store.history(read.iid, read.from, HISTORY_BYTES_MAX).map_err(told);
+            let rows = contained(|| store.history(read.iid, read.from, HISTORY_BYTES_MAX)).map_err(told);
             Input::HistoryRead(read, rows.map(|rows| rows.into_iter().map(|row| row.events).collect()))
         }
         Read::Timers(read) => {
-            let rows = store.due(&|_| true, read.after, read.until, read.limit).map_err(told);
+            let rows = contained(|| store.due(&|_| true, read.after, read.until, read.limit)).map_err(told);
             Input::TimersRead(read, rows)
         }
         Read::Active(read) => {
-            let page = store.recover(&|_| true, read.after, read.limit, read.bytes_max).map_err(told);
+            let page = contained(|| store.recover(&|_| true, read.after, read.limit, read.bytes_max)).map_err(told);
             Input::Recovered(read, page.map(|page| (page.instances, page.next)))
         }
     }
 }
 
-/// The same of a load, with what follows from it.
-fn failure_of(error: ReadError) -> ReadFailure {
-    match error {
-        ReadError::Damaged { .. } => ReadFailure::Damaged(told(error)),
-        _ => ReadFailure::Unavailable(told(error)),
-    }
+/// A panic of the store is an answer, too: the core waits for one, and the thread has others to read for.
+fn contained<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
+    let panicked = |_| Err(ReadError::Unavailable("the store panicked in a read".into()));
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(panicked)
 }
 
 /// Writes a failed read down, and passes it on in one line.
 fn told(error: ReadError) -> String {
     tracing::error!(error = &error as &dyn std::error::Error, "a read failed");
     error.to_string()
+}
+
+/// The same of a load, with whether it is worth another try.
+fn failure_of(error: ReadError) -> ReadFailure {
+    match error {
+        ReadError::Damaged { .. } => ReadFailure::Damaged(told(error)),
+        _ => ReadFailure::Unavailable(told(error)),
+    }
 }
 
 #[cfg(test)]

@@ -109,3 +109,17 @@ async fn what_deleted_hubs_have_left_is_cleared_away_after_a_start_and_after_a_d
     tokio::time::timeout(Duration::from_secs(20), swept()).await.unwrap();
     tokio::task::spawn_blocking(move || scheduler.stop()).await.unwrap();
 }
+
+/// More than there are threads that read.
+#[tokio::test]
+async fn a_panic_of_the_store_in_a_read_is_told_to_who_waits_for_it_and_others_are_read_for() {
+    let store = Arc::new(TestStore::default());
+    let scheduler = Scheduler::start(store.clone()).unwrap();
+    store.panic_in_loads(5);
+    for id in ["1", "2", "3", "4", "5"] {
+        let told = tokio::time::timeout(Duration::from_secs(20), start(scheduler.clone(), id)).await.unwrap();
+        assert!(matches!(told, Err(CallError::Refused(Refusal::Unreadable(_)))), "{told:?}");
+    }
+    tokio::time::timeout(Duration::from_secs(20), start(scheduler.clone(), "6")).await.unwrap().unwrap();
+    tokio::task::spawn_blocking(move || scheduler.stop()).await.unwrap();
+}
