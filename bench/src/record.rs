@@ -50,6 +50,10 @@ impl<S: Store> Store for Recorder<S> {
         Ok(())
     }
 
+    fn sweep(&self) -> Result<bool, CommitError> {
+        self.store.sweep()
+    }
+
     fn recover(
         &self,
         partitions: &dyn Fn(PartitionId) -> bool,

@@ -152,7 +152,7 @@ impl Rig {
                 Some(Input::Committed(id, SYNC))
             }
             Output::Load(read) => {
-                let found = read.lookups.iter().map(|lookup| self.find(lookup)).collect();
+                let found = self.find(&read.lookup);
                 Some(Input::Loaded(read, Ok(found)))
             }
             Output::ReadHistory(read) => Some(Input::HistoryRead(read, Ok(Vec::new()))),

@@ -269,7 +269,7 @@ impl World {
         match output {
             Output::Commit(batch) => Some(Input::Committed(batch.id?, Duration::from_millis(1))),
             Output::Load(read) => {
-                let found = read.lookups.iter().map(|lookup| self.stored.find(lookup)).collect();
+                let found = self.stored.find(&read.lookup);
                 Some(Input::Loaded(read, Ok(found)))
             }
             Output::ReadHistory(read) => {

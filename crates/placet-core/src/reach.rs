@@ -90,8 +90,8 @@ corners! {
     VoidedWhileRecovering,
     /// A commit failed, and what had waited for a load was asked for again.
     VoidedWhileLoading,
-    /// A call waited for the deletion of its hub.
-    DeferredByHub,
+    /// A call came for an instance of a hub whose deletion was not durable yet: it was not there.
+    GoneWithHub,
     /// A worker's state was wanted, and its stream had no room: another got the turn.
     StickyHadNoRoom,
     /// An item that became ready was still with a worker.

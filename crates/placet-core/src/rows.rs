@@ -151,6 +151,15 @@ pub enum Lookup {
     Iid(Iid),
 }
 
+/// Why the store gave no answer to a load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadFailure {
+    /// A row is not what was written, and will not be next time.
+    Damaged(String),
+    /// The store could not be read: it is asked again.
+    Unavailable(String),
+}
+
 /// One write of the core, in the order in which it was decided.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Write {
@@ -160,6 +169,9 @@ pub enum Write {
     UpdateInstance(InstanceRow, bool),
     /// The instance with its history, inbox, activities and replies. Its timers are deleted one by one.
     DeleteInstance(Iid),
+    /// An instance whose hub is deleted with the same batch, and its timers: what they have in it is not written, and the
+    /// rest goes with the hub.
+    DropInstance(Iid, Vec<TimerRow>),
     /// A turn's events.
     AppendHistory(HistoryRow),
     /// The history before this turn: continue-as-new.
@@ -186,7 +198,7 @@ pub enum Write {
     Publish(PublishedRow),
     /// A task hub that exists though it holds nothing.
     CreateHub(Hub),
-    /// A task hub with all that is in it.
+    /// A task hub with all that is in it. What is in memory of it was dropped before.
     DeleteHub(Hub),
 }
 

@@ -53,8 +53,9 @@ impl Hubs {
         self.lock().insert(hub);
     }
 
-    pub(crate) fn deleted(&self, hub: &Hub) {
-        self.lock().remove(hub);
+    /// Notes that a hub is to be deleted. Whether it was known.
+    pub(crate) fn forget(&self, hub: &Hub) -> bool {
+        self.lock().remove(hub)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<Hub>> {

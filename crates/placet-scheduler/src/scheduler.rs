@@ -210,8 +210,13 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn delete_hub(&self, hub: Hub) -> Result<(), CallError> {
-        self.0.hubs.deleted(&hub);
-        self.call(None, |call| Input::DeleteHub(call, hub)).await.map(drop)
+        // Before it is, or a start that comes right after it would make a hub that nobody knows of.
+        let is_known = self.0.hubs.forget(&hub);
+        let deleted = self.call(None, |call| Input::DeleteHub(call, hub.clone())).await;
+        if deleted.is_err() && is_known {
+            self.0.hubs.is_there(hub);
+        }
+        deleted.map(drop)
     }
 
     /// Says that the wall clock is right.

@@ -9,12 +9,19 @@ use placet_core::time::Timestamp;
 use placet_store::model::ModelStore;
 use placet_store::{ActivePage, Answer, Claim, CommitError, Query, ReadError, Store};
 
-/// A store whose commits may be held up, and whose histories may be read before anything is in them.
+/// A store whose commits may be held up or fail, whose loads may panic, whose histories may be read before anything is in them, and in which hubs leave
+/// behind what a test says.
 #[derive(Default)]
 pub(crate) struct TestStore {
     model: ModelStore,
     /// So many reads of a history see nothing yet.
     early_reads: AtomicUsize,
+    /// So many loads panic.
+    panics: AtomicUsize,
+    /// So many commits fail.
+    failures: AtomicUsize,
+    /// So many pieces are left of deleted hubs.
+    to_sweep: AtomicUsize,
     gate: Mutex<Gate>,
     moved: Condvar,
 }
@@ -28,6 +35,22 @@ struct Gate {
 impl TestStore {
     pub(crate) fn read_histories_early(&self, times: usize) {
         self.early_reads.store(times, Ordering::Relaxed);
+    }
+
+    pub(crate) fn panic_in_loads(&self, loads: usize) {
+        self.panics.store(loads, Ordering::Relaxed);
+    }
+
+    pub(crate) fn fail_commits(&self, commits: usize) {
+        self.failures.store(commits, Ordering::Relaxed);
+    }
+
+    pub(crate) fn leave_to_sweep(&self, pieces: usize) {
+        self.to_sweep.store(pieces, Ordering::Relaxed);
+    }
+
+    pub(crate) fn left_to_sweep(&self) -> usize {
+        self.to_sweep.load(Ordering::Relaxed)
     }
 
     pub(crate) fn close(&self) {
@@ -46,6 +69,11 @@ impl TestStore {
     }
 }
 
+/// Whether there was one left.
+fn take_one(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+}
+
 impl Store for TestStore {
     fn claim(&self) -> Result<Claim, CommitError> {
         self.model.claim()
@@ -57,7 +85,15 @@ impl Store for TestStore {
         self.moved.notify_all();
         gate = self.moved.wait_while(gate, |gate| gate.is_closed).unwrap();
         gate.waiting -= 1;
+        if take_one(&self.failures) {
+            return Err(CommitError::Unavailable("a test says so".into()));
+        }
         self.model.commit(batch)
+    }
+
+    fn sweep(&self) -> Result<bool, CommitError> {
+        take_one(&self.to_sweep);
+        Ok(self.left_to_sweep() > 0)
     }
 
     fn recover(
@@ -71,12 +107,12 @@ impl Store for TestStore {
     }
 
     fn load(&self, lookups: &[Lookup]) -> Result<Vec<Option<LoadedInstance>>, ReadError> {
+        assert!(!take_one(&self.panics), "a test says so");
         self.model.load(lookups)
     }
 
     fn history(&self, iid: Iid, from: Turn, bytes_max: usize) -> Result<Vec<HistoryRow>, ReadError> {
-        let early = self.early_reads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        if early.is_ok() { Ok(Vec::new()) } else { self.model.history(iid, from, bytes_max) }
+        if take_one(&self.early_reads) { Ok(Vec::new()) } else { self.model.history(iid, from, bytes_max) }
     }
 
     fn due(

@@ -12,6 +12,7 @@ use placet_core::time::Timestamp;
 use placet_store::ReadError;
 use rusqlite::{Connection, params};
 
+use crate::damage::Damage;
 use crate::pieces::Kind;
 use crate::{checksum, header, reads, schema, session};
 
@@ -254,6 +255,7 @@ fn sound(iid: i64) -> InstanceRow {
 }
 
 fn read_all(connection: &Connection, wrong: &HashSet<Key>) {
+    let damage = Damage::default();
     let is_right = |key: Key| assert!(!wrong.contains(&key), "{key:?} was read");
     let mut found = Vec::new();
     for iid in INSTANCES.into_iter().filter_map(|iid| u64::try_from(iid).ok()).map(Iid) {
@@ -269,11 +271,12 @@ fn read_all(connection: &Connection, wrong: &HashSet<Key>) {
         found.extend(damaged_or(reads::load(connection, &Lookup::Key(key))).flatten());
     }
     for (after, limit, bytes_max) in [(None, 100, usize::MAX), (Some(Iid(1)), 1, 0)] {
-        let page = damaged_or(reads::recover(connection, &|_| true, after, limit, bytes_max));
+        let page = damaged_or(reads::recover(connection, &|_| true, after, limit, bytes_max, &damage));
         found.extend(page.into_iter().flat_map(|page| page.instances));
     }
     found.iter().for_each(|found| check(found, &is_right));
-    let due = |after, until, limit| damaged_or(reads::due(connection, &|_| true, after, Timestamp(until), limit));
+    let due =
+        |after, until, limit| damaged_or(reads::due(connection, &|_| true, after, Timestamp(until), limit, &damage));
     let timers: Vec<TimerRow> = due(None, i64::MAX, 100).unwrap_or_default();
     let rest = due(timers.first().copied(), 1_700_000_000, 1).unwrap_or_default();
     timers.iter().chain(&rest).for_each(|row| is_right(("timer", signed(row.iid.0), signed(row.seq.0))));

@@ -10,6 +10,7 @@
 mod checkpointer;
 mod checksum;
 mod connection;
+mod damage;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod header;
@@ -22,6 +23,7 @@ mod schema;
 mod session;
 mod statements;
 mod store;
+mod sweep;
 
 #[doc(hidden)]
 pub use store::FileLimits;

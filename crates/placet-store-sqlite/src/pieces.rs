@@ -83,6 +83,11 @@ impl Pieces {
         Ok(())
     }
 
+    /// Whether the instance has any.
+    pub(crate) fn has(&self, iid: i64) -> bool {
+        self.owners.contains(&iid)
+    }
+
     /// The instance is deleted with all that it had.
     pub(crate) fn forget(&mut self, iid: i64) {
         self.owners.remove(&iid);

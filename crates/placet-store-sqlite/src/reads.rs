@@ -1,4 +1,5 @@
-//! The reads. Every row's checksum is compared: what is damaged is an error, never taken for what was written.
+//! The reads. Every row's checksum is compared: what is damaged is an error, never taken for what was written. The reads
+//! that look for work leave it out and tell of it: what is well must not wait for it.
 
 use bytes::Bytes;
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
@@ -8,8 +9,11 @@ use placet_store::{ActivePage, ReadError};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::checksum;
+use crate::damage::Damage;
 use crate::pieces::{self, Kind};
 use crate::readers::Fault;
+use crate::statements as sql;
+use crate::sweep::name_of_deleted;
 
 macro_rules! instances {
     ($rest:literal) => {
@@ -24,12 +28,12 @@ macro_rules! instances {
 
 const BY_NAME: &str =
     instances!("hub JOIN instance ON instance.hub = hub.hub WHERE hub.name = ?1 AND instance.id = ?2");
+/// A hub that is missing is damage and not the end of the instance.
 const BY_IID: &str = instances!("instance LEFT JOIN hub ON hub.hub = instance.hub WHERE instance.iid = ?1");
-/// A hub that is missing is damage and not the end of the instance. The index is named, or a million parked instances might be looked at.
-const ACTIVE: &str = instances!(
-    "instance INDEXED BY instance_active LEFT JOIN hub ON hub.hub = instance.hub
-    WHERE instance.active = 1 AND instance.iid > ?1 ORDER BY instance.iid LIMIT ?2"
-);
+/// By the index alone, which is named, or a million parked instances might be looked at. Each instance is then read by
+/// itself: a page of the table that cannot be read takes those that are on it and no other.
+const ACTIVE: &str =
+    "SELECT iid FROM instance INDEXED BY instance_active WHERE active = 1 AND iid > ?1 ORDER BY iid LIMIT ?2";
 const INBOX: &str = "SELECT seq, crc, data FROM inbox WHERE iid = ?1 ORDER BY seq";
 const ACTIVITIES: &str = "SELECT seq, crc, data FROM activity WHERE iid = ?1 ORDER BY seq";
 const REPLIES: &str = "SELECT ask_id, crc, answer, turn FROM reply WHERE iid = ?1 ORDER BY ask_id";
@@ -37,6 +41,10 @@ const HISTORY: &str = "SELECT turn, count, crc, events FROM history WHERE iid = 
 const DUE: &str = "
     SELECT fire_at, iid, seq, part, crc FROM timer
     WHERE (fire_at, iid, seq) > (?1, ?2, ?3) AND fire_at <= ?4 ORDER BY fire_at, iid, seq";
+/// Whether an instance is still there only because its hub, which is deleted, is not cleared away yet.
+const GONE: &str = "
+    SELECT 1 FROM instance JOIN hub ON hub.hub = instance.hub
+    WHERE instance.iid = ?1 AND hub.name >= 'DELETED ' AND hub.name < 'DELETED!'";
 const HUBS: &str = "SELECT name FROM hub ORDER BY name";
 const PUBLISHED: &str = "
     SELECT published.crc, published.body
@@ -45,15 +53,13 @@ const PUBLISHED: &str = "
 
 /// For tests of all of them.
 #[cfg(test)]
-pub(crate) const ALL: [&str; 10] = [BY_NAME, BY_IID, ACTIVE, INBOX, ACTIVITIES, REPLIES, HISTORY, DUE, HUBS, PUBLISHED];
+pub(crate) const ALL: [&str; 11] =
+    [BY_NAME, BY_IID, ACTIVE, INBOX, ACTIVITIES, REPLIES, HISTORY, DUE, GONE, HUBS, PUBLISHED];
 
 pub(crate) fn load(connection: &Connection, lookup: &Lookup) -> Result<Option<LoadedInstance>, ReadError> {
     let found = match lookup {
         Lookup::Key(key) => row(connection, key)?,
-        Lookup::Iid(iid) => {
-            let found = one(connection, BY_IID, [stored(iid.0)], |row| instance(row, name(row)?));
-            found.map_err(|fault| fault.of("instance"))?
-        }
+        Lookup::Iid(iid) => row_of(connection, stored(iid.0))?.and_then(Stored::living),
     };
     found.map(|row| whole(connection, row)).transpose()
 }
@@ -69,15 +75,17 @@ pub(crate) fn recover(
     after: Option<Iid>,
     limit: usize,
     bytes_max: usize,
+    damage: &Damage,
 ) -> Result<ActivePage, ReadError> {
     let after = after.map_or(-1, |iid| stored(iid.0));
-    let rows = all(connection, ACTIVE, params![after, count(limit)], |row| instance(row, name(row)?));
-    let rows = rows.map_err(|fault| fault.of("instance"))?;
+    let iids = all(connection, ACTIVE, params![after, count(limit)], |row| number(row, 0));
+    let iids = iids.map_err(|fault| fault.of("instance"))?;
     // The limit is on rows looked at: a page may be short, and says whether another follows.
-    let next = if rows.len() == limit { rows.last().map(|row| row.iid) } else { None };
+    let next = if iids.len() == limit { iids.last().copied().map(Iid) } else { None };
     let (mut instances, mut bytes) = (Vec::<LoadedInstance>::new(), 0_usize);
-    for row in rows.into_iter().filter(|row| partitions(row.key().partition())) {
-        let found = whole(connection, row)?;
+    for iid in iids {
+        let found = damage.leave_out(active(connection, iid, partitions))?;
+        let Some(found) = found.flatten() else { continue };
         bytes = bytes.saturating_add(found.payload_bytes());
         if bytes > bytes_max
             && let Some(last) = instances.last()
@@ -89,13 +97,62 @@ pub(crate) fn recover(
     Ok(ActivePage { instances, next })
 }
 
+/// An instance that is active, of these partitions.
+fn active(
+    connection: &Connection,
+    iid: u64,
+    partitions: &dyn Fn(PartitionId) -> bool,
+) -> Result<Option<LoadedInstance>, ReadError> {
+    let found = row_of(connection, stored(iid))?.filter(|found| found.row.active);
+    let what = || format!("instance {iid} is active by the index and not by its row");
+    let found = found.ok_or_else(|| ReadError::Damaged { table: "instance", what: what() })?;
+    let wanted = found.living().filter(|row| partitions(row.key().partition()));
+    wanted.map(|row| whole(connection, row)).transpose()
+}
+
+/// An instance, and whether it is gone with its hub.
+struct Stored {
+    row: InstanceRow,
+    is_gone: bool,
+}
+
+impl Stored {
+    fn living(self) -> Option<InstanceRow> {
+        (!self.is_gone).then_some(self.row)
+    }
+}
+
+fn row_of(connection: &Connection, iid: i64) -> Result<Option<Stored>, ReadError> {
+    let found = one(connection, BY_IID, [iid], |row| {
+        let (told, id) = (text(row, 1)?, InstanceId::new(text(row, 2)?));
+        let gone_with = name_of_deleted(told);
+        let hub = Hub::new(gone_with.unwrap_or(told));
+        Ok(Stored { row: instance(row, InstanceKey::new(hub, id))?, is_gone: gone_with.is_some() })
+    });
+    found.map_err(|fault| fault.of("instance"))
+}
+
+fn is_gone(connection: &Connection, iid: Iid) -> Result<bool, Fault> {
+    let found = one(connection, GONE, [stored(iid.0)], |_| Ok(()))?;
+    Ok(found.is_some())
+}
+
+fn are_hubs_deleted(connection: &Connection) -> Result<bool, Fault> {
+    let found = one(connection, sql::DELETED_HUB, [], |_| Ok(()))?;
+    Ok(found.is_some())
+}
+
 pub(crate) fn history(
     connection: &Connection,
     iid: Iid,
     from: Turn,
     bytes_max: usize,
 ) -> Result<Vec<HistoryRow>, ReadError> {
-    turns(connection, iid, from, bytes_max).map_err(|fault| fault.of("history"))
+    match is_gone(connection, iid) {
+        Ok(false) => turns(connection, iid, from, bytes_max).map_err(|fault| fault.of("history")),
+        Ok(true) => Ok(Vec::new()),
+        Err(fault) => Err(fault.of("instance")),
+    }
 }
 
 pub(crate) fn due(
@@ -104,27 +161,33 @@ pub(crate) fn due(
     after: Option<TimerRow>,
     until: Timestamp,
     limit: usize,
+    damage: &Damage,
 ) -> Result<Vec<TimerRow>, ReadError> {
     let (at, iid, seq) = after.map_or((i64::MIN, -1, -1), |row| (row.fire_at.0, stored(row.iid.0), stored(row.seq.0)));
-    let timers = || -> Result<Vec<TimerRow>, Fault> {
-        let mut statement = connection.prepare_cached(DUE)?;
-        let mut rows = statement.query(params![at, iid, seq, until.0])?;
-        let mut found = Vec::new();
-        while found.len() < limit
-            && let Some(row) = rows.next()?
-        {
-            let row = timer(row)?;
-            if partitions(row.partition) {
-                found.push(row);
-            }
+    let told = |error: rusqlite::Error| Fault::from(error).of("timer");
+    let some_are_gone = are_hubs_deleted(connection).map_err(|fault| fault.of("hub"))?;
+    let mut statement = connection.prepare_cached(DUE).map_err(told)?;
+    let mut rows = statement.query(params![at, iid, seq, until.0]).map_err(told)?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some(row) = rows.next().map_err(told)?
+    {
+        let row = damage.leave_out(timer(row).map_err(|fault| fault.of("timer")))?;
+        let Some(row) = row.filter(|row| partitions(row.partition)) else { continue };
+        if !some_are_gone || !is_gone(connection, row.iid).map_err(|fault| fault.of("instance"))? {
+            found.push(row);
         }
-        Ok(found)
-    };
-    timers().map_err(|fault| fault.of("timer"))
+    }
+    Ok(found)
 }
 
 pub(crate) fn hubs(connection: &Connection) -> Result<Vec<Hub>, ReadError> {
-    all(connection, HUBS, [], |row| Ok(Hub::new(text(row, 0)?))).map_err(|fault| fault.of("hub"))
+    let living = |row: &Row<'_>| {
+        let name = text(row, 0)?;
+        Ok(name_of_deleted(name).is_none().then(|| Hub::new(name)))
+    };
+    let found = all(connection, HUBS, [], living).map_err(|fault| fault.of("hub"))?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 pub(crate) fn published(connection: &Connection, hub: &Hub, kind: &str, key: &str) -> Result<Option<Bytes>, ReadError> {
@@ -153,10 +216,6 @@ fn whole(connection: &Connection, row: InstanceRow) -> Result<LoadedInstance, Re
         replies: replies.map_err(|fault| fault.of("reply"))?,
         row,
     })
-}
-
-fn name(row: &Row<'_>) -> Result<InstanceKey, Fault> {
-    Ok(InstanceKey::new(Hub::new(text(row, 1)?), InstanceId::new(text(row, 2)?)))
 }
 
 fn instance(row: &Row<'_>, key: InstanceKey) -> Result<InstanceRow, Fault> {
@@ -306,12 +365,13 @@ mod tests {
         let expected = [
             &[hub_by_name, "SEARCH instance USING INDEX instance_id (hub=? AND id=?)"][..],
             &["SEARCH instance USING INTEGER PRIMARY KEY (rowid=?)", hub_by_number],
-            &["SEARCH instance USING INDEX instance_active (iid>?)", hub_by_number],
+            &["SEARCH instance USING COVERING INDEX instance_active (iid>?)"],
             &["SEARCH inbox USING PRIMARY KEY (iid=?)"],
             &["SEARCH activity USING PRIMARY KEY (iid=?)"],
             &["SEARCH reply USING PRIMARY KEY (iid=?)"],
             &["SEARCH history USING PRIMARY KEY (iid=? AND turn>?)"],
             &["SEARCH timer USING PRIMARY KEY ((fire_at,iid,seq)>(?,?,?) AND fire_at<?)"],
+            &["SEARCH instance USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH hub USING INTEGER PRIMARY KEY (rowid=?)"],
             &["SCAN hub USING COVERING INDEX sqlite_autoindex_hub_1"],
             &[hub_by_name, "SEARCH published USING INDEX published_key (hub=? AND kind=? AND key=?)"],
             &["SCAN piece USING COVERING INDEX piece_key"],

@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Statement, para
 
 use crate::pieces::{Kind, Pieces};
 use crate::statements as sql;
+use crate::sweep::Sweep;
 use crate::{FileLimits, checksum, connection};
 
 /// `meta` rows.
@@ -35,6 +36,7 @@ pub(crate) struct Session {
     newest: Timestamp,
     log: Log,
     pieces: Pieces,
+    sweep: Sweep,
 }
 
 /// How far the write-ahead log has grown.
@@ -76,7 +78,7 @@ impl Session {
         let newest = Timestamp(meta(&connection, NEWEST)?);
         let log = Log { limits, frames: 0, copied: 0, restart_at: limits.restart };
         let pieces = Pieces::open(&connection, limits.payload)?;
-        Ok(Session { connection, hubs: HashMap::new(), newest, log, pieces })
+        Ok(Session { connection, hubs: HashMap::new(), newest, log, pieces, sweep: Sweep::default() })
     }
 
     pub(crate) fn claim(&mut self) -> Result<Claim, WriteError> {
@@ -101,6 +103,16 @@ impl Session {
         self.execute(sql::COMMIT, [])?;
         self.measure_log();
         Ok(())
+    }
+
+    /// Clears away a piece of what belonged to deleted hubs, and tells whether there is more. After an error as after a
+    /// commit's.
+    pub(crate) fn sweep(&mut self) -> Result<bool, WriteError> {
+        self.execute(sql::BEGIN, [])?;
+        let more = self.sweep.step(&self.connection, &mut self.pieces, self.log.limits.sweep)?;
+        self.execute(sql::COMMIT, [])?;
+        self.measure_log();
+        Ok(more)
     }
 
     fn delete(&mut self, batch: &Batch) -> Result<(), WriteError> {
@@ -254,7 +266,7 @@ impl Session {
 
     fn delete_hub(&mut self, hub: &Hub) -> Result<(), WriteError> {
         if let Some(number) = self.known_hub(hub)? {
-            sql::DELETE_HUB.iter().try_for_each(|statement| self.execute(statement, [number]))?;
+            self.execute(sql::MARK_HUB_DELETED, [number])?;
             self.hubs.remove(hub);
         }
         Ok(())
@@ -292,6 +304,14 @@ impl Session {
     /// Whether enough waits in the log for the checkpointer to be called.
     pub(crate) fn wants_checkpoint(&self) -> bool {
         self.log.frames - self.log.copied >= self.log.limits.checkpoint
+    }
+
+    /// Whether the log is to be copied before a sweep adds to it. Nobody waits for a sweep, and what it leaves to be copied
+    /// the next commit might have to wait for: when the log is begun anew, or with the disk.
+    pub(crate) fn has_much_to_copy(&mut self) -> bool {
+        self.measure_log();
+        let most = self.log.limits.checkpoint;
+        self.log.frames - self.log.copied >= if self.wants_restart() { most / 16 } else { most }
     }
 
     /// How many frames of the log are taken for copied into the file.

@@ -19,18 +19,47 @@ pub(crate) const IID_MAX: &str = "SELECT max(iid) FROM instance";
 pub(crate) const HUB: &str = "SELECT hub FROM hub WHERE name = ?1";
 pub(crate) const INSERT_HUB: &str = "INSERT INTO hub(name) VALUES(?1)";
 
-/// A hub with all that is in it. Timers are not found by instance: their table is read once.
-pub(crate) const DELETE_HUB: &[&str] = &[
-    "DELETE FROM piece WHERE iid IN (SELECT iid FROM instance WHERE hub = ?1)",
-    "DELETE FROM history WHERE iid IN (SELECT iid FROM instance WHERE hub = ?1)",
-    "DELETE FROM inbox WHERE iid IN (SELECT iid FROM instance WHERE hub = ?1)",
-    "DELETE FROM activity WHERE iid IN (SELECT iid FROM instance WHERE hub = ?1)",
-    "DELETE FROM reply WHERE iid IN (SELECT iid FROM instance WHERE hub = ?1)",
-    "DELETE FROM timer WHERE iid IN (SELECT iid FROM instance WHERE hub = ?1)",
-    "DELETE FROM instance WHERE hub = ?1",
-    "DELETE FROM published WHERE hub = ?1",
-    "DELETE FROM hub WHERE hub = ?1",
+/// A hub that is deleted, and whose rows are cleared away later (`sweep.rs`): no hub's name has an uppercase letter. With
+/// its number, or a name could not be deleted twice; and with its name, over which the checksums of its rows are.
+pub(crate) const MARK_HUB_DELETED: &str = "UPDATE hub SET name = 'DELETED ' || hub || ' ' || name WHERE hub = ?1";
+pub(crate) const DELETED_HUB: &str = "SELECT hub FROM hub WHERE name >= 'DELETED ' AND name < 'DELETED!' LIMIT 1";
+pub(crate) const DELETE_HUB: &str = "DELETE FROM hub WHERE hub = ?1";
+pub(crate) const INSTANCES_OF_HUB: &str =
+    "SELECT id, iid FROM instance WHERE hub = ?1 AND id >= ?2 ORDER BY id LIMIT ?3";
+pub(crate) const TIMERS: &str =
+    "SELECT fire_at, iid, seq FROM timer WHERE (fire_at, iid, seq) > (?1, ?2, ?3) ORDER BY fire_at, iid, seq";
+
+/// How rows of a table are cleared away: those of an instance, so many of them, with their keys and lengths; and one of them.
+#[derive(Debug)]
+pub(crate) struct Swept {
+    pub(crate) rows: &'static str,
+    pub(crate) delete: &'static str,
+}
+
+pub(crate) const SWEEP_PIECES: Swept = Swept {
+    rows: "SELECT rowid, length(data) FROM piece WHERE iid = ?1 LIMIT ?2",
+    delete: "DELETE FROM piece WHERE rowid = ?2 AND iid = ?1",
+};
+/// An instance without its pieces and timers, in this order.
+pub(crate) const SWEEP_INSTANCE: [Swept; 5] = [
+    Swept {
+        rows: "SELECT turn, length(events) FROM history WHERE iid = ?1 LIMIT ?2",
+        delete: "DELETE FROM history WHERE iid = ?1 AND turn = ?2",
+    },
+    Swept { rows: "SELECT seq, length(data) FROM inbox WHERE iid = ?1 LIMIT ?2", delete: DELETE_INBOX },
+    Swept { rows: "SELECT seq, length(data) FROM activity WHERE iid = ?1 LIMIT ?2", delete: DELETE_ACTIVITY },
+    Swept {
+        rows: "SELECT ask_id, ifnull(length(answer), 0) FROM reply WHERE iid = ?1 LIMIT ?2",
+        delete: "DELETE FROM reply WHERE iid = ?1 AND ask_id = ?2",
+    },
+    Swept {
+        rows: "SELECT iid, length(body) FROM instance WHERE iid = ?1 LIMIT ?2",
+        delete: "DELETE FROM instance WHERE iid = ?2 AND iid = ?1",
+    },
 ];
+pub(crate) const IS_PUBLISHED: &str = "SELECT 1 FROM published WHERE hub = ?1 LIMIT 1";
+pub(crate) const PUBLISHED: &str = "SELECT rowid, hub, length(body) FROM published WHERE rowid > ?1 ORDER BY rowid";
+pub(crate) const DELETE_PUBLISHED: &str = "DELETE FROM published WHERE rowid = ?1";
 
 /// An instance without its timers, which a batch deletes one by one.
 pub(crate) const DELETE_INSTANCE: &[&str] = &[

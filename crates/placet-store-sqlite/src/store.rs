@@ -11,6 +11,7 @@ use placet_store::{ActivePage, Answer, Claim, CommitError, OpenError, Query, Rea
 use rusqlite::Connection;
 
 use crate::checkpointer::Checkpointer;
+use crate::damage::Damage;
 use crate::lock::{self, Lock};
 use crate::readers::Readers;
 use crate::session::{Session, WriteError};
@@ -38,11 +39,13 @@ pub struct FileLimits {
     pub restart: i64,
     /// Longer payloads are kept apart from their rows, in pieces of so many bytes.
     pub payload: usize,
+    /// Of a deleted hub about so many rows are cleared away at a time.
+    pub sweep: usize,
 }
 
 impl Default for FileLimits {
     fn default() -> FileLimits {
-        FileLimits { checkpoint: 4_096, restart: 16_384, payload: 256 << 10 }
+        FileLimits { checkpoint: 4_096, restart: 16_384, payload: 256 << 10, sweep: 250 }
     }
 }
 
@@ -55,6 +58,7 @@ pub struct SqliteStore {
     engine: RwLock<Option<Engine>>,
     /// Whether the last batch is known to be durable, or known not to have been written.
     settled: AtomicBool,
+    damage: Damage,
     _lock: Lock,
 }
 
@@ -139,6 +143,7 @@ impl SqliteStore {
             limits: options.limits,
             engine: RwLock::new(Some(Engine::open(path, options.limits).map_err(failed)?)),
             settled: AtomicBool::new(true),
+            damage: Damage::default(),
             _lock: lock,
         })
     }
@@ -191,25 +196,46 @@ impl SqliteStore {
     }
 }
 
+/// Writes something, and sees to the log before and after it.
+fn add_to_log<T>(
+    checkpointer: &Checkpointer,
+    session: &mut Session,
+    write: impl FnOnce(&mut Session) -> Result<T, WriteError>,
+) -> Result<T, WriteError> {
+    if session.wants_restart() {
+        // A checkpoint that runs would make the restart fail; it is awaited.
+        let _pause = checkpointer.pause();
+        if !checkpointer.is_in_doubt() {
+            session.restart_log().inspect_err(|error| checkpointer.failed(error))?;
+        }
+    }
+    let done = write(session)?;
+    if session.wants_checkpoint() {
+        checkpointer.call();
+    }
+    Ok(done)
+}
+
 impl Store for SqliteStore {
     fn claim(&self) -> Result<Claim, CommitError> {
         self.write(|_, session| session.claim())
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
+        self.write(|checkpointer, session| add_to_log(checkpointer, session, |session| session.commit(batch)))
+    }
+
+    fn sweep(&self) -> Result<bool, CommitError> {
+        if !self.settled.load(Ordering::SeqCst) {
+            // Nobody knows of the last batch: the next one is to settle it.
+            return Ok(true);
+        }
         self.write(|checkpointer, session| {
-            if session.wants_restart() {
-                // A checkpoint that runs would make the restart fail; it is awaited.
-                let _pause = checkpointer.pause();
-                if !checkpointer.is_in_doubt() {
-                    session.restart_log().inspect_err(|error| checkpointer.failed(error))?;
-                }
-            }
-            session.commit(batch)?;
-            if session.wants_checkpoint() {
+            if session.has_much_to_copy() {
                 checkpointer.call();
+                return Ok(true);
             }
-            Ok(())
+            add_to_log(checkpointer, session, Session::sweep)
         })
     }
 
@@ -220,7 +246,7 @@ impl Store for SqliteStore {
         limit: usize,
         bytes_max: usize,
     ) -> Result<ActivePage, ReadError> {
-        self.read(|connection| reads::recover(connection, partitions, after, limit, bytes_max))
+        self.read(|connection| reads::recover(connection, partitions, after, limit, bytes_max, &self.damage))
     }
 
     fn load(&self, lookups: &[Lookup]) -> Result<Vec<Option<LoadedInstance>>, ReadError> {
@@ -238,7 +264,7 @@ impl Store for SqliteStore {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<TimerRow>, ReadError> {
-        self.read(|connection| reads::due(connection, partitions, after, until, limit))
+        self.read(|connection| reads::due(connection, partitions, after, until, limit, &self.damage))
     }
 
     fn query(&self, query: &Query) -> Result<Answer, ReadError> {

@@ -1,4 +1,4 @@
-//! The store: a small trait that commits *data* and decides nothing. Seven calls and no more without a reason;
+//! The store: a small trait that commits *data* and decides nothing. Eight calls and no more without a reason;
 //! a list that grows means that decisions leak out of the core.
 //!
 //! The rows are the core's ([`placet_core::rows`]); what a list may ask is a typed [`Query`]; what every
@@ -37,7 +37,7 @@ pub struct ActivePage {
     pub next: Option<Iid>,
 }
 
-/// A durable store of instances. Calls block; each may come from any thread, `commit` from one at a time.
+/// A durable store of instances. Calls block; each may come from any thread, `commit` and `sweep` from one at a time.
 ///
 /// What a read returns includes every batch whose `commit` returned before the read began.
 pub trait Store: Send + Sync + 'static {
@@ -53,12 +53,22 @@ pub trait Store: Send + Sync + 'static {
     /// See [`CommitError`]; each variant says whether the batch may have been written.
     fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
 
-    /// The next page of instances with `active` set, of these partitions, after this key: at most `limit` of
-    /// them, and as many as have `bytes_max` in their messages and activities together (the first one excepted). Rows
-    /// that no decision needs (history) are left out.
+    /// Clears away a piece of what deleted hubs have left behind, synced, and tells whether there is more. A hub that is
+    /// deleted with a batch is gone with it, however large: none of its rows is read any more, and its name is free. What
+    /// takes long is done here, in pieces that hold up no commit; it goes on after a restart. Until then its instances'
+    /// keys are not given again, and a claim counts them.
     ///
     /// # Errors
-    /// If the store cannot be read or a row is damaged.
+    /// See [`CommitError`]: nothing that can be read has changed. It is to be tried again later.
+    fn sweep(&self) -> Result<bool, CommitError>;
+
+    /// The next page of instances with `active` set, of these partitions, after this key: at most `limit` of
+    /// them, and as many as have `bytes_max` in their messages and activities together (the first one excepted). Rows
+    /// that no decision needs (history) are left out, and so are damaged instances, which the store writes down: those
+    /// that are well do not wait for them.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
     fn recover(
         &self,
         partitions: &dyn Fn(PartitionId) -> bool,
@@ -79,7 +89,8 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read or a row is damaged.
     fn history(&self, iid: Iid, from: Turn, bytes_max: usize) -> Result<Vec<HistoryRow>, ReadError>;
 
-    /// The timers due until this time (included), of these partitions, after this one: the earliest `limit`.
+    /// The timers due until this time (included), of these partitions, after this one: the earliest `limit`. A damaged one
+    /// is left out, which the store writes down.
     ///
     /// # Errors
     /// If the store cannot be read.

@@ -1,13 +1,17 @@
 //! Merges the writes of many commands into one batch. Rows that are born and die within it are never written
 //! (STORAGE.md, "What write elision buys"); of a row that changes several times the last state is.
 
+use std::collections::BTreeMap;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
 use crate::ids::{Epoch, Hub, Iid, PartitionId, Seq, Turn};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
-use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, TimerRow, Write};
+use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, ReplyRow, TimerRow, Write};
 
 type Map<K, V> = HashMap<K, V, FxBuildHasher>;
 
@@ -33,12 +37,14 @@ pub(super) struct Merge {
     fences: Map<PartitionId, Epoch>,
     instances: Map<Iid, InstanceChange>,
     instances_deleted: Vec<Iid>,
-    history: Vec<HistoryRow>,
+    /// These in the order in which they are written, so that those of an instance are found without a look at all others.
+    history: BTreeMap<(Iid, Turn), HistoryRow>,
     history_dropped: Map<Iid, Turn>,
     replies_dropped: Map<Iid, Turn>,
-    inbox: Map<(Iid, Seq), RowChange<InboxRow>>,
-    activities: Map<(Iid, Seq), RowChange<ActivityRow>>,
-    timers: Map<TimerRow, RowChange<()>>,
+    inbox: BTreeMap<(Iid, Seq), RowChange<InboxRow>>,
+    activities: BTreeMap<(Iid, Seq), RowChange<ActivityRow>>,
+    timers: BTreeMap<TimerRow, RowChange<()>>,
+    replies: BTreeMap<(Iid, Arc<str>), ReplyRow>,
     rest: Batch,
     bytes: usize,
 }
@@ -67,7 +73,17 @@ impl Merge {
             }
             Write::UpdateInstance(row, indexed) => self.update_instance(row, indexed),
             Write::DeleteInstance(iid) => self.delete_instance(iid),
-            Write::AppendHistory(row) => self.history.push(row),
+            Write::DropInstance(iid, timers) => {
+                self.instances.remove(&iid);
+                self.forget_rows(iid);
+                for timer in timers {
+                    self.timers.remove(&timer);
+                }
+            }
+            Write::AppendHistory(row) => {
+                let before = self.history.insert((row.iid, row.turn), row);
+                assert!(before.is_none(), "a turn is appended once");
+            }
             Write::DropHistory(iid, before) => self.drop_history(iid, before),
             Write::PutInbox(row) => {
                 self.inbox.insert((row.iid, row.seq), RowChange::Put(row));
@@ -82,7 +98,9 @@ impl Merge {
                 self.timers.insert(row, RowChange::Put(()));
             }
             Write::DeleteTimer(row) => delete(&mut self.timers, row),
-            Write::PutReply(row) => self.rest.replies_put.push(row),
+            Write::PutReply(row) => {
+                self.replies.insert((row.iid, row.ask_id.clone()), row);
+            }
             Write::DropReplies(iid, before) => self.drop_replies(iid, before),
             Write::Publish(row) => self.rest.published.push(row),
             Write::CreateHub(hub) => self.rest.hubs_created.push(hub),
@@ -122,23 +140,31 @@ impl Merge {
         if !is_elided && !matches!(change, Some(InstanceChange::Insert(_))) {
             self.instances_deleted.push(iid);
         }
-        self.history.retain(|row| row.iid != iid);
+        self.forget_rows(iid);
+    }
+
+    /// Of an instance that is deleted no row is written.
+    fn forget_rows(&mut self, iid: Iid) {
+        forget(&mut self.history, (iid, Turn(0))..=(iid, Turn(u32::MAX)));
         self.history_dropped.remove(&iid);
         self.replies_dropped.remove(&iid);
-        self.inbox.retain(|(owner, _), _| *owner != iid);
-        self.activities.retain(|(owner, _), _| *owner != iid);
-        self.rest.replies_put.retain(|row| row.iid != iid);
+        forget(&mut self.inbox, (iid, Seq(0))..=(iid, Seq(u64::MAX)));
+        forget(&mut self.activities, (iid, Seq(0))..=(iid, Seq(u64::MAX)));
+        forget(&mut self.replies, replies_of(iid));
     }
 
     fn drop_history(&mut self, iid: Iid, before: Turn) {
-        self.history.retain(|row| row.iid != iid || row.turn >= before);
+        forget(&mut self.history, (iid, Turn(0))..(iid, before));
         if !matches!(self.instances.get(&iid), Some(InstanceChange::Insert(_))) {
             self.history_dropped.insert(iid, before);
         }
     }
 
     fn drop_replies(&mut self, iid: Iid, before: Turn) {
-        self.rest.replies_put.retain(|row| row.iid != iid || row.turn >= before);
+        let old = self.replies.range(replies_of(iid)).filter(|(_, row)| row.turn < before);
+        for key in old.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            self.replies.remove(&key);
+        }
         if !matches!(self.instances.get(&iid), Some(InstanceChange::Insert(_))) {
             self.replies_dropped.insert(iid, before);
         }
@@ -165,13 +191,13 @@ impl Merge {
         let rows = batch.instances_inserted.iter().chain(batch.instances_updated.iter().map(|(row, _)| row));
         batch.newest = rows.map(|row| row.updated_at).max().unwrap_or_default();
         batch.instances_deleted = self.instances_deleted;
-        batch.history_appended = self.history;
-        batch.history_appended.sort_unstable_by_key(|row| (row.iid, row.turn));
+        batch.history_appended = self.history.into_values().collect();
+        batch.replies_put = self.replies.into_values().collect();
         batch.history_dropped = sorted(self.history_dropped.into_iter());
         batch.replies_dropped = sorted(self.replies_dropped.into_iter());
         (batch.inbox_put, batch.inbox_deleted) = split(self.inbox);
         (batch.activities_put, batch.activities_deleted) = split(self.activities);
-        for (row, change) in sorted_by_key(self.timers) {
+        for (row, change) in self.timers {
             match change {
                 RowChange::Put(()) | RowChange::Replace(()) => batch.timers_put.push(row),
                 RowChange::Delete => batch.timers_deleted.push(row),
@@ -183,7 +209,7 @@ impl Merge {
 
 /// Deletes a row: one that was born in this batch is never written, another is deleted from the store. Keys
 /// are never given twice, so no row comes after its deletion.
-fn delete<K: Eq + std::hash::Hash, T>(rows: &mut Map<K, RowChange<T>>, key: K) {
+fn delete<K: Ord, T>(rows: &mut BTreeMap<K, RowChange<T>>, key: K) {
     if matches!(rows.remove(&key), Some(RowChange::Put(_))) {
         reach(Corner::RowElided);
     } else {
@@ -191,9 +217,14 @@ fn delete<K: Eq + std::hash::Hash, T>(rows: &mut Map<K, RowChange<T>>, key: K) {
     }
 }
 
-fn split<K: Ord, T>(rows: Map<K, RowChange<T>>) -> (Vec<T>, Vec<K>) {
+/// The rows in this range are not written.
+fn forget<K: Ord, T>(rows: &mut BTreeMap<K, T>, range: impl RangeBounds<K>) {
+    rows.extract_if(range, |_, _| true).for_each(drop);
+}
+
+fn split<K, T>(rows: BTreeMap<K, RowChange<T>>) -> (Vec<T>, Vec<K>) {
     let (mut put, mut deleted) = (Vec::new(), Vec::new());
-    for (key, change) in sorted_by_key(rows) {
+    for (key, change) in rows {
         match change {
             RowChange::Put(row) | RowChange::Replace(row) => put.push(row),
             RowChange::Delete => deleted.push(key),
@@ -215,6 +246,10 @@ fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
     items
 }
 
+fn replies_of(iid: Iid) -> std::ops::Range<(Iid, Arc<str>)> {
+    (iid, "".into())..(iid.next(), "".into())
+}
+
 /// What a write occupies beside its payload.
 const ROW_BYTES: usize = 64;
 
@@ -233,6 +268,7 @@ fn size(write: &Write) -> usize {
             Write::PutReply(row) => row.answer.as_ref().map_or(0, |answer| answer.len()),
             Write::Publish(row) => row.body.as_ref().map_or(0, bytes::Bytes::len),
             Write::DeleteInstance(_)
+            | Write::DropInstance(..)
             | Write::DropHistory(..)
             | Write::DropReplies(..)
             | Write::DeleteInbox(..)

@@ -6,7 +6,7 @@ use crate::ids::{CallId, Epoch, Iid};
 use crate::outcome::Outcome;
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
-use crate::rows::{LoadedInstance, Lookup};
+use crate::rows::{LoadedInstance, Lookup, ReadFailure};
 use crate::time::Now;
 
 use super::{Instance, Loading, Partition};
@@ -85,21 +85,28 @@ impl Partition {
     }
 
     /// The store could not answer a load: those who wait are told.
-    pub fn load_failed(&mut self, lookup: &Lookup, why: &str, outcome: &mut Outcome) {
+    pub fn load_failed(&mut self, lookup: &Lookup, failure: &ReadFailure, outcome: &mut Outcome) {
         let Some(Loading { asked, commands }) = self.loading.remove(lookup) else { return };
         self.departures.answered(asked);
         reach(Corner::LoadFailed);
+        let (ReadFailure::Damaged(why) | ReadFailure::Unavailable(why)) = failure;
         for command in commands {
-            match (&command.kind, &command.target) {
-                // It is due again, until its instance can be read.
-                (CommandKind::FireTimer(timer), _) => outcome.timers.push(*timer),
+            match (&command.kind, &command.target, failure) {
+                // It is due again, until the store can be read.
+                (CommandKind::FireTimer(timer), _, ReadFailure::Unavailable(_)) => outcome.timers.push(*timer),
+                // It would fail again at once: it is found again when the window of timers moves.
+                (CommandKind::FireTimer(_), _, ReadFailure::Damaged(_)) => {}
                 // Its result is lost: it must run again.
-                (CommandKind::CompleteActivity(completion), Lookup::Iid(iid)) => {
+                (CommandKind::CompleteActivity(completion), Lookup::Iid(iid), ReadFailure::Unavailable(_)) => {
                     outcome.given_back.push(ItemId::Activity(self.id, *iid, completion.seq));
+                }
+                // It would be lost again, as often as it ran: it is offered when its instance is found.
+                (CommandKind::CompleteActivity(completion), Lookup::Iid(iid), ReadFailure::Damaged(_)) => {
+                    outcome.done.push(ItemId::Activity(self.id, *iid, completion.seq));
                 }
                 _ => {}
             }
-            outcome.reply(command.call, Err(Refusal::Unreadable(why.to_owned())));
+            outcome.reply(command.call, Err(Refusal::Unreadable(why.clone())));
         }
     }
 

@@ -21,7 +21,8 @@ use crate::dispatch::{ItemId, Takers};
 use crate::ids::{CallId, Epoch, Hub, Iid, InstanceKey, PartitionId};
 use crate::limits::Limits;
 use crate::outcome::{Effect, Outcome};
-use crate::rows::Lookup;
+use crate::reach::{Corner, reach};
+use crate::rows::{Lookup, Write};
 use crate::time::{Mono, Now};
 use crate::token::Token;
 use departures::{Asked, Departures};
@@ -173,6 +174,10 @@ impl Partition {
         match (hot, &command.target) {
             (Some(iid), _) => self.decide(now, iid, command, outcome),
             (None, Lookup::Iid(iid)) if self.deleted.contains(iid) => self.decide_absent(now, None, command, outcome),
+            (None, Lookup::Key(key)) if self.hubs_deleted.contains(&key.hub) => {
+                reach(Corner::GoneWithHub);
+                self.decide_absent(now, Some(key.clone()), command, outcome);
+            }
             (None, _) => self.load_first(command, outcome),
         }
         debug_assert_eq!(self.violated_invariant(), None);
@@ -308,7 +313,7 @@ impl Partition {
         gone.extend(self.keys.iter().filter(|(key, _)| key.hub == *hub).map(|(_, iid)| *iid));
         gone.sort_unstable();
         for iid in gone {
-            self.delete_instance(iid, outcome);
+            self.drop_instance(iid, outcome);
         }
         for (lookup, loading) in &mut self.loading {
             if matches!(lookup, Lookup::Key(key) if key.hub == *hub) {
@@ -325,6 +330,18 @@ impl Partition {
             stays
         });
         self.hubs_deleted.push(hub.clone());
+    }
+
+    /// An instance goes with its hub: the store deletes what it has of it, and what is not written yet never is.
+    fn drop_instance(&mut self, iid: Iid, outcome: &mut Outcome) {
+        let from = outcome.writes.len();
+        self.delete_instance(iid, outcome);
+        let timers = outcome.writes.drain(from..).filter_map(|write| match write {
+            Write::DeleteTimer(timer) => Some(timer),
+            _ => None,
+        });
+        let timers = timers.collect();
+        outcome.writes.push(Write::DropInstance(iid, timers));
     }
 
     /// The deletion of an instance is durable: only the answer to a question that was asked before is old now.

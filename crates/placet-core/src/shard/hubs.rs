@@ -26,7 +26,8 @@ impl Shard {
     }
 
     /// Every partition forgets the hub's instances; the store then deletes the hub with all that is in it.
-    /// Until that is durable nothing of the hub is read again: it would bring back what was deleted.
+    /// Until that is durable nothing of the hub is read again, which would bring back what was deleted: what is not in
+    /// memory is not there.
     fn drop_hub(&mut self, now: Now, hub: &Hub, outputs: &mut Vec<Output>) {
         for id in PartitionId::all() {
             let mut outcome = std::mem::take(&mut self.outcome);
@@ -35,22 +36,15 @@ impl Shard {
             self.follow(now, id, outputs);
         }
         self.dispatch.unqueue_hub(hub);
-        self.closing.push(hub.clone());
         self.outcome.writes.push(Write::DeleteHub(hub.clone()));
         self.outcome.effects.push(Effect::HubDeleted(hub.clone()));
         self.follow(now, home(hub), outputs);
     }
 
-    /// The deletion is durable, or it came to nothing: what waited for it goes on.
-    pub(super) fn hub_deleted(&mut self, now: Now, hub: &Hub, durable: bool, outputs: &mut Vec<Output>) {
+    /// The deletion is durable, or it came to nothing: the store is asked again.
+    pub(super) fn hub_deleted(&mut self, hub: &Hub, durable: bool) {
         for partition in &mut self.partitions {
             partition.hub_deletion_ends(hub, durable);
-        }
-        if let Some(at) = self.closing.iter().position(|closing| closing == hub) {
-            self.closing.swap_remove(at);
-        }
-        for (call, command) in std::mem::take(&mut self.deferred) {
-            self.call(now, call, command, outputs);
         }
     }
 }

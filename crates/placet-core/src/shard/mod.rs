@@ -27,7 +27,7 @@ use crate::outcome::{Effect, HistoryRead, Outcome};
 use crate::partition::{Begun, Partition, TurnStart};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
-use crate::rows::{Batch, LoadedInstance, Lookup, TimerRow};
+use crate::rows::{Batch, LoadedInstance, Lookup, ReadFailure, TimerRow};
 use crate::tally::{DeliveriesByKind, Lateness};
 use crate::time::{Mono, Now, Timestamp};
 use crate::timers::{DueRead, Timers};
@@ -66,7 +66,7 @@ pub enum Input {
     /// It is not, or nobody knows.
     CommitFailed(BatchId, CommitFailure),
     /// The store's answer to [`Output::Load`].
-    Loaded(LoadRead, Result<Vec<Option<LoadedInstance>>, String>),
+    Loaded(LoadRead, Result<Option<LoadedInstance>, ReadFailure>),
     /// The store's answer to [`Output::ReadHistory`].
     HistoryRead(HistoryRead, Result<Vec<Bytes>, String>),
     /// The store's answer to [`Output::ReadTimers`].
@@ -95,7 +95,7 @@ pub enum CommitFailure {
 pub enum Output {
     /// Commit this; the answer is [`Input::Committed`] or [`Input::CommitFailed`].
     Commit(Box<Batch>),
-    /// Load these instances; the answer is [`Input::Loaded`].
+    /// Load this instance; the answer is [`Input::Loaded`].
     Load(LoadRead),
     /// Read this instance's history; the answer is [`Input::HistoryRead`].
     ReadHistory(HistoryRead),
@@ -113,7 +113,7 @@ pub enum Output {
     SetAside(ItemId, Option<InstanceKey>),
 }
 
-/// A load: of one partition, in one of its epochs.
+/// A load: of one instance of a partition, in one of its epochs. Of one, so that what is damaged fails alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadRead {
     /// Where.
@@ -121,7 +121,7 @@ pub struct LoadRead {
     /// An answer from an earlier epoch is void.
     pub epoch: Epoch,
     /// What.
-    pub lookups: Vec<Lookup>,
+    pub lookup: Lookup,
 }
 
 /// What keeps a shard from its work.
@@ -183,9 +183,6 @@ pub struct Shard {
     timers_rest_until: Mono,
     /// Instances told to terminate whose turn nobody can take: the server ends them.
     unserved: Vec<(PartitionId, Iid)>,
-    /// Hubs whose deletion is not durable yet, and the commands that wait for it.
-    closing: Vec<Hub>,
-    deferred: Vec<(CallId, Command)>,
     /// What was decided is finished, and nothing begins that can wait for the next process.
     stopping: bool,
     timers_late: Lateness,
@@ -223,8 +220,6 @@ impl Shard {
             loads_out: 0,
             timers_rest_until: Mono(0),
             unserved: Vec::new(),
-            closing: Vec::new(),
-            deferred: Vec::new(),
             stopping: false,
             timers_late: Lateness::default(),
         }
@@ -263,7 +258,6 @@ impl Shard {
                 if let Some(until) = self.partitions[partition.index()].cancel(call) {
                     self.ask_deadlines.remove(&(until, call));
                 }
-                self.deferred.iter_mut().for_each(|(_, command)| command.forget(call));
             }
             Input::CreateHub(call, hub, again) => self.create_hub(now, call, &hub, again, outputs),
             Input::DeleteHub(call, hub) => self.delete_hub(now, call, &hub, outputs),
@@ -373,11 +367,6 @@ impl Shard {
             return;
         }
         let Lookup::Key(key) = &command.target else { unreachable!("calls name instances by their key") };
-        if self.closing.contains(&key.hub) {
-            reach(Corner::DeferredByHub);
-            self.deferred.push((call, command));
-            return;
-        }
         let partition = key.partition();
         self.handle_command(now, partition, command, outputs);
     }
@@ -395,10 +384,9 @@ impl Shard {
         let here = &self.partitions[partition.index()];
         let epoch = here.epoch();
         self.memory.count(here);
-        if !outcome.loads.is_empty() {
-            let lookups = std::mem::take(&mut outcome.loads);
-            self.loads_out += lookups.len();
-            outputs.push(Output::Load(LoadRead { partition, epoch, lookups }));
+        for lookup in outcome.loads.drain(..) {
+            self.loads_out += 1;
+            outputs.push(Output::Load(LoadRead { partition, epoch, lookup }));
         }
         for timer in outcome.timers.drain(..) {
             self.timers.add(timer);
@@ -478,7 +466,7 @@ impl Shard {
             Effect::SetAside(item) => self.dispatch.is_set_aside(item),
             Effect::Deleted(partition, iid) => self.partitions[partition.index()].deletion_is_durable(iid),
             Effect::ReadHistory(read) => outputs.push(Output::ReadHistory(read)),
-            Effect::HubDeleted(hub) => self.hub_deleted(now, &hub, true, outputs),
+            Effect::HubDeleted(hub) => self.hub_deleted(&hub, true),
             Effect::ReadTimers => {
                 if let Some(read) = self.timers.read() {
                     outputs.push(Output::ReadTimers(read));
@@ -566,7 +554,7 @@ impl Shard {
             }
         }
         for hub in hubs {
-            self.hub_deleted(now, &hub, false, outputs);
+            self.hub_deleted(&hub, false);
         }
     }
 
@@ -574,41 +562,38 @@ impl Shard {
         &mut self,
         now: Now,
         read: LoadRead,
-        found: Result<Vec<Option<LoadedInstance>>, String>,
+        found: Result<Option<LoadedInstance>, ReadFailure>,
         outputs: &mut Vec<Output>,
     ) {
         let id = read.partition;
         // Saturating: it may be an answer to the shard before this one.
-        self.loads_out = self.loads_out.saturating_sub(read.lookups.len());
+        self.loads_out = self.loads_out.saturating_sub(1);
         if self.partitions[id.index()].epoch() != read.epoch {
             return; // asked before the partition forgot everything
         }
-        let mut found = match found {
-            Ok(found) => found.into_iter().map(Ok).collect(),
-            Err(why) => vec![Err(why); read.lookups.len()],
-        };
-        for (lookup, found) in read.lookups.iter().zip(found.drain(..)) {
-            let mut outcome = std::mem::take(&mut self.outcome);
-            let partition = &mut self.partitions[id.index()];
-            let waiting = match found {
-                Ok(found) => partition.loaded(lookup, found, &mut outcome),
-                Err(why) => {
-                    partition.load_failed(lookup, &why, &mut outcome);
+        let mut outcome = std::mem::take(&mut self.outcome);
+        let partition = &mut self.partitions[id.index()];
+        let waiting = match found {
+            Ok(found) => partition.loaded(&read.lookup, found, &mut outcome),
+            Err(failure) => {
+                partition.load_failed(&read.lookup, &failure, &mut outcome);
+                // What is damaged fails alone: the others do not wait for it.
+                if matches!(failure, ReadFailure::Unavailable(_)) {
                     self.timers_rest_until = now.mono.after(limits::REFUSE_AFTER_FAILURE);
-                    Vec::new()
                 }
-            };
-            outcome.ready = self.found_again(now, std::mem::take(&mut outcome.ready));
+                Vec::new()
+            }
+        };
+        outcome.ready = self.found_again(now, std::mem::take(&mut outcome.ready));
+        self.outcome = outcome;
+        self.follow(now, id, outputs);
+        for (command, exists) in waiting {
+            let mut outcome = std::mem::take(&mut self.outcome);
+            self.partitions[id.index()].resume(now, command, exists, &mut outcome);
             self.outcome = outcome;
             self.follow(now, id, outputs);
-            for (command, exists) in waiting {
-                let mut outcome = std::mem::take(&mut self.outcome);
-                self.partitions[id.index()].resume(now, command, exists, &mut outcome);
-                self.outcome = outcome;
-                self.follow(now, id, outputs);
-            }
-            self.memory.loaded(now.mono, id, lookup, &self.partitions[id.index()]);
         }
+        self.memory.loaded(now.mono, id, &read.lookup, &self.partitions[id.index()]);
         self.shed(now);
     }
 

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use placet_core::outcome::HistoryRead;
-use placet_core::rows::Batch;
+use placet_core::rows::{Batch, ReadFailure};
 use placet_core::shard::{CommitFailure, Input, LoadRead, RecoverRead};
 use placet_core::timers::DueRead;
 use placet_store::{CommitError, ReadError, Remedy, Store};
@@ -25,6 +25,15 @@ const HISTORY_BYTES_MAX: usize = 256 << 20;
 
 /// How often the store is tried while a commit is owed and no batch comes.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// A sweep that is due for so long is made though batches wait, so that it comes to an end.
+const SWEEP_PATIENCE: Duration = Duration::from_millis(100);
+
+/// A sweep rests for so long at least: it may be that the store has to do something else first.
+const SWEEP_REST: Duration = Duration::from_millis(2);
+
+/// When a sweep that failed is tried again.
+const SWEEP_AGAIN: Duration = Duration::from_secs(60);
 
 /// Something to be read.
 #[derive(Debug)]
@@ -56,8 +65,11 @@ impl Io {
         let to_read = Arc::new(Mutex::new(to_read));
         let mut threads = Vec::new();
         {
-            let (store, core, metrics) = (store.clone(), core.clone(), metrics.clone());
-            let run = move || commit_all(&*store, &to_commit, &answer, &core, &health, &metrics);
+            let (core, metrics) = (core.clone(), metrics.clone());
+            // An earlier process may have left something.
+            let sweep_at = Some(Instant::now());
+            let mut committer = Committer { store: store.clone(), batches: to_commit, health, sweep_at };
+            let run = move || committer.run(&answer, &core, &metrics);
             threads.push(std::thread::Builder::new().name("placet-commit".into()).spawn(run)?);
         }
         for _ in 0..READERS {
@@ -96,55 +108,97 @@ impl Io {
     }
 }
 
-fn commit_all(
-    store: &dyn Store,
-    batches: &Receiver<Box<Batch>>,
-    answers: &Sender<Input>,
-    core: &Sender<Message>,
-    health: &Health,
-    metrics: &Metrics,
-) {
-    while let Some(batch) = next_batch(store, batches, health) {
-        let id = batch.id.expect("the core numbers its batches");
-        health.commit_begins();
-        let begin = Instant::now();
-        let answer = match commit(store, &batch) {
-            Ok(()) => {
-                health.commit_succeeded();
-                let took = begin.elapsed();
-                metrics.committed(&batch, took);
-                Input::Committed(id, took)
-            }
-            Err(failure) => {
-                metrics.commit_failed();
-                Input::CommitFailed(id, failure)
-            }
-        };
-        // Beside the other messages, since the next batch should not wait for what waits there.
-        if answers.send(answer).is_err() || core.send(Message::CommitAnswered).is_err() {
-            return;
-        }
-    }
+/// The thread that writes.
+struct Committer {
+    store: Arc<dyn Store>,
+    batches: Receiver<Box<Batch>>,
+    health: Arc<Health>,
+    /// When to clear away more of what deleted hubs have left, if there may be any.
+    sweep_at: Option<Instant>,
 }
 
-/// The next batch; none once the core has ended. While the last commit is still owed, the store is tried from time to
-/// time, so that readiness comes back though a server that is not ready gets no work.
-fn next_batch(store: &dyn Store, batches: &Receiver<Box<Batch>>, health: &Health) -> Option<Box<Batch>> {
-    loop {
-        if !health.owes_commit() {
-            return batches.recv().ok();
-        }
-        match batches.recv_timeout(PROBE_EVERY) {
-            Ok(batch) => return Some(batch),
-            Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => {
-                // Only the time, which makes a row change.
-                let probe = Batch { newest: super::clock::wall(), ..Batch::default() };
-                if commit(store, &probe).is_ok() {
-                    health.commit_succeeded();
+impl Committer {
+    fn run(&mut self, answers: &Sender<Input>, core: &Sender<Message>, metrics: &Metrics) {
+        while let Some(batch) = self.next_batch() {
+            let id = batch.id.expect("the core numbers its batches");
+            self.health.commit_begins();
+            let begin = Instant::now();
+            let answer = match commit(&*self.store, &batch) {
+                Ok(()) => {
+                    self.health.commit_succeeded();
+                    let took = begin.elapsed();
+                    metrics.committed(&batch, took);
+                    Input::Committed(id, took)
                 }
+                Err(failure) => {
+                    metrics.commit_failed();
+                    Input::CommitFailed(id, failure)
+                }
+            };
+            if !batch.hubs_deleted.is_empty() {
+                self.sweep_at = Some(Instant::now());
+            }
+            // Beside the other messages, since the next batch should not wait for what waits there.
+            if answers.send(answer).is_err() || core.send(Message::CommitAnswered).is_err() {
+                return;
             }
         }
+    }
+
+    /// The next batch; none once the core has ended. While there is none, what deleted hubs have left is cleared away.
+    /// While the last commit is still owed, the store is tried from time to time, so that readiness comes back though a
+    /// server that is not ready gets no work.
+    fn next_batch(&mut self) -> Option<Box<Batch>> {
+        loop {
+            let owes = self.health.owes_commit();
+            let wait = match self.sweep_at {
+                _ if owes => PROBE_EVERY,
+                Some(at) => {
+                    if at.elapsed() > SWEEP_PATIENCE {
+                        self.sweep();
+                        continue;
+                    }
+                    at.saturating_duration_since(Instant::now())
+                }
+                None => return self.batches.recv().ok(),
+            };
+            match self.batches.recv_timeout(wait) {
+                Ok(batch) => return Some(batch),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) if owes => self.probe(),
+                Err(RecvTimeoutError::Timeout) => self.sweep(),
+            }
+        }
+    }
+
+    fn probe(&self) {
+        // Only the time, which makes a row change.
+        let probe = Batch { newest: super::clock::wall(), ..Batch::default() };
+        if commit(&*self.store, &probe).is_ok() {
+            self.health.commit_succeeded();
+        }
+    }
+
+    /// Clears away a piece of what deleted hubs have left, then rests for as long as it took: half of the disk is for
+    /// whoever commits.
+    fn sweep(&mut self) {
+        self.health.commit_begins();
+        let begin = Instant::now();
+        let swept = catch_unwind(AssertUnwindSafe(|| self.store.sweep()));
+        self.sweep_at = match swept {
+            Ok(Ok(more)) => {
+                self.health.commit_succeeded();
+                more.then(|| Instant::now() + begin.elapsed().max(SWEEP_REST))
+            }
+            Ok(Err(error)) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a deleted hub is not cleared away");
+                Some(Instant::now() + SWEEP_AGAIN)
+            }
+            Err(_) => {
+                tracing::error!("the store panicked when it was to clear away a deleted hub");
+                Some(Instant::now() + SWEEP_AGAIN)
+            }
+        };
     }
 }
 
@@ -195,26 +249,66 @@ fn kind_of(read: &Read) -> ReadKind {
 fn answer(store: &dyn Store, read: Read) -> Input {
     match read {
         Read::Load(read) => {
-            let found = store.load(&read.lookups).map_err(told);
-            Input::Loaded(read, found)
+            let found =
+                contained(|| store.load(std::slice::from_ref(&read.lookup))).map(|mut found| found.pop().flatten());
+            Input::Loaded(read, found.map_err(failure_of))
         }
         Read::History(read) => {
-            let rows = store.history(read.iid, read.from, HISTORY_BYTES_MAX).map_err(told);
+            let rows = contained(|| store.history(read.iid, read.from, HISTORY_BYTES_MAX)).map_err(told);
             Input::HistoryRead(read, rows.map(|rows| rows.into_iter().map(|row| row.events).collect()))
         }
         Read::Timers(read) => {
-            let rows = store.due(&|_| true, read.after, read.until, read.limit).map_err(told);
+            let rows = contained(|| store.due(&|_| true, read.after, read.until, read.limit)).map_err(told);
             Input::TimersRead(read, rows)
         }
         Read::Active(read) => {
-            let page = store.recover(&|_| true, read.after, read.limit, read.bytes_max).map_err(told);
+            let page = contained(|| store.recover(&|_| true, read.after, read.limit, read.bytes_max)).map_err(told);
             Input::Recovered(read, page.map(|page| (page.instances, page.next)))
         }
     }
+}
+
+/// A panic of the store is an answer, too: the core waits for one, and the thread has others to read for.
+fn contained<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
+    let panicked = |_| Err(ReadError::Unavailable("the store panicked in a read".into()));
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(panicked)
 }
 
 /// Writes a failed read down, and passes it on in one line.
 fn told(error: ReadError) -> String {
     tracing::error!(error = &error as &dyn std::error::Error, "a read failed");
     error.to_string()
+}
+
+/// The same of a load, with whether it is worth another try.
+fn failure_of(error: ReadError) -> ReadFailure {
+    match error {
+        ReadError::Damaged { .. } => ReadFailure::Damaged(told(error)),
+        _ => ReadFailure::Unavailable(told(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_store::TestStore;
+
+    #[test]
+    fn a_sweep_lets_batches_go_first_and_does_not_wait_for_ever() {
+        let store = Arc::new(TestStore::default());
+        let (sender, batches) = channel();
+        let mut committer = Committer { store: store.clone(), batches, health: Arc::default(), sweep_at: None };
+        let mut next_batch = |due: Duration| {
+            committer.sweep_at = Instant::now().checked_sub(due);
+            sender.send(Box::default()).unwrap();
+            committer.next_batch().unwrap();
+        };
+        store.leave_to_sweep(2);
+        next_batch(Duration::ZERO);
+        assert_eq!(store.left_to_sweep(), 2);
+        next_batch(2 * SWEEP_PATIENCE);
+        assert_eq!(store.left_to_sweep(), 1);
+        drop(sender);
+        assert!(committer.next_batch().is_none(), "it ends with the core, whatever is left");
+    }
 }

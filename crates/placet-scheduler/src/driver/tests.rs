@@ -105,3 +105,36 @@ async fn a_broken_invariant_makes_nothing_untrue_and_work_goes_on() {
     let again = scheduler.clone();
     tokio::task::spawn_blocking(move || again.stop()).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_deleted_hubs_have_left_is_cleared_away_after_a_start_and_after_a_deletion() {
+    let store = Arc::new(TestStore::default());
+    store.leave_to_sweep(3);
+    let scheduler = Scheduler::start(store.clone()).unwrap();
+    let swept = async || {
+        while store.left_to_sweep() > 0 {
+            // sleep: the committer clears away by itself and tells nobody
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), swept()).await.unwrap();
+    start(scheduler.clone(), "one").await.unwrap();
+    store.leave_to_sweep(3);
+    scheduler.delete_hub(Hub::new("default")).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), swept()).await.unwrap();
+    tokio::task::spawn_blocking(move || scheduler.stop()).await.unwrap();
+}
+
+/// More than there are threads that read.
+#[tokio::test]
+async fn a_panic_of_the_store_in_a_read_is_told_to_who_waits_for_it_and_others_are_read_for() {
+    let store = Arc::new(TestStore::default());
+    let scheduler = Scheduler::start(store.clone()).unwrap();
+    store.panic_in_loads(5);
+    for id in ["1", "2", "3", "4", "5"] {
+        let told = tokio::time::timeout(Duration::from_secs(20), start(scheduler.clone(), id)).await.unwrap();
+        assert!(matches!(told, Err(CallError::Refused(Refusal::Unreadable(_)))), "{told:?}");
+    }
+    tokio::time::timeout(Duration::from_secs(20), start(scheduler.clone(), "6")).await.unwrap().unwrap();
+    tokio::task::spawn_blocking(move || scheduler.stop()).await.unwrap();
+}

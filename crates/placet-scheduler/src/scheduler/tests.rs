@@ -67,6 +67,20 @@ async fn hubs_that_workers_only_name_keep_nobody_from_making_one() {
 }
 
 #[tokio::test]
+async fn a_hub_whose_deletion_failed_still_counts_as_one() {
+    let store = Arc::new(TestStore::default());
+    let scheduler = Scheduler::start(store.clone()).unwrap();
+    start(&scheduler, key("stays", "i"), "").await.unwrap();
+    store.fail_commits(1);
+    let refused = scheduler.delete_hub(Hub::new("stays")).await;
+    assert!(matches!(refused, Err(CallError::Refused(Refusal::Unknown))), "{refused:?}");
+    assert_eq!(scheduler.0.hubs.admits(&Hub::new("stays")), Ok(true), "it is in the store");
+    scheduler.delete_hub(Hub::new("stays")).await.unwrap();
+    assert_eq!(scheduler.0.hubs.admits(&Hub::new("stays")), Ok(false));
+    stop(scheduler).await;
+}
+
+#[tokio::test]
 async fn an_input_is_found_though_its_first_turn_is_recorded_while_it_is_looked_for() {
     let store = Arc::new(TestStore::default());
     let scheduler = Scheduler::start(store.clone()).unwrap();

@@ -11,7 +11,7 @@ use placet_core::body::InboxMessage;
 use placet_core::command::is_terminal;
 use placet_core::ids::{BatchId, Iid, Turn};
 use placet_core::outcome::HistoryRead;
-use placet_core::rows::Batch;
+use placet_core::rows::{Batch, ReadFailure};
 use placet_core::shard::{CommitFailure, Input, LoadRead, RecoverRead};
 use placet_core::timers::DueRead;
 use placet_proto::durabletask::{HistoryEvent, history_event::EventType};
@@ -301,8 +301,10 @@ impl World {
         let store = &self.disk.store;
         let input = match ask {
             ReadAsk::Load(read) => {
-                let found = store.load(&read.lookups).map_err(|error| error.to_string());
-                Input::Loaded(read, if fails { failed() } else { found })
+                let found = store.load(std::slice::from_ref(&read.lookup)).map(|mut found| found.pop().flatten());
+                let found = found.map_err(|error| error.to_string());
+                let found = if fails { failed() } else { found };
+                Input::Loaded(read, found.map_err(ReadFailure::Unavailable))
             }
             ReadAsk::History(read) => {
                 let rows = store.history(read.iid, Turn(read.from.0), HISTORY_BYTES_MAX);
@@ -363,8 +365,7 @@ fn told(batch: &Batch) -> String {
 fn read_of(input: &Input) -> String {
     match input {
         Input::Loaded(read, found) => {
-            let found = found.as_ref().map(|found| found.iter().map(Option::is_some).collect::<Vec<_>>());
-            format!("{:?}: {found:?}", read.lookups)
+            format!("{:?}: {:?}", read.lookup, found.as_ref().map(Option::is_some))
         }
         Input::HistoryRead(read, runs) => format!("history of {}: {:?} turns", read.iid, runs.as_ref().map(Vec::len)),
         Input::TimersRead(read, rows) => format!("timers until {:?}: {rows:?}", read.until),

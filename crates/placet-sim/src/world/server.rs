@@ -503,7 +503,7 @@ fn brief(input: &Input) -> String {
             format!("turn completed ({call}) {} actions {actions} wants history {wants_history}", completion.token)
         }
         Input::ActivityCompleted(call, token, _) => format!("activity completed ({call}) {token}"),
-        Input::Loaded(read, _) => format!("loaded {:?}", read.lookups),
+        Input::Loaded(read, _) => format!("loaded {:?}", read.lookup),
         Input::HistoryRead(read, _) => format!("history of {}", read.iid),
         Input::Recovered(read, _) => format!("recovered after {:?}", read.after),
         Input::Call(call, command) => format!("call ({call}) {:?} {:?}", command.target, command.kind),

@@ -105,6 +105,75 @@ fn a_reader_of_an_old_snapshot_holds_up_the_log_and_no_commit() {
     assert!(session.frames() < held_up, "the log began anew");
 }
 
+fn hub_of(instances: u64) -> Batch {
+    let mut whole = Batch::default();
+    for mut one in (1..=instances).map(|iid| batch(iid, 700)) {
+        whole.instances_inserted.append(&mut one.instances_inserted);
+        whole.history_appended.append(&mut one.history_appended);
+        whole.inbox_put.append(&mut one.inbox_put);
+    }
+    whole
+}
+
+fn deletion() -> Batch {
+    Batch { hubs_deleted: vec![Hub::new("h")], ..Batch::default() }
+}
+
+fn frames(store: &SqliteStore) -> i64 {
+    store.engine().unwrap().session.lock().unwrap().as_ref().unwrap().frames()
+}
+
+/// However much is in it: a commit of a hub's size would hold up those of all others.
+#[test]
+fn a_hub_is_deleted_with_a_page_or_two_and_cleared_away_a_piece_at_a_time() {
+    let (_folder, store) = opened();
+    store.commit(&hub_of(2_000)).unwrap();
+    let mut before = frames(&store);
+    store.commit(&deletion()).unwrap();
+    assert!(frames(&store) - before <= 4, "{} pages", frames(&store) - before);
+    let (mut pieces, mut longest) = (0, 0);
+    loop {
+        before = frames(&store);
+        if !store.sweep().unwrap() {
+            break;
+        }
+        (pieces, longest) = (pieces + 1, longest.max(frames(&store) - before));
+    }
+    assert!(pieces > 2_000 * 3 / 250 && longest < 250, "{pieces} pieces of up to {longest} pages");
+    let free: i64 = store
+        .read(|connection| {
+            let pages = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0));
+            pages.map_err(|error| ReadError::Unavailable(error.into()))
+        })
+        .unwrap();
+    assert!(free > 2_000 * 700 / 4_096, "{free} pages are free");
+}
+
+/// Nobody waits for it, and what it leaves in the log a commit may have to wait for.
+#[test]
+fn a_sweep_waits_until_the_log_is_copied() {
+    let folder = TempDir::new().unwrap();
+    let limits = FileLimits { checkpoint: 100, ..FileLimits::default() };
+    let options = Options { limits, ..Options::default() };
+    let store = SqliteStore::open_with(&folder.path().join("placet.db"), &options).unwrap();
+    let reader = connection::reader(&store.path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM instance;").unwrap();
+    store.commit(&hub_of(1_000)).unwrap();
+    store.commit(&deletion()).unwrap();
+    let before = frames(&store);
+    for _ in 0..100 {
+        assert!(store.sweep().unwrap());
+    }
+    assert_eq!(frames(&store), before, "a reader of an old snapshot keeps the log from being copied");
+    reader.execute_batch("COMMIT").unwrap();
+    let begun = std::time::Instant::now();
+    while store.sweep().unwrap() {
+        assert!(begun.elapsed().as_secs() < 60, "it goes on when the reader has ended");
+        std::thread::yield_now();
+    }
+    assert_eq!(store.load(&[Lookup::Iid(Iid(1))]).unwrap(), [None]);
+}
+
 /// A statement that SQLite prepares again at every use costs more than it does.
 #[test]
 fn every_statement_is_prepared_once() {

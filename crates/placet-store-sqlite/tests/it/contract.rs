@@ -9,17 +9,18 @@ use tempfile::TempDir;
 
 use crate::files::{copy, quick_folder};
 
-/// A folder; after a kill another one. Payloads longer than so many bytes are kept apart from their rows.
-struct Folder(Mutex<TempDir>, usize);
+/// A folder; after a kill another one. Payloads longer than so many bytes are kept apart from their rows, and of a deleted
+/// hub so many rows are cleared away at a time.
+struct Folder(Mutex<TempDir>, usize, usize);
 
 impl Folder {
     fn home() -> Box<dyn Home> {
-        Box::new(Folder(Mutex::new(quick_folder()), FileLimits::default().payload))
+        Box::new(Folder(Mutex::new(quick_folder()), FileLimits::default().payload, FileLimits::default().sweep))
     }
 
-    /// Nearly all of them are.
+    /// Nearly all of them are, and next to nothing at a time.
     fn home_of_pieces() -> Box<dyn Home> {
-        Box::new(Folder(Mutex::new(quick_folder()), 3))
+        Box::new(Folder(Mutex::new(quick_folder()), 3, 2))
     }
 
     fn place(&self) -> MutexGuard<'_, TempDir> {
@@ -29,7 +30,7 @@ impl Folder {
 
 impl Home for Folder {
     fn open(&self) -> Arc<dyn Store> {
-        let limits = FileLimits { payload: self.1, ..FileLimits::default() };
+        let limits = FileLimits { payload: self.1, sweep: self.2, ..FileLimits::default() };
         let options = Options { limits, ..Options::default() };
         Arc::new(SqliteStore::open_with(&self.place().path().join("placet.db"), &options).unwrap())
     }
@@ -48,7 +49,7 @@ fn the_embedded_store_keeps_the_contract() {
 }
 
 #[test]
-fn so_it_does_when_payloads_are_too_long_for_their_rows() {
+fn so_it_does_when_payloads_are_too_long_for_their_rows_and_deleted_hubs_are_cleared_away_slowly() {
     exercise(&Folder::home_of_pieces);
 }
 

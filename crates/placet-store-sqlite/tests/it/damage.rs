@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use placet_core::ids::Iid;
-use placet_core::rows::{Batch, PublishedRow};
+use placet_core::rows::{Batch, Lookup, PublishedRow, TimerRow};
+use placet_core::time::Timestamp;
 use placet_store::dump::{Dump, Extent};
 use placet_store::rows::{Column, Kind, TABLES, Table};
 use placet_store::{ReadError, Store as _};
@@ -69,6 +70,7 @@ fn a_column_with_another_value_is_found_out() {
             // A published row is found by these only: with others it is not there.
             let sought_by = table.name == "published" && ["hub", "kind", "key"].contains(&column.name);
             match found {
+                Ok(dump) if table.name == "timer" => assert_eq!(dump.timers, [], "{damage}"),
                 Ok(dump) => assert!(sought_by && dump.published.is_empty(), "{damage}: {dump}"),
                 Err(Unread::NotRead(ReadError::Damaged { table: told, .. })) => {
                     // A hub's name is part of its instances.
@@ -79,6 +81,73 @@ fn a_column_with_another_value_is_found_out() {
             }
         }
     }
+}
+
+/// A store in which these statements were run behind its back.
+fn damaged(path: &Path, statements: &str) -> SqliteStore {
+    Connection::open(path).unwrap().execute_batch(statements).unwrap();
+    SqliteStore::open(path).unwrap()
+}
+
+#[test]
+fn a_damaged_instance_keeps_no_other_from_being_found() {
+    let (_folder, path) = closed(9);
+    let store = damaged(
+        &path,
+        "UPDATE instance SET body = x'00' WHERE iid = 2;
+        UPDATE instance SET hub = 99 WHERE iid = 3;
+        UPDATE inbox SET data = x'00' WHERE iid = 5;
+        UPDATE activity SET seq = 77 WHERE iid = 6;
+        UPDATE reply SET answer = NULL WHERE iid = 9;",
+    );
+    for limit in [1, 2, 3, 100] {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.recover(&|_| true, after, limit, usize::MAX).unwrap();
+            found.extend(page.instances.iter().map(|found| found.row.iid.0));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, [1, 4, 7, 8], "in pages of {limit}");
+    }
+    let asked_for = store.load(&[Lookup::Iid(Iid(5))]);
+    assert!(matches!(asked_for, Err(ReadError::Damaged { table: "inbox", .. })), "who asks is told: {asked_for:?}");
+}
+
+#[test]
+fn a_page_of_instances_that_cannot_be_read_takes_no_others() {
+    let (_folder, path) = closed(90);
+    let connection = Connection::open(&path).unwrap();
+    // Not the first one, which every opening looks at. No page of zeros is a page.
+    let leaf = "SELECT pageno FROM dbstat WHERE name = 'instance' AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET 1";
+    let page: i64 = connection.query_row(leaf, [], |row| row.get(0)).unwrap();
+    drop(connection);
+    let mut bytes = fs::read(&path).unwrap();
+    let at = usize::try_from((page - 1) * 4_096).unwrap();
+    bytes[at..at + 4_096].fill(0);
+    fs::write(&path, bytes).unwrap();
+    let found = SqliteStore::open(&path).unwrap().recover(&|_| true, None, 100, usize::MAX).unwrap().instances.len();
+    assert!((30..90).contains(&found), "{found} are found");
+}
+
+#[test]
+fn a_damaged_timer_keeps_no_other_from_firing() {
+    let (_folder, path) = closed(9);
+    let whole = SqliteStore::open(&path).unwrap().due(&|_| true, None, Timestamp::MAX, 100).unwrap();
+    let store = damaged(
+        &path,
+        "UPDATE timer SET part = part + 1 WHERE iid = 1;
+        UPDATE timer SET part = 1000 WHERE iid = 2;
+        UPDATE timer SET iid = -5 WHERE iid = 4;
+        UPDATE timer SET crc = crc + 1 WHERE iid = 9;",
+    );
+    let expected: Vec<TimerRow> = whole.into_iter().filter(|row| ![1, 2, 4, 9].contains(&row.iid.0)).collect();
+    assert_eq!(store.due(&|_| true, None, Timestamp::MAX, 100).unwrap(), expected);
+    let first = store.due(&|_| true, None, Timestamp::MAX, 2).unwrap();
+    assert_eq!(first, expected[..2], "the limit is on those that are well");
+    assert_eq!(store.due(&|_| true, Some(first[1]), Timestamp::MAX, 100).unwrap(), expected[2..]);
 }
 
 /// Single bits turned over in many places, as a bad disk or memory does.

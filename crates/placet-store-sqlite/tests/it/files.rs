@@ -8,6 +8,7 @@ use bytes::Bytes;
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, Seq, Turn};
 use placet_core::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, TimerRow};
 use placet_core::time::Timestamp;
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 /// A folder in memory if the system has one there: for tests that sync often and mean no disk.
@@ -26,6 +27,19 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     for (name, bytes) in contents(from) {
         fs::write(to.join(name), bytes).unwrap();
     }
+}
+
+/// Rows that belong to nothing that is there, by table.
+pub(crate) fn left_behind(path: &Path) -> BTreeMap<&'static str, i64> {
+    let owned = ["piece", "history", "inbox", "activity", "reply", "timer"];
+    let owned = owned.map(|table| (table, format!("{table} WHERE iid NOT IN (SELECT iid FROM instance)")));
+    let in_hubs = ["instance", "published"];
+    let in_hubs = in_hubs.map(|table| (table, format!("{table} WHERE hub NOT IN (SELECT hub FROM hub)")));
+    let hubs = [("hub", "hub WHERE name <> lower(name)".to_owned())];
+    let connection = Connection::open(path).unwrap();
+    let count = |rows: String| connection.query_row(&format!("SELECT count(*) FROM {rows}"), [], |row| row.get(0));
+    let counted = owned.into_iter().chain(in_hubs).chain(hubs).map(|(table, rows)| (table, count(rows).unwrap()));
+    counted.filter(|(_, rows)| *rows > 0).collect()
 }
 
 /// A batch that makes an instance, with a row in every table.

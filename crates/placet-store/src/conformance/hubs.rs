@@ -30,6 +30,7 @@ pub(super) fn a_deleted_hub_takes_all_that_is_in_it_and_nothing_else(stage: &mut
     stage.commit(kept.clone());
     stage.commit(Batch { hubs_deleted: vec![Hub::new("gone"), Hub::new("never made")], ..Batch::default() });
     stage.reopen();
+    stage.sweep();
     let mut names = kept.clone();
     names.published.extend([published("gone", "requests", "a", None), published("gone", "requests", "b", None)]);
     let dump = stage.dump(&names);
@@ -42,6 +43,67 @@ pub(super) fn a_deleted_hub_takes_all_that_is_in_it_and_nothing_else(stage: &mut
     let again = stage.instance(1);
     assert_eq!((again.inbox, again.activities, again.replies), (vec![], vec![], vec![]));
     assert_eq!(stage.hubs(), ["gone", "kept"]);
+}
+
+pub(super) fn a_deleted_hub_is_gone_at_once_though_it_is_cleared_away_later(stage: &mut Stage) {
+    for iid in 1..=40 {
+        // The first of them by its name, and one that is as short as can be.
+        let id = if iid == 1 { String::new() } else { format!("gone-{iid}") };
+        stage.commit(furnished(iid, "gone", &id));
+    }
+    let kept = furnished(50, "kept", "a");
+    stage.commit(kept.clone());
+    let names = Batch {
+        published: (1..=40).map(|iid| published("gone", "requests", &format!("gone-{iid}"), None)).collect(),
+        ..Batch::default()
+    };
+    stage.commit(Batch { hubs_deleted: vec![Hub::new("gone")], ..Batch::default() });
+    // The name is free, for an instance that was there, too.
+    let again = furnished(60, "gone", "gone-7");
+    stage.commit(again.clone());
+    let mut timers = [kept.timers_put.clone(), again.timers_put.clone()].concat();
+    timers.sort();
+    let mut sweeps = 0;
+    loop {
+        let dump = stage.dump(&names);
+        assert_eq!(dump.hubs, [Hub::new("gone"), Hub::new("kept")], "after {sweeps} sweeps");
+        assert_eq!(dump.instances, [stage.instance(50), stage.instance(60)]);
+        assert_eq!(dump.history, [kept.history_appended.clone(), again.history_appended.clone()].concat());
+        assert_eq!(dump.timers, timers);
+        assert_eq!(dump.published, again.published);
+        assert_eq!(stage.active(), [50, 60]);
+        assert_eq!(stage.by_name("gone", "gone-8"), None);
+        assert!(stage.store().claim().expect("the store is claimed").iid_max.0 >= 60);
+        // It goes on after a restart, of either kind.
+        match sweeps % 50 {
+            0 => stage.reopen(),
+            25 => stage.kill(),
+            _ => {}
+        }
+        sweeps += 1;
+        assert!(sweeps < 1_000, "there is no end to it");
+        if !stage.store().sweep().expect("what is left is cleared away") {
+            break;
+        }
+    }
+    // What stayed behind under the same key would come to light here.
+    stage.commit(inserts([parked(1, "gone", "gone-1")]));
+    let again = stage.instance(1);
+    assert_eq!((again.inbox, again.activities, again.replies), (vec![], vec![], vec![]));
+    assert_eq!(stage.turns(1, 0, usize::MAX), Vec::<u32>::new());
+}
+
+pub(super) fn a_hub_may_be_deleted_again_before_it_is_cleared_away(stage: &mut Stage) {
+    for iid in 1..=4 {
+        stage.commit(Batch { hubs_deleted: vec![Hub::new("h")], ..furnished(iid, "h", "a") });
+        assert_eq!(stage.by_name("h", "a"), Some(stage.instance(iid)));
+    }
+    stage.commit(Batch { hubs_deleted: vec![Hub::new("h")], ..Batch::default() });
+    assert_eq!((stage.hubs(), stage.active()), (vec![], vec![]));
+    stage.sweep();
+    assert!(!stage.store().sweep().expect("there is nothing"), "what is cleared away is cleared away once");
+    stage.commit(furnished(5, "h", "a"));
+    assert_eq!((stage.hubs(), stage.active()), (vec!["h".to_owned()], vec![5]));
 }
 
 pub(super) fn a_hub_may_be_deleted_and_made_again_in_one_batch(stage: &mut Stage) {

@@ -142,6 +142,8 @@ cases! {
         a_hub_exists_once_made_or_used,
         hubs_come_in_the_order_of_their_names,
         a_deleted_hub_takes_all_that_is_in_it_and_nothing_else,
+        a_deleted_hub_is_gone_at_once_though_it_is_cleared_away_later,
+        a_hub_may_be_deleted_again_before_it_is_cleared_away,
         a_hub_may_be_deleted_and_made_again_in_one_batch,
         published_rows_are_inserted_replaced_and_deleted,
         published_rows_are_told_apart_by_hub_projection_and_key,

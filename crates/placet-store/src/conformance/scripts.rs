@@ -39,6 +39,12 @@ pub(super) fn run(seed: u64, stage: &mut Stage) -> Dump {
         script.apply(&batch);
         stage.commit(batch);
         agree_on_reads(&mut script, stage, &at);
+        if script.chance.one_in(3) {
+            for _ in 0..script.chance.below(12) {
+                stage.store().sweep().unwrap_or_else(|error| panic!("{at}: {error:?}"));
+            }
+            agree_on_rows(&script, stage, &format!("{at}, swept,"));
+        }
         if script.chance.one_in(6) {
             stage.reopen();
             agree_on_rows(&script, stage, &at);

@@ -45,6 +45,12 @@ impl Stage {
         self.store().commit(&batch).expect("the batch is committed");
     }
 
+    /// Clears away what deleted hubs have left behind, to the end.
+    pub(super) fn sweep(&self) {
+        let pieces = (0..10_000).find(|_| !self.store().sweep().expect("what is left is cleared away"));
+        assert!(pieces.is_some(), "there is no end to it");
+    }
+
     /// Commits what must be refused, and sees that nothing of it was written.
     pub(super) fn refused(&self, batch: Batch) -> CommitError {
         let before = self.dump(&batch);

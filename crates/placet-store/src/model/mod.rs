@@ -54,6 +54,11 @@ impl Store for ModelStore {
         self.lock().apply(batch).map_err(|contradiction| CommitError::Unavailable(contradiction.into()))
     }
 
+    /// A deleted hub leaves nothing behind here.
+    fn sweep(&self) -> Result<bool, CommitError> {
+        Ok(false)
+    }
+
     fn recover(
         &self,
         partitions: &dyn Fn(PartitionId) -> bool,

@@ -138,6 +138,18 @@ fn an_instance_that_is_deleted_takes_all_that_the_batch_held_of_it() {
     assert_eq!(rows(batch(born)), other, "of one that was born in it nothing is left at all");
 }
 
+/// In half a second where each deletion looks at the rows of its own instance; in hours where it looks at all.
+#[test]
+fn a_batch_may_delete_a_hundred_thousand_instances_that_it_has_rows_of() {
+    let iids = 1..=100_000;
+    let born = iids.clone().flat_map(|iid| {
+        let rows = [Write::AppendHistory(turn(iid, 0)), message(iid, 1), Write::PutReply(reply(iid, "ask"))];
+        rows.into_iter().chain([Write::PutActivity(activity(iid, 2, "a"))])
+    });
+    let merged = rows(batch(born.chain(iids.clone().map(|iid| Write::DeleteInstance(Iid(iid))))));
+    assert_eq!(merged, Batch { instances_deleted: iids.map(Iid).collect(), ..Batch::default() });
+}
+
 #[test]
 fn a_new_generation_drops_the_history_before_it_and_nothing_after() {
     let merged = batch([
@@ -447,10 +459,10 @@ impl Writer {
 
     fn delete_hub(&mut self, hub: &Hub) {
         while let Some(which) = self.instances.iter().position(|known| known.hub == *hub) {
-            if self.hot.contains(&self.instances[which].iid) {
-                self.delete(which);
-            } else {
-                self.instances.remove(which); // it is in the store alone, which deletes the hub
+            let known = self.instances.remove(which);
+            // Of one that is in the store alone nothing is said: the store deletes the hub.
+            if self.hot.contains(&known.iid) {
+                self.writes.push(Write::DropInstance(known.iid, known.timers));
             }
         }
         self.writes.push(Write::DeleteHub(hub.clone()));

@@ -55,11 +55,35 @@ fn a_hub_whose_deletion_failed_goes_on() {
         1s raise seq-1 event
         1s start seq-2
         2s fail
+        2s raise seq-1 event
         2s turn seq-1: wait
         3s delete-hub
         3s rows
         3s start seq-1
         4s rows
+    "
+    ));
+}
+
+#[test]
+fn what_is_asked_of_a_hub_while_its_deletion_is_not_durable_finds_nothing_there_and_waits_for_nothing() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: timer 1h
+        0s start seq-2
+        0s turn seq-2: timer 1h
+        600s hold
+        600s delete-hub
+        600s raise seq-1 event
+        600s wait seq-2
+        600s start seq-2
+        600s raise seq-2 event
+        601s commit
+        602s turn seq-2: complete
+        602s raise seq-1 event
+        602s rows
     "
     ));
 }
@@ -74,6 +98,48 @@ fn a_timer_whose_instance_cannot_be_read_fires_when_it_can() {
         50m unreadable
         61m readable
         62m turn seq-1: complete
+    "
+    ));
+}
+
+#[test]
+fn a_timer_of_a_damaged_instance_holds_up_no_other_and_is_looked_for_again_when_the_window_moves() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: timer 1h
+        0s start seq-2
+        0s turn seq-2: timer 1h
+        1s disconnect
+        50m damaged seq-1
+        59m worker
+        60.1m turn seq-2: complete
+        61m raise seq-1 event
+        61.1m mended seq-1
+        64m turn seq-1: complete
+        64m rows
+    "
+    ));
+}
+
+#[test]
+fn the_result_of_an_activity_of_a_damaged_instance_is_refused_and_the_activity_is_not_given_out_again_for_it() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: activity one | activity two
+        1s hold
+        1s done seq-1/one
+        1s damaged seq-1
+        1s fail
+        2s done seq-1/two
+        9s rows
+        10s mended seq-1
+        10s raise seq-1 event
+        11s done seq-1/two
+        11s rows
     "
     ));
 }

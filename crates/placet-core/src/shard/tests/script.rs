@@ -26,7 +26,7 @@ use crate::dispatch::StreamSpec;
 use crate::ids::{BatchId, CallId, Hub, Iid, InstanceId, InstanceKey, StreamId, Turn};
 use crate::limits::Limits;
 use crate::partition::view_of_row;
-use crate::rows::{Batch, Lookup};
+use crate::rows::{Batch, Lookup, ReadFailure};
 use crate::shard::{CommitFailure, Input, Output, Shard};
 use crate::time::{Mono, Now, Timestamp};
 use crate::wire::Events;
@@ -73,6 +73,8 @@ struct World {
     late: BTreeMap<String, Item>,
     /// The store cannot be read.
     unreadable: bool,
+    /// Instances whose rows are not what was written.
+    damaged: BTreeSet<InstanceId>,
     /// The store's answers to loads, as it stood when it was asked; held, as long as there is a list.
     loads: Option<VecDeque<Input>>,
     incarnation: u32,
@@ -104,6 +106,7 @@ impl World {
             items: BTreeMap::new(),
             late: BTreeMap::new(),
             unreadable: false,
+            damaged: BTreeSet::new(),
             loads: None,
             incarnation: 1,
             trace: String::new(),
@@ -150,6 +153,8 @@ impl World {
             }
             "unreadable" => self.unreadable = true,
             "readable" => self.unreadable = false,
+            "damaged" => drop(self.damaged.insert(InstanceId::new(rest))),
+            "mended" => drop(self.damaged.remove(&InstanceId::new(rest))),
             "delete-hub" => {
                 let call = self.call("delete-hub".to_owned());
                 self.input(Input::DeleteHub(call, Hub::new("default")));
@@ -458,9 +463,14 @@ impl World {
                 self.held = Some(batch);
                 None
             }
-            Output::Load(read) if self.unreadable => Some(Input::Loaded(read, Err("unreadable".into()))),
+            Output::Load(read) if self.unreadable => {
+                Some(Input::Loaded(read, Err(ReadFailure::Unavailable("unreadable".into()))))
+            }
+            Output::Load(read) if self.is_damaged(&read.lookup) => {
+                Some(Input::Loaded(read, Err(ReadFailure::Damaged("a checksum differs".into()))))
+            }
             Output::Load(read) => {
-                let found = read.lookups.iter().map(|lookup| self.store.load(lookup)).collect();
+                let found = self.store.load(&read.lookup);
                 let answer = Input::Loaded(read, Ok(found));
                 match &mut self.loads {
                     Some(held) => {
@@ -481,6 +491,7 @@ impl World {
             Output::Recover(read) if self.unreadable => Some(Input::Recovered(read, Err("unreadable".into()))),
             Output::Recover(read) => {
                 let mut page = self.store.active(read.after);
+                page.retain(|found| !self.damaged.contains(&found.row.id));
                 let next = (page.len() > read.limit).then(|| page[read.limit - 1].row.iid);
                 page.truncate(read.limit);
                 Some(Input::Recovered(read, Ok((page, next))))
@@ -498,6 +509,13 @@ impl World {
                 Some(read)
             }
             Output::Ping(_) | Output::SetAside(..) => None,
+        }
+    }
+
+    fn is_damaged(&self, lookup: &Lookup) -> bool {
+        match lookup {
+            Lookup::Key(key) => self.damaged.contains(&key.id),
+            Lookup::Iid(_) => self.store.load(lookup).is_some_and(|found| self.damaged.contains(&found.row.id)),
         }
     }
 

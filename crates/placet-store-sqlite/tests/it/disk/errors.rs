@@ -52,6 +52,10 @@ impl Run {
     fn work(&mut self, batches: u64) -> Result<(), String> {
         for _ in 0..batches {
             self.commit()?;
+            if self.chance.one_in(2) {
+                // What comes of it is seen by what is read.
+                drop(self.store().sweep());
+            }
             match &mut self.onlooker {
                 Some((_, 0)) => self.onlooker = None,
                 Some((_, left)) => *left -= 1,

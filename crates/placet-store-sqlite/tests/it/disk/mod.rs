@@ -16,10 +16,10 @@ use placet_store::{CommitError, OpenError, Store as _};
 use placet_store_sqlite::{FileLimits, Options, SqliteStore};
 use placet_test_disk::{Chance, Choice, Disk, Image, Moment};
 
-use crate::files::quick_folder;
+use crate::files::{left_behind, quick_folder};
 
 /// A log of some pages: it is copied into the file and begun anew all the time.
-const SHORT_LOG: FileLimits = FileLimits { checkpoint: 8, restart: 40, payload: 300 };
+const SHORT_LOG: FileLimits = FileLimits { checkpoint: 8, restart: 40, payload: 300, sweep: 3 };
 
 fn open(folder: &Path) -> Result<SqliteStore, OpenError> {
     SqliteStore::open_with(&folder.join("placet.db"), &Options { limits: SHORT_LOG, ..Options::default() })
@@ -38,6 +38,18 @@ fn examine(image: &Image, script: &Script, allowed: &[Dump]) -> Result<(), Strin
     let found = read(&store)?;
     if !allowed.contains(&found) {
         return Err(format!("it holds\n{found}\nand what was acknowledged is\n{}", allowed[0]));
+    }
+    // What a deleted hub had left is cleared away, and nothing else.
+    let mut pieces = 0;
+    while store.sweep().map_err(|error| format!("it is not swept: {error:?}"))? {
+        pieces += 1;
+        if pieces > 10_000 {
+            return Err("there is no end to sweeping it".to_owned());
+        }
+    }
+    let left = left_behind(&path);
+    if !left.is_empty() || read(&store)? != found {
+        return Err(format!("swept, it holds\n{}\nand not\n{found}\nand {left:?}", read(&store)?));
     }
     let probe = probe();
     store.commit(&probe).map_err(|error| format!("it does not go on: {error:?}"))?;

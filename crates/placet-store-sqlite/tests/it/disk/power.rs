@@ -52,6 +52,9 @@ fn run(seed: u64) -> Run {
         disk.mark(2 * number + 2);
         script.apply(&batch);
         states.push(script.dump());
+        for _ in 0..chance.below(4) {
+            store.sweep().unwrap();
+        }
         match chance.below(12) {
             0 => checkpoint(folder.path(), ["PASSIVE", "FULL", "RESTART", "TRUNCATE"][chance.index(4)]),
             1 => {
