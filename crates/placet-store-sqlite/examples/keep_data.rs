@@ -2,7 +2,7 @@
 //! committed under `tests/data/`, and never changed again. `tests/it/data_of_earlier_releases.rs` opens each.
 //!
 //! ```sh
-//! cargo run -p placet-store-sqlite --example keep_data -- tests/data/issue-4
+//! cargo run -p placet-store-sqlite --example keep_data -- tests/data/issue-5
 //! ```
 
 use std::error::Error;
