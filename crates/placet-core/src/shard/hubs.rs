@@ -30,10 +30,7 @@ impl Shard {
     /// memory is not there.
     fn drop_hub(&mut self, now: Now, hub: &Hub, outputs: &mut Vec<Output>) {
         for id in PartitionId::all() {
-            let mut outcome = std::mem::take(&mut self.outcome);
-            self.partitions[id.index()].drop_hub(hub, &mut outcome);
-            self.outcome = outcome;
-            self.follow(now, id, outputs);
+            self.at_partition(now, id, outputs, |partition, outcome| partition.drop_hub(hub, outcome));
         }
         self.dispatch.unqueue_hub(hub);
         self.outcome.writes.push(Write::DeleteHub(hub.clone()));

@@ -7,6 +7,7 @@
 mod admission;
 mod hubs;
 mod memory;
+mod messages;
 mod recovery;
 mod streams;
 #[cfg(test)]
@@ -17,143 +18,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::clock::{ClockGuard, Doubt};
+use crate::clock::ClockGuard;
 use crate::command::{Command, CommandKind, CompleteTurn, DISK_FULL, Refusal, Reply};
 use crate::commit::{Commit, Voided};
 use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, Kind, StreamSpec};
-use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, InstanceKey, PARTITIONS, PartitionId, StreamId};
+use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, PARTITIONS, PartitionId, StreamId};
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, HistoryRead, Outcome};
 use crate::partition::{Begun, Partition, TurnStart};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
-use crate::rows::{Batch, LoadedInstance, Lookup, ReadFailure, TimerRow};
-use crate::tally::{DeliveriesByKind, Lateness};
+use crate::rows::{LoadedInstance, Lookup, ReadFailure};
+use crate::tally::Lateness;
 use crate::time::{Mono, Now, Timestamp};
-use crate::timers::{DueRead, Timers};
+use crate::timers::Timers;
 use crate::token::Token;
 use memory::Memory;
+pub use messages::{CommitFailure, Input, LoadRead, Output, ShardStatus, Trouble};
 pub use recovery::RecoverRead;
 use recovery::Recovery;
-
-/// What arrives at a shard.
-#[derive(Debug)]
-pub enum Input {
-    /// The process started: recovery begins.
-    Started,
-    /// A client's command; its reply is an [`Output::Reply`].
-    Call(CallId, Command),
-    /// The caller does not wait any more for something that becomes of an instance of this partition.
-    Cancelled(PartitionId, CallId),
-    /// A task hub is to be made, or emptied and made again.
-    CreateHub(CallId, Hub, bool),
-    /// A task hub is to be deleted with all that is in it.
-    DeleteHub(CallId, Hub),
-    /// A worker's stream opened.
-    StreamOpened(StreamId, StreamSpec),
-    /// It closed; the flag says that it was in good order.
-    StreamClosed(StreamId, bool),
-    /// A stream's worker has read so many bytes of what it was sent.
-    ItemsRead(StreamId, usize),
-    /// A worker finished a turn.
-    TurnCompleted(CallId, Box<CompleteTurn>),
-    /// A worker finished an activity.
-    ActivityCompleted(CallId, Token, Box<placet_proto::durabletask::ActivityResponse>),
-    /// A worker gives an item back.
-    Abandoned(CallId, Token),
-    /// The batch is durable; how long that took.
-    Committed(BatchId, Duration),
-    /// It is not, or nobody knows.
-    CommitFailed(BatchId, CommitFailure),
-    /// The store's answer to [`Output::Load`].
-    Loaded(LoadRead, Result<Option<LoadedInstance>, ReadFailure>),
-    /// The store's answer to [`Output::ReadHistory`].
-    HistoryRead(HistoryRead, Result<Vec<Bytes>, String>),
-    /// The store's answer to [`Output::ReadTimers`].
-    TimersRead(DueRead, Result<Vec<TimerRow>, String>),
-    /// The store's answer to [`Output::Recover`].
-    Recovered(RecoverRead, Result<(Vec<LoadedInstance>, Option<Iid>), String>),
-    /// The operator says that the wall clock is right.
-    AcceptTime(CallId),
-    /// The process is about to stop: who waits for an answer to an ask is told that it is recorded.
-    Stopping,
-    /// Time has passed.
-    Tick,
-}
-
-/// Why a commit failed, as far as it matters here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommitFailure {
-    /// Nothing was written: there is no room.
-    Full,
-    /// It may have been written.
-    Unknown,
-}
-
-/// What a shard wants done. Order matters between outputs of the same kind only.
-#[derive(Debug)]
-pub enum Output {
-    /// Commit this; the answer is [`Input::Committed`] or [`Input::CommitFailed`].
-    Commit(Box<Batch>),
-    /// Load this instance; the answer is [`Input::Loaded`].
-    Load(LoadRead),
-    /// Read this instance's history; the answer is [`Input::HistoryRead`].
-    ReadHistory(HistoryRead),
-    /// Read the due timers; the answer is [`Input::TimersRead`].
-    ReadTimers(DueRead),
-    /// Read a page of active instances; the answer is [`Input::Recovered`].
-    Recover(RecoverRead),
-    /// Answer a call.
-    Reply(CallId, Result<Reply, Refusal>),
-    /// Send an encoded `WorkItem` on a stream.
-    Send(StreamId, Hub, Bytes),
-    /// Send a health ping on a stream.
-    Ping(StreamId),
-    /// Write down that an item was delivered too often, and of which instance it is, if that is in memory.
-    SetAside(ItemId, Option<InstanceKey>),
-}
-
-/// A load: of one instance of a partition, in one of its epochs. Of one, so that what is damaged fails alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadRead {
-    /// Where.
-    pub partition: PartitionId,
-    /// An answer from an earlier epoch is void.
-    pub epoch: Epoch,
-    /// What.
-    pub lookup: Lookup,
-}
-
-/// What keeps a shard from its work.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Trouble {
-    /// The wall clock is not believed: timers are held.
-    pub clock_doubt: Option<Doubt>,
-    /// The disk is full: new work is refused.
-    pub refusing: bool,
-}
-
-/// What an operator wants to know of a shard.
-#[derive(Debug, Clone, Default, PartialEq)]
-#[expect(missing_docs, reason = "named for what they count")]
-pub struct ShardStatus {
-    pub recovering: bool,
-    pub refusing: bool,
-    pub hot_instances: usize,
-    /// Those of the hot ones that wait and are kept for their next event. At most: one may be counted twice.
-    pub parked_instances: usize,
-    pub near_timers: usize,
-    pub ready_turns: usize,
-    pub ready_activities: usize,
-    pub held_items: usize,
-    pub streams: usize,
-    pub uncommitted_bytes: usize,
-    pub hot_bytes: usize,
-    pub unread_bytes: usize,
-    pub waiting_asks: usize,
-    pub deliveries: DeliveriesByKind,
-    pub timers_late: Lateness,
-}
 
 /// The machine.
 #[derive(Debug)]
@@ -372,10 +255,20 @@ impl Shard {
     }
 
     fn handle_command(&mut self, now: Now, partition: PartitionId, command: Command, outputs: &mut Vec<Output>) {
-        let mut outcome = std::mem::take(&mut self.outcome);
-        self.partitions[partition.index()].handle(now, command, &mut outcome);
-        self.outcome = outcome;
-        self.follow(now, partition, outputs);
+        self.at_partition(now, partition, outputs, |partition, outcome| partition.handle(now, command, outcome));
+    }
+
+    /// Has a partition decide something, and does what that causes.
+    fn at_partition<T>(
+        &mut self,
+        now: Now,
+        id: PartitionId,
+        outputs: &mut Vec<Output>,
+        decide: impl FnOnce(&mut Partition, &mut Outcome) -> T,
+    ) -> T {
+        let decided = decide(&mut self.partitions[id.index()], &mut self.outcome);
+        self.follow(now, id, outputs);
+        decided
     }
 
     /// Does what a command caused, and hands its writes to the commit.
@@ -571,12 +464,11 @@ impl Shard {
         if self.partitions[id.index()].epoch() != read.epoch {
             return; // asked before the partition forgot everything
         }
-        let mut outcome = std::mem::take(&mut self.outcome);
         let partition = &mut self.partitions[id.index()];
         let waiting = match found {
-            Ok(found) => partition.loaded(&read.lookup, found, &mut outcome),
+            Ok(found) => partition.loaded(&read.lookup, found, &mut self.outcome),
             Err(failure) => {
-                partition.load_failed(&read.lookup, &failure, &mut outcome);
+                partition.load_failed(&read.lookup, &failure, &mut self.outcome);
                 // What is damaged fails alone: the others do not wait for it.
                 if matches!(failure, ReadFailure::Unavailable(_)) {
                     self.timers_rest_until = now.mono.after(limits::REFUSE_AFTER_FAILURE);
@@ -584,14 +476,11 @@ impl Shard {
                 Vec::new()
             }
         };
-        outcome.ready = self.found_again(now, std::mem::take(&mut outcome.ready));
-        self.outcome = outcome;
+        let ready = std::mem::take(&mut self.outcome.ready);
+        self.outcome.ready = self.found_again(now, ready);
         self.follow(now, id, outputs);
         for (command, exists) in waiting {
-            let mut outcome = std::mem::take(&mut self.outcome);
-            self.partitions[id.index()].resume(now, command, exists, &mut outcome);
-            self.outcome = outcome;
-            self.follow(now, id, outputs);
+            self.at_partition(now, id, outputs, |partition, outcome| partition.resume(now, command, exists, outcome));
         }
         self.memory.loaded(now.mono, id, &read.lookup, &self.partitions[id.index()]);
         self.shed(now);
@@ -663,10 +552,7 @@ impl Shard {
             && entry.key().0 <= now.mono
         {
             let ((_, call), (partition, iid)) = entry.remove_entry();
-            let mut outcome = std::mem::take(&mut self.outcome);
-            self.partitions[partition.index()].ask_expired(iid, call, &mut outcome);
-            self.outcome = outcome;
-            self.follow(now, partition, outputs);
+            self.at_partition(now, partition, outputs, |partition, outcome| partition.ask_expired(iid, call, outcome));
         }
     }
 
@@ -678,12 +564,11 @@ impl Shard {
 
     fn end_unserved(&mut self, now: Now, outputs: &mut Vec<Output>) {
         while let Some((partition, iid)) = self.unserved.pop() {
-            let mut outcome = std::mem::take(&mut self.outcome);
-            if self.partitions[partition.index()].terminate_unserved(now, iid, &mut outcome) {
+            let ends =
+                |partition: &mut Partition, outcome: &mut Outcome| partition.terminate_unserved(now, iid, outcome);
+            if self.at_partition(now, partition, outputs, ends) {
                 reach(Corner::Unserved);
             }
-            self.outcome = outcome;
-            self.follow(now, partition, outputs);
         }
     }
 }

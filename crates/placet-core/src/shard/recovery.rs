@@ -154,11 +154,10 @@ impl Shard {
 
     fn recovered_one(&mut self, now: Now, found: LoadedInstance, outputs: &mut Vec<Output>) {
         let (iid, id) = (found.row.iid, found.row.key().partition());
-        let mut outcome = std::mem::take(&mut self.outcome);
         // A damaged instance waits, visible in the store; the others go on.
-        let installed = self.partitions[id.index()].recovered(found, &mut outcome);
-        outcome.ready = self.found_again(now, std::mem::take(&mut outcome.ready));
-        self.outcome = outcome;
+        let installed = self.partitions[id.index()].recovered(found, &mut self.outcome);
+        let ready = std::mem::take(&mut self.outcome.ready);
+        self.outcome.ready = self.found_again(now, ready);
         if installed.is_ok() {
             self.memory.active(id, iid);
         }
