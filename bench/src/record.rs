@@ -40,14 +40,14 @@ impl<S: Store> Store for Recorder<S> {
         self.store.claim()
     }
 
-    fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
+    fn commit(&self, batch: &Batch) -> Result<Duration, CommitError> {
         let begun = Instant::now();
-        self.store.commit(batch)?;
+        let durable = self.store.commit(batch)?;
         let at = Instant::now();
         let batch = batch.clone();
         let committed = Committed { at, took: at - begun, kept_in: at.elapsed(), batch };
         self.records.0.lock().unwrap_or_else(PoisonError::into_inner).push(committed);
-        Ok(())
+        Ok(durable)
     }
 
     fn sweep(&self) -> Result<bool, CommitError> {

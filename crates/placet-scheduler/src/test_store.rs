@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 use placet_core::ids::{Iid, PartitionId, Turn};
 use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
@@ -79,7 +80,7 @@ impl Store for TestStore {
         self.model.claim()
     }
 
-    fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
+    fn commit(&self, batch: &Batch) -> Result<Duration, CommitError> {
         let mut gate = self.gate.lock().unwrap();
         gate.waiting += 1;
         self.moved.notify_all();

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use placet_core::ids::{Hub, Iid, Seq};
 use placet_core::rows::{Batch, InstanceRow, PublishedRow};
@@ -93,16 +93,19 @@ impl Session {
     ///
     /// The batch's fences are not looked at: the lock on the file keeps every other process out, and within
     /// this one the epoch is checked before a batch is made.
-    pub(crate) fn commit(&mut self, batch: &Batch) -> Result<(), WriteError> {
+    /// Tells how long the last step took, in which the log is written and synced.
+    pub(crate) fn commit(&mut self, batch: &Batch) -> Result<Duration, WriteError> {
         self.execute(sql::BEGIN, [])?;
         batch.hubs_deleted.iter().try_for_each(|hub| self.delete_hub(hub))?;
         self.delete(batch)?;
         self.insert(batch)?;
         self.update_instances(&batch.instances_updated)?;
         self.put_newest(batch.newest)?;
+        let begin = Instant::now();
         self.execute(sql::COMMIT, [])?;
+        let durable = begin.elapsed();
         self.measure_log();
-        Ok(())
+        Ok(durable)
     }
 
     /// Clears away a piece of what belonged to deleted hubs, and tells whether there is more. After an error as after a

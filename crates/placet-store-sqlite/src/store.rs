@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use placet_core::ids::{Iid, PartitionId, Turn};
 use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
@@ -221,7 +222,7 @@ impl Store for SqliteStore {
         self.write(|_, session| session.claim())
     }
 
-    fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
+    fn commit(&self, batch: &Batch) -> Result<Duration, CommitError> {
         self.write(|checkpointer, session| add_to_log(checkpointer, session, |session| session.commit(batch)))
     }
 

@@ -12,6 +12,8 @@ mod query;
 pub mod rows;
 
 pub use error::{CommitError, OpenError, ReadError, Remedy};
+use std::time::Duration;
+
 use placet_core::ids::{Iid, PartitionId, Turn};
 use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
 use placet_core::time::Timestamp;
@@ -47,11 +49,12 @@ pub trait Store: Send + Sync + 'static {
     /// If the count could not be written.
     fn claim(&self) -> Result<Claim, CommitError>;
 
-    /// Writes the whole batch, synced, or nothing of it.
+    /// Writes the whole batch, synced, or nothing of it. Tells how much of the time that this took was spent on making it
+    /// durable.
     ///
     /// # Errors
     /// See [`CommitError`]; each variant says whether the batch may have been written.
-    fn commit(&self, batch: &Batch) -> Result<(), CommitError>;
+    fn commit(&self, batch: &Batch) -> Result<Duration, CommitError>;
 
     /// Clears away a piece of what deleted hubs have left behind, synced, and tells whether there is more. A hub that is
     /// deleted with a batch is gone with it, however large: none of its rows is read any more, and its name is free. What

@@ -124,10 +124,10 @@ impl Committer {
             self.health.commit_begins();
             let begin = Instant::now();
             let answer = match commit(&*self.store, &batch) {
-                Ok(()) => {
+                Ok(durable) => {
                     self.health.commit_succeeded();
                     let took = begin.elapsed();
-                    metrics.committed(&batch, took);
+                    metrics.committed(&batch, took, durable);
                     Input::Committed(id, took)
                 }
                 Err(failure) => {
@@ -203,9 +203,9 @@ impl Committer {
 }
 
 /// A panic of the store is an answer, too: nobody knows what was written.
-fn commit(store: &dyn Store, batch: &Batch) -> Result<(), CommitFailure> {
+fn commit(store: &dyn Store, batch: &Batch) -> Result<Duration, CommitFailure> {
     match catch_unwind(AssertUnwindSafe(|| store.commit(batch))) {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(durable)) => Ok(durable),
         Ok(Err(error)) => {
             tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
             Err(failure(&error))

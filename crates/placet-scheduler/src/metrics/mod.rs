@@ -74,6 +74,7 @@ pub struct Metrics(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     commit_seconds: Histogram,
+    sync_seconds: Histogram,
     commit_commands: Histogram,
     commit_rows: Histogram,
     commits_failed: AtomicU64,
@@ -90,6 +91,7 @@ impl Default for Inner {
     fn default() -> Inner {
         Inner {
             commit_seconds: Histogram::new(TIMES),
+            sync_seconds: Histogram::new(TIMES),
             commit_commands: Histogram::new(SIZES),
             commit_rows: Histogram::new(SIZES),
             commits_failed: AtomicU64::new(0),
@@ -112,8 +114,10 @@ impl Metrics {
         self.0.calls.clone()
     }
 
-    pub(crate) fn committed(&self, batch: &Batch, took: Duration) {
+    /// A batch is durable after so long, of which so much went into making it so.
+    pub(crate) fn committed(&self, batch: &Batch, took: Duration, durable: Duration) {
         self.0.commit_seconds.add(micros(took));
+        self.0.sync_seconds.add(micros(durable));
         self.0.commit_commands.add(batch.commands as u64);
         self.0.commit_rows.add(batch.rows() as u64);
     }
@@ -136,9 +140,10 @@ impl Metrics {
 
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
-        let Inner { commit_seconds, commit_commands, commit_rows, read_seconds, .. } = &*self.0;
+        let Inner { commit_seconds, sync_seconds, commit_commands, commit_rows, read_seconds, .. } = &*self.0;
         let mut to = Exposition(&mut encoder);
         to.histogram("commit", "How long a commit took, sync included.", Some(&Unit::Seconds), commit_seconds)?;
+        to.histogram("sync", "How long the log's writing and its sync took.", Some(&Unit::Seconds), sync_seconds)?;
         to.histogram("commit_commands", "How many commands shared a commit.", None, commit_commands)?;
         to.histogram("commit_rows", "How many rows a commit wrote or deleted.", None, commit_rows)?;
         let failed = self.0.commits_failed.load(Ordering::Relaxed);

@@ -20,7 +20,9 @@ fn closed(instances: u64) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("placet.db");
     let store = SqliteStore::open(&path).unwrap();
-    (1..=instances).for_each(|iid| store.commit(&instance(iid)).unwrap());
+    for iid in 1..=instances {
+        store.commit(&instance(iid)).unwrap();
+    }
     (folder, path)
 }
 

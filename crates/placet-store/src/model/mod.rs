@@ -8,6 +8,7 @@ mod check;
 mod state;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use placet_core::ids::{Iid, PartitionId, Turn};
 use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
@@ -50,8 +51,9 @@ impl Store for ModelStore {
         Ok(self.lock().claim())
     }
 
-    fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
-        self.lock().apply(batch).map_err(|contradiction| CommitError::Unavailable(contradiction.into()))
+    fn commit(&self, batch: &Batch) -> Result<Duration, CommitError> {
+        self.lock().apply(batch).map_err(|contradiction| CommitError::Unavailable(contradiction.into()))?;
+        Ok(Duration::ZERO)
     }
 
     /// A deleted hub leaves nothing behind here.

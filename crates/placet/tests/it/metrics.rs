@@ -64,6 +64,8 @@ async fn an_approval_moves_what_it_should() {
     assert!(moved("placet_commit_commands_sum") >= 4.0, "start, turn, ask, turn");
     assert!(moved("placet_commit_rows_sum") >= 4.0);
     assert!(moved("placet_commit_seconds_sum") > 0.0);
+    let synced = moved("placet_sync_seconds_sum");
+    assert!(synced > 0.0 && synced <= moved("placet_commit_seconds_sum"), "{synced}");
     assert_eq!(after.of(r#"placet_ready_items{kind="turn"}"#), 0.0);
     assert_eq!(after.of("placet_worker_streams"), 1.0, "the built-in worker's");
     assert_eq!(after.of("placet_commits_failed_total"), 0.0);

@@ -80,10 +80,10 @@ impl Run {
         // The checkpointer's are another matter: what it syncs is durable already, or somebody else's.
         let failed = self.disk.syncs_failed_here("-wal");
         let answer = match self.store().commit(&batch) {
-            Ok(()) if self.disk.syncs_failed_here("-wal") > failed => {
+            Ok(_) if self.disk.syncs_failed_here("-wal") > failed => {
                 return Err("it is acknowledged, though the log's sync has failed".to_owned());
             }
-            Ok(()) => {
+            Ok(_) => {
                 self.script.apply(&batch);
                 self.knows(vec![after]);
                 "acknowledged"
