@@ -204,3 +204,59 @@ impl Instance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use placet_proto::durabletask::OrchestrationStatus;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::body::{InboxMessage, InstanceBody, MessageKind};
+    use crate::ids::{Epoch, Hub, InstanceId, InstanceKey, PartitionId};
+    use crate::rows::{InboxRow, InstanceRow};
+
+    /// What is no event of any version: whoever decoded it would fail.
+    const UNREADABLE: &[u8] = b"\xff\xff\xffno event";
+
+    fn contains(item: &[u8], part: &[u8]) -> bool {
+        item.windows(part.len()).any(|window| window == part)
+    }
+
+    #[test]
+    fn a_worker_that_replays_is_sent_what_was_recorded_byte_by_byte() {
+        let body = InstanceBody { turn: 1, events: 1, ..InstanceBody::default() };
+        let row = InstanceRow {
+            iid: Iid(1),
+            hub: Hub::new("hub"),
+            id: InstanceId::new("id"),
+            name: "name".into(),
+            status: OrchestrationStatus::Running,
+            active: true,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+            completed_at: None,
+            body: body.encode_to_vec().into(),
+        };
+        let message = InboxMessage { kind: MessageKind::Raised.into(), event: UNREADABLE.into(), ask_id: None };
+        let message = InboxRow { iid: Iid(1), seq: Seq(1), data: message.encode_to_vec().into() };
+        let instance = Instance::from_rows(row, vec![message], Vec::new(), Vec::new()).unwrap();
+        let mut partition = Partition::new(PartitionId(0), Epoch { incarnation: 1, resets: 0 }, Limits::default());
+        partition.keys.insert(InstanceKey::new(Hub::new("hub"), InstanceId::new("id")), Iid(1));
+        partition.instances.insert(Iid(1), instance);
+
+        let to = TurnStart { stream: StreamId(1), spec: &StreamSpec::default() };
+        let Begun::ReadHistory(read) = partition.begin_turn(Now::default(), Iid(1), to) else {
+            panic!("it is not at hand")
+        };
+        let mut past = BytesMut::new();
+        wire::push_event(&mut past, wire::PAST_EVENTS, UNREADABLE);
+        let past = past.freeze();
+        let Begun::Send(item) = partition.history_read(read.token, Iid(1), vec![past.clone()]) else {
+            panic!("its turn is out")
+        };
+        assert!(contains(&item, &past), "its history");
+        let mut new = BytesMut::new();
+        wire::push_event(&mut new, wire::NEW_EVENTS, UNREADABLE);
+        assert!(contains(&item, &new), "what came since");
+    }
+}
