@@ -36,8 +36,31 @@ impl Decision {
     /// event, too.
     pub(crate) fn of_payload(payload: Option<&str>) -> Result<Decision, String> {
         let text = payload.filter(|text| !text.is_empty()).ok_or("the payload is empty")?;
-        let decision: Decision = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let decision: Decision = serde_json::from_str(text).map_err(|error| short(&error.to_string()))?;
         decision.check().map_err(|error| error.to_string())?;
         Ok(decision)
+    }
+}
+
+/// What is wrong with a payload, told to whoever sent it. The parser repeats a text that stands where none may, however long.
+fn short(why: &str) -> String {
+    match why.char_indices().nth(WHY_CHARS_MAX) {
+        Some((at, _)) => format!("{}…", &why[..at]),
+        None => why.to_owned(),
+    }
+}
+
+/// Letters of that.
+const WHY_CHARS_MAX: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_payload_that_is_none_so_much_is_repeated_as_helps() {
+        let payload = format!(r#"{{"is_approved": "{}", "approver": "A"}}"#, "é".repeat(100_000));
+        let why = Decision::of_payload(Some(&payload)).unwrap_err();
+        assert!(why.starts_with(r#"invalid type: string "éé"#) && why.chars().count() == 301, "{why}");
     }
 }

@@ -188,7 +188,7 @@ pub enum Reply {
     /// The instance was created.
     Started(InstanceId),
     /// What the waiter waited for; absent: there is no such instance.
-    Instance(Option<Box<InstanceView>>),
+    Instance(Option<Arc<InstanceView>>),
     /// What became of the ask.
     Asked(Asked),
     /// The completion changed nothing: it was out of date.
@@ -203,9 +203,9 @@ pub enum Asked {
     /// The orchestration replied.
     Reply(Arc<str>),
     /// It took the event without a reply: the state after that turn.
-    State(Box<InstanceView>),
+    State(Arc<InstanceView>),
     /// It ended without taking the event.
-    Ended(Box<InstanceView>),
+    Ended(Arc<InstanceView>),
     /// The event is recorded, and not yet taken.
     Recorded,
 }

@@ -23,8 +23,12 @@ pub const STREAM_HUBS_MAX: usize = 1_000;
 /// Names and versions that one stream's filters may have for a kind: they are compared for every item that waits.
 pub const STREAM_FILTERS_MAX: usize = 1_000;
 
-/// Asks that one instance was handed and whose answer it owes: their ids stand in its row.
+/// Asks that one instance was handed and whose answer it owes: their ids stand in its row. Of more, the oldest count as taken
+/// without an answer.
 pub const OPEN_ASKS_MAX: usize = 1_000;
+
+/// Bytes of an ask's id.
+pub const ASK_ID_BYTES_MAX: usize = 256;
 
 /// Bytes of a custom status: it is written with the instance's row each time, and told to everybody who asks. Azure's
 /// limit is 16 KiB of UTF-16.
@@ -118,8 +122,8 @@ pub struct Limits {
     pub timer_page: usize,
     /// Timers fired in one step, so that a wave of them does not starve the rest.
     pub timers_per_step: usize,
-    /// Instances that are being read at a time beyond which no timer fires: what a wave of them asks for must not stand in
-    /// the way of what callers ask for.
+    /// Instances that are being read at a time for timers, beyond which no timer fires: what a wave of them asks for must
+    /// not stand in the way of what callers ask for.
     pub timer_loads: usize,
     /// Instances with work held in memory; the store holds the rest, and they are read back as room comes.
     pub active_instances: usize,
@@ -135,7 +139,7 @@ pub struct Limits {
     /// What became of so many asks of one instance is kept, of up to twice as many until the oldest are dropped: whoever
     /// repeats an ask is told the same.
     pub replies_kept: usize,
-    /// … and so many bytes of it: a turn that goes beyond them fails its orchestration.
+    /// … and so many bytes of it. A turn that answers with more fails its orchestration.
     pub reply_bytes: usize,
     /// Bytes of one generation's history: all of it must fit into a message. A turn that goes beyond it and does not end
     /// its generation fails its orchestration.

@@ -82,6 +82,8 @@ corners! {
     LoadJoined,
     /// The answer to a load was older than the instance's last departure from memory.
     LoadIsOld,
+    /// What was asked of a hub that was deleted since, and was not there then, is asked again.
+    AbsenceIsOld,
     /// A key in the store was found to belong to another partition's instance.
     KeyGivenAgain,
     /// A load failed.

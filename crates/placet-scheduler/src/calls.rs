@@ -76,7 +76,7 @@ impl Scheduler {
         let Reply::Instance(Some(view)) = self.command(key, CommandKind::Wait(what)).await? else {
             return Ok(Weighed::light(GetInstanceResponse { exists: false, orchestration_state: None }));
         };
-        let state = self.complete_view(*view, request.get_inputs_and_outputs).await?;
+        let state = self.complete_view(view, request.get_inputs_and_outputs).await?;
         Ok(state.map(|state| GetInstanceResponse { exists: true, orchestration_state: Some(state) }))
     }
 
@@ -118,8 +118,8 @@ impl Scheduler {
             Reply::Asked(Asked::Reply(answer)) => {
                 self.weigh((*answer).to_owned(), answer.len()).await?.map(Outcome::Reply)
             }
-            Reply::Asked(Asked::State(view)) => self.complete_view(*view, true).await?.map(Outcome::State),
-            Reply::Asked(Asked::Ended(view)) => self.complete_view(*view, true).await?.map(Outcome::Ended),
+            Reply::Asked(Asked::State(view)) => self.complete_view(view, true).await?.map(Outcome::State),
+            Reply::Asked(Asked::Ended(view)) => self.complete_view(view, true).await?.map(Outcome::Ended),
             Reply::Asked(Asked::Recorded) => Weighed::light(Outcome::Recorded(Recorded {})),
             Reply::Done | Reply::Started(_) | Reply::Instance(_) | Reply::Stale | Reply::Retried(_) => {
                 unreachable!("an ask is answered with what became of it")

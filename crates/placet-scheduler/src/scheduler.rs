@@ -277,9 +277,9 @@ impl Scheduler {
             let Some(row) = row_of(store, key)? else { return Ok(None) };
             let view = view_of_row(&row).map_err(|error| damaged(&error))?;
             Ok(Some(if payloads::bytes_to_read(&view, payloads) <= ANSWER_FROM {
-                Read::Done(Box::new(payloads::complete(store, *view, payloads)?))
+                Read::Done(Box::new(payloads::complete(store, view, payloads)?))
             } else {
-                Read::Long(view)
+                Read::Long(Arc::new(view))
             }))
         });
         Ok(match found.await? {
@@ -288,7 +288,7 @@ impl Scheduler {
                 let bytes = state.encoded_len();
                 self.weigh(*state, bytes).await?.map(Some)
             }
-            Some(Read::Long(view)) => self.complete_view(*view, payloads).await?.map(Some),
+            Some(Read::Long(view)) => self.complete_view(view, payloads).await?.map(Some),
         })
     }
 
@@ -298,17 +298,19 @@ impl Scheduler {
     /// If the store cannot be read.
     pub async fn complete_view(
         &self,
-        view: InstanceView,
+        view: Arc<InstanceView>,
         payloads: bool,
     ) -> Result<Weighed<OrchestrationState>, CallError> {
         if payloads::is_complete(&view, payloads) {
-            let state = payloads::trimmed(view.state, payloads);
-            let bytes = state.encoded_len();
-            return self.weigh(state, bytes).await;
+            let bytes = view.state.encoded_len();
+            let share = self.share_of_answer(bytes, SENT_COPIES).await?;
+            // Only now: all who waited for it hold the same.
+            let value = payloads::trimmed(Arc::unwrap_or_clone(view).state, payloads);
+            return Ok(Weighed { value, bytes, share });
         }
         let bytes = payloads::bytes_to_read(&view, payloads).saturating_add(view.state.encoded_len());
         let mut share = self.share_of_answer(bytes, READ_COPIES).await?;
-        let value = self.read(move |store| payloads::complete(store, view, payloads)).await?;
+        let value = self.read(move |store| payloads::complete(store, Arc::unwrap_or_clone(view), payloads)).await?;
         if let Some(share) = &mut share {
             share.shrink_to(SENT_COPIES.saturating_mul(bytes));
         }
@@ -497,7 +499,7 @@ fn bytes_of(rows: &[HistoryRow]) -> usize {
 /// What was read at once, and what must wait for room.
 enum Read {
     Done(Box<OrchestrationState>),
-    Long(Box<InstanceView>),
+    Long(Arc<InstanceView>),
 }
 
 /// One life of an instance between two times that it continued as new, as the store has it.

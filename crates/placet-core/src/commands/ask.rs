@@ -4,9 +4,10 @@
 //! committed turn that consumed it, or from the instance's end. The same id again gets the same answer, as long as it is
 //! among the instance's last thousands ([`Limits::replies_kept`](crate::limits::Limits::replies_kept)).
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
-use crate::command::{Ask, Asked, Refusal, Reply};
+use crate::command::{Ask, Asked, InstanceView, Refusal, Reply};
 use crate::ids::{CallId, Iid};
 use crate::limits;
 use crate::outcome::Outcome;
@@ -16,17 +17,29 @@ use crate::reach::{Corner, reach};
 use crate::rows::{ReplyRow, Write};
 use crate::time::Now;
 
+/// What can be said against an ask before anything is known of the instance.
+///
+/// # Errors
+/// [`Refusal::InvalidArgument`], naming the field.
+pub(crate) fn check_ask(ask: &Ask) -> Result<(), Refusal> {
+    let (bytes, most) = (ask.ask_id.len(), limits::ASK_ID_BYTES_MAX);
+    if bytes > most {
+        return Err(Refusal::InvalidArgument(format!("ask_id: {bytes} bytes, {most} at most")));
+    }
+    Ok(())
+}
+
 impl Partition {
     pub(crate) fn ask(&mut self, now: Now, iid: Iid, ask: Arc<Ask>, call: Option<CallId>, outcome: &mut Outcome) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
-        if let Some(answer) = instance.answer_to(&ask.ask_id) {
+        if let Some(answer) = instance.answer_to(&ask.ask_id, || instance.view()) {
             outcome.reply(call, Ok(Reply::Asked(answer)));
             return;
         }
         if instance.has_open_ask(&ask.ask_id) {
             reach(Corner::AskedWhileOpen);
         } else {
-            if let Some(refusal) = instance.refuses_asks().or_else(|| instance.refuses(&self.limits)) {
+            if let Some(refusal) = instance.refuses(&self.limits) {
                 outcome.reply(call, Err(refusal));
                 return;
             }
@@ -60,7 +73,8 @@ impl Partition {
     pub(crate) fn tell_askers(&mut self, iid: Iid, outcome: &mut Outcome) {
         let Some(instance) = self.instances.get(&iid) else { return };
         let Some(mut waiters) = self.ask_waiters.remove(&iid) else { return };
-        waiters.retain(|waiter| match instance.answer_to(&waiter.ask.ask_id) {
+        let view = LazyCell::new(|| instance.view());
+        waiters.retain(|waiter| match instance.answer_to(&waiter.ask.ask_id, || view.clone()) {
             Some(asked) => {
                 waiter.tell(asked, outcome);
                 false
@@ -82,20 +96,12 @@ impl AskWaiter {
 }
 
 impl Instance {
-    /// Why an ask is not taken, if it is not: its code leaves too many open.
-    fn refuses_asks(&self) -> Option<Refusal> {
-        (self.body.open_asks.len() >= limits::OPEN_ASKS_MAX).then(|| {
-            let what = "the instance leaves its asks open: its code has taken none of the last thousand";
-            Refusal::Exhausted { what, retry_after: limits::REFUSE_AFTER_FAILURE }
-        })
-    }
-
-    /// What whoever asks with this id is told at once, if anything.
-    fn answer_to(&self, ask_id: &str) -> Option<Asked> {
+    /// What whoever asks with this id is told at once, if anything; `view` is the instance as it stands.
+    fn answer_to(&self, ask_id: &str, view: impl FnOnce() -> Arc<InstanceView>) -> Option<Asked> {
         match self.replies.get(ask_id) {
             Some((_, Some(answer))) => Some(Asked::Reply(answer.clone())),
-            Some((_, None)) => Some(Asked::State(self.view())),
-            None => self.is_terminal().then(|| Asked::Ended(self.view())),
+            Some((_, None)) => Some(Asked::State(view())),
+            None => self.is_terminal().then(|| Asked::Ended(view())),
         }
     }
 

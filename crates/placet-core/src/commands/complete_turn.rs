@@ -19,7 +19,7 @@ use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, Outcome};
-use crate::partition::{Ended, Instance, Known, Message, Partition, activity_bytes, kept, message_bytes};
+use crate::partition::{Ended, Instance, Known, Message, Partition, activity_bytes, kept, message_bytes, reply_bytes};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
@@ -139,9 +139,10 @@ impl Partition {
             instance.body.custom_status = status;
         }
         instance.body.turn_trace = completion.response.orchestration_trace_context.filter(wire::is_short);
-        let plan = match too_much {
-            Some(end) => Plan { next: Next::Ends(end), ..Plan::default() },
-            None => plan,
+        let (plan, replies) = match too_much {
+            // Nothing of what it brought is kept.
+            Some(end) => (Plan { next: Next::Ends(end), ..Plan::default() }, completion.replies.map(|_| Vec::new())),
+            None => (plan, completion.replies),
         };
         let mut run = BytesMut::new();
         instance.push_turn(&out, messages, wire::PAST_EVENTS, &mut run);
@@ -153,15 +154,14 @@ impl Partition {
 
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         publish(instance, completion.publish, outcome);
-        let knows_asks = completion.replies.is_some();
         let termination = self.termination_among(iid, messages);
-        let taken = match &completion.replies {
+        let taken = match &replies {
             Some(replies) => Taken::Said(replies),
             // Code that did nothing has not taken what came: it waits for something else.
             None if plan.does_something() || status_changed => Taken::All { ends: matches!(plan.next, Next::Ends(_)) },
             None => Taken::Nothing,
         };
-        let taken = self.consume(iid, messages, taken, outcome);
+        let settled = self.consume(iid, messages, taken, outcome);
         match plan.next {
             Next::Waits => {
                 let instance = self.instances.get_mut(&iid).expect("it is in memory");
@@ -178,34 +178,28 @@ impl Partition {
             }
             Next::ContinuesAsNew(action) => self.continue_as_new(now, iid, action, termination, outcome),
         }
-        self.settle_asks(iid, completion.replies.unwrap_or_default(), taken, knows_asks, outcome);
+        self.settle_asks(iid, replies.unwrap_or_default(), &settled, outcome);
         self.wake_waiters(iid, outcome);
     }
 
     /// Tells those who asked what became of it.
-    fn settle_asks(
-        &mut self,
-        iid: Iid,
-        replies: Vec<AskReply>,
-        taken: Vec<String>,
-        knows_asks: bool,
-        outcome: &mut Outcome,
-    ) {
+    fn settle_asks(&mut self, iid: Iid, replies: Vec<AskReply>, settled: &[String], outcome: &mut Outcome) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         for reply in replies {
             instance.answer_ask(&reply.ask_id, reply.answer.map(Arc::from), outcome);
         }
         // Carried over into the next generation, an ask goes on waiting.
-        for ask_id in taken.iter().filter(|_| !knows_asks) {
+        for ask_id in settled {
             if !instance.inbox_asks.contains(ask_id) {
                 instance.answer_ask(ask_id, None, outcome);
             }
         }
-        instance.drop_old_replies(self.limits.replies_kept, outcome);
+        instance.drop_old_replies(&self.limits, outcome);
         self.tell_askers(iid, outcome);
     }
 
-    /// Takes the first messages out of the inbox; tells the asks that are answered by this turn. The others stay open.
+    /// Takes the first messages out of the inbox; tells the asks that are taken by this turn without an answer. Others stay
+    /// open, up to a number: of more, the oldest are taken for such.
     pub(crate) fn consume(
         &mut self,
         iid: Iid,
@@ -231,7 +225,7 @@ impl Partition {
         match taken {
             Taken::Said(replies) => {
                 let answered = |ask_id: &String| replies.iter().any(|reply| reply.ask_id == *ask_id);
-                open.extend(asked.iter().filter(|ask_id| !answered(ask_id)).cloned());
+                open.extend(asked.drain(..).filter(|ask_id| !answered(ask_id)));
             }
             Taken::Nothing => open.append(&mut asked),
             // What it had seen before and not acted upon, it did not end for.
@@ -243,6 +237,8 @@ impl Partition {
                 asked.extend(open.iter().cloned());
             }
         }
+        let over = open.len().saturating_sub(limits::OPEN_ASKS_MAX);
+        asked.extend(open.drain(..over));
         asked
     }
 
@@ -452,11 +448,12 @@ fn too_much(
     replies: Option<&[AskReply]>,
     limits: &Limits,
 ) -> Option<End> {
-    let (kind, message) = if let Some(bytes) = instance.replies_with(replies.unwrap_or_default(), limits) {
-        let most = limits.reply_bytes;
-        let what =
-            format!("the answers to its last thousands of asks have {bytes} bytes, {most} at most: answer with less");
-        ("TooManyAnswers", what)
+    let answers: usize = replies.unwrap_or_default().iter().map(bytes_of_reply).sum();
+    let ends = matches!(plan.next, Next::Ends(_));
+    let (kind, message) = if answers > limits.reply_bytes {
+        let (bytes, most) = (answers, limits.reply_bytes);
+        let what = format!("this turn answers its asks with {bytes} bytes, {most} at most: answer with less");
+        ("AnswersTooLong", what)
     } else if let Next::ContinuesAsNew(action) = &plan.next {
         // It leaves all else behind.
         let (bytes, most) = (action.new_version.as_ref().map_or(0, String::len), limits::START_BYTES_MAX);
@@ -470,7 +467,7 @@ fn too_much(
         let most = 2 * limits.pending_bytes;
         let what = format!("this turn begins {activities} activities and {timers} timers: with what waits already");
         ("TooMuchPending", format!("{what} {bytes} bytes, and {most} at most are kept for one instance"))
-    } else if instance.body.timers.len() + plan.timers.len() > limits::TIMERS_MAX {
+    } else if !ends && !plan.timers.is_empty() && instance.body.timers.len() + plan.timers.len() > limits::TIMERS_MAX {
         reach(Corner::TooMuchPending);
         let (waiting, more, most) = (instance.body.timers.len(), plan.timers.len(), limits::TIMERS_MAX);
         let what = format!("{waiting} timers wait, and this turn makes {more} more: {most} at most for one instance");
@@ -478,12 +475,16 @@ fn too_much(
     } else {
         let bytes = instance.past_bytes() + instance.messages_len(messages) + plan.confirmations.len();
         let most = limits.history_bytes;
-        if bytes <= most || matches!(plan.next, Next::Ends(_)) {
+        if bytes <= most || ends {
             return None;
         }
         ("HistoryTooLong", format!("the history has {bytes} bytes, {most} at most: continue as new before that"))
     };
     Some(fails(kind, &message))
+}
+
+fn bytes_of_reply(reply: &AskReply) -> usize {
+    reply_bytes(&reply.ask_id, reply.answer.as_deref())
 }
 
 /// What is told with the state of an instance each time, and written with its row, is short.

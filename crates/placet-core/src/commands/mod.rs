@@ -12,4 +12,5 @@ mod start;
 mod terminate;
 mod wait;
 
+pub(crate) use ask::check_ask;
 pub(crate) use start::check_start;

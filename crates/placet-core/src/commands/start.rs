@@ -1,5 +1,7 @@
 //! StartInstance: a new instance, or a new life of an id (PROTOCOL.md §4).
 
+use std::cell::LazyCell;
+
 use placet_proto::durabletask::{
     ExecutionStartedEvent, OrchestrationInstance, OrchestrationStatus, history_event::EventType,
 };
@@ -98,8 +100,9 @@ impl Partition {
         if !planted::is(Plant::OldLifeLoaded) {
             self.deleted.push(iid);
         }
+        let view = LazyCell::new(|| instance.view());
         for waiter in self.ask_waiters.remove(&iid).unwrap_or_default() {
-            waiter.tell(Asked::Ended(instance.view()), outcome);
+            waiter.tell(Asked::Ended(view.clone()), outcome);
         }
     }
 }

@@ -3,15 +3,14 @@
 //! What is told is held until it is durable, like every reply: so a hot instance may be asked though its
 //! latest state is not committed yet.
 
+use std::cell::LazyCell;
+
 use placet_proto::durabletask::OrchestrationStatus;
 
 use crate::command::{Reply, WaitFor};
 use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
 use crate::partition::{Instance, Partition, Waiter};
-
-/// More than so many who wait for one instance are not each given a copy of its payloads at once.
-const MANY_WAITERS: usize = 16;
 
 impl Partition {
     pub(crate) fn wait(&mut self, iid: Iid, what: WaitFor, call: Option<CallId>, outcome: &mut Outcome) {
@@ -24,16 +23,15 @@ impl Partition {
         }
     }
 
-    /// Tells those whose wait is over. If they are many, what is long is left for each to read.
+    /// Tells those whose wait is over. All of them are told one and the same: they may be many, and what is told long.
     pub(crate) fn wake_waiters(&mut self, iid: Iid, outcome: &mut Outcome) {
         let Some(instance) = self.instances.get(&iid) else { return };
         let Some(waiters) = self.waiters.get_mut(&instance.key) else { return };
-        let many = waiters.len() > MANY_WAITERS;
+        let view = LazyCell::new(|| instance.view());
         waiters.retain(|waiter| {
             let over = instance.has_come_to(waiter.what);
             if over {
-                let view = if many { instance.brief_view() } else { instance.view() };
-                outcome.reply(Some(waiter.call), Ok(Reply::Instance(Some(view))));
+                outcome.reply(Some(waiter.call), Ok(Reply::Instance(Some(view.clone()))));
             }
             !over
         });

@@ -393,7 +393,7 @@ impl Dispatch {
     /// Takes the queued turns that would end their instances and that no open stream may take.
     pub fn unserved(&mut self) -> Vec<ItemId> {
         let streams = &self.streams;
-        let served = |spec: &ItemSpec| streams.values().any(|stream| stream.spec.accepts(spec));
+        let served = |spec: &ItemSpec| streams.values().any(|stream| stream.accepts.item(spec));
         let mut unserved = Vec::new();
         self.queues.retain(|spec| {
             let stays = !spec.terminating || served(spec);
@@ -429,7 +429,7 @@ impl Dispatch {
 
     /// Whether some open stream may take this item, room or not.
     pub fn has_taker(&self, spec: &ItemSpec) -> bool {
-        self.streams.values().any(|stream| stream.spec.accepts(spec))
+        self.streams.values().any(|stream| stream.accepts.item(spec))
     }
 
     /// Answers that for many items.
@@ -506,7 +506,7 @@ impl Dispatch {
         self.queues.fronts().find_map(|spec| {
             let waits = !self.held.contains_key(&spec.id);
             let fits = |id: StreamId, stream: &Stream| {
-                stream.room(spec.id.kind(), &bounds) && stream.spec.accepts(spec) && bounds.admit(spec, id)
+                stream.room(spec.id.kind(), &bounds) && stream.accepts.item(spec) && bounds.admit(spec, id)
             };
             let (idle, _) = self.streams.iter().find(|(id, stream)| waits && fits(**id, stream))?;
             Some(format!("{:?} waits, and stream {idle} has room for it", spec.id))
@@ -522,7 +522,7 @@ impl Dispatch {
         let kind = spec.id.kind();
         let bounds = self.bounds();
         let fits = |id: StreamId, stream: &Stream| {
-            stream.room(kind, &bounds) && stream.spec.accepts(spec) && bounds.admit(spec, id)
+            stream.room(kind, &bounds) && stream.accepts.item(spec) && bounds.admit(spec, id)
         };
         if let Some(sticky) = spec.sticky {
             if self.streams.get(&sticky).is_some_and(|stream| fits(sticky, stream)) {
@@ -552,10 +552,10 @@ impl Dispatch {
         if !stream.room(kind, &bounds) {
             return None;
         }
-        let Stream { spec, places, .. } = stream;
+        let Stream { accepts, places, .. } = stream;
         let Place { scope, cursor } = places.of(kind);
         loop {
-            let item = self.queues.pop(scope, cursor, |item| spec.accepts(item) && bounds.admit(item, id))?;
+            let item = self.queues.pop(scope, cursor, |item| accepts.item(item) && bounds.admit(item, id))?;
             // An instance that left memory and came back offered its work again.
             if !self.held.contains_key(&item.id) {
                 return Some(item);

@@ -1,6 +1,6 @@
 //! A worker's stream: what it may be given, and what it holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::queues::{QueueKey, Scope};
 use super::{ItemId, ItemSpec, Kind, RESERVED_PREFIX};
@@ -19,15 +19,6 @@ pub enum HubSet {
     All,
     /// These.
     Of(Vec<Hub>),
-}
-
-impl HubSet {
-    fn contains(&self, hub: &Hub) -> bool {
-        match self {
-            HubSet::All => true,
-            HubSet::Of(hubs) => hubs.contains(hub),
-        }
-    }
 }
 
 /// Which names (and versions of them) a worker takes.
@@ -93,10 +84,9 @@ impl StreamSpec {
     }
 
     /// Whether an item may go to it, room or not.
+    #[cfg(test)]
     pub(super) fn accepts(&self, item: &ItemSpec) -> bool {
-        self.hubs.contains(&item.hub)
-            && self.built_in == item.name.starts_with(RESERVED_PREFIX)
-            && self.filters.as_ref().is_none_or(|filters| filters.accept(item))
+        Accepts::of(self).item(item)
     }
 
     pub(super) fn limit(&self, kind: Kind) -> usize {
@@ -115,13 +105,52 @@ impl Filters {
             Kind::Activity => &self.activities,
         }
     }
+}
 
-    fn accept(&self, item: &ItemSpec) -> bool {
-        let version = item.version.as_deref().unwrap_or("");
-        self.of(item.id.kind()).iter().any(|filter| {
-            filter.name == *item.name && (filter.versions.is_empty() || filter.versions.iter().any(|v| v == version))
-        })
+/// What a stream takes, so that it is quickly found whether an item is of it: every item that waits is compared.
+#[derive(Debug)]
+pub(super) struct Accepts {
+    built_in: bool,
+    /// Absent: all.
+    hubs: Option<BTreeSet<Hub>>,
+    /// Absent: everything. Turns and activities, by their names, with their versions; no versions: any.
+    filters: Option<[BTreeMap<String, BTreeSet<String>>; 2]>,
+}
+
+impl Accepts {
+    fn of(spec: &StreamSpec) -> Accepts {
+        let hubs = match &spec.hubs {
+            HubSet::All => None,
+            HubSet::Of(hubs) => Some(hubs.iter().cloned().collect()),
+        };
+        let filters =
+            spec.filters.as_ref().map(|filters| [Kind::Turn, Kind::Activity].map(|kind| by_name(filters.of(kind))));
+        Accepts { built_in: spec.built_in, hubs, filters }
     }
+
+    /// Whether an item may go to it, room or not.
+    pub(super) fn item(&self, item: &ItemSpec) -> bool {
+        self.built_in == item.name.starts_with(RESERVED_PREFIX)
+            && self.hubs.as_ref().is_none_or(|hubs| hubs.contains(&item.hub))
+            && self.filters.as_ref().is_none_or(|filters| {
+                let versions = filters[item.id.kind() as usize].get(&*item.name);
+                let version = item.version.as_deref().unwrap_or("");
+                versions.is_some_and(|versions| versions.is_empty() || versions.contains(version))
+            })
+    }
+}
+
+/// Of a name that stands twice, both say what is taken; one of them without versions takes any.
+fn by_name(filters: &[Filter]) -> BTreeMap<String, BTreeSet<String>> {
+    let any: BTreeSet<&str> = filters.iter().filter(|f| f.versions.is_empty()).map(|f| f.name.as_str()).collect();
+    let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for filter in filters {
+        let versions = named.entry(filter.name.clone()).or_default();
+        if !any.contains(filter.name.as_str()) {
+            versions.extend(filter.versions.iter().cloned());
+        }
+    }
+    named
 }
 
 /// Where a stream stands among the queues of one kind.
@@ -202,6 +231,7 @@ impl Bounds {
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) spec: StreamSpec,
+    pub(super) accepts: Accepts,
     pub(super) places: Places,
     turns: BTreeSet<ItemId>,
     activities: BTreeSet<ItemId>,
@@ -216,7 +246,16 @@ impl Stream {
     pub(super) fn new(spec: StreamSpec, now: Mono) -> Stream {
         let places = Places { turn: Place::new(&spec, Kind::Turn), activity: Place::new(&spec, Kind::Activity) };
         let (turns, activities) = (BTreeSet::new(), BTreeSet::new());
-        Stream { spec, places, turns, activities, unread: 0, turn_bytes: 0, spoken_at: now }
+        Stream {
+            accepts: Accepts::of(&spec),
+            spec,
+            places,
+            turns,
+            activities,
+            unread: 0,
+            turn_bytes: 0,
+            spoken_at: now,
+        }
     }
 
     /// Whether it takes another item.

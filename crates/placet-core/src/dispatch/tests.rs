@@ -236,6 +236,7 @@ fn filters_decide_by_kind_name_and_version() {
             versioned(turn(1, "a"), "2"),
             true,
         ),
+        ("… once for any version", filtered(&[("a", &["1"]), ("a", &[])], &[]), versioned(turn(1, "a"), "2"), true),
         // An activity without a version of its own has its orchestration's (see `Instance::activity_spec`).
         ("an activity's version", filtered(&[], &[("greet", &["3.0.0"])]), versioned(greet(), "3.0.0"), true),
         ("another version", filtered(&[], &[("greet", &["3.0.0"])]), versioned(greet(), "2.0.0"), false),

@@ -72,8 +72,12 @@ impl Departures {
         if planted::is(Plant::OldAnswerInstalled) {
             return false;
         }
-        self.instances.get(&iid).is_some_and(|left| *left > asked.0)
-            || self.hubs.iter().any(|(gone, left)| gone == hub && *left > asked.0)
+        self.instances.get(&iid).is_some_and(|left| *left > asked.0) || self.is_hub_old(asked, hub)
+    }
+
+    /// Whether an answer about a hub may be older than its deletion.
+    pub(crate) fn is_hub_old(&self, asked: Asked, hub: &Hub) -> bool {
+        self.hubs.iter().any(|(gone, left)| gone == hub && *left > asked.0)
     }
 }
 

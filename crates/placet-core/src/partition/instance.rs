@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use placet_proto::durabletask::OrchestrationStatus;
-use placet_proto::placet::v1::AskReply;
 use prost::Message as _;
 
 use crate::body::{InboxMessage, InstanceBody, MessageKind, PendingActivity, PendingTimer};
@@ -245,15 +244,26 @@ impl Instance {
         self.replies.insert(ask_id, (turn, answer));
     }
 
-    /// Drops what became of the oldest asks if there are twice as many as are kept.
-    pub(crate) fn drop_old_replies(&mut self, kept: usize, outcome: &mut Outcome) {
-        if self.replies.len() < 2 * kept {
+    /// Drops what became of the oldest asks if there are twice as many as are kept, or if they are too long: to half of that.
+    /// What became of an ask in the last turn stays.
+    pub(crate) fn drop_old_replies(&mut self, limits: &Limits, outcome: &mut Outcome) {
+        let (kept, most) = (limits.replies_kept, limits.reply_bytes);
+        if self.replies.len() < 2 * kept && self.reply_bytes <= most {
             return;
         }
-        let mut turns: Vec<Turn> = self.replies.values().map(|(turn, _)| *turn).collect();
-        let oldest_kept = turns.len() - kept;
-        let (_, before, _) = turns.select_nth_unstable(oldest_kept);
-        let before = *before;
+        let mut turns: BTreeMap<Turn, (usize, usize)> = BTreeMap::new();
+        for (ask_id, (turn, answer)) in &self.replies {
+            let (count, bytes) = turns.entry(*turn).or_default();
+            *count += 1;
+            *bytes += reply_bytes(ask_id, answer.as_deref());
+        }
+        let (mut count, mut bytes) = (0, 0);
+        let mut newest = turns.into_iter().rev().take_while(|(_, (more, longer))| {
+            let stays = count == 0 || (count < kept && bytes + longer <= most / 2);
+            (count, bytes) = (count + more, bytes + longer);
+            stays
+        });
+        let Some(before) = newest.by_ref().last().map(|(turn, _)| turn) else { return };
         let dropped = self.replies.extract_if(.., |_, (turn, _)| *turn < before);
         let bytes: usize = dropped.map(|(ask_id, (_, answer))| reply_bytes(&ask_id, answer.as_deref())).sum();
         if bytes > 0 {
@@ -345,12 +355,6 @@ impl Instance {
         let more: usize = more.iter().map(activity_bytes).sum();
         let bytes = self.pending_bytes() + more + timers * TIMER_BYTES;
         (bytes > 2 * limits.pending_bytes).then_some(bytes)
-    }
-
-    /// How many bytes its answers would have with these as well, if it is more than may be.
-    pub(crate) fn replies_with(&self, more: &[AskReply], limits: &Limits) -> Option<usize> {
-        let more: usize = more.iter().map(|reply| reply_bytes(&reply.ask_id, reply.answer.as_deref())).sum();
-        (more > 0 && self.reply_bytes + more > limits.reply_bytes).then_some(self.reply_bytes + more)
     }
 
     /// Whether its next turn waits until some of the activities that it has begun are done: the turn might begin more. Not

@@ -35,9 +35,21 @@ impl Partition {
         outcome: &mut Outcome,
     ) -> Vec<(Command, bool)> {
         let Some(Loading { asked, commands }) = self.loading.remove(lookup) else { return Vec::new() };
-        let old = found.as_ref().is_some_and(|found| self.departures.is_old(asked, found.row.iid, &found.row.hub));
+        let old = match (&found, lookup) {
+            (Some(found), _) => self.departures.is_old(asked, found.row.iid, &found.row.hub),
+            // In a hub that was deleted since, and made again, it may have been made again, too.
+            (None, Lookup::Key(key)) => self.departures.is_hub_old(asked, &key.hub),
+            (None, Lookup::Iid(_)) => false,
+        };
         self.departures.answered(asked);
         let handed_back = |commands: Vec<Command>, exists| commands.into_iter().map(|c| (c, exists)).collect();
+        if old && found.is_none() {
+            reach(Corner::AbsenceIsOld);
+            if !commands.is_empty() {
+                self.load(lookup.clone(), commands, outcome);
+            }
+            return Vec::new();
+        }
         // The key of an instance that was deleted may have been given again after a restart, to one that lives elsewhere.
         let exists = found.is_some();
         let Some(found) = found.filter(|found| found.row.key().partition() == self.id) else {
@@ -75,10 +87,8 @@ impl Partition {
                 self.offer_work(iid, outcome);
                 handed_back(commands, true)
             }
-            Err(refusal) => {
-                for command in commands {
-                    outcome.reply(command.call, Err(refusal.clone()));
-                }
+            Err(damaged) => {
+                self.unread(commands, &damaged, outcome);
                 Vec::new()
             }
         }
@@ -89,6 +99,11 @@ impl Partition {
         let Some(Loading { asked, commands }) = self.loading.remove(lookup) else { return };
         self.departures.answered(asked);
         reach(Corner::LoadFailed);
+        self.unread(commands, failure, outcome);
+    }
+
+    /// What waited for an instance that cannot be read is told so.
+    fn unread(&self, commands: Vec<Command>, failure: &ReadFailure, outcome: &mut Outcome) {
         let (ReadFailure::Damaged(why) | ReadFailure::Unavailable(why)) = failure;
         for command in commands {
             match (&command.kind, &command.target, failure) {
@@ -148,7 +163,7 @@ impl Partition {
     ///
     /// # Errors
     /// If its rows are damaged.
-    pub fn recovered(&mut self, found: LoadedInstance, outcome: &mut Outcome) -> Result<(), Refusal> {
+    pub fn recovered(&mut self, found: LoadedInstance, outcome: &mut Outcome) -> Result<(), ReadFailure> {
         let (iid, key) = (found.row.iid, found.row.key());
         let busy = self.keys.contains_key(&key)
             || self.loading.contains_key(&Lookup::Key(key))
@@ -184,14 +199,14 @@ impl Partition {
     }
 
     /// Puts an instance from the store into memory.
-    fn install(&mut self, found: LoadedInstance) -> Result<(), Refusal> {
+    fn install(&mut self, found: LoadedInstance) -> Result<(), ReadFailure> {
         let iid = found.row.iid;
         if self.instances.contains_key(&iid) {
             return Ok(());
         }
         let key = found.row.key();
         let instance = Instance::from_rows(found.row, found.inbox, found.activities, found.replies)
-            .map_err(|error| Refusal::Unreadable(format!("instance {key} is damaged: {error}")))?;
+            .map_err(|error| ReadFailure::Damaged(format!("instance {key} is damaged: {error}")))?;
         self.keys.insert(key, iid);
         self.instances.insert(iid, instance);
         self.count(iid);

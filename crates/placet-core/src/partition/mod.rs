@@ -27,7 +27,7 @@ use crate::time::{Mono, Now};
 use crate::token::Token;
 use departures::{Asked, Departures};
 pub use instance::Damage;
-pub(crate) use instance::{Ended, Instance, Known, Message, activity_bytes, kept, message_bytes};
+pub(crate) use instance::{Ended, Instance, Known, Message, activity_bytes, kept, message_bytes, reply_bytes};
 pub use turn::{Begun, TurnStart};
 pub use view::view_of_row;
 

@@ -1,5 +1,7 @@
 //! An instance as its caller is told of it.
 
+use std::sync::Arc;
+
 use crate::command::InstanceView;
 use placet_proto::durabletask::{OrchestrationState, OrchestrationStatus};
 
@@ -10,34 +12,23 @@ use crate::ids::Turn;
 use crate::rows::InstanceRow;
 
 impl Instance {
-    pub(crate) fn view(&self) -> Box<InstanceView> {
-        let mut view = self.brief_view();
-        if let Known::Is(input) = &self.input {
-            (view.state.input, view.input_known) = (input.clone(), true);
-        }
-        if let Known::Is(ended) = &self.output {
-            (view.state.output, view.state.failure_details) = (ended.output.clone(), ended.failure.clone());
-            view.output_known = true;
-        }
-        view
-    }
-
-    /// The same without its payloads: whoever wants them reads them.
-    pub(crate) fn brief_view(&self) -> Box<InstanceView> {
+    pub(crate) fn view(&self) -> Arc<InstanceView> {
         let mut state = state_of(&self.body, self.status);
         state.instance_id = self.key.id.as_str().to_owned();
         state.name = (*self.name).to_owned();
         state.created_timestamp = Some(self.created_at.to_proto());
         state.last_updated_timestamp = Some(self.updated_at.to_proto());
         state.completed_timestamp = self.completed_at.map(|at| at.to_proto());
-        Box::new(InstanceView {
-            iid: self.iid,
-            history_bytes: bytes_to_read(&self.body),
-            turn: self.turn(),
-            state,
-            input_known: false,
-            output_known: !self.is_terminal(),
-        })
+        let (mut input_known, mut output_known) = (false, !self.is_terminal());
+        if let Known::Is(input) = &self.input {
+            (state.input, input_known) = (input.clone(), true);
+        }
+        if let Known::Is(ended) = &self.output {
+            (state.output, state.failure_details) = (ended.output.clone(), ended.failure.clone());
+            output_known = true;
+        }
+        let (iid, history_bytes, turn) = (self.iid, bytes_to_read(&self.body), self.turn());
+        Arc::new(InstanceView { iid, history_bytes, turn, state, input_known, output_known })
     }
 }
 
@@ -45,7 +36,7 @@ impl Instance {
 ///
 /// # Errors
 /// If the row's body is damaged.
-pub fn view_of_row(row: &InstanceRow) -> Result<Box<InstanceView>, Damage> {
+pub fn view_of_row(row: &InstanceRow) -> Result<InstanceView, Damage> {
     let body: InstanceBody = prost::Message::decode(row.body.clone())?;
     check_counts(&body, &[], &[])?;
     let mut state = state_of(&body, row.status);
@@ -56,7 +47,7 @@ pub fn view_of_row(row: &InstanceRow) -> Result<Box<InstanceView>, Damage> {
     state.completed_timestamp = row.completed_at.map(|at| at.to_proto());
     let output_known = !crate::command::is_terminal(row.status);
     let (iid, history_bytes, turn) = (row.iid, bytes_to_read(&body), Turn(body.turn));
-    Ok(Box::new(InstanceView { iid, history_bytes, turn, state, input_known: false, output_known }))
+    Ok(InstanceView { iid, history_bytes, turn, state, input_known: false, output_known })
 }
 
 /// Where its input stands, before its first turn and afterwards.

@@ -1,7 +1,7 @@
 //! Whom the shard takes a command from: what clients bring is refused before it takes memory that there is not.
 
 use crate::command::{Command, CommandKind, DISK_FULL, Refusal};
-use crate::commands::check_start;
+use crate::commands::{check_ask, check_start};
 use crate::limits;
 use crate::reach::{Corner, reach};
 use crate::rows::Lookup;
@@ -36,6 +36,7 @@ impl Shard {
         }
         match (&command.kind, &command.target) {
             (CommandKind::Start(start), Lookup::Key(key)) => check_start(key, start),
+            (CommandKind::Ask(ask), _) => check_ask(ask),
             _ => Ok(()),
         }
     }

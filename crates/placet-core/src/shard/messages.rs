@@ -101,6 +101,8 @@ pub struct LoadRead {
     pub epoch: Epoch,
     /// What.
     pub lookup: Lookup,
+    /// It is a timer that asks, and no caller.
+    pub for_timer: bool,
 }
 
 /// What keeps a shard from its work.

@@ -60,8 +60,10 @@ pub struct Shard {
     reserve_taken: usize,
     /// Workers with room got nothing, since too much waits to be written or to be read.
     held_up: bool,
-    /// Instances that are being read.
-    loads_out: usize,
+    /// A timer is firing: what is read now is read for it.
+    firing: bool,
+    /// Instances that are being read for timers.
+    timer_loads: usize,
     /// The store could not be read for the timers: not again before then.
     timers_rest_until: Mono,
     /// Instances told to terminate whose turn nobody can take: the server ends them.
@@ -100,7 +102,8 @@ impl Shard {
             refuse_until: None,
             reserve_taken: 0,
             held_up: false,
-            loads_out: 0,
+            firing: false,
+            timer_loads: 0,
             timers_rest_until: Mono(0),
             unserved: Vec::new(),
             stopping: false,
@@ -278,8 +281,7 @@ impl Shard {
         let epoch = here.epoch();
         self.memory.count(here);
         for lookup in outcome.loads.drain(..) {
-            self.loads_out += 1;
-            outputs.push(Output::Load(LoadRead { partition, epoch, lookup }));
+            outputs.push(Output::Load(LoadRead { partition, epoch, lookup, for_timer: self.firing }));
         }
         for timer in outcome.timers.drain(..) {
             self.timers.add(timer);
@@ -460,7 +462,7 @@ impl Shard {
     ) {
         let id = read.partition;
         // Saturating: it may be an answer to the shard before this one.
-        self.loads_out = self.loads_out.saturating_sub(1);
+        self.timer_loads = self.timer_loads.saturating_sub(usize::from(read.for_timer));
         if self.partitions[id.index()].epoch() != read.epoch {
             return; // asked before the partition forgot everything
         }
@@ -520,7 +522,11 @@ impl Shard {
             let Some(timer) = self.timers.pop_due(now.wall) else { break };
             self.timers_late.add(now.wall.since(timer.fire_at));
             let command = Command { target: Lookup::Iid(timer.iid), kind: CommandKind::FireTimer(timer), call: None };
+            let from = outputs.len();
+            self.firing = true;
             self.handle_command(now, timer.partition, command, outputs);
+            self.firing = false;
+            self.timer_loads += outputs[from..].iter().filter(|output| matches!(output, Output::Load(_))).count();
         }
         if self.timers.advance(now.wall) {
             let mut outcome = Outcome { effects: vec![Effect::ReadTimers], ..Outcome::default() };
@@ -539,7 +545,7 @@ impl Shard {
 
     /// Whether so much is being read that no timer is to ask for more: they fire on as it comes.
     fn timers_wait_for_loads(&self) -> bool {
-        self.loads_out >= self.limits.timer_loads
+        self.timer_loads >= self.limits.timer_loads
     }
 
     /// The store does not answer: it is left alone for a while.

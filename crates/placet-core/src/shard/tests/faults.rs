@@ -44,6 +44,23 @@ fn a_turn_that_waits_for_its_history_is_sent_though_the_commit_of_another_fails(
 }
 
 #[test]
+fn that_an_instance_was_not_there_before_its_hub_was_deleted_says_nothing_of_what_was_made_in_it_since() {
+    let trace = trace(
+        "0s hold-loads
+        1s raise a-1 early
+        2s hold
+        2s delete-hub
+        2s start a-1
+        3s commit
+        4s spill a-1
+        5s raise a-1 event
+        6s answer-load
+        6s answer-load",
+    );
+    assert!(trace.contains("reply to raise a-1 event: done"), "{trace}");
+}
+
+#[test]
 fn a_hub_whose_deletion_failed_goes_on() {
     assert_snapshot!(trace(
         "

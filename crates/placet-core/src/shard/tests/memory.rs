@@ -104,6 +104,15 @@ fn a_wave_of_timers_asks_for_no_more_than_a_few_instances_at_a_time() {
 }
 
 #[test]
+fn what_callers_have_read_holds_up_no_timer() {
+    let limits = Limits { timer_loads: 3, parked_idle: std::time::Duration::from_secs(36_000), ..LIMITS };
+    let script = "0s worker\n0s start a-1\n0s turn a-1: timer 1h\n10s hold-loads";
+    let raises: String = (1..=5).map(|number| format!("\n20s raise b-{number} event")).collect();
+    let trace = trace_within(limits, &format!("{script}{raises}\n2h tick"));
+    assert!(trace.contains("timerFired"), "{trace}");
+}
+
+#[test]
 fn an_ask_that_is_answered_leaves_nothing_to_wait_for() {
     let script = "0s sticky-worker\n0s start a-1\n0s turn a-1: wait\n1s ask a-1 decide#one\n1s waiting\n\
                   2s turn a-1: reply one=yes\n3s waiting";
@@ -134,15 +143,21 @@ fn what_stands_in_an_instances_row_is_bounded() {
 }
 
 #[test]
-fn answers_to_asks_are_kept_up_to_a_bound() {
+fn answers_to_asks_are_kept_up_to_a_bound_and_too_long_ones_fail_their_orchestration() {
     let limits = Limits { reply_bytes: 1_000, ..LIMITS };
-    let answer = |bytes: usize| {
-        let script =
-            "0s sticky-worker\n0s start a-1\n0s turn a-1: wait\n1s ask a-1 decide#one\n1s turn a-1: reply one=";
-        last(limits, &(script.to_owned() + &"y".repeat(bytes)))
+    let asked = |asks: u32, bytes: usize| {
+        let mut script = "0s sticky-worker\n0s start a-1\n0s turn a-1: wait\n".to_owned();
+        for ask in 1..=asks {
+            let answer = "y".repeat(bytes);
+            writeln!(script, "{ask}s ask a-1 decide#{ask}\n{ask}s turn a-1: reply {ask}={answer}").unwrap();
+        }
+        script + "80s rows"
     };
-    assert!(answer(100).contains("RUNNING"));
-    assert!(answer(1_000).contains("TooManyAnswers"));
+    let once = last(limits, &asked(1, 1_000));
+    assert!(once.contains("FAILED") && once.contains("AnswersTooLong"), "{once}");
+    let often = trace_within(limits, &asked(20, 200));
+    assert_eq!(often.matches("reply to ask").count(), 20, "{often}");
+    assert!(often.contains(" 2 replies"), "two of 360 bytes with all that goes with them: {often}");
 }
 
 #[test]
@@ -160,15 +175,24 @@ fn of_many_asks_the_last_ones_are_answered_again_and_the_oldest_are_dropped() {
 }
 
 #[test]
-fn asks_that_the_code_leaves_open_are_bounded() {
-    let asks = (0..1_000).fold(String::new(), |script, number| script + &format!("1s ask a-1 decide#{number}\n"));
-    let script = format!(
-        "0s worker\n0s start a-1\n0s turn a-1: wait\n{asks}1s turn a-1: wait\n2s turn a-1: wait\n3s ask a-1 decide#late"
+fn of_many_asks_that_the_code_leaves_open_the_oldest_count_as_taken_without_an_answer() {
+    let asks = (0..1_002).fold(String::new(), |script, number| script + &format!("1s ask a-1 decide#{number}\n"));
+    let turns = "1s turn a-1: wait\n2s turn a-1: wait\n3s turn a-1: wait\n";
+    let script = format!("0s worker\n0s start a-1\n0s turn a-1: wait\n{asks}{turns}5s tick");
+    let trace = trace_within(Limits { inbox_bytes: 1 << 20, ..LIMITS }, &script);
+    let told: Vec<&str> = trace.lines().filter(|line| line.contains("reply to ask")).collect();
+    assert!(
+        matches!(told[..], [first, second] if first.contains("decide#0: ") && second.contains("decide#1: ")),
+        "{told:?}"
     );
-    let limits = Limits { inbox_bytes: 1 << 20, ..LIMITS };
-    let trace = trace_within(limits, &script);
-    let late = trace.lines().rfind(|line| line.contains("reply to ask a-1 decide#late")).expect("it is answered");
-    assert!(late.contains("leaves its asks open"), "{late}");
+}
+
+#[test]
+fn an_ask_whose_id_is_a_novel_is_refused() {
+    let ask = |bytes: usize| format!("1s ask a-1 decide#{}", "i".repeat(bytes));
+    let trace = trace_within(LIMITS, &format!("0s start a-1\n{}\n{}", ask(256), ask(257)));
+    let refused: Vec<&str> = trace.lines().filter(|line| line.contains("reply to ask")).collect();
+    assert!(matches!(refused[..], [one] if one.contains("ask_id: 257 bytes, 256 at most")), "{trace}");
 }
 
 #[test]
