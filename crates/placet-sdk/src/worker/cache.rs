@@ -12,7 +12,8 @@ use crate::replay::Orchestration;
 /// Orchestrations kept, at most.
 const KEPT_MAX: usize = 1_000;
 
-/// Bytes of them, at most, as far as they can be told: the memory that a worker may spend on being quick.
+/// Bytes of them, at most, as far as they can be told, the last one excepted: the memory that a worker may spend on being
+/// quick.
 const KEPT_BYTES_MAX: usize = 64 << 20;
 
 /// How long one is kept without a turn.
@@ -113,15 +114,13 @@ impl Cache {
         self.unacknowledged.insert(token, key.clone());
         self.remove(&key);
         let bytes = orchestration.bytes();
-        if bytes > KEPT_BYTES_MAX {
-            self.counts.evicted += 1;
-            return;
-        }
-        self.bytes += bytes;
-        self.kept.insert(key, Kept { execution_id, orchestration, bytes, used: now });
-        while self.kept.len() > self.kept_max || self.bytes > KEPT_BYTES_MAX {
+        let is_full = |cache: &Cache| cache.kept.len() >= cache.kept_max || cache.bytes + bytes > KEPT_BYTES_MAX;
+        while !self.kept.is_empty() && is_full(self) {
             self.drop_oldest();
         }
+        // The last one is kept whatever it takes: all that it was given would be sent again, and take as much.
+        self.bytes += bytes;
+        self.kept.insert(key, Kept { execution_id, orchestration, bytes, used: now });
     }
 
     fn remove(&mut self, key: &Key) -> Option<Kept> {
