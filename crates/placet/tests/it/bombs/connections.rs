@@ -22,7 +22,7 @@ async fn idle_connections_cost_little_and_are_in_nobodys_way() {
     let grpc = target.server.endpoint().to_owned();
     let http = target.server.announced().http.clone().unwrap();
     let mut idle = Vec::new();
-    let number = figure(2_000, 10_000);
+    let number = 10_000;
     for number in 0..number {
         // Most speak to the scheduler, some to the API, and some say nothing.
         let to = if number % 10 == 0 { &http } else { &grpc };
