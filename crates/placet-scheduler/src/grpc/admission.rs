@@ -1,6 +1,7 @@
 //! What comes in over gRPC is counted in the budget as it arrives, before anything is made of it.
 //!
-//! A small message counts from its bytes' arrival to its call's answer. A large one must find room for all of it: until
+//! A small message counts from its bytes' arrival to its call's answer, or until what it asks for is done, if the answer
+//! may be long and has to wait for room itself. A large one must find room for all of it: until
 //! then its rest stays with its sender. Whoever claims much and sends little gets no room by that, and whoever sends too
 //! slowly is refused, as is what is too large in itself. Calls themselves have a number of places, however short they are.
 
@@ -61,6 +62,11 @@ impl Charges {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Whole>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the message of a call that brings one has taken of the budget: from now on it is the call's own to give back.
+pub(super) fn shares<T>(request: &tonic::Request<T>) -> Vec<Share> {
+    request.extensions().get::<Charges>().map(|charges| charges.take().shares).unwrap_or_default()
 }
 
 /// The layer around all services.

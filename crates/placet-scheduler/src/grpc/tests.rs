@@ -12,7 +12,9 @@ use http::{HeaderValue, Request, header};
 use http_body::{Body as _, Frame};
 use placet_core::dispatch::StreamSpec;
 use placet_core::ids::Hub;
-use placet_proto::durabletask::{ActivityResponse, CreateInstanceRequest, GetInstanceRequest, GetWorkItemsRequest};
+use placet_proto::durabletask::{
+    ActivityResponse, CreateInstanceRequest, GetInstanceRequest, GetWorkItemsRequest, TerminateRequest,
+};
 use placet_proto::placet::v1::{AskRequest, Completions, Open, SchedulerFrame, WorkerFrame, worker_frame};
 use placet_store::model::ModelStore;
 use prost::Message;
@@ -359,5 +361,34 @@ async fn a_question_that_is_not_answered_in_the_callers_time_ends_with_what_he_t
     request.headers_mut().insert("grpc-timeout", HeaderValue::from_static("50m"));
     let late = send(&scheduler, request).await.unwrap_err();
     assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn a_call_whose_answer_needs_all_the_room_there_is_gives_its_own_back_first() {
+    let scheduler = scheduler();
+    start_with(&scheduler, "i", 24 << 20).await;
+    let terminate = TerminateRequest { instance_id: "i".to_owned(), ..TerminateRequest::default() };
+    scheduler.terminate_instance(Hub::new("default"), terminate).await.unwrap();
+    let payload = "x".repeat(LARGE_FROM + 1);
+    let ask = AskRequest { instance_id: "i".to_owned(), event_name: "e".into(), payload, ..AskRequest::default() };
+    let look = GetInstanceRequest { instance_id: "i".to_owned(), get_inputs_and_outputs: true };
+    // Fields that nobody knows are thrown away, and counted until then.
+    let unknown = [&[0xFA, 0x3F][..], &[0x80, 0x80, 0x20], &[0; 1 << 19]].concat();
+    let body = [look.encode_to_vec(), unknown].concat();
+    let look = [head(body.len()), body].concat();
+    let calls = [
+        ("/placet.v1.Client/Ask", framed(&ask)),
+        ("/TaskHubSidecarService/GetInstance", look.clone()),
+        ("/TaskHubSidecarService/WaitForInstanceStart", look.clone()),
+        ("/TaskHubSidecarService/WaitForInstanceCompletion", look),
+    ];
+    for (path, message) in calls {
+        let sent = message.chunks(16 << 10).map(<[u8]>::to_vec).collect();
+        let answer = timeout(Duration::from_secs(20), call(&scheduler, path, sent, true)).await;
+        let answer = answer.unwrap_or_else(|_| panic!("{path} waits for itself")).unwrap();
+        drop(answer);
+        assert_eq!(scheduler.budget().in_flight(), 0);
+    }
     stop(scheduler).await;
 }

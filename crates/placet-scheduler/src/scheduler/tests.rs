@@ -4,6 +4,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use placet_core::command::{Caller, RaiseEvent, StartInstance, Terminate, WaitFor};
 use placet_core::ids::InstanceId;
 use placet_proto::durabletask::{GetInstanceRequest, OrchestrationStatus, OrchestratorResponse, WorkItem};
+use placet_proto::placet::v1::{AskReply, AskRequest, ask_response::Outcome};
 use placet_store::model::ModelStore;
 use tokio::time::timeout;
 
@@ -39,16 +40,22 @@ fn open_stream(scheduler: &Scheduler) -> WorkerStream {
 
 /// Takes a turn, and completes it without doing anything.
 async fn take_a_turn(scheduler: &Scheduler, stream: &mut WorkerStream) {
+    take_a_turn_and_reply(scheduler, stream, None).await;
+}
+
+/// … but for what it answers.
+async fn take_a_turn_and_reply(scheduler: &Scheduler, stream: &mut WorkerStream, replies: Option<Vec<AskReply>>) {
     let mut out = Vec::new();
     while !matches!(out[..], [StreamOut::Item { .. }]) {
         out.clear();
         assert_eq!(stream.recv_many(&mut out, 1).await, 1);
     }
+    drop(stream.unread(&out[0]));
     let [StreamOut::Item { item, .. }] = &out[..] else { unreachable!() };
     let completion_token = WorkItem::decode(item.clone()).unwrap().completion_token;
     let token = completion_token.parse().unwrap();
     let response = OrchestratorResponse { completion_token, ..OrchestratorResponse::default() };
-    let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies: None };
+    let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies };
     scheduler.complete_turn(completion).await.unwrap();
 }
 
@@ -172,7 +179,7 @@ async fn all_who_wait_are_told_the_payloads_however_many_they_are() {
     start(&scheduler, key("default", "i"), &input).await.unwrap();
     let wait = || {
         let request = GetInstanceRequest { instance_id: "i".to_owned(), get_inputs_and_outputs: true };
-        scheduler.wait_for_instance(Hub::new("default"), request, WaitFor::Completion)
+        scheduler.wait_for_instance(Hub::new("default"), request, WaitFor::Completion, Vec::new())
     };
     let waits: FuturesUnordered<_> = (0..40).map(|_| wait()).collect();
     let terminate = Terminate { output: Some(output.clone()), recurse: false };
@@ -189,5 +196,37 @@ async fn all_who_wait_are_told_the_payloads_however_many_they_are() {
         assert_eq!(state.orchestration_status(), OrchestrationStatus::Terminated);
         assert_eq!((state.input.as_ref(), state.output.as_ref()), (Some(&input), Some(&output)));
     }
+    stop(scheduler).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_room_to_what_was_taken_is_that_it_is_recorded_and_comes_when_it_is_asked_for_again() {
+    let scheduler = scheduler();
+    let ask = |id: &str| {
+        let (ask_id, event_name) = (id.to_owned(), "e".to_owned());
+        let request = AskRequest { instance_id: "i".to_owned(), event_name, ask_id, ..AskRequest::default() };
+        let answer = scheduler.ask(Hub::new("default"), request, Caller::default(), Vec::new());
+        async { answer.await.map(|answer| answer.value.outcome.unwrap()) }
+    };
+    start(&scheduler, key("default", "i"), &"x".repeat(3 << 20)).await.unwrap();
+    let mut stream = open_stream(&scheduler);
+    take_a_turn(&scheduler, &mut stream).await;
+
+    let all = scheduler.budget().claim(usize::MAX);
+    for (id, answer) in [("taken", None), ("replied", Some("y".repeat(3 << 20)))] {
+        let replies = Some(vec![AskReply { ask_id: id.to_owned(), answer }]);
+        let (told, ()) = tokio::join!(ask(id), take_a_turn_and_reply(&scheduler, &mut stream, replies));
+        assert!(matches!(told, Ok(Outcome::Recorded(_))), "{id}");
+    }
+    drop(all);
+    assert!(matches!(ask("taken").await, Ok(Outcome::State(_))));
+    assert!(matches!(ask("replied").await, Ok(Outcome::Reply(_))));
+
+    // What has ended takes no question: that nothing was done is true.
+    let terminate = Terminate { output: None, recurse: false };
+    drop(stream);
+    scheduler.command(key("default", "i"), CommandKind::Terminate(terminate)).await.unwrap();
+    let _all = scheduler.budget().claim(usize::MAX);
+    assert!(matches!(ask("late").await, Err(CallError::Busy)));
     stop(scheduler).await;
 }
