@@ -133,7 +133,7 @@ impl Scheduler {
         drop(shares);
         let outcome = match reply {
             Reply::Asked(Asked::Reply(answer)) => {
-                told_or_recorded(self.weigh((*answer).to_owned(), answer.len()).await, Outcome::Reply)?
+                told_or_recorded(self.weigh(answer.len(), || (*answer).to_owned()).await, Outcome::Reply)?
             }
             Reply::Asked(Asked::State(view)) => {
                 told_or_recorded(self.complete_view(*view, true).await, Outcome::State)?

@@ -286,7 +286,7 @@ impl Scheduler {
             None => Weighed::light(None),
             Some(Read::Done(state)) => {
                 let bytes = state.encoded_len();
-                self.weigh(*state, bytes).await?.map(Some)
+                self.weigh(bytes, || *state).await?.map(Some)
             }
             Some(Read::Long(view)) => self.complete_view(*view, payloads).await?.map(Some),
         })
@@ -304,7 +304,7 @@ impl Scheduler {
         if payloads::is_complete(&view, payloads) {
             let state = payloads::trimmed(view.state, payloads);
             let bytes = state.encoded_len();
-            return self.weigh(state, bytes).await;
+            return self.weigh(bytes, || state).await;
         }
         let bytes = payloads::bytes_to_read(&view, payloads).saturating_add(view.state.encoded_len());
         let mut share = self.share_of_answer(bytes, READ_COPIES).await?;
@@ -315,10 +315,11 @@ impl Scheduler {
         Ok(Weighed { value, bytes, share })
     }
 
-    /// An answer that is there already waits for its share, if it is long.
-    pub(crate) async fn weigh<T>(&self, value: T, bytes: usize) -> Result<Weighed<T>, CallError> {
+    /// An answer of which nothing has to be read waits for its share, if it is long, and is made when it has that: of one
+    /// answer many may wait for a copy.
+    pub(crate) async fn weigh<T>(&self, bytes: usize, value: impl FnOnce() -> T) -> Result<Weighed<T>, CallError> {
         let share = self.share_of_answer(bytes, SENT_COPIES).await?;
-        Ok(Weighed { value, bytes, share })
+        Ok(Weighed { value: value(), bytes, share })
     }
 
     /// The share of an answer of which there are so many copies, if it is long.

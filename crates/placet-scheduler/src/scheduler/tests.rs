@@ -230,3 +230,18 @@ async fn an_answer_without_room_to_what_was_taken_is_that_it_is_recorded_and_com
     assert!(matches!(ask("late").await, Err(CallError::Busy)));
     stop(scheduler).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_made_when_there_is_room_for_it_and_not_before() {
+    let scheduler = scheduler();
+    let copies = AtomicUsize::new(0);
+    let weigh = || scheduler.weigh(1 << 20, || copies.fetch_add(1, Ordering::Relaxed));
+    let all = scheduler.budget().claim(usize::MAX);
+    let refused: Vec<_> = (0..20).map(|_| weigh()).collect::<FuturesUnordered<_>>().collect().await;
+    assert!(refused.iter().all(|answer| matches!(answer, Err(CallError::Busy))));
+    assert_eq!(copies.load(Ordering::Relaxed), 0);
+    drop(all);
+    assert!(weigh().await.is_ok());
+    assert_eq!(copies.load(Ordering::Relaxed), 1);
+    stop(scheduler).await;
+}
