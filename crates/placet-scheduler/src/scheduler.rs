@@ -307,8 +307,8 @@ impl Scheduler {
             return self.weigh(bytes, || state).await;
         }
         let bytes = payloads::bytes_to_read(&view, payloads).saturating_add(view.state.encoded_len());
-        let mut share = self.share_of_answer(bytes, READ_COPIES).await?;
-        let value = self.read(move |store| payloads::complete(store, view, payloads)).await?;
+        let share = self.share_of_answer(bytes, READ_COPIES).await?;
+        let (value, mut share) = self.read_with(share, move |store| payloads::complete(store, view, payloads)).await?;
         if let Some(share) = &mut share {
             share.shrink_to(SENT_COPIES.saturating_mul(bytes));
         }
@@ -338,16 +338,16 @@ impl Scheduler {
     pub async fn history(&self, of: &Generation, from: Turn) -> Result<Page, CallError> {
         let budget = &self.0.budget;
         let share = budget.page().await.map_err(|Busy| CallError::Busy)?;
-        let most = match self.turns(of, from, HISTORY_PAGE_BYTES).await? {
-            Turns::Read(rows) => return Ok(Page { rows, share }),
-            Turns::Long(bytes) => bytes,
+        let (most, share) = match self.turns(share, of, from, HISTORY_PAGE_BYTES).await? {
+            (Turns::Read(rows), share) => return Ok(Page { rows, share }),
+            (Turns::Long(bytes), share) => (bytes, share),
         };
         // Of a long history any turn may be long. What is read to know takes what there is of the budget; when it is known,
         // the turn is let go, waits for its room with nothing in its hands, and is read again.
         let bytes = {
-            let _look = budget.look().await.map_err(|Busy| CallError::Busy)?;
-            let _share = budget.claim(most);
-            let Turns::Read(rows) = self.turns(of, from, usize::MAX).await? else {
+            let look = budget.look().await.map_err(|Busy| CallError::Busy)?;
+            let shares = (share, look, budget.claim(most));
+            let (Turns::Read(rows), (share, ..)) = self.turns(shares, of, from, usize::MAX).await? else {
                 return Err(CallError::ContinuedAsNew);
             };
             let bytes = bytes_of(&rows);
@@ -356,17 +356,24 @@ impl Scheduler {
             }
             bytes
         };
-        drop(share);
-        let mut share = budget.answer(READ_COPIES.saturating_mul(bytes)).await.map_err(|Busy| CallError::Busy)?;
-        let Turns::Read(rows) = self.turns(of, from, usize::MAX).await? else { return Err(CallError::ContinuedAsNew) };
+        let share = budget.answer(READ_COPIES.saturating_mul(bytes)).await.map_err(|Busy| CallError::Busy)?;
+        let (Turns::Read(rows), mut share) = self.turns(share, of, from, usize::MAX).await? else {
+            return Err(CallError::ContinuedAsNew);
+        };
         share.shrink_to(SENT_COPIES.saturating_mul(bytes_of(&rows)));
         Ok(Page { rows, share })
     }
 
-    /// The turns of a page, unless the history is longer than this.
-    async fn turns(&self, of: &Generation, from: Turn, longest: usize) -> Result<Turns, CallError> {
+    /// The turns of a page, unless the history is longer than this; and the shares that they have.
+    async fn turns<S: Send + 'static>(
+        &self,
+        shares: S,
+        of: &Generation,
+        from: Turn,
+        longest: usize,
+    ) -> Result<(Turns, S), CallError> {
         let Generation { key, iid, first, .. } = of.clone();
-        let page = self.read(move |store| {
+        let page = self.read_with(shares, move |store| {
             // Afterwards, too: what begins a generation anew takes the old one's history away with the same commit.
             let same = |now: &Generation| (now.iid, now.first) == (iid, first);
             let Some(now) = generation_of(store, key.clone())?.filter(same) else { return Ok(None) };
@@ -376,7 +383,8 @@ impl Scheduler {
             let rows = store.history(iid, from, HISTORY_PAGE_BYTES)?;
             Ok(generation_of(store, key)?.filter(same).map(|_| Turns::Read(rows)))
         });
-        page.await?.ok_or(CallError::ContinuedAsNew)
+        let (turns, shares) = page.await?;
+        Ok((turns.ok_or(CallError::ContinuedAsNew)?, shares))
     }
 
     /// The store's row of an instance.
@@ -443,12 +451,21 @@ impl Scheduler {
         &self,
         read: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, CallError> {
+        Ok(self.read_with((), read).await?.0)
+    }
+
+    /// Reads what has these shares of the budget.
+    async fn read_with<T: Send + 'static, S: Send + 'static>(
+        &self,
+        shares: S,
+        read: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<(T, S), CallError> {
         let place = self.0.reads.clone().acquire_owned().await.map_err(|_| CallError::Stopping)?;
         let store = self.0.store.clone();
         let answer = tokio::task::spawn_blocking(move || {
-            // The thread's, not the caller's: he may be gone before it.
+            // The thread's, not the caller's, as the shares are: he may be gone before it.
             let _place = place;
-            read(&*store)
+            read(&*store).map(|value| (value, shares))
         })
         .await;
         Ok(answer.map_err(|_| CallError::Stopping)??)

@@ -1,5 +1,7 @@
 //! What the handle itself answers for: names of hubs, places to wait, whole generations.
 
+use std::pin::Pin;
+
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use placet_core::command::{Caller, RaiseEvent, StartInstance, Terminate, WaitFor};
 use placet_core::ids::InstanceId;
@@ -243,5 +245,42 @@ async fn an_answer_is_made_when_there_is_room_for_it_and_not_before() {
     drop(all);
     assert!(weigh().await.is_ok());
     assert_eq!(copies.load(Ordering::Relaxed), 1);
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn what_is_read_for_a_caller_who_has_gone_counts_until_it_is_read() {
+    let store = Arc::new(TestStore::default());
+    let scheduler = Scheduler::start(store.clone()).unwrap();
+    start(&scheduler, key("default", "i"), &"x".repeat(3 << 20)).await.unwrap();
+    let mut stream = open_stream(&scheduler);
+    take_a_turn(&scheduler, &mut stream).await;
+    drop(stream);
+    let of = scheduler.generation(Hub::new("default"), "i").await.unwrap().unwrap();
+    let in_flight = || scheduler.budget().in_flight();
+    let reads: [Pin<Box<dyn Future<Output = bool>>>; 2] = [
+        Box::pin(async { scheduler.instance(key("default", "i"), true).await.is_ok() }),
+        Box::pin(async { scheduler.history(&of, Turn(0)).await.is_ok() }),
+    ];
+    for mut read in reads {
+        store.close_histories();
+        // Until it is held up, or ends, which it does not.
+        let begun = async {
+            while !store.holds_up_a_history() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = &mut read => unreachable!("it is held up"),
+            () = begun => {}
+        }
+        drop(read);
+        let counted = in_flight();
+        store.open_histories();
+        assert!(counted >= 3 << 20, "the thread reads on");
+        while in_flight() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
     stop(scheduler).await;
 }
