@@ -221,10 +221,6 @@ impl Metered {
                     if !*granted && *came >= LARGE_FROM {
                         *granted = true;
                         let (budget, bytes, streams) = (self.budget.clone(), *length, self.streams);
-                        self.deadline = Some(Box::pin(sleep(time_for(bytes))));
-                        if let Some(large) = &mut self.large {
-                            large.reserve_exact(bytes - large.len());
-                        }
                         wait = Some(Box::pin(async move {
                             if streams { budget.large_frame(bytes).await } else { budget.large(bytes).await }
                         }));
@@ -234,6 +230,25 @@ impl Metered {
             }
         }
         Ok(wait)
+    }
+
+    /// There is room for what came, or for all of a large message.
+    fn granted(&mut self, share: Share) {
+        if let Place::Message { length, granted: true, .. } = self.place
+            && length > LARGE_FROM
+        {
+            // What is to come was held back until now.
+            self.deadline = Some(Box::pin(sleep(time_for(length))));
+            if let Some(large) = &mut self.large {
+                large.reserve_exact(length - large.len());
+            }
+        }
+        let mut charges = self.charges.lock();
+        match (&self.place, charges.back_mut()) {
+            // Its message ended with what was held back.
+            (Place::Header { .. }, Some(whole)) => whole.shares.push(share),
+            _ => self.shares.push(share),
+        }
     }
 
     fn end_of_message(&mut self, through: &mut Vec<u8>) {
@@ -297,15 +312,7 @@ impl http_body::Body for Metered {
             let share = ready!(wait.as_mut().poll(cx));
             this.wait = None;
             match share {
-                Ok(share) => {
-                    this.shares.push(share);
-                    // What is to come was held back until now.
-                    if let Place::Message { length, granted: true, .. } = this.place
-                        && length > LARGE_FROM
-                    {
-                        this.deadline = Some(Box::pin(sleep(time_for(length))));
-                    }
-                }
+                Ok(share) => this.granted(share),
                 Err(Busy) => return this.refuse(status::busy(), cx),
             }
         }
@@ -331,7 +338,7 @@ impl http_body::Body for Metered {
             Ok(None) => Poll::Ready(Some(Ok(frame))),
             Ok(Some(mut wait)) => match wait.as_mut().poll(cx) {
                 Poll::Ready(Ok(share)) => {
-                    this.shares.push(share);
+                    this.granted(share);
                     Poll::Ready(Some(Ok(frame)))
                 }
                 Poll::Ready(Err(Busy)) => this.refuse(status::busy(), cx),

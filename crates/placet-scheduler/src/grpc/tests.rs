@@ -392,3 +392,18 @@ async fn a_call_whose_answer_needs_all_the_room_there_is_gives_its_own_back_firs
     }
     stop(scheduler).await;
 }
+
+#[tokio::test]
+async fn a_message_that_waited_for_room_and_has_come_counts_until_it_is_answered() {
+    let scheduler = scheduler();
+    start(&scheduler, "i").await;
+    let payload = "x".repeat(LARGE_FROM);
+    let ask = AskRequest { instance_id: "i".to_owned(), event_name: "e".into(), payload, ..AskRequest::default() };
+    // Its end comes with the byte that makes it a large one: it has room for its beginning, and for all of it.
+    let mut answer = Box::pin(call(&scheduler, "/placet.v1.Client/Ask", vec![framed(&ask)], true));
+    assert!(timeout(Duration::from_millis(200), &mut answer).await.is_err(), "nobody answers it");
+    assert!(scheduler.budget().in_flight() >= 2 * LARGE_FROM);
+    drop(answer);
+    assert_eq!(scheduler.budget().in_flight(), 0);
+    stop(scheduler).await;
+}
