@@ -35,8 +35,11 @@ const FIRST_BYTES: usize = 24;
 /// A peer that takes nothing of what waits for it for so long is gone, or means harm.
 const STALLED: Duration = Duration::from_secs(60);
 
-/// Large messages of one connection that may wait for room: with what was sent of each, they fill half its window.
+/// Calls of one connection that may wait for room: with what was sent of each, they fill half its window.
 const HELD_BACK_MAX: usize = 2;
+
+/// … and workers' streams. They may fill the other half for as long as calls wait, which is seconds.
+const STREAMS_HELD_BACK_MAX: usize = 2;
 
 /// A message has come, or gone, within this time …
 pub(crate) const MESSAGE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -100,6 +103,8 @@ struct State {
     cut: AtomicBool,
     /// Calls of it whose rest is held back.
     held_back: AtomicUsize,
+    /// … and workers' streams.
+    streams_held_back: AtomicUsize,
     reader: AtomicWaker,
 }
 
@@ -115,11 +120,12 @@ impl Peer {
         self.0.cut.load(Ordering::Acquire)
     }
 
-    /// Holds a call back, unless too many are held already: what they have sent stands in the way of all others on the
-    /// same connection.
-    pub(crate) fn hold_back(&self) -> Option<HeldBack> {
-        let held = HeldBack(self.clone());
-        (self.0.held_back.fetch_add(1, Ordering::Relaxed) < HELD_BACK_MAX).then_some(held)
+    /// Holds a call, or a worker's stream, back, unless too many are held already: what they have sent stands in the way of
+    /// all others on the same connection.
+    pub(crate) fn hold_back(&self, is_stream: bool) -> Option<HeldBack> {
+        let held = HeldBack { peer: self.clone(), is_stream };
+        let most = if is_stream { STREAMS_HELD_BACK_MAX } else { HELD_BACK_MAX };
+        (held.count().fetch_add(1, Ordering::Relaxed) < most).then_some(held)
     }
 
     /// Ends the connection after this time, unless the guard is dropped before.
@@ -135,11 +141,22 @@ impl Peer {
 
 /// While it lives, a call of the peer is held back.
 #[derive(Debug)]
-pub(crate) struct HeldBack(Peer);
+pub(crate) struct HeldBack {
+    peer: Peer,
+    is_stream: bool,
+}
+
+impl HeldBack {
+    /// Among which it counts.
+    fn count(&self) -> &AtomicUsize {
+        let State { held_back, streams_held_back, .. } = &*self.peer.0;
+        if self.is_stream { streams_held_back } else { held_back }
+    }
+}
 
 impl Drop for HeldBack {
     fn drop(&mut self) {
-        self.0.0.held_back.fetch_sub(1, Ordering::Relaxed);
+        self.count().fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -343,7 +343,7 @@ impl http_body::Body for Metered {
                 }
                 Poll::Ready(Err(Busy)) => this.refuse(status::busy(), cx),
                 Poll::Pending => {
-                    let Some(held_back) = this.peer.hold_back() else {
+                    let Some(held_back) = this.peer.hold_back(this.streams) else {
                         return this.refuse(status::busy(), cx);
                     };
                     (this.held, this.wait) = (Some(frame), Some((wait, held_back)));

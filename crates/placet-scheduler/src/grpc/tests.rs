@@ -12,6 +12,7 @@ use http::{HeaderValue, Request, header};
 use http_body::{Body as _, Frame};
 use placet_core::dispatch::StreamSpec;
 use placet_core::ids::Hub;
+use placet_core::limits::DELIVERIES_MAX;
 use placet_proto::durabletask::{
     ActivityResponse, CreateInstanceRequest, GetInstanceRequest, GetWorkItemsRequest, TerminateRequest,
 };
@@ -199,8 +200,13 @@ async fn a_long_frame_waits_for_its_room_for_longer_than_anybody_may_take_to_rea
     let mut frame = long_frame();
     let tail = frame.split_off(LARGE_FROM + 10);
     [open(), frame].into_iter().for_each(|piece| sender.send(piece.into()).unwrap());
-    let sent = Sent { pieces: receiver, _open: None };
-    let mut stream = send(&scheduler, request("/placet.v1.Worker/Work", sent)).await.unwrap();
+    let mut request = request("/placet.v1.Worker/Work", Sent { pieces: receiver, _open: None });
+    // … and whatever waits on the same connection.
+    let peer = Peer::default();
+    let calls: Vec<_> = std::iter::from_fn(|| peer.hold_back(false)).collect();
+    assert_eq!(calls.len(), 2);
+    request.extensions_mut().insert(peer);
+    let mut stream = send(&scheduler, request).await.unwrap();
     let reader = async {
         // sleep: time is the test's own
         tokio::time::sleep(Duration::from_secs(100)).await;
@@ -405,5 +411,29 @@ async fn a_message_that_waited_for_room_and_has_come_counts_until_it_is_answered
     assert!(scheduler.budget().in_flight() >= 2 * LARGE_FROM);
     drop(answer);
     assert_eq!(scheduler.budget().in_flight(), 0);
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn what_a_worker_has_whose_frames_find_no_room_never_counts_as_failed_for_that() {
+    let scheduler = scheduler();
+    start(&scheduler, "i").await;
+    let _all = scheduler.budget().claim(usize::MAX);
+    for delivery in 0..DELIVERIES_MAX + 2 {
+        let (sender, receiver) = unbounded_channel();
+        sender.send(open().into()).unwrap();
+        let request = request("/placet.v1.Worker/Work", Sent { pieces: receiver, _open: None });
+        let mut stream = send(&scheduler, request).await.unwrap();
+        let has_work = async {
+            let frame = next(&mut stream).await.unwrap().into_data().unwrap();
+            SchedulerFrame::decode(&frame[5..]).unwrap().work.len() == 1
+        };
+        assert_eq!(timeout(Duration::from_secs(5), has_work).await, Ok(true), "delivery {delivery}");
+        sender.send(long_frame().into()).unwrap();
+        tokio::time::pause();
+        let status = ended(stream).await;
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+        tokio::time::resume();
+    }
     stop(scheduler).await;
 }
