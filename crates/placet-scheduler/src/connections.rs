@@ -106,6 +106,8 @@ struct State {
     /// … and workers' streams.
     streams_held_back: AtomicUsize,
     reader: AtomicWaker,
+    /// Who writes may not read: HTTP/1 does not, in the middle of an answer, once its peer has said more.
+    writer: AtomicWaker,
 }
 
 impl Peer {
@@ -113,6 +115,14 @@ impl Peer {
     pub fn cut(&self) {
         self.0.cut.store(true, Ordering::Release);
         self.0.reader.wake();
+        self.0.writer.wake();
+    }
+
+    /// Fails if it was cut off; whoever asks is woken if it is later.
+    fn check(&self, who: &AtomicWaker, cx: &Context<'_>) -> io::Result<()> {
+        who.register(cx.waker());
+        let cut = self.0.cut.load(Ordering::Acquire);
+        if cut { Err(io::Error::new(io::ErrorKind::TimedOut, "the peer was cut off")) } else { Ok(()) }
     }
 
     #[cfg(test)]
@@ -196,10 +206,7 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.peer.0.reader.register(cx.waker());
-        if self.peer.0.cut.load(Ordering::Acquire) {
-            return Connection::too_slow("the peer was cut off");
-        }
+        self.peer.check(&self.peer.0.reader, cx)?;
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if let Some(silence) = &mut self.silence {
@@ -218,6 +225,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.peer.check(&self.peer.0.writer, cx)?;
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.wrote(cx, written)
     }
@@ -227,6 +235,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.peer.check(&self.peer.0.writer, cx)?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.wrote(cx, written)
     }
@@ -236,6 +245,7 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.peer.check(&self.peer.0.writer, cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -249,5 +259,33 @@ impl Connected for Connection {
 
     fn connect_info(&self) -> Peer {
         self.peer()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::StreamExt as _;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_that_waits_and_all_after_it_fail_when_the_peer_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _reads_nothing = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut connection = pin!(accept(listener)).next().await.unwrap().unwrap();
+        let peer = connection.peer();
+        let mut write = tokio::spawn(async move { (connection.write_all(&vec![0; 64 << 20]).await, connection) });
+        assert!(timeout(Duration::from_millis(200), &mut write).await.is_err(), "nobody reads");
+        peer.cut();
+        let written = timeout(Duration::from_secs(5), write).await.expect("it is woken");
+        let (written, mut connection) = written.unwrap();
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(connection.write(&[0]).await.is_err());
+        assert!(connection.write_vectored(&[io::IoSlice::new(&[0])]).await.is_err());
+        assert!(connection.flush().await.is_err());
     }
 }
