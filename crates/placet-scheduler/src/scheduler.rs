@@ -188,11 +188,15 @@ impl Scheduler {
         let makes = (is_start && !self.0.hubs.admits(&key.hub)?).then(|| key.hub.clone());
         let waits = matches!(kind, CommandKind::Wait(_) | CommandKind::Ask(_)).then(|| key.partition());
         let target = Lookup::Key(key);
-        let reply = self.call(waits, |call| Input::Call(call, Command { target, kind, call: Some(call) })).await?;
-        if let Some(hub) = makes {
-            self.0.hubs.is_there(hub);
-        }
-        Ok(reply)
+        let input = |call| Input::Call(call, Command { target, kind, call: Some(call) });
+        let Some(hub) = makes else { return self.call(waits, input).await };
+        let scheduler = self.clone();
+        to_its_end(async move {
+            let reply = scheduler.call(None, input).await?;
+            scheduler.0.hubs.is_there(hub);
+            Ok(reply)
+        })
+        .await
     }
 
     /// Makes a hub; `again` empties it if it exists.
@@ -200,9 +204,13 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn create_hub(&self, hub: Hub, again: bool) -> Result<(), CallError> {
-        self.call(None, |call| Input::CreateHub(call, hub.clone(), again)).await?;
-        self.0.hubs.is_there(hub);
-        Ok(())
+        let scheduler = self.clone();
+        to_its_end(async move {
+            scheduler.call(None, |call| Input::CreateHub(call, hub.clone(), again)).await?;
+            scheduler.0.hubs.is_there(hub);
+            Ok(())
+        })
+        .await
     }
 
     /// Deletes a hub with all that is in it.
@@ -210,13 +218,17 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn delete_hub(&self, hub: Hub) -> Result<(), CallError> {
-        // Before it is, or a start that comes right after it would make a hub that nobody knows of.
-        let is_known = self.0.hubs.forget(&hub);
-        let deleted = self.call(None, |call| Input::DeleteHub(call, hub.clone())).await;
-        if deleted.is_err() && is_known {
-            self.0.hubs.is_there(hub);
-        }
-        deleted.map(drop)
+        let scheduler = self.clone();
+        to_its_end(async move {
+            // Before it is, or a start that comes right after it would make a hub that nobody knows of.
+            let is_known = scheduler.0.hubs.forget(&hub);
+            let deleted = scheduler.call(None, |call| Input::DeleteHub(call, hub.clone())).await;
+            if deleted.is_err() && is_known {
+                scheduler.0.hubs.is_there(hub);
+            }
+            deleted.map(drop)
+        })
+        .await
     }
 
     /// Says that the wall clock is right.
@@ -470,6 +482,13 @@ impl Scheduler {
         .await;
         Ok(answer.map_err(|_| CallError::Stopping)??)
     }
+}
+
+/// What makes a hub, or takes one away, is heard to its end though its caller has gone: the hubs are counted by it.
+async fn to_its_end<T: Send + 'static>(
+    call: impl Future<Output = Result<T, CallError>> + Send + 'static,
+) -> Result<T, CallError> {
+    tokio::spawn(call).await.unwrap_or(Err(CallError::Refused(Refusal::Unknown)))
 }
 
 /// An answer, and the share of the budget that it has until it is sent, if it is long.

@@ -90,6 +90,38 @@ async fn a_hub_whose_deletion_failed_still_counts_as_one() {
 }
 
 #[tokio::test]
+async fn hubs_count_as_what_becomes_of_them_though_the_caller_has_gone() {
+    let store = Arc::new(TestStore::default());
+    let scheduler = Scheduler::start(store.clone()).unwrap();
+    let hub = |name| Hub::new(name);
+    // Gives up when its commit is under way; the commit is let go afterwards.
+    let give_up = async |mut call: Pin<Box<dyn Future<Output = bool> + '_>>| {
+        store.close();
+        assert!(timeout(Duration::from_millis(50), &mut call).await.is_err(), "it waits for its commit");
+        store.await_commit();
+        drop(call);
+        store.open();
+    };
+    let until = async |name, counts| {
+        while scheduler.0.hubs.admits(&hub(name)) != Ok(counts) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let counts = async |name, counts| timeout(Duration::from_secs(5), until(name, counts)).await.expect(name);
+
+    give_up(Box::pin(async { start(&scheduler, key("started", "i"), "").await.is_ok() })).await;
+    counts("started", true).await;
+    give_up(Box::pin(async { scheduler.create_hub(hub("created"), false).await.is_ok() })).await;
+    counts("created", true).await;
+    store.fail_commits(1);
+    give_up(Box::pin(async { scheduler.delete_hub(hub("started")).await.is_ok() })).await;
+    counts("started", true).await;
+    give_up(Box::pin(async { scheduler.delete_hub(hub("created")).await.is_ok() })).await;
+    counts("created", false).await;
+    stop(scheduler).await;
+}
+
+#[tokio::test]
 async fn an_input_is_found_though_its_first_turn_is_recorded_while_it_is_looked_for() {
     let store = Arc::new(TestStore::default());
     let scheduler = Scheduler::start(store.clone()).unwrap();
