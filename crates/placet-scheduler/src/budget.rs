@@ -57,6 +57,10 @@ const ANSWERS_WAITING_MAX: usize = 2_048;
 /// So many large messages may wait; what is to come of each is held back at its sender meanwhile.
 const LARGE_WAITING_MAX: usize = 32;
 
+/// … and so many large frames of workers' streams, whatever calls wait: with those, what has come of them leaves half of
+/// the small ones' part to the small ones.
+const FRAMES_WAITING_MAX: usize = 32;
+
 /// When a call that was refused for want of room may be made again.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -74,6 +78,7 @@ struct Parts {
     /// One of those who read may not know how much it will be.
     look: Arc<Semaphore>,
     waiting: AtomicUsize,
+    frames_waiting: AtomicUsize,
     answers_waiting: AtomicUsize,
     refused: AtomicU64,
 }
@@ -98,6 +103,7 @@ impl Default for Budget {
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             look: Arc::new(Semaphore::new(1)),
             waiting: AtomicUsize::new(0),
+            frames_waiting: AtomicUsize::new(0),
             answers_waiting: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
         }))
@@ -182,18 +188,24 @@ impl Budget {
     }
 
     pub(crate) async fn large(&self, bytes: usize) -> Result<Share, Busy> {
-        self.large_within(bytes, LARGE_WAIT_MAX).await
+        self.large_among(&self.0.waiting, LARGE_WAITING_MAX, bytes, LARGE_WAIT_MAX).await
     }
 
-    /// A share for a large frame of a worker's stream. It waits for longer than a call: with one frame all is lost that the
-    /// worker has.
+    /// A share for a large frame of a worker's stream. It waits for longer than a call, and among its like: with one frame
+    /// all is lost that the worker has.
     pub(crate) async fn large_frame(&self, bytes: usize) -> Result<Share, Busy> {
-        self.large_within(bytes, FRAME_WAIT_MAX).await
+        self.large_among(&self.0.frames_waiting, FRAMES_WAITING_MAX, bytes, FRAME_WAIT_MAX).await
     }
 
-    async fn large_within(&self, bytes: usize, patience: Duration) -> Result<Share, Busy> {
-        let waiting = Waiting::new(&self.0.waiting);
-        if waiting.others >= LARGE_WAITING_MAX {
+    async fn large_among(
+        &self,
+        waiting: &AtomicUsize,
+        most: usize,
+        bytes: usize,
+        patience: Duration,
+    ) -> Result<Share, Busy> {
+        let waiting = Waiting::new(waiting);
+        if waiting.others >= most {
             return Err(self.refuse());
         }
         // What is larger than all is let through when it is alone: its own limit has been checked.
@@ -238,6 +250,8 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -262,5 +276,21 @@ mod tests {
         assert_eq!(refused, LARGE_WAITING_MAX + 5);
         drop(all);
         assert!(budget.share(1 << 20).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_workers_frame_waits_however_many_calls_do() {
+        let budget = Budget::default();
+        let all = budget.share(LARGE_BYTES_MAX).await.unwrap();
+        let mut calls: Vec<_> = (0..LARGE_WAITING_MAX).map(|_| Box::pin(budget.large(1 << 20))).collect();
+        assert!(calls.iter_mut().all(|call| call.now_or_never().is_none()));
+        assert!(matches!(budget.large(1 << 20).now_or_never(), Some(Err(Busy))));
+        let mut frames: Vec<_> = (0..FRAMES_WAITING_MAX).map(|_| Box::pin(budget.large_frame(1 << 20))).collect();
+        assert!(frames.iter_mut().all(|frame| frame.now_or_never().is_none()));
+        assert!(matches!(budget.large_frame(1 << 20).now_or_never(), Some(Err(Busy))), "there is an end to it");
+        drop((all, calls));
+        for frame in frames {
+            assert!(frame.await.is_ok());
+        }
     }
 }

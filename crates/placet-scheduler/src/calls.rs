@@ -1,5 +1,8 @@
 //! The protocol's calls, whichever way they come in: over gRPC or from the same process. Each checks,
 //! translates, gives one command, and translates the reply (PROTOCOL.md §4).
+//!
+//! A call whose answer may be long is given the shares of the budget that its request took, and gives them back as soon as
+//! what it asks for is done: an answer that waits for its room must hold none, or two of them may wait for each other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +19,7 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::{AskRequest, AskResponse, Recorded, ask_response::Outcome};
 use uuid::Uuid;
 
+use crate::budget::Share;
 use crate::scheduler::{CallError, Scheduler, Weighed};
 
 /// The longest that a caller of an ask may wait: beyond it proxies cut the connection anyway.
@@ -55,8 +59,10 @@ impl Scheduler {
         &self,
         hub: Hub,
         request: GetInstanceRequest,
+        shares: Vec<Share>,
     ) -> Result<Weighed<GetInstanceResponse>, CallError> {
         let key = key(hub, &request.instance_id)?;
+        drop(shares);
         let state = self.instance(key, request.get_inputs_and_outputs).await?;
         Ok(state.map(|state| GetInstanceResponse { exists: state.is_some(), orchestration_state: state }))
     }
@@ -71,9 +77,12 @@ impl Scheduler {
         hub: Hub,
         request: GetInstanceRequest,
         what: WaitFor,
+        shares: Vec<Share>,
     ) -> Result<Weighed<GetInstanceResponse>, CallError> {
         let key = key(hub, &request.instance_id)?;
-        let Reply::Instance(Some(view)) = self.command(key, CommandKind::Wait(what)).await? else {
+        let reply = self.command(key, CommandKind::Wait(what)).await?;
+        drop(shares);
+        let Reply::Instance(Some(view)) = reply else {
             return Ok(Weighed::light(GetInstanceResponse { exists: false, orchestration_state: None }));
         };
         let state = self.complete_view(view, request.get_inputs_and_outputs).await?;
@@ -104,7 +113,13 @@ impl Scheduler {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn ask(&self, hub: Hub, request: AskRequest, caller: Caller) -> Result<Weighed<AskResponse>, CallError> {
+    pub async fn ask(
+        &self,
+        hub: Hub,
+        request: AskRequest,
+        caller: Caller,
+        shares: Vec<Share>,
+    ) -> Result<Weighed<AskResponse>, CallError> {
         let key = key(hub, &request.instance_id)?;
         let ask_id: Arc<str> =
             if request.ask_id.is_empty() { Uuid::new_v4().to_string().into() } else { request.ask_id.into() };
@@ -114,11 +129,14 @@ impl Scheduler {
         };
         let (event_name, payload) = (request.event_name, Some(request.payload));
         let ask = Arc::new(Ask { ask_id: ask_id.clone(), event_name, payload, wait, stamp: caller });
-        let outcome = match self.command(key, CommandKind::Ask(ask)).await? {
+        let reply = self.command(key, CommandKind::Ask(ask)).await?;
+        drop(shares);
+        let outcome = match reply {
             Reply::Asked(Asked::Reply(answer)) => {
-                self.weigh((*answer).to_owned(), answer.len()).await?.map(Outcome::Reply)
+                told_or_recorded(self.weigh(answer.len(), || (*answer).to_owned()).await, Outcome::Reply)?
             }
-            Reply::Asked(Asked::State(view)) => self.complete_view(view, true).await?.map(Outcome::State),
+            Reply::Asked(Asked::State(view)) => told_or_recorded(self.complete_view(view, true).await, Outcome::State)?,
+            // A question that found its instance ended did nothing: what else is refused may be refused.
             Reply::Asked(Asked::Ended(view)) => self.complete_view(view, true).await?.map(Outcome::Ended),
             Reply::Asked(Asked::Recorded) => Weighed::light(Outcome::Recorded(Recorded {})),
             Reply::Done | Reply::Started(_) | Reply::Instance(_) | Reply::Stale | Reply::Retried(_) => {
@@ -136,6 +154,19 @@ impl Scheduler {
         let key = key(hub, instance_id)?;
         let reply = self.command(key, CommandKind::RetryPoisoned).await?;
         Ok(if let Reply::Retried(retried) = reply { retried } else { 0 })
+    }
+}
+
+/// The answer to a question that was taken, or that it is recorded, if there is no room for the answer: a refusal would
+/// promise that nothing was done. Whoever asks again with the same id is told it then.
+fn told_or_recorded<T>(
+    answer: Result<Weighed<T>, CallError>,
+    outcome: impl FnOnce(T) -> Outcome,
+) -> Result<Weighed<Outcome>, CallError> {
+    match answer {
+        Ok(answer) => Ok(answer.map(outcome)),
+        Err(CallError::Busy | CallError::Stopping) => Ok(Weighed::light(Outcome::Recorded(Recorded {}))),
+        Err(error) => Err(error),
     }
 }
 

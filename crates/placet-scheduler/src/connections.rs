@@ -35,8 +35,11 @@ const FIRST_BYTES: usize = 24;
 /// A peer that takes nothing of what waits for it for so long is gone, or means harm.
 const STALLED: Duration = Duration::from_secs(60);
 
-/// Large messages of one connection that may wait for room: with what was sent of each, they fill half its window.
+/// Calls of one connection that may wait for room: with what was sent of each, they fill half its window.
 const HELD_BACK_MAX: usize = 2;
+
+/// … and workers' streams. They may fill the other half for as long as calls wait, which is seconds.
+const STREAMS_HELD_BACK_MAX: usize = 2;
 
 /// A message has come, or gone, within this time …
 pub(crate) const MESSAGE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -100,7 +103,11 @@ struct State {
     cut: AtomicBool,
     /// Calls of it whose rest is held back.
     held_back: AtomicUsize,
+    /// … and workers' streams.
+    streams_held_back: AtomicUsize,
     reader: AtomicWaker,
+    /// Who writes may not read: HTTP/1 does not, in the middle of an answer, once its peer has said more.
+    writer: AtomicWaker,
 }
 
 impl Peer {
@@ -108,6 +115,14 @@ impl Peer {
     pub fn cut(&self) {
         self.0.cut.store(true, Ordering::Release);
         self.0.reader.wake();
+        self.0.writer.wake();
+    }
+
+    /// Fails if it was cut off; whoever asks is woken if it is later.
+    fn check(&self, who: &AtomicWaker, cx: &Context<'_>) -> io::Result<()> {
+        who.register(cx.waker());
+        let cut = self.0.cut.load(Ordering::Acquire);
+        if cut { Err(io::Error::new(io::ErrorKind::TimedOut, "the peer was cut off")) } else { Ok(()) }
     }
 
     #[cfg(test)]
@@ -115,11 +130,12 @@ impl Peer {
         self.0.cut.load(Ordering::Acquire)
     }
 
-    /// Holds a call back, unless too many are held already: what they have sent stands in the way of all others on the
-    /// same connection.
-    pub(crate) fn hold_back(&self) -> Option<HeldBack> {
-        let held = HeldBack(self.clone());
-        (self.0.held_back.fetch_add(1, Ordering::Relaxed) < HELD_BACK_MAX).then_some(held)
+    /// Holds a call, or a worker's stream, back, unless too many are held already: what they have sent stands in the way of
+    /// all others on the same connection.
+    pub(crate) fn hold_back(&self, is_stream: bool) -> Option<HeldBack> {
+        let held = HeldBack { peer: self.clone(), is_stream };
+        let most = if is_stream { STREAMS_HELD_BACK_MAX } else { HELD_BACK_MAX };
+        (held.count().fetch_add(1, Ordering::Relaxed) < most).then_some(held)
     }
 
     /// Ends the connection after this time, unless the guard is dropped before.
@@ -135,11 +151,22 @@ impl Peer {
 
 /// While it lives, a call of the peer is held back.
 #[derive(Debug)]
-pub(crate) struct HeldBack(Peer);
+pub(crate) struct HeldBack {
+    peer: Peer,
+    is_stream: bool,
+}
+
+impl HeldBack {
+    /// Among which it counts.
+    fn count(&self) -> &AtomicUsize {
+        let State { held_back, streams_held_back, .. } = &*self.peer.0;
+        if self.is_stream { streams_held_back } else { held_back }
+    }
+}
 
 impl Drop for HeldBack {
     fn drop(&mut self) {
-        self.0.0.held_back.fetch_sub(1, Ordering::Relaxed);
+        self.count().fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -179,10 +206,7 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.peer.0.reader.register(cx.waker());
-        if self.peer.0.cut.load(Ordering::Acquire) {
-            return Connection::too_slow("the peer was cut off");
-        }
+        self.peer.check(&self.peer.0.reader, cx)?;
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if let Some(silence) = &mut self.silence {
@@ -201,6 +225,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.peer.check(&self.peer.0.writer, cx)?;
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.wrote(cx, written)
     }
@@ -210,6 +235,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.peer.check(&self.peer.0.writer, cx)?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.wrote(cx, written)
     }
@@ -219,6 +245,7 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.peer.check(&self.peer.0.writer, cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -232,5 +259,33 @@ impl Connected for Connection {
 
     fn connect_info(&self) -> Peer {
         self.peer()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::StreamExt as _;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_that_waits_and_all_after_it_fail_when_the_peer_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _reads_nothing = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut connection = pin!(accept(listener)).next().await.unwrap().unwrap();
+        let peer = connection.peer();
+        let mut write = tokio::spawn(async move { (connection.write_all(&vec![0; 64 << 20]).await, connection) });
+        assert!(timeout(Duration::from_millis(200), &mut write).await.is_err(), "nobody reads");
+        peer.cut();
+        let written = timeout(Duration::from_secs(5), write).await.expect("it is woken");
+        let (written, mut connection) = written.unwrap();
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(connection.write(&[0]).await.is_err());
+        assert!(connection.write_vectored(&[io::IoSlice::new(&[0])]).await.is_err());
+        assert!(connection.flush().await.is_err());
     }
 }

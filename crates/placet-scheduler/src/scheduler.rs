@@ -188,11 +188,15 @@ impl Scheduler {
         let makes = (is_start && !self.0.hubs.admits(&key.hub)?).then(|| key.hub.clone());
         let waits = matches!(kind, CommandKind::Wait(_) | CommandKind::Ask(_)).then(|| key.partition());
         let target = Lookup::Key(key);
-        let reply = self.call(waits, |call| Input::Call(call, Command { target, kind, call: Some(call) })).await?;
-        if let Some(hub) = makes {
-            self.0.hubs.is_there(hub);
-        }
-        Ok(reply)
+        let input = |call| Input::Call(call, Command { target, kind, call: Some(call) });
+        let Some(hub) = makes else { return self.call(waits, input).await };
+        let scheduler = self.clone();
+        to_its_end(async move {
+            let reply = scheduler.call(None, input).await?;
+            scheduler.0.hubs.is_there(hub);
+            Ok(reply)
+        })
+        .await
     }
 
     /// Makes a hub; `again` empties it if it exists.
@@ -200,9 +204,13 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn create_hub(&self, hub: Hub, again: bool) -> Result<(), CallError> {
-        self.call(None, |call| Input::CreateHub(call, hub.clone(), again)).await?;
-        self.0.hubs.is_there(hub);
-        Ok(())
+        let scheduler = self.clone();
+        to_its_end(async move {
+            scheduler.call(None, |call| Input::CreateHub(call, hub.clone(), again)).await?;
+            scheduler.0.hubs.is_there(hub);
+            Ok(())
+        })
+        .await
     }
 
     /// Deletes a hub with all that is in it.
@@ -210,13 +218,17 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn delete_hub(&self, hub: Hub) -> Result<(), CallError> {
-        // Before it is, or a start that comes right after it would make a hub that nobody knows of.
-        let is_known = self.0.hubs.forget(&hub);
-        let deleted = self.call(None, |call| Input::DeleteHub(call, hub.clone())).await;
-        if deleted.is_err() && is_known {
-            self.0.hubs.is_there(hub);
-        }
-        deleted.map(drop)
+        let scheduler = self.clone();
+        to_its_end(async move {
+            // Before it is, or a start that comes right after it would make a hub that nobody knows of.
+            let is_known = scheduler.0.hubs.forget(&hub);
+            let deleted = scheduler.call(None, |call| Input::DeleteHub(call, hub.clone())).await;
+            if deleted.is_err() && is_known {
+                scheduler.0.hubs.is_there(hub);
+            }
+            deleted.map(drop)
+        })
+        .await
     }
 
     /// Says that the wall clock is right.
@@ -286,7 +298,7 @@ impl Scheduler {
             None => Weighed::light(None),
             Some(Read::Done(state)) => {
                 let bytes = state.encoded_len();
-                self.weigh(*state, bytes).await?.map(Some)
+                self.weigh(bytes, || *state).await?.map(Some)
             }
             Some(Read::Long(view)) => self.complete_view(view, payloads).await?.map(Some),
         })
@@ -303,24 +315,24 @@ impl Scheduler {
     ) -> Result<Weighed<OrchestrationState>, CallError> {
         if payloads::is_complete(&view, payloads) {
             let bytes = view.state.encoded_len();
-            let share = self.share_of_answer(bytes, SENT_COPIES).await?;
-            // Only now: all who waited for it hold the same.
-            let value = payloads::trimmed(Arc::unwrap_or_clone(view).state, payloads);
-            return Ok(Weighed { value, bytes, share });
+            // Only when there is room for it: all who waited for it hold the same.
+            return self.weigh(bytes, || payloads::trimmed(Arc::unwrap_or_clone(view).state, payloads)).await;
         }
         let bytes = payloads::bytes_to_read(&view, payloads).saturating_add(view.state.encoded_len());
-        let mut share = self.share_of_answer(bytes, READ_COPIES).await?;
-        let value = self.read(move |store| payloads::complete(store, Arc::unwrap_or_clone(view), payloads)).await?;
+        let share = self.share_of_answer(bytes, READ_COPIES).await?;
+        let complete = move |store: &dyn Store| payloads::complete(store, Arc::unwrap_or_clone(view), payloads);
+        let (value, mut share) = self.read_with(share, complete).await?;
         if let Some(share) = &mut share {
             share.shrink_to(SENT_COPIES.saturating_mul(bytes));
         }
         Ok(Weighed { value, bytes, share })
     }
 
-    /// An answer that is there already waits for its share, if it is long.
-    pub(crate) async fn weigh<T>(&self, value: T, bytes: usize) -> Result<Weighed<T>, CallError> {
+    /// An answer of which nothing has to be read waits for its share, if it is long, and is made when it has that: of one
+    /// answer many may wait for a copy.
+    pub(crate) async fn weigh<T>(&self, bytes: usize, value: impl FnOnce() -> T) -> Result<Weighed<T>, CallError> {
         let share = self.share_of_answer(bytes, SENT_COPIES).await?;
-        Ok(Weighed { value, bytes, share })
+        Ok(Weighed { value: value(), bytes, share })
     }
 
     /// The share of an answer of which there are so many copies, if it is long.
@@ -339,16 +351,16 @@ impl Scheduler {
     pub async fn history(&self, of: &Generation, from: Turn) -> Result<Page, CallError> {
         let budget = &self.0.budget;
         let share = budget.page().await.map_err(|Busy| CallError::Busy)?;
-        let most = match self.turns(of, from, HISTORY_PAGE_BYTES).await? {
-            Turns::Read(rows) => return Ok(Page { rows, share }),
-            Turns::Long(bytes) => bytes,
+        let (most, share) = match self.turns(share, of, from, HISTORY_PAGE_BYTES).await? {
+            (Turns::Read(rows), share) => return Ok(Page { rows, share }),
+            (Turns::Long(bytes), share) => (bytes, share),
         };
         // Of a long history any turn may be long. What is read to know takes what there is of the budget; when it is known,
         // the turn is let go, waits for its room with nothing in its hands, and is read again.
         let bytes = {
-            let _look = budget.look().await.map_err(|Busy| CallError::Busy)?;
-            let _share = budget.claim(most);
-            let Turns::Read(rows) = self.turns(of, from, usize::MAX).await? else {
+            let look = budget.look().await.map_err(|Busy| CallError::Busy)?;
+            let shares = (share, look, budget.claim(most));
+            let (Turns::Read(rows), (share, ..)) = self.turns(shares, of, from, usize::MAX).await? else {
                 return Err(CallError::ContinuedAsNew);
             };
             let bytes = bytes_of(&rows);
@@ -357,17 +369,24 @@ impl Scheduler {
             }
             bytes
         };
-        drop(share);
-        let mut share = budget.answer(READ_COPIES.saturating_mul(bytes)).await.map_err(|Busy| CallError::Busy)?;
-        let Turns::Read(rows) = self.turns(of, from, usize::MAX).await? else { return Err(CallError::ContinuedAsNew) };
+        let share = budget.answer(READ_COPIES.saturating_mul(bytes)).await.map_err(|Busy| CallError::Busy)?;
+        let (Turns::Read(rows), mut share) = self.turns(share, of, from, usize::MAX).await? else {
+            return Err(CallError::ContinuedAsNew);
+        };
         share.shrink_to(SENT_COPIES.saturating_mul(bytes_of(&rows)));
         Ok(Page { rows, share })
     }
 
-    /// The turns of a page, unless the history is longer than this.
-    async fn turns(&self, of: &Generation, from: Turn, longest: usize) -> Result<Turns, CallError> {
+    /// The turns of a page, unless the history is longer than this; and the shares that they have.
+    async fn turns<S: Send + 'static>(
+        &self,
+        shares: S,
+        of: &Generation,
+        from: Turn,
+        longest: usize,
+    ) -> Result<(Turns, S), CallError> {
         let Generation { key, iid, first, .. } = of.clone();
-        let page = self.read(move |store| {
+        let page = self.read_with(shares, move |store| {
             // Afterwards, too: what begins a generation anew takes the old one's history away with the same commit.
             let same = |now: &Generation| (now.iid, now.first) == (iid, first);
             let Some(now) = generation_of(store, key.clone())?.filter(same) else { return Ok(None) };
@@ -377,7 +396,8 @@ impl Scheduler {
             let rows = store.history(iid, from, HISTORY_PAGE_BYTES)?;
             Ok(generation_of(store, key)?.filter(same).map(|_| Turns::Read(rows)))
         });
-        page.await?.ok_or(CallError::ContinuedAsNew)
+        let (turns, shares) = page.await?;
+        Ok((turns.ok_or(CallError::ContinuedAsNew)?, shares))
     }
 
     /// The store's row of an instance.
@@ -444,16 +464,32 @@ impl Scheduler {
         &self,
         read: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, CallError> {
+        Ok(self.read_with((), read).await?.0)
+    }
+
+    /// Reads what has these shares of the budget.
+    async fn read_with<T: Send + 'static, S: Send + 'static>(
+        &self,
+        shares: S,
+        read: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<(T, S), CallError> {
         let place = self.0.reads.clone().acquire_owned().await.map_err(|_| CallError::Stopping)?;
         let store = self.0.store.clone();
         let answer = tokio::task::spawn_blocking(move || {
-            // The thread's, not the caller's: he may be gone before it.
+            // The thread's, not the caller's, as the shares are: he may be gone before it.
             let _place = place;
-            read(&*store)
+            read(&*store).map(|value| (value, shares))
         })
         .await;
         Ok(answer.map_err(|_| CallError::Stopping)??)
     }
+}
+
+/// What makes a hub, or takes one away, is heard to its end though its caller has gone: the hubs are counted by it.
+async fn to_its_end<T: Send + 'static>(
+    call: impl Future<Output = Result<T, CallError>> + Send + 'static,
+) -> Result<T, CallError> {
+    tokio::spawn(call).await.unwrap_or(Err(CallError::Refused(Refusal::Unknown)))
 }
 
 /// An answer, and the share of the budget that it has until it is sent, if it is long.

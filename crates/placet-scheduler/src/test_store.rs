@@ -10,7 +10,7 @@ use placet_core::time::Timestamp;
 use placet_store::model::ModelStore;
 use placet_store::{ActivePage, Answer, Claim, CommitError, Query, ReadError, Store};
 
-/// A store whose commits may be held up or fail, whose loads may panic, whose histories may be read before anything is in them, and in which hubs leave
+/// A store whose commits may be held up or fail, whose loads may panic, whose histories may be held up or be read before anything is in them, and in which hubs leave
 /// behind what a test says.
 #[derive(Default)]
 pub(crate) struct TestStore {
@@ -25,6 +25,9 @@ pub(crate) struct TestStore {
     to_sweep: AtomicUsize,
     gate: Mutex<Gate>,
     moved: Condvar,
+    /// The one of reads of histories.
+    reads: Mutex<Gate>,
+    read: Condvar,
 }
 
 #[derive(Default)]
@@ -61,6 +64,20 @@ impl TestStore {
     pub(crate) fn open(&self) {
         self.gate.lock().unwrap().is_closed = false;
         self.moved.notify_all();
+    }
+
+    pub(crate) fn close_histories(&self) {
+        self.reads.lock().unwrap().is_closed = true;
+    }
+
+    pub(crate) fn open_histories(&self) {
+        self.reads.lock().unwrap().is_closed = false;
+        self.read.notify_all();
+    }
+
+    /// Whether reads of histories are held up.
+    pub(crate) fn holds_up_a_history(&self) -> bool {
+        self.reads.lock().unwrap().waiting > 0
     }
 
     /// Waits until a commit is held up.
@@ -113,6 +130,11 @@ impl Store for TestStore {
     }
 
     fn history(&self, iid: Iid, from: Turn, bytes_max: usize) -> Result<Vec<HistoryRow>, ReadError> {
+        let mut gate = self.reads.lock().unwrap();
+        gate.waiting += 1;
+        gate = self.read.wait_while(gate, |gate| gate.is_closed).unwrap();
+        gate.waiting -= 1;
+        drop(gate);
         if take_one(&self.early_reads) { Ok(Vec::new()) } else { self.model.history(iid, from, bytes_max) }
     }
 

@@ -162,6 +162,7 @@ pub struct WorkerStream {
     items: UnboundedReceiver<StreamOut>,
     reader: Arc<Reader>,
     watch: Option<AbortOnDropHandle<()>>,
+    in_good_order: bool,
 }
 
 impl WorkerStream {
@@ -171,7 +172,7 @@ impl WorkerStream {
         scheduler.tell(Message::StreamOpened(id, outbox.clone(), spec));
         let (scheduler, progress, untold) = (scheduler.clone(), outbox.progress.clone(), AtomicUsize::new(0));
         let reader = Arc::new(Reader { stream: id, scheduler: scheduler.clone(), progress, untold });
-        WorkerStream { id, keeps_state, scheduler, outbox, items, reader, watch: None }
+        WorkerStream { id, keeps_state, scheduler, outbox, items, reader, watch: None, in_good_order: false }
     }
 
     /// Cuts the worker off if it takes nothing of what it was sent for long.
@@ -190,6 +191,11 @@ impl WorkerStream {
                 (sent, read) = now;
             }
         })));
+    }
+
+    /// The stream ends by no fault of its worker: what that holds has not failed.
+    pub(crate) fn close_in_good_order(mut self) {
+        self.in_good_order = true;
     }
 
     /// What came out of the stream is on its way to where the worker reads.
@@ -221,7 +227,7 @@ impl WorkerStream {
 
 impl Drop for WorkerStream {
     fn drop(&mut self) {
-        self.scheduler.tell(Message::Input(Input::StreamClosed(self.id, false)));
+        self.scheduler.tell(Message::Input(Input::StreamClosed(self.id, self.in_good_order)));
     }
 }
 

@@ -355,7 +355,7 @@ pub enum Answer {
     State(InstanceState),
     /// It ended without taking the event, or had ended before: its final state.
     Ended(InstanceState),
-    /// The event is recorded; no worker has taken it yet.
+    /// The event is recorded; no worker has taken it yet, or its answer is long and found no room. The same ask id tells.
     Recorded,
 }
 

@@ -14,7 +14,7 @@ const PAGE: i64 = 4_096;
 /// Of rows that are only looked at a piece has so many times more.
 const LOOKED_AT: usize = 10;
 
-/// So many pieces' worth of instances are listed before the first of them is deleted: eight megabytes of keys.
+/// So many pieces' worth of instances are listed before the first of them is deleted: two megabytes of keys.
 const LISTED: usize = 1_000;
 
 /// What a deleted hub was called, if this is the name of one ([`sql::MARK_HUB_DELETED`]).

@@ -40,17 +40,7 @@ pub(crate) async fn serve(
     listeners: Vec<TcpListener>,
     mut shutdown: tokio::sync::watch::Receiver<bool>,
 ) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_EVERY)
-        .initial_connection_window_size(WINDOW)
-        .initial_stream_window_size(WINDOW)
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+    let builder = builder();
     let under_way = GracefulShutdown::new();
     let mut incoming = select_all(listeners.into_iter().map(|listener| accept(listener).boxed()));
     let mut stop = pin!(shutdown.wait_for(|stop| *stop));
@@ -66,6 +56,21 @@ pub(crate) async fn serve(
     }
     drop(incoming);
     under_way.shutdown().await;
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_EVERY)
+        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(WINDOW)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+    builder
 }
 
 fn serve_one(builder: &Builder<TokioExecutor>, router: &Router, connection: Connection, under_way: &GracefulShutdown) {
@@ -114,6 +119,9 @@ mod tests {
     use std::sync::Arc;
 
     use futures_util::StreamExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -131,5 +139,31 @@ mod tests {
         assert_eq!(Arc::strong_count(&room), 2);
         drop(pieces);
         assert_eq!(Arc::strong_count(&room), 1);
+    }
+
+    /// In the middle of an answer HTTP/1 reads nothing as long as it has something that it has not looked at.
+    #[tokio::test]
+    async fn a_slow_reader_that_has_said_more_is_cut_off_and_what_it_had_is_free() {
+        let room = Arc::new(());
+        let given = room.clone();
+        let answer = async move || (axum::Extension(Room::new(given)), "x".repeat(64 << 20));
+        let router = Router::new().route("/", axum::routing::get(answer.clone()));
+        drop(answer);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut slow = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let connection = pin!(accept(listener)).next().await.unwrap().unwrap();
+        let peer = connection.peer();
+        let under_way = GracefulShutdown::new();
+        serve_one(&builder(), &router, connection, &under_way);
+        drop(router);
+        slow.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nG").await.unwrap();
+        slow.read_exact(&mut [0; 1_000]).await.unwrap();
+        peer.cut();
+        let freed = async {
+            while Arc::strong_count(&room) > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), freed).await.expect("the connection has ended, and all that was its own");
     }
 }

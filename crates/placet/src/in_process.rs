@@ -46,9 +46,13 @@ impl InProcess {
         bytes: usize,
         call: impl AsyncFnOnce(&Scheduler, Hub) -> Result<T, placet_scheduler::CallError>,
     ) -> CallResult<T> {
-        let share = self.0.budget().share(bytes).await;
-        let _share = share.map_err(|placet_scheduler::Busy| told(&placet_scheduler::CallError::Busy))?;
+        let _share = self.share(bytes).await?;
         self.call(hub, call).await
+    }
+
+    async fn share(&self, bytes: usize) -> CallResult<Share> {
+        let share = self.0.budget().share(bytes).await;
+        share.map_err(|placet_scheduler::Busy| told(&placet_scheduler::CallError::Busy))
     }
 }
 
@@ -95,7 +99,9 @@ impl Transport for InProcess {
         hub: &'a str,
         request: GetInstanceRequest,
     ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>> {
-        Box::pin(self.call(hub, async |scheduler, hub| scheduler.get_instance(hub, request).await.map(held)))
+        Box::pin(
+            self.call(hub, async |scheduler, hub| scheduler.get_instance(hub, request, Vec::new()).await.map(held)),
+        )
     }
 
     fn wait_for_start<'a>(
@@ -104,7 +110,7 @@ impl Transport for InProcess {
         request: GetInstanceRequest,
     ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>> {
         Box::pin(self.call(hub, async |scheduler, hub| {
-            scheduler.wait_for_instance(hub, request, WaitFor::Start).await.map(held)
+            scheduler.wait_for_instance(hub, request, WaitFor::Start, Vec::new()).await.map(held)
         }))
     }
 
@@ -114,7 +120,7 @@ impl Transport for InProcess {
         request: GetInstanceRequest,
     ) -> BoxFuture<'a, CallResult<Held<GetInstanceResponse>>> {
         Box::pin(self.call(hub, async |scheduler, hub| {
-            scheduler.wait_for_instance(hub, request, WaitFor::Completion).await.map(held)
+            scheduler.wait_for_instance(hub, request, WaitFor::Completion, Vec::new()).await.map(held)
         }))
     }
 
@@ -157,8 +163,10 @@ impl Transport for InProcess {
     }
 
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>> {
-        let bytes = request.encoded_len();
-        Box::pin(self.bring(hub, bytes, async |scheduler, hub| scheduler.ask(hub, request, caller()).await.map(held)))
+        Box::pin(async move {
+            let shares = vec![self.share(request.encoded_len()).await?];
+            self.call(hub, async |scheduler, hub| scheduler.ask(hub, request, caller(), shares).await.map(held)).await
+        })
     }
 
     fn published<'a>(
@@ -298,6 +306,12 @@ mod tests {
         assert!(!is_free(&scheduler));
         drop(answer);
         assert!(is_free(&scheduler));
+
+        // There is room for the answer, and not for the question besides.
+        let _others = scheduler.budget().share(62 << 20).await.unwrap();
+        let long = client.ask("i", "asked", &"x".repeat(2 << 20));
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(20), async { long.await }).await;
+        assert!(matches!(answer, Ok(Ok(Answer::Ended(_)))), "{answer:?}");
         worker.shutdown().await;
         stop(scheduler).await;
     }

@@ -38,7 +38,8 @@ pub mod ask_response {
         /// The instance ended before it consumed the question, or had ended already: its final state.
         #[prost(message, tag = "4")]
         Ended(crate::durabletask::OrchestrationState),
-        /// The question is recorded and not yet consumed: no worker took it within the wait.
+        /// The question is recorded: no worker took it within the wait, or there was no room for a long answer.
+        /// The same ask_id again is told what became of it.
         #[prost(message, tag = "5")]
         Recorded(super::Recorded),
     }

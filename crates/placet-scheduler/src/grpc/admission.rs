@@ -1,6 +1,7 @@
 //! What comes in over gRPC is counted in the budget as it arrives, before anything is made of it.
 //!
-//! A small message counts from its bytes' arrival to its call's answer. A large one must find room for all of it: until
+//! A small message counts from its bytes' arrival to its call's answer, or until what it asks for is done, if the answer
+//! may be long and has to wait for room itself. A large one must find room for all of it: until
 //! then its rest stays with its sender. Whoever claims much and sends little gets no room by that, and whoever sends too
 //! slowly is refused, as is what is too large in itself. Calls themselves have a number of places, however short they are.
 
@@ -61,6 +62,11 @@ impl Charges {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Whole>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the message of a call that brings one has taken of the budget: from now on it is the call's own to give back.
+pub(super) fn shares<T>(request: &tonic::Request<T>) -> Vec<Share> {
+    request.extensions().get::<Charges>().map(|charges| charges.take().shares).unwrap_or_default()
 }
 
 /// The layer around all services.
@@ -215,10 +221,6 @@ impl Metered {
                     if !*granted && *came >= LARGE_FROM {
                         *granted = true;
                         let (budget, bytes, streams) = (self.budget.clone(), *length, self.streams);
-                        self.deadline = Some(Box::pin(sleep(time_for(bytes))));
-                        if let Some(large) = &mut self.large {
-                            large.reserve_exact(bytes - large.len());
-                        }
                         wait = Some(Box::pin(async move {
                             if streams { budget.large_frame(bytes).await } else { budget.large(bytes).await }
                         }));
@@ -228,6 +230,25 @@ impl Metered {
             }
         }
         Ok(wait)
+    }
+
+    /// There is room for what came, or for all of a large message.
+    fn granted(&mut self, share: Share) {
+        if let Place::Message { length, granted: true, .. } = self.place
+            && length > LARGE_FROM
+        {
+            // What is to come was held back until now.
+            self.deadline = Some(Box::pin(sleep(time_for(length))));
+            if let Some(large) = &mut self.large {
+                large.reserve_exact(length - large.len());
+            }
+        }
+        let mut charges = self.charges.lock();
+        match (&self.place, charges.back_mut()) {
+            // Its message ended with what was held back.
+            (Place::Header { .. }, Some(whole)) => whole.shares.push(share),
+            _ => self.shares.push(share),
+        }
     }
 
     fn end_of_message(&mut self, through: &mut Vec<u8>) {
@@ -291,15 +312,7 @@ impl http_body::Body for Metered {
             let share = ready!(wait.as_mut().poll(cx));
             this.wait = None;
             match share {
-                Ok(share) => {
-                    this.shares.push(share);
-                    // What is to come was held back until now.
-                    if let Place::Message { length, granted: true, .. } = this.place
-                        && length > LARGE_FROM
-                    {
-                        this.deadline = Some(Box::pin(sleep(time_for(length))));
-                    }
-                }
+                Ok(share) => this.granted(share),
                 Err(Busy) => return this.refuse(status::busy(), cx),
             }
         }
@@ -325,12 +338,12 @@ impl http_body::Body for Metered {
             Ok(None) => Poll::Ready(Some(Ok(frame))),
             Ok(Some(mut wait)) => match wait.as_mut().poll(cx) {
                 Poll::Ready(Ok(share)) => {
-                    this.shares.push(share);
+                    this.granted(share);
                     Poll::Ready(Some(Ok(frame)))
                 }
                 Poll::Ready(Err(Busy)) => this.refuse(status::busy(), cx),
                 Poll::Pending => {
-                    let Some(held_back) = this.peer.hold_back() else {
+                    let Some(held_back) = this.peer.hold_back(this.streams) else {
                         return this.refuse(status::busy(), cx);
                     };
                     (this.held, this.wait) = (Some(frame), Some((wait, held_back)));

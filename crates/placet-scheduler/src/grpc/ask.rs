@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 use super::generated::placet::client_server::Client;
 use super::sidecar::weighed;
 use super::status::status_of;
-use super::{deadline, metadata};
+use super::{admission, deadline, metadata};
 use crate::scheduler::Scheduler;
 
 /// The service.
@@ -17,8 +17,9 @@ pub(super) struct ClientService(pub(super) Scheduler);
 impl Client for ClientService {
     async fn ask(&self, request: Request<AskRequest>) -> Result<Response<AskResponse>, Status> {
         let (hub, caller, peer) = (metadata::hub(&request)?, metadata::caller(&request), metadata::peer(&request));
+        let shares = admission::shares(&request);
         let (metadata, _, request) = request.into_parts();
-        let ask = async { weighed(self.0.ask(hub, request, caller).await, peer.as_ref()) };
+        let ask = async { weighed(self.0.ask(hub, request, caller, shares).await, peer.as_ref()) };
         deadline::within(&metadata, ask).await
     }
 

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::generated::durabletask::task_hub_sidecar_service_server::TaskHubSidecarService;
 use super::status::status_of;
-use super::{deadline, history, metadata, work};
+use super::{admission, deadline, history, metadata, work};
 use crate::connections::Peer;
 use crate::outgoing::{Lent, Ties};
 use crate::scheduler::{CallError, Scheduler, Weighed};
@@ -46,7 +46,8 @@ impl TaskHubSidecarService for Sidecar {
 
     async fn get_instance(&self, request: Request<pb::GetInstanceRequest>) -> Answer<pb::GetInstanceResponse> {
         let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
-        weighed(self.0.get_instance(hub, request.into_inner()).await, peer.as_ref())
+        let shares = admission::shares(&request);
+        weighed(self.0.get_instance(hub, request.into_inner(), shares).await, peer.as_ref())
     }
 
     async fn wait_for_instance_start(
@@ -152,8 +153,9 @@ impl TaskHubSidecarService for Sidecar {
 impl Sidecar {
     async fn wait(&self, request: Request<pb::GetInstanceRequest>, what: WaitFor) -> Answer<pb::GetInstanceResponse> {
         let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
+        let shares = admission::shares(&request);
         let (metadata, _, request) = request.into_parts();
-        let wait = async { weighed(self.0.wait_for_instance(hub, request, what).await, peer.as_ref()) };
+        let wait = async { weighed(self.0.wait_for_instance(hub, request, what, shares).await, peer.as_ref()) };
         deadline::within(&metadata, wait).await
     }
 }

@@ -37,6 +37,11 @@ pub(super) fn busy() -> Status {
     status_of(&CallError::Busy)
 }
 
+/// Whether this tells of the server's want of room, and of nothing that its caller did: it says when to come again.
+pub(super) fn is_want_of_room(status: &Status) -> bool {
+    status.code() == Code::ResourceExhausted && !status.details().is_empty()
+}
+
 /// A message that does not come.
 pub(super) fn too_slow(patience: Duration) -> Status {
     let seconds = patience.as_secs();
@@ -138,5 +143,7 @@ mod tests {
         let info = RetryInfo::decode(details.details[0].value.as_slice()).unwrap();
         assert_eq!(info.retry_delay.unwrap().seconds, 1);
         assert!(status_of(&CallError::Stopping).details().is_empty());
+        assert!(is_want_of_room(&status));
+        assert!(!is_want_of_room(&too_large(2, 1)), "this one is its sender's");
     }
 }

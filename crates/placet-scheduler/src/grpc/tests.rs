@@ -12,7 +12,10 @@ use http::{HeaderValue, Request, header};
 use http_body::{Body as _, Frame};
 use placet_core::dispatch::StreamSpec;
 use placet_core::ids::Hub;
-use placet_proto::durabletask::{ActivityResponse, CreateInstanceRequest, GetInstanceRequest, GetWorkItemsRequest};
+use placet_core::limits::DELIVERIES_MAX;
+use placet_proto::durabletask::{
+    ActivityResponse, CreateInstanceRequest, GetInstanceRequest, GetWorkItemsRequest, TerminateRequest,
+};
 use placet_proto::placet::v1::{AskRequest, Completions, Open, SchedulerFrame, WorkerFrame, worker_frame};
 use placet_store::model::ModelStore;
 use prost::Message;
@@ -197,8 +200,13 @@ async fn a_long_frame_waits_for_its_room_for_longer_than_anybody_may_take_to_rea
     let mut frame = long_frame();
     let tail = frame.split_off(LARGE_FROM + 10);
     [open(), frame].into_iter().for_each(|piece| sender.send(piece.into()).unwrap());
-    let sent = Sent { pieces: receiver, _open: None };
-    let mut stream = send(&scheduler, request("/placet.v1.Worker/Work", sent)).await.unwrap();
+    let mut request = request("/placet.v1.Worker/Work", Sent { pieces: receiver, _open: None });
+    // … and whatever waits on the same connection.
+    let peer = Peer::default();
+    let calls: Vec<_> = std::iter::from_fn(|| peer.hold_back(false)).collect();
+    assert_eq!(calls.len(), 2);
+    request.extensions_mut().insert(peer);
+    let mut stream = send(&scheduler, request).await.unwrap();
     let reader = async {
         // sleep: time is the test's own
         tokio::time::sleep(Duration::from_secs(100)).await;
@@ -359,5 +367,73 @@ async fn a_question_that_is_not_answered_in_the_callers_time_ends_with_what_he_t
     request.headers_mut().insert("grpc-timeout", HeaderValue::from_static("50m"));
     let late = send(&scheduler, request).await.unwrap_err();
     assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn a_call_whose_answer_needs_all_the_room_there_is_gives_its_own_back_first() {
+    let scheduler = scheduler();
+    start_with(&scheduler, "i", 24 << 20).await;
+    let terminate = TerminateRequest { instance_id: "i".to_owned(), ..TerminateRequest::default() };
+    scheduler.terminate_instance(Hub::new("default"), terminate).await.unwrap();
+    let payload = "x".repeat(LARGE_FROM + 1);
+    let ask = AskRequest { instance_id: "i".to_owned(), event_name: "e".into(), payload, ..AskRequest::default() };
+    let look = GetInstanceRequest { instance_id: "i".to_owned(), get_inputs_and_outputs: true };
+    // Fields that nobody knows are thrown away, and counted until then.
+    let unknown = [&[0xFA, 0x3F][..], &[0x80, 0x80, 0x20], &[0; 1 << 19]].concat();
+    let body = [look.encode_to_vec(), unknown].concat();
+    let look = [head(body.len()), body].concat();
+    let calls = [
+        ("/placet.v1.Client/Ask", framed(&ask)),
+        ("/TaskHubSidecarService/GetInstance", look.clone()),
+        ("/TaskHubSidecarService/WaitForInstanceStart", look.clone()),
+        ("/TaskHubSidecarService/WaitForInstanceCompletion", look),
+    ];
+    for (path, message) in calls {
+        let sent = message.chunks(16 << 10).map(<[u8]>::to_vec).collect();
+        let answer = timeout(Duration::from_secs(20), call(&scheduler, path, sent, true)).await;
+        let answer = answer.unwrap_or_else(|_| panic!("{path} waits for itself")).unwrap();
+        drop(answer);
+        assert_eq!(scheduler.budget().in_flight(), 0);
+    }
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn a_message_that_waited_for_room_and_has_come_counts_until_it_is_answered() {
+    let scheduler = scheduler();
+    start(&scheduler, "i").await;
+    let payload = "x".repeat(LARGE_FROM);
+    let ask = AskRequest { instance_id: "i".to_owned(), event_name: "e".into(), payload, ..AskRequest::default() };
+    // Its end comes with the byte that makes it a large one: it has room for its beginning, and for all of it.
+    let mut answer = Box::pin(call(&scheduler, "/placet.v1.Client/Ask", vec![framed(&ask)], true));
+    assert!(timeout(Duration::from_millis(200), &mut answer).await.is_err(), "nobody answers it");
+    assert!(scheduler.budget().in_flight() >= 2 * LARGE_FROM);
+    drop(answer);
+    assert_eq!(scheduler.budget().in_flight(), 0);
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn what_a_worker_has_whose_frames_find_no_room_never_counts_as_failed_for_that() {
+    let scheduler = scheduler();
+    start(&scheduler, "i").await;
+    let _all = scheduler.budget().claim(usize::MAX);
+    for delivery in 0..DELIVERIES_MAX + 2 {
+        let (sender, receiver) = unbounded_channel();
+        sender.send(open().into()).unwrap();
+        let request = request("/placet.v1.Worker/Work", Sent { pieces: receiver, _open: None });
+        let mut stream = send(&scheduler, request).await.unwrap();
+        let has_work = async {
+            let frame = next(&mut stream).await.unwrap().into_data().unwrap();
+            SchedulerFrame::decode(&frame[5..]).unwrap().work.len() == 1
+        };
+        assert_eq!(timeout(Duration::from_secs(5), has_work).await, Ok(true), "delivery {delivery}");
+        sender.send(long_frame().into()).unwrap();
+        tokio::time::pause();
+        let status = ended(stream).await;
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+        tokio::time::resume();
+    }
     stop(scheduler).await;
 }

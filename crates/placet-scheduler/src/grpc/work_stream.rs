@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::admission::{Charges, Whole};
 use super::frame::SchedulerFrameOut;
 use super::metadata;
-use super::status::status_of;
+use super::status::{self, status_of};
 use super::work::{Sending, filters, limit};
 use crate::hubs::hub_of;
 use crate::outgoing::Ties;
@@ -86,7 +86,7 @@ struct Answering {
 }
 
 /// The next frame. A worker whose completions are not read any more is told so by the end of its stream: else it would get
-/// items for ever, and none of its answers would count.
+/// items for ever, and none of its answers would count. If there was no room for them, that is no failure of what it has.
 async fn answer(half: Option<Answering>) -> Option<(Result<SchedulerFrameOut, Status>, Option<Answering>)> {
     let mut half = half?;
     loop {
@@ -100,6 +100,9 @@ async fn answer(half: Option<Answering>) -> Option<(Result<SchedulerFrameOut, St
                 half.completions = None;
                 let ended = ended.unwrap_or_else(|_| Err(Status::internal("the completions are not read any more")));
                 if let Err(status) = ended {
+                    if status::is_want_of_room(&status) {
+                        half.worker.close_in_good_order();
+                    }
                     return Some((Err(status), None));
                 }
             }

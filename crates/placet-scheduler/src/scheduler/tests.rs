@@ -1,9 +1,12 @@
 //! What the handle itself answers for: names of hubs, places to wait, whole generations.
 
+use std::pin::Pin;
+
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use placet_core::command::{Caller, RaiseEvent, StartInstance, Terminate, WaitFor};
 use placet_core::ids::InstanceId;
 use placet_proto::durabletask::{GetInstanceRequest, OrchestrationStatus, OrchestratorResponse, WorkItem};
+use placet_proto::placet::v1::{AskReply, AskRequest, ask_response::Outcome};
 use placet_store::model::ModelStore;
 use tokio::time::timeout;
 
@@ -39,16 +42,22 @@ fn open_stream(scheduler: &Scheduler) -> WorkerStream {
 
 /// Takes a turn, and completes it without doing anything.
 async fn take_a_turn(scheduler: &Scheduler, stream: &mut WorkerStream) {
+    take_a_turn_and_reply(scheduler, stream, None).await;
+}
+
+/// … but for what it answers.
+async fn take_a_turn_and_reply(scheduler: &Scheduler, stream: &mut WorkerStream, replies: Option<Vec<AskReply>>) {
     let mut out = Vec::new();
     while !matches!(out[..], [StreamOut::Item { .. }]) {
         out.clear();
         assert_eq!(stream.recv_many(&mut out, 1).await, 1);
     }
+    drop(stream.unread(&out[0]));
     let [StreamOut::Item { item, .. }] = &out[..] else { unreachable!() };
     let completion_token = WorkItem::decode(item.clone()).unwrap().completion_token;
     let token = completion_token.parse().unwrap();
     let response = OrchestratorResponse { completion_token, ..OrchestratorResponse::default() };
-    let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies: None };
+    let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies };
     scheduler.complete_turn(completion).await.unwrap();
 }
 
@@ -77,6 +86,38 @@ async fn a_hub_whose_deletion_failed_still_counts_as_one() {
     assert_eq!(scheduler.0.hubs.admits(&Hub::new("stays")), Ok(true), "it is in the store");
     scheduler.delete_hub(Hub::new("stays")).await.unwrap();
     assert_eq!(scheduler.0.hubs.admits(&Hub::new("stays")), Ok(false));
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn hubs_count_as_what_becomes_of_them_though_the_caller_has_gone() {
+    let store = Arc::new(TestStore::default());
+    let scheduler = Scheduler::start(store.clone()).unwrap();
+    let hub = |name| Hub::new(name);
+    // Gives up when its commit is under way; the commit is let go afterwards.
+    let give_up = async |mut call: Pin<Box<dyn Future<Output = bool> + '_>>| {
+        store.close();
+        assert!(timeout(Duration::from_millis(50), &mut call).await.is_err(), "it waits for its commit");
+        store.await_commit();
+        drop(call);
+        store.open();
+    };
+    let until = async |name, counts| {
+        while scheduler.0.hubs.admits(&hub(name)) != Ok(counts) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let counts = async |name, counts| timeout(Duration::from_secs(5), until(name, counts)).await.expect(name);
+
+    give_up(Box::pin(async { start(&scheduler, key("started", "i"), "").await.is_ok() })).await;
+    counts("started", true).await;
+    give_up(Box::pin(async { scheduler.create_hub(hub("created"), false).await.is_ok() })).await;
+    counts("created", true).await;
+    store.fail_commits(1);
+    give_up(Box::pin(async { scheduler.delete_hub(hub("started")).await.is_ok() })).await;
+    counts("started", true).await;
+    give_up(Box::pin(async { scheduler.delete_hub(hub("created")).await.is_ok() })).await;
+    counts("created", false).await;
     stop(scheduler).await;
 }
 
@@ -172,7 +213,7 @@ async fn all_who_wait_are_told_the_payloads_however_many_they_are() {
     start(&scheduler, key("default", "i"), &input).await.unwrap();
     let wait = || {
         let request = GetInstanceRequest { instance_id: "i".to_owned(), get_inputs_and_outputs: true };
-        scheduler.wait_for_instance(Hub::new("default"), request, WaitFor::Completion)
+        scheduler.wait_for_instance(Hub::new("default"), request, WaitFor::Completion, Vec::new())
     };
     let waits: FuturesUnordered<_> = (0..40).map(|_| wait()).collect();
     let terminate = Terminate { output: Some(output.clone()), recurse: false };
@@ -188,6 +229,90 @@ async fn all_who_wait_are_told_the_payloads_however_many_they_are() {
         let state = told.value.orchestration_state.unwrap();
         assert_eq!(state.orchestration_status(), OrchestrationStatus::Terminated);
         assert_eq!((state.input.as_ref(), state.output.as_ref()), (Some(&input), Some(&output)));
+    }
+    stop(scheduler).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_room_to_what_was_taken_is_that_it_is_recorded_and_comes_when_it_is_asked_for_again() {
+    let scheduler = scheduler();
+    let ask = |id: &str| {
+        let (ask_id, event_name) = (id.to_owned(), "e".to_owned());
+        let request = AskRequest { instance_id: "i".to_owned(), event_name, ask_id, ..AskRequest::default() };
+        let answer = scheduler.ask(Hub::new("default"), request, Caller::default(), Vec::new());
+        async { answer.await.map(|answer| answer.value.outcome.unwrap()) }
+    };
+    start(&scheduler, key("default", "i"), &"x".repeat(3 << 20)).await.unwrap();
+    let mut stream = open_stream(&scheduler);
+    take_a_turn(&scheduler, &mut stream).await;
+
+    let all = scheduler.budget().claim(usize::MAX);
+    for (id, answer) in [("taken", None), ("replied", Some("y".repeat(3 << 20)))] {
+        let replies = Some(vec![AskReply { ask_id: id.to_owned(), answer }]);
+        let (told, ()) = tokio::join!(ask(id), take_a_turn_and_reply(&scheduler, &mut stream, replies));
+        assert!(matches!(told, Ok(Outcome::Recorded(_))), "{id}");
+    }
+    drop(all);
+    assert!(matches!(ask("taken").await, Ok(Outcome::State(_))));
+    assert!(matches!(ask("replied").await, Ok(Outcome::Reply(_))));
+
+    // What has ended takes no question: that nothing was done is true.
+    let terminate = Terminate { output: None, recurse: false };
+    drop(stream);
+    scheduler.command(key("default", "i"), CommandKind::Terminate(terminate)).await.unwrap();
+    let _all = scheduler.budget().claim(usize::MAX);
+    assert!(matches!(ask("late").await, Err(CallError::Busy)));
+    stop(scheduler).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_made_when_there_is_room_for_it_and_not_before() {
+    let scheduler = scheduler();
+    let copies = AtomicUsize::new(0);
+    let weigh = || scheduler.weigh(1 << 20, || copies.fetch_add(1, Ordering::Relaxed));
+    let all = scheduler.budget().claim(usize::MAX);
+    let refused: Vec<_> = (0..20).map(|_| weigh()).collect::<FuturesUnordered<_>>().collect().await;
+    assert!(refused.iter().all(|answer| matches!(answer, Err(CallError::Busy))));
+    assert_eq!(copies.load(Ordering::Relaxed), 0);
+    drop(all);
+    assert!(weigh().await.is_ok());
+    assert_eq!(copies.load(Ordering::Relaxed), 1);
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn what_is_read_for_a_caller_who_has_gone_counts_until_it_is_read() {
+    let store = Arc::new(TestStore::default());
+    let scheduler = Scheduler::start(store.clone()).unwrap();
+    start(&scheduler, key("default", "i"), &"x".repeat(3 << 20)).await.unwrap();
+    let mut stream = open_stream(&scheduler);
+    take_a_turn(&scheduler, &mut stream).await;
+    drop(stream);
+    let of = scheduler.generation(Hub::new("default"), "i").await.unwrap().unwrap();
+    let in_flight = || scheduler.budget().in_flight();
+    let reads: [Pin<Box<dyn Future<Output = bool>>>; 2] = [
+        Box::pin(async { scheduler.instance(key("default", "i"), true).await.is_ok() }),
+        Box::pin(async { scheduler.history(&of, Turn(0)).await.is_ok() }),
+    ];
+    for mut read in reads {
+        store.close_histories();
+        // Until it is held up, or ends, which it does not.
+        let begun = async {
+            while !store.holds_up_a_history() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = &mut read => unreachable!("it is held up"),
+            () = begun => {}
+        }
+        drop(read);
+        let counted = in_flight();
+        store.open_histories();
+        assert!(counted >= 3 << 20, "the thread reads on");
+        while in_flight() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
     stop(scheduler).await;
 }
