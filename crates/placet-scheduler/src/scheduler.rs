@@ -47,6 +47,9 @@ const SENT_COPIES: usize = 2;
 /// the processor and the disk.
 const READS_MAX: usize = 16;
 
+/// If more than so many are told the same at once, so many are answered at a time: whoever else calls comes between them.
+const CROWD: usize = 16;
+
 /// Calls that wait for an instance, or for an answer, at a time: some 8 kB each, with what their connections hold of them.
 const WAITS_MAX: usize = 16 << 10;
 
@@ -93,6 +96,8 @@ struct Inner {
     streams: AtomicU64,
     waiting: AtomicUsize,
     reads: Arc<Semaphore>,
+    /// Who of a crowd is answered.
+    crowd: Semaphore,
 }
 
 impl std::fmt::Debug for Scheduler {
@@ -142,6 +147,7 @@ impl Scheduler {
             streams: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             reads: Arc::new(Semaphore::new(READS_MAX)),
+            crowd: Semaphore::new(CROWD),
         })))
     }
 
@@ -313,6 +319,13 @@ impl Scheduler {
         view: Arc<InstanceView>,
         payloads: bool,
     ) -> Result<Weighed<OrchestrationState>, CallError> {
+        let _place = if Arc::strong_count(&view) > CROWD {
+            let place = self.0.crowd.acquire().await.map_err(|_| CallError::Stopping)?;
+            tokio::task::yield_now().await;
+            Some(place)
+        } else {
+            None
+        };
         if payloads::is_complete(&view, payloads) {
             let bytes = view.state.encoded_len();
             // Only when there is room for it: all who waited for it hold the same.
