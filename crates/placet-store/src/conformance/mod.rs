@@ -65,10 +65,18 @@ pub const SCRIPTS: u64 = 2_000;
 /// # Panics
 /// If a case fails. The others are run all the same, and the message names those that failed.
 pub fn exercise(new_home: NewHome<'_>) {
+    exercise_cases(new_home);
+    exercise_scripts(new_home, 0..SCRIPTS);
+}
+
+/// Runs every case.
+///
+/// # Panics
+/// If a case fails. The others are run all the same, and the message names those that failed.
+pub fn exercise_cases(new_home: NewHome<'_>) {
     let cases: Vec<Case> = cases().collect();
     let failed: Vec<&str> = in_parallel(&cases, |case| (!holds(case, new_home)).then_some(case.name));
     assert!(failed.is_empty(), "the store does not keep: {}", failed.join(", "));
-    exercise_scripts(new_home, 0..SCRIPTS);
 }
 
 /// Runs the random scripts with these seeds.
