@@ -290,14 +290,10 @@ impl Partition {
         instance.drop_pending(self.id, outcome);
         instance.body.open_asks.clear();
         instance.body.poisoned = false;
-        instance.inbox_bytes = 0;
-        instance.inbox_asks.clear();
-        instance.terminating = false;
-        for entry in instance.inbox.drain(..) {
+        for entry in instance.take_messages(outcome) {
             if planted::is(Plant::RecordedAfterEnd) {
                 wire::push_event(run, wire::PAST_EVENTS, &entry.message.event);
             }
-            outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
         }
     }
 

@@ -69,16 +69,9 @@ impl Instance {
     /// Empties the inbox of what no worker has seen yet: external events and terminations are kept for the
     /// next generation, results and timers were meant for the last one.
     fn take_kept_messages(&mut self, outcome: &mut Outcome) -> Vec<Message> {
-        let mut kept = Vec::new();
-        self.inbox_bytes = 0;
-        self.inbox_asks.clear();
-        self.terminating = false;
-        for entry in self.inbox.drain(..) {
-            outcome.writes.push(Write::DeleteInbox(self.iid, entry.seq));
-            if matches!(entry.message.kind(), MessageKind::Raised | MessageKind::Terminated) {
-                kept.push(entry);
-            }
-        }
+        let goes_over = |kind| matches!(kind, MessageKind::Raised | MessageKind::Terminated);
+        let messages = self.take_messages(outcome).into_iter();
+        let mut kept: Vec<Message> = messages.filter(|entry| goes_over(entry.message.kind())).collect();
         if planted::is(Plant::EventsReordered) {
             kept.reverse();
         }

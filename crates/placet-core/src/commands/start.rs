@@ -91,11 +91,25 @@ impl Partition {
         self.create(now, key, start, call, outcome);
     }
 
-    /// Deletes an instance with all that it has. Those who asked it are told how it stood.
+    /// Deletes an instance with all that it has.
     pub(crate) fn delete_instance(&mut self, iid: Iid, outcome: &mut Outcome) {
         let Some(mut instance) = self.forget(iid) else { return };
         instance.drop_pending(self.id, outcome);
         outcome.writes.push(Write::DeleteInstance(iid));
+        self.is_gone(&instance, outcome);
+    }
+
+    /// An instance goes with its hub: the store deletes it with that, and what is not written yet never is.
+    pub(crate) fn drop_instance(&mut self, iid: Iid, outcome: &mut Outcome) {
+        let Some(instance) = self.forget(iid) else { return };
+        let timers = instance.body.timers.iter().map(|timer| instance.timer_row(self.id, timer)).collect();
+        outcome.writes.push(Write::DropInstance(iid, timers));
+        self.is_gone(&instance, outcome);
+    }
+
+    /// It is out of memory, and out of the store once this is durable. Those who asked it are told how it stood.
+    fn is_gone(&mut self, instance: &Instance, outcome: &mut Outcome) {
+        let iid = instance.iid;
         outcome.effects.push(Effect::Deleted(self.id, iid));
         if !planted::is(Plant::OldLifeLoaded) {
             self.deleted.push(iid);

@@ -83,12 +83,6 @@ impl StreamSpec {
         Ok(())
     }
 
-    /// Whether an item may go to it, room or not.
-    #[cfg(test)]
-    pub(super) fn accepts(&self, item: &ItemSpec) -> bool {
-        Accepts::of(self).item(item)
-    }
-
     pub(super) fn limit(&self, kind: Kind) -> usize {
         let stated = match kind {
             Kind::Turn => self.turns_max,
@@ -118,7 +112,7 @@ pub(super) struct Accepts {
 }
 
 impl Accepts {
-    fn of(spec: &StreamSpec) -> Accepts {
+    pub(super) fn of(spec: &StreamSpec) -> Accepts {
         let hubs = match &spec.hubs {
             HubSet::All => None,
             HubSet::Of(hubs) => Some(hubs.iter().cloned().collect()),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::stream::Accepts;
 use super::*;
 
 const NOW: Mono = Mono(0);
@@ -628,7 +629,7 @@ impl World {
             self.dispatch.finished(item);
             return self.fill(stream);
         }
-        assert!(self.open[&stream].accepts(&self.live[&item]), "{stream} does not take {item:?}");
+        assert!(Accepts::of(&self.open[&stream]).item(&self.live[&item]), "{stream} does not take {item:?}");
         assert!(self.held.insert(item, stream).is_none(), "{item:?} is held twice");
         let load = self.held.iter().filter(|(held, on)| **on == stream && held.kind() == item.kind()).count();
         assert!(load <= self.open[&stream].limit(item.kind()), "{stream} holds too much");

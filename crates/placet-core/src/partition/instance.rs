@@ -169,10 +169,7 @@ impl Instance {
             if !planted::is(Plant::NumberGivenAgain) {
                 instance.body.seq = instance.body.seq.max(row.seq.0);
             }
-            instance.inbox_bytes += message_bytes(&message);
-            instance.terminating |= message.kind() == MessageKind::Terminated;
-            instance.inbox_asks.extend(message.ask_id.clone());
-            instance.inbox.push_back(Message { seq: row.seq, message });
+            instance.push_message(row.seq, message);
         }
         for row in activities {
             let pending = PendingActivity::decode(row.data)?;
@@ -231,11 +228,24 @@ impl Instance {
             // A part of the row's bytes, instead of a second copy.
             message = InboxMessage::decode(data.clone()).expect("what was just encoded");
         }
-        self.inbox_bytes += message_bytes(&message);
-        self.terminating |= kind == MessageKind::Terminated;
-        self.inbox_asks.extend(message.ask_id.clone());
         outcome.writes.push(Write::PutInbox(InboxRow { iid: self.iid, seq, data }));
+        self.push_message(seq, message);
+    }
+
+    fn push_message(&mut self, seq: Seq, message: InboxMessage) {
+        self.inbox_bytes += message_bytes(&message);
+        self.terminating |= message.kind() == MessageKind::Terminated;
+        self.inbox_asks.extend(message.ask_id.clone());
         self.inbox.push_back(Message { seq, message });
+    }
+
+    /// Empties the inbox.
+    pub(crate) fn take_messages(&mut self, outcome: &mut Outcome) -> VecDeque<Message> {
+        self.inbox_bytes = 0;
+        self.inbox_asks.clear();
+        self.terminating = false;
+        outcome.writes.extend(self.inbox.iter().map(|entry| Write::DeleteInbox(self.iid, entry.seq)));
+        std::mem::take(&mut self.inbox)
     }
 
     /// Keeps what became of an ask, for whoever asks again.
@@ -258,12 +268,12 @@ impl Instance {
             *bytes += reply_bytes(ask_id, answer.as_deref());
         }
         let (mut count, mut bytes) = (0, 0);
-        let mut newest = turns.into_iter().rev().take_while(|(_, (more, longer))| {
+        let newest = turns.into_iter().rev().take_while(|(_, (more, longer))| {
             let stays = count == 0 || (count < kept && bytes + longer <= most / 2);
             (count, bytes) = (count + more, bytes + longer);
             stays
         });
-        let Some(before) = newest.by_ref().last().map(|(turn, _)| turn) else { return };
+        let Some((before, _)) = newest.last() else { return };
         let dropped = self.replies.extract_if(.., |_, (turn, _)| *turn < before);
         let bytes: usize = dropped.map(|(ask_id, (_, answer))| reply_bytes(&ask_id, answer.as_deref())).sum();
         if bytes > 0 {

@@ -26,6 +26,13 @@ impl Partition {
         outcome.loads.push(lookup);
     }
 
+    /// What the store answered is old.
+    fn load_again(&mut self, lookup: &Lookup, commands: Vec<Command>, outcome: &mut Outcome) {
+        if !commands.is_empty() {
+            self.load(lookup.clone(), commands, outcome);
+        }
+    }
+
     /// The store's answer to a load. What waited for it is handed back, to be handled one by one; the flag beside a
     /// command says whether its instance exists.
     pub fn loaded(
@@ -45,9 +52,7 @@ impl Partition {
         let handed_back = |commands: Vec<Command>, exists| commands.into_iter().map(|c| (c, exists)).collect();
         if old && found.is_none() {
             reach(Corner::AbsenceIsOld);
-            if !commands.is_empty() {
-                self.load(lookup.clone(), commands, outcome);
-            }
+            self.load_again(lookup, commands, outcome);
             return Vec::new();
         }
         // The key of an instance that was deleted may have been given again after a restart, to one that lives elsewhere.
@@ -77,9 +82,7 @@ impl Partition {
         if old {
             // It came and went since the question was asked.
             reach(Corner::LoadIsOld);
-            if !commands.is_empty() {
-                self.load(lookup.clone(), commands, outcome);
-            }
+            self.load_again(lookup, commands, outcome);
             return Vec::new();
         }
         match self.install(found) {

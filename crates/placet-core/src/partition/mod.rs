@@ -22,7 +22,7 @@ use crate::ids::{CallId, Epoch, Hub, Iid, InstanceKey, PartitionId};
 use crate::limits::Limits;
 use crate::outcome::{Effect, Outcome};
 use crate::reach::{Corner, reach};
-use crate::rows::{Lookup, Write};
+use crate::rows::Lookup;
 use crate::time::{Mono, Now};
 use crate::token::Token;
 use departures::{Asked, Departures};
@@ -330,18 +330,6 @@ impl Partition {
             stays
         });
         self.hubs_deleted.push(hub.clone());
-    }
-
-    /// An instance goes with its hub: the store deletes what it has of it, and what is not written yet never is.
-    fn drop_instance(&mut self, iid: Iid, outcome: &mut Outcome) {
-        let from = outcome.writes.len();
-        self.delete_instance(iid, outcome);
-        let timers = outcome.writes.drain(from..).filter_map(|write| match write {
-            Write::DeleteTimer(timer) => Some(timer),
-            _ => None,
-        });
-        let timers = timers.collect();
-        outcome.writes.push(Write::DropInstance(iid, timers));
     }
 
     /// The deletion of an instance is durable: only the answer to a question that was asked before is old now.

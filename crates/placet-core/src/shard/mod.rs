@@ -281,6 +281,7 @@ impl Shard {
         let epoch = here.epoch();
         self.memory.count(here);
         for lookup in outcome.loads.drain(..) {
+            self.timer_loads += usize::from(self.firing);
             outputs.push(Output::Load(LoadRead { partition, epoch, lookup, for_timer: self.firing }));
         }
         for timer in outcome.timers.drain(..) {
@@ -522,11 +523,9 @@ impl Shard {
             let Some(timer) = self.timers.pop_due(now.wall) else { break };
             self.timers_late.add(now.wall.since(timer.fire_at));
             let command = Command { target: Lookup::Iid(timer.iid), kind: CommandKind::FireTimer(timer), call: None };
-            let from = outputs.len();
             self.firing = true;
             self.handle_command(now, timer.partition, command, outputs);
             self.firing = false;
-            self.timer_loads += outputs[from..].iter().filter(|output| matches!(output, Output::Load(_))).count();
         }
         if self.timers.advance(now.wall) {
             let mut outcome = Outcome { effects: vec![Effect::ReadTimers], ..Outcome::default() };

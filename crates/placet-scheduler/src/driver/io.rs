@@ -184,37 +184,24 @@ impl Committer {
     fn sweep(&mut self) {
         self.health.commit_begins();
         let begin = Instant::now();
-        let swept = catch_unwind(AssertUnwindSafe(|| self.store.sweep()));
-        self.sweep_at = match swept {
-            Ok(Ok(more)) => {
+        self.sweep_at = match contained(|| self.store.sweep(), CommitError::Unavailable) {
+            Ok(more) => {
                 self.health.commit_succeeded();
                 more.then(|| Instant::now() + begin.elapsed().max(SWEEP_REST))
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a deleted hub is not cleared away");
-                Some(Instant::now() + SWEEP_AGAIN)
-            }
-            Err(_) => {
-                tracing::error!("the store panicked when it was to clear away a deleted hub");
                 Some(Instant::now() + SWEEP_AGAIN)
             }
         };
     }
 }
 
-/// A panic of the store is an answer, too: nobody knows what was written.
 fn commit(store: &dyn Store, batch: &Batch) -> Result<Duration, CommitFailure> {
-    match catch_unwind(AssertUnwindSafe(|| store.commit(batch))) {
-        Ok(Ok(durable)) => Ok(durable),
-        Ok(Err(error)) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
-            Err(failure(&error))
-        }
-        Err(_) => {
-            tracing::error!("the store panicked in a commit");
-            Err(CommitFailure::Unknown)
-        }
-    }
+    contained(|| store.commit(batch), CommitError::Unavailable).map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
+        failure(&error)
+    })
 }
 
 fn failure(error: &CommitError) -> CommitFailure {
@@ -249,29 +236,36 @@ fn kind_of(read: &Read) -> ReadKind {
 fn answer(store: &dyn Store, read: Read) -> Input {
     match read {
         Read::Load(read) => {
-            let found =
-                contained(|| store.load(std::slice::from_ref(&read.lookup))).map(|mut found| found.pop().flatten());
+            let found = contained(|| store.load(std::slice::from_ref(&read.lookup)), ReadError::Unavailable)
+                .map(|mut found| found.pop().flatten());
             Input::Loaded(read, found.map_err(failure_of))
         }
         Read::History(read) => {
-            let rows = contained(|| store.history(read.iid, read.from, HISTORY_BYTES_MAX)).map_err(told);
+            let rows = contained(|| store.history(read.iid, read.from, HISTORY_BYTES_MAX), ReadError::Unavailable)
+                .map_err(told);
             Input::HistoryRead(read, rows.map(|rows| rows.into_iter().map(|row| row.events).collect()))
         }
         Read::Timers(read) => {
-            let rows = contained(|| store.due(&|_| true, read.after, read.until, read.limit)).map_err(told);
+            let rows = contained(|| store.due(&|_| true, read.after, read.until, read.limit), ReadError::Unavailable)
+                .map_err(told);
             Input::TimersRead(read, rows)
         }
         Read::Active(read) => {
-            let page = contained(|| store.recover(&|_| true, read.after, read.limit, read.bytes_max)).map_err(told);
+            let page =
+                contained(|| store.recover(&|_| true, read.after, read.limit, read.bytes_max), ReadError::Unavailable)
+                    .map_err(told);
             Input::Recovered(read, page.map(|page| (page.instances, page.next)))
         }
     }
 }
 
-/// A panic of the store is an answer, too: the core waits for one, and the thread has others to read for.
-fn contained<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
-    let panicked = |_| Err(ReadError::Unavailable("the store panicked in a read".into()));
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(panicked)
+/// A panic of the store is an answer, too, of which nobody knows what it did: the core waits for one, and the thread has
+/// more to do.
+fn contained<T, E>(
+    act: impl FnOnce() -> Result<T, E>,
+    unavailable: impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> E,
+) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| Err(unavailable("the store panicked".into())))
 }
 
 /// Writes a failed read down, and passes it on in one line.
