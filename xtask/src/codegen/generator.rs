@@ -21,13 +21,6 @@ const PLACET: &str = "placet/v1/placet.proto";
 /// What prost-build calls the file of the package without a name.
 const NO_PACKAGE: &str = "durabletask";
 
-/// What the server sends in its own encoding: types that write bytes which were encoded before.
-const FRAMES: [(&str, &str); 3] = [
-    (".WorkItem", "crate::grpc::frame::WorkItemFrame"),
-    (".HistoryChunk", "crate::grpc::frame::HistoryChunkFrame"),
-    (".placet.v1.SchedulerFrame", "crate::grpc::frame::SchedulerFrameOut"),
-];
-
 /// File by path from the workspace's root.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
@@ -91,19 +84,10 @@ enum Stubs {
 }
 
 fn stubs(descriptors: &FileDescriptorSet, stubs: Stubs, files: &mut Files) -> Result<()> {
-    let mut paths: BTreeMap<String, String> = types(file(descriptors, DURABLE_TASK)?, "::placet_proto::durabletask")
-        .into_iter()
-        .chain(types(file(descriptors, PLACET)?, "::placet_proto::placet::v1"))
-        .collect();
-    if stubs == Stubs::Server {
-        for (name, frame) in FRAMES {
-            if paths.insert(name.to_owned(), frame.to_owned()).is_none() {
-                bail!("there is no message `{name}` to put a frame in place of");
-            }
-        }
-    }
+    let durabletask = types(file(descriptors, DURABLE_TASK)?, "::placet_proto::durabletask");
+    let placet = types(file(descriptors, PLACET)?, "::placet_proto::placet::v1");
     let mut config = Config::new();
-    for (name, rust) in paths {
+    for (name, rust) in durabletask.into_iter().chain(placet) {
         config.extern_path(name, rust);
     }
     config.service_generator(

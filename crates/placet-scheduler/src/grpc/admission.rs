@@ -20,6 +20,7 @@ use tonic::body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::messages::Messages;
 use super::status;
 use crate::budget::{Budget, Busy, LARGE_FROM, Share};
 use crate::connections::{HeldBack, MESSAGE_TIME_MAX, Peer, time_for};
@@ -118,7 +119,11 @@ where
             let mut answer = answer.await?;
             drop(charges);
             let ties = answer.extensions_mut().remove::<Ties>();
-            Ok(answer.map(|body| Body::new(Outgoing::of_call(body, ties, place))))
+            let messages = answer.extensions_mut().remove::<Messages>().and_then(|messages| messages.take());
+            Ok(answer.map(|body| match messages {
+                Some(messages) => Body::new(Outgoing::of_call(messages, ties, place)),
+                None => Body::new(Outgoing::of_call(body, ties, place)),
+            }))
         })
     }
 }

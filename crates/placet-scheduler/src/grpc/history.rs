@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
 use placet_core::ids::Turn;
-use placet_core::wire::Events;
-use placet_proto::durabletask::StreamInstanceHistoryRequest;
+use placet_core::wire::{self, Events};
+use placet_proto::durabletask::{HistoryChunk, StreamInstanceHistoryRequest};
 use tonic::{Request, Response, Status};
 
-use super::frame::HistoryChunkFrame;
+use super::messages::{Elsewhere, Messages, Outbound};
 use super::metadata;
 use super::status::status_of;
 use crate::connections::Peer;
@@ -19,14 +20,15 @@ use crate::scheduler::{CallError, Generation, Page, Scheduler};
 /// A chunk is closed at this size: well under what every client accepts (PROTOCOL.md §2.4).
 const CHUNK_BYTES: usize = 256 << 10;
 
-pub(super) type Chunks = BoxStream<'static, Result<HistoryChunkFrame, Status>>;
+pub(super) type Chunks = Elsewhere<HistoryChunk>;
 
 struct Cursor {
     scheduler: Scheduler,
     of: Generation,
     /// Where to read on; absent at the end.
     next: Option<Turn>,
-    chunks: VecDeque<HistoryChunkFrame>,
+    /// Encoded `HistoryChunk`s.
+    chunks: VecDeque<Bytes>,
     peer: Option<Peer>,
     /// Of the page whose chunks are there.
     lent: Option<Lent>,
@@ -43,19 +45,17 @@ pub(super) async fn stream(
     let wanted = request.execution_id.filter(|id| !id.is_empty());
     let of = scheduler.generation(hub, &request.instance_id).await.map_err(|e| status_of(&e))?;
     let of = of.filter(|of| wanted.is_none_or(|wanted| wanted == of.execution_id));
-    let Some(of) = of else { return Ok(Response::new(stream::empty().boxed())) };
+    let Some(of) = of else { return Ok(Response::new(stream::empty())) };
     let next = Some(of.first);
     let ties = Ties::default();
     let (scheduler, chunks) = (scheduler.clone(), VecDeque::new());
     let cursor = Cursor { scheduler, of, next, chunks, peer, lent: None, ties: ties.clone() };
     let chunks = stream::unfold(cursor, |mut cursor| async move { Some((cursor.next().await?, cursor)) });
-    let mut answer = Response::new(chunks.boxed());
-    answer.extensions_mut().insert(ties);
-    Ok(answer)
+    Ok(Messages::answer(chunks, ties))
 }
 
 impl Cursor {
-    async fn next(&mut self) -> Option<Result<HistoryChunkFrame, Status>> {
+    async fn next(&mut self) -> Option<Result<Outbound, Status>> {
         if self.chunks.is_empty()
             && let Some(from) = self.next.take()
             && let Err(status) = self.read(from).await
@@ -69,26 +69,24 @@ impl Cursor {
         if self.chunks.is_empty() {
             self.lent = None;
         }
-        Some(Ok(chunk))
+        Some(Ok(Outbound::Whole(chunk)))
     }
 
     async fn read(&mut self, from: Turn) -> Result<(), Status> {
         let Page { rows, share } = self.scheduler.history(&self.of, from).await.map_err(|e| status_of(&e))?;
         self.next = rows.last().map(|row| row.turn.next());
-        let (mut chunk, mut bytes) = (Vec::new(), 0);
+        let mut chunk = BytesMut::new();
         for event in rows.iter().flat_map(|row| Events(&row.events)) {
             let event = event.map_err(|error| status_of(&CallError::Read(damaged(error))))?;
-            if bytes > 0 && bytes + event.len() > CHUNK_BYTES {
-                self.chunks.push_back(HistoryChunkFrame::of_events(chunk.drain(..)));
-                bytes = 0;
+            if !chunk.is_empty() && chunk.len() + event.len() > CHUNK_BYTES {
+                self.chunks.push_back(chunk.split().freeze());
             }
-            bytes += event.len();
-            chunk.push(event);
+            wire::push_event(&mut chunk, wire::CHUNK_EVENTS, event);
         }
         let bytes = rows.iter().map(|row| row.events.len()).sum();
         self.lent = Some(Lent::new(share, bytes, self.peer.as_ref()));
         if !chunk.is_empty() {
-            self.chunks.push_back(HistoryChunkFrame::of_events(chunk.into_iter()));
+            self.chunks.push_back(chunk.freeze());
         }
         Ok(())
     }

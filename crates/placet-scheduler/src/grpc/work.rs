@@ -2,17 +2,18 @@
 
 use std::collections::VecDeque;
 
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use bytes::Bytes;
+use futures_util::stream;
 use placet_core::command::CompleteTurn;
 use placet_core::dispatch::{Filter, Filters, HubSet, StreamSpec};
 use placet_core::token::Token;
 use placet_core::wire;
 use placet_proto::durabletask::{
-    ActivityResponse, CompleteTaskResponse, GetWorkItemsRequest, OrchestratorResponse, WorkItemFilters,
+    ActivityResponse, CompleteTaskResponse, GetWorkItemsRequest, OrchestratorResponse, WorkItem, WorkItemFilters,
 };
 use tonic::{Request, Response, Status};
 
-use super::frame::WorkItemFrame;
+use super::messages::{Elsewhere, Messages, Outbound};
 use super::metadata;
 use super::status::status_of;
 use crate::connections::Peer;
@@ -23,7 +24,7 @@ use crate::worker::{StreamOut, WorkerStream};
 /// Items taken from the stream's outbox at once.
 const ITEMS_AT_ONCE: usize = 64;
 
-pub(super) type Items = BoxStream<'static, Result<WorkItemFrame, Status>>;
+pub(super) type Items = Elsewhere<WorkItem>;
 
 pub(super) fn items(scheduler: &Scheduler, request: &Request<GetWorkItemsRequest>) -> Result<Response<Items>, Status> {
     let (hub, peer) = (metadata::hub(request)?, metadata::peer(request));
@@ -45,11 +46,9 @@ pub(super) fn items(scheduler: &Scheduler, request: &Request<GetWorkItemsRequest
     let state = (worker, VecDeque::new(), sending);
     let items = stream::unfold(state, |(mut worker, mut waiting, sending)| async move {
         let item = next(&mut worker, &mut waiting, &sending).await?;
-        Some((Ok(WorkItemFrame(item)), (worker, waiting, sending)))
+        Some((Ok(Outbound::Whole(item)), (worker, waiting, sending)))
     });
-    let mut answer = Response::new(items.boxed());
-    answer.extensions_mut().insert(ties);
-    Ok(answer)
+    Ok(Messages::answer(items, ties))
 }
 
 /// Where a worker's items go.
@@ -70,7 +69,7 @@ impl Sending {
     }
 }
 
-async fn next(worker: &mut WorkerStream, waiting: &mut VecDeque<StreamOut>, sending: &Sending) -> Option<bytes::Bytes> {
+async fn next(worker: &mut WorkerStream, waiting: &mut VecDeque<StreamOut>, sending: &Sending) -> Option<Bytes> {
     loop {
         if waiting.is_empty() {
             let mut buffer = Vec::new();

@@ -1,16 +1,16 @@
 //! Work items by our own protocol: one stream both ways, items and acknowledgements out, batches of
 //! completions in (`placet.v1.Worker`).
 
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::stream;
 use placet_core::dispatch::{HubSet, StreamSpec};
 use placet_core::ids::Hub;
-use placet_proto::placet::v1::{Open, WorkerFrame, worker_frame::Frame};
+use placet_proto::placet::v1::{Open, SchedulerFrame, WorkerFrame, worker_frame::Frame};
 use prost::Message as _;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::admission::{Charges, Whole};
-use super::frame::SchedulerFrameOut;
+use super::messages::{Elsewhere, Messages, Outbound, SchedulerFrameOut};
 use super::metadata;
 use super::status::{self, status_of};
 use super::work::{Sending, filters, limit};
@@ -25,7 +25,7 @@ const FRAME_ITEMS_MAX: usize = 256;
 /// A frame is closed at this size.
 const FRAME_BYTES_MAX: usize = 1 << 20;
 
-pub(super) type Frames = BoxStream<'static, Result<SchedulerFrameOut, Status>>;
+pub(super) type Frames = Elsewhere<SchedulerFrame>;
 
 pub(super) async fn work(
     scheduler: &Scheduler,
@@ -48,9 +48,7 @@ pub(super) async fn work(
     let sending = Sending { peer, ties: Ties::default() };
     let ties = sending.ties.clone();
     let half = Answering { worker, sending, left: Vec::new(), completions: Some(completions) };
-    let mut response = Response::new(stream::unfold(Some(half), answer).boxed());
-    response.extensions_mut().insert(ties);
-    Ok(response)
+    Ok(Messages::answer(stream::unfold(Some(half), answer), ties))
 }
 
 /// Gives the scheduler what a worker completes, for as long as it has something to say. A task of its own, which ends with
@@ -87,12 +85,12 @@ struct Answering {
 
 /// The next frame. A worker whose completions are not read any more is told so by the end of its stream: else it would get
 /// items for ever, and none of its answers would count. If there was no room for them, that is no failure of what it has.
-async fn answer(half: Option<Answering>) -> Option<(Result<SchedulerFrameOut, Status>, Option<Answering>)> {
+async fn answer(half: Option<Answering>) -> Option<(Result<Outbound, Status>, Option<Answering>)> {
     let mut half = half?;
     loop {
         let Some(completions) = &mut half.completions else {
             let frame = next_frame(&mut half.worker, &mut half.left, &half.sending).await?;
-            return Some((Ok(frame), Some(half)));
+            return Some((Ok(Outbound::Frame(frame)), Some(half)));
         };
         tokio::select! {
             biased;
@@ -106,7 +104,9 @@ async fn answer(half: Option<Answering>) -> Option<(Result<SchedulerFrameOut, St
                     return Some((Err(status), None));
                 }
             }
-            frame = next_frame(&mut half.worker, &mut half.left, &half.sending) => return Some((Ok(frame?), Some(half))),
+            frame = next_frame(&mut half.worker, &mut half.left, &half.sending) => {
+                return Some((Ok(Outbound::Frame(frame?)), Some(half)));
+            }
         }
     }
 }

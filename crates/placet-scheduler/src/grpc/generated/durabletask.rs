@@ -125,7 +125,7 @@ pub mod task_hub_sidecar_service_server {
         /// Server streaming response type for the GetWorkItems method.
         type GetWorkItemsStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
-                    crate::grpc::frame::WorkItemFrame,
+                    ::placet_proto::durabletask::WorkItem,
                     tonic::Status,
                 >,
             >
@@ -163,7 +163,7 @@ pub mod task_hub_sidecar_service_server {
         /// Server streaming response type for the StreamInstanceHistory method.
         type StreamInstanceHistoryStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
-                    crate::grpc::frame::HistoryChunkFrame,
+                    ::placet_proto::durabletask::HistoryChunk,
                     tonic::Status,
                 >,
             >
@@ -1067,7 +1067,7 @@ pub mod task_hub_sidecar_service_server {
                     > tonic::server::ServerStreamingService<
                         ::placet_proto::durabletask::GetWorkItemsRequest,
                     > for GetWorkItemsSvc<T> {
-                        type Response = crate::grpc::frame::WorkItemFrame;
+                        type Response = ::placet_proto::durabletask::WorkItem;
                         type ResponseStream = T::GetWorkItemsStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
@@ -1280,7 +1280,7 @@ pub mod task_hub_sidecar_service_server {
                     > tonic::server::ServerStreamingService<
                         ::placet_proto::durabletask::StreamInstanceHistoryRequest,
                     > for StreamInstanceHistorySvc<T> {
-                        type Response = crate::grpc::frame::HistoryChunkFrame;
+                        type Response = ::placet_proto::durabletask::HistoryChunk;
                         type ResponseStream = T::StreamInstanceHistoryStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,

@@ -257,7 +257,7 @@ pub mod worker_server {
         /// Server streaming response type for the Work method.
         type WorkStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
-                    crate::grpc::frame::SchedulerFrameOut,
+                    ::placet_proto::placet::v1::SchedulerFrame,
                     tonic::Status,
                 >,
             >
@@ -355,7 +355,7 @@ pub mod worker_server {
                     > tonic::server::StreamingService<
                         ::placet_proto::placet::v1::WorkerFrame,
                     > for WorkSvc<T> {
-                        type Response = crate::grpc::frame::SchedulerFrameOut;
+                        type Response = ::placet_proto::placet::v1::SchedulerFrame;
                         type ResponseStream = T::WorkStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,

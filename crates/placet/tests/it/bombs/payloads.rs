@@ -3,10 +3,18 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use placet_proto::durabletask::history_event::EventType;
+use placet_proto::durabletask::orchestrator_action::OrchestratorActionType;
+use placet_proto::durabletask::work_item::Request;
+use placet_proto::durabletask::{
+    ActivityResponse, CompleteOrchestrationAction, CompleteTaskResponse, CreateInstanceRequest, CreateInstanceResponse,
+    GetWorkItemsRequest, HistoryEvent, OrchestrationStatus, OrchestratorAction, OrchestratorRequest,
+    OrchestratorResponse, RaiseEventRequest, RaiseEventResponse, ScheduleTaskAction,
+};
 use placet_sdk::{ActivityContext, Client, Code, OrchestrationContext, Result, Worker};
 
-use super::figure;
 use super::measure::{LONG_COMMITS, Target};
+use super::{figure, raw};
 
 const MEBIBYTE: usize = 1 << 20;
 
@@ -58,6 +66,81 @@ async fn sixty_four_mebibytes_go_all_the_way_and_sixty_five_are_refused_with_wha
     }
     worker.shutdown().await;
     target.judge_with("64 MiB all ways", LONG_COMMITS).await;
+}
+
+/// What a worker of any SDK of Microsoft's does: it is sent all of the history with each turn.
+fn replayed(request: &OrchestratorRequest) -> Vec<OrchestratorAction> {
+    let events = || request.past_events.iter().chain(&request.new_events);
+    let came = |is: fn(&EventType) -> bool| events().filter_map(|event| event.event_type.as_ref()).any(is);
+    let action = if request.past_events.is_empty() {
+        OrchestratorActionType::ScheduleTask(ScheduleTaskAction { name: "grow".to_owned(), ..Default::default() })
+    } else if came(|event| matches!(event, EventType::TaskCompleted(_)))
+        && came(|event| matches!(event, EventType::EventRaised(_)))
+    {
+        OrchestratorActionType::CompleteOrchestration(CompleteOrchestrationAction {
+            orchestration_status: OrchestrationStatus::Completed.into(),
+            ..Default::default()
+        })
+    } else {
+        return Vec::new();
+    };
+    vec![OrchestratorAction { id: 1, orchestrator_action_type: Some(action) }]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_replays_is_sent_three_times_sixty_four_mebibytes() {
+    let target = Target::new().await;
+    let channel = raw::channel(target.server.endpoint()).await;
+    let payload = text(64 * MEBIBYTE);
+    let (instance_id, input) = ("replayed".to_owned(), Some(payload.clone()));
+    let start = CreateInstanceRequest { instance_id, name: "replayed".to_owned(), input, ..Default::default() };
+    raw::call::<_, CreateInstanceResponse>(&channel, "StartInstance", start).await.unwrap();
+    target.say("the start");
+
+    let mut items = raw::work_items(&channel, GetWorkItemsRequest::default()).await;
+    let mut longest = 0;
+    loop {
+        let item = items.message().await.unwrap().expect("the stream goes on");
+        let completion_token = item.completion_token;
+        match item.request {
+            Some(Request::OrchestratorRequest(request)) => {
+                let length = |events: &[HistoryEvent]| events.iter().map(prost::Message::encoded_len).sum::<usize>();
+                longest = longest.max(length(&request.past_events) + length(&request.new_events));
+                let (instance_id, actions) = (request.instance_id.clone(), replayed(&request));
+                let is_over = matches!(
+                    actions[..],
+                    [OrchestratorAction {
+                        orchestrator_action_type: Some(OrchestratorActionType::CompleteOrchestration(_)),
+                        ..
+                    }]
+                );
+                let response =
+                    OrchestratorResponse { instance_id, actions, completion_token, ..OrchestratorResponse::default() };
+                let told = raw::call::<_, CompleteTaskResponse>(&channel, "CompleteOrchestratorTask", response).await;
+                told.unwrap();
+                target.say("a turn");
+                if is_over {
+                    break;
+                }
+            }
+            Some(Request::ActivityRequest(request)) => {
+                let (channel, payload) = (channel.clone(), payload.clone());
+                let (task_id, result) = (request.task_id, Some(payload.clone()));
+                let response = ActivityResponse { task_id, result, completion_token, ..ActivityResponse::default() };
+                raw::call::<_, CompleteTaskResponse>(&channel, "CompleteActivityTask", response).await.unwrap();
+                target.say("the result");
+                // It is refused until the turn with the result is over.
+                tokio::spawn(async move {
+                    let (instance_id, name, input) = ("replayed".to_owned(), "large".to_owned(), Some(payload));
+                    let event = RaiseEventRequest { instance_id, name, input };
+                    insistently(|| raw::call::<_, RaiseEventResponse>(&channel, "RaiseEvent", event.clone())).await;
+                });
+            }
+            _ => {}
+        }
+    }
+    assert!(longest > 3 * 64 * MEBIBYTE, "{longest}");
+    target.judge_with("64 MiB to a worker that replays", LONG_COMMITS).await;
 }
 
 async fn ten_at_once(ctx: OrchestrationContext, bytes: usize) -> Result<usize> {
