@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use placet_proto::durabletask::{OrchestrationTraceContext, ParentInstanceInfo, TraceContext};
+use placet_proto::durabletask::{
+    EventRaisedEvent, ExecutionTerminatedEvent, OrchestrationTraceContext, ParentInstanceInfo, TaskFailureDetails,
+    TraceContext,
+};
 
 /// What an instance is beside its columns ([`crate::rows::InstanceRow::body`]).
 #[derive(Clone, PartialEq, prost::Message)]
@@ -47,6 +50,8 @@ pub struct InstanceBody {
     pub suspended: bool,
     #[prost(uint64, tag = "19")]
     pub input_bytes: u64,
+    #[prost(uint64, optional, tag = "20")]
+    pub parent_seq: Option<u64>,
 }
 
 /// A timer that has not fired.
@@ -77,6 +82,12 @@ pub enum MessageKind {
     Timer = 3,
     /// A termination.
     Terminated = 4,
+    /// A suspension.
+    Suspended = 5,
+    /// The end of one.
+    Resumed = 6,
+    /// Not received, but yet to be sent: an [`Outgoing`] in place of the event.
+    Outgoing = 7,
 }
 
 /// A message that waits for a turn ([`crate::rows::InboxRow::data`]).
@@ -93,7 +104,74 @@ pub struct InboxMessage {
     pub ask_id: Option<String>,
 }
 
-/// A scheduled activity ([`crate::rows::ActivityRow::data`]).
+/// What an instance has yet to tell another one of its hub.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Outgoing {
+    /// The other one's id.
+    #[prost(string, tag = "1")]
+    pub to: String,
+    /// What it is told.
+    #[prost(oneof = "Told", tags = "2, 3, 4, 5")]
+    pub told: Option<Told>,
+}
+
+/// What one instance tells another.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum Told {
+    /// It is to be, as a child.
+    #[prost(message, tag = "2")]
+    Start(ChildStart),
+    /// A child of it has ended.
+    #[prost(message, tag = "3")]
+    Result(ChildResult),
+    /// An event.
+    #[prost(message, tag = "4")]
+    Event(EventRaisedEvent),
+    /// It is to end.
+    #[prost(message, tag = "5")]
+    Terminate(ExecutionTerminatedEvent),
+}
+
+/// A child to be started. Its id is that of the [`Outgoing`] message.
+#[derive(Clone, PartialEq, prost::Message)]
+#[expect(missing_docs, reason = "the fields are those of `crate::command::StartInstance`, documented there")]
+pub struct ChildStart {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, optional, tag = "2")]
+    pub version: Option<String>,
+    #[prost(string, optional, tag = "3")]
+    pub input: Option<String>,
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub tags: BTreeMap<String, String>,
+    #[prost(message, optional, tag = "5")]
+    pub trace: Option<TraceContext>,
+    #[prost(string, tag = "6")]
+    pub execution_id: String,
+    #[prost(message, optional, tag = "7")]
+    pub parent: Option<ParentInstanceInfo>,
+    #[prost(uint64, optional, tag = "8")]
+    pub parent_seq: Option<u64>,
+}
+
+/// What became of a child.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ChildResult {
+    /// The execution of the parent that waits for it.
+    #[prost(string, tag = "1")]
+    pub execution_id: String,
+    /// Under which number that does ([`PendingActivity`]).
+    #[prost(uint64, tag = "2")]
+    pub seq: u64,
+    /// Its output.
+    #[prost(string, optional, tag = "3")]
+    pub output: Option<String>,
+    /// Why it failed, if it did.
+    #[prost(message, optional, tag = "4")]
+    pub failure: Option<TaskFailureDetails>,
+}
+
+/// What was scheduled and has no result: an activity, or a child ([`crate::rows::ActivityRow::data`]).
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct PendingActivity {
     /// The action's id, by which the worker knows it.
@@ -117,4 +195,7 @@ pub struct PendingActivity {
     /// It was set aside after too many failed deliveries.
     #[prost(bool, tag = "7")]
     pub poisoned: bool,
+    /// It is a child, with this instance id. Of those only `task_id` and `name` are kept besides.
+    #[prost(string, optional, tag = "8")]
+    pub child: Option<String>,
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use placet_proto::durabletask::{
-    ActivityResponse, OrchestrationState, OrchestrationStatus, OrchestratorResponse, TraceContext,
+    ActivityResponse, OrchestrationState, OrchestrationStatus, OrchestratorResponse, ParentInstanceInfo, TraceContext,
 };
 use placet_proto::placet::v1::{AskReply, PublishedRow};
 
-use crate::ids::{CallId, Iid, InstanceId, InstanceKey, Seq, StreamId, Turn};
+use crate::ids::{CallId, Iid, InstanceId, InstanceKey, PartitionId, Seq, StreamId, Turn};
 use crate::limits;
 use crate::rows::{Lookup, TimerRow};
 use crate::token::Token;
@@ -31,6 +31,7 @@ impl Command {
             CommandKind::Start(start) => start.input.as_ref(),
             CommandKind::RaiseEvent(event) => event.input.as_ref(),
             CommandKind::Terminate(terminate) => terminate.output.as_ref(),
+            CommandKind::Suspend(suspend) => suspend.reason.as_ref(),
             CommandKind::Ask(ask) => ask.payload.as_ref(),
             _ => None,
         };
@@ -54,10 +55,14 @@ pub enum CommandKind {
     RaiseEvent(RaiseEvent),
     /// Deliver a termination (TerminateInstance).
     Terminate(Terminate),
+    /// Suspend an instance, or let it go on (SuspendInstance, ResumeInstance).
+    Suspend(Suspend),
     /// Answer once the instance has started or ended (WaitForInstanceStart, WaitForInstanceCompletion).
     Wait(WaitFor),
     /// Deliver a question and answer with what became of it (placet.v1 Ask).
     Ask(Arc<Ask>),
+    /// Another instance has something to tell this one.
+    Hear(Tell),
     /// A timer of the instance is due.
     FireTimer(TimerRow),
     /// A worker finished a turn (CompleteOrchestratorTask).
@@ -83,6 +88,29 @@ pub struct StartInstance {
     pub execution_id: String,
     pub tags: std::collections::BTreeMap<String, String>,
     pub parent_trace: Option<TraceContext>,
+    /// Whose child it is, if it is one.
+    pub parent: Option<Parent>,
+}
+
+/// Whose child an instance is.
+#[derive(Debug, Clone, Default)]
+pub struct Parent {
+    /// As its history tells it.
+    pub info: ParentInstanceInfo,
+    /// Under which number the parent waits for it; absent if it does not.
+    pub seq: Option<Seq>,
+}
+
+/// Something that one instance has to tell another: by name, since what it is is taken from the one at the moment when the
+/// other can hear it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tell {
+    /// Who tells.
+    pub from: (PartitionId, Iid),
+    /// Which of the messages that he has yet to send.
+    pub seq: Seq,
+    /// Whom.
+    pub to: InstanceKey,
 }
 
 /// An external event.
@@ -110,6 +138,15 @@ pub struct Caller {
 pub struct Terminate {
     pub output: Option<String>,
     pub recurse: bool,
+}
+
+/// A suspension, or its end.
+#[derive(Debug, Clone)]
+pub struct Suspend {
+    /// Why.
+    pub reason: Option<String>,
+    /// It ends.
+    pub resume: bool,
 }
 
 /// What a waiter waits for.

@@ -1,6 +1,8 @@
 //! What one command causes.
 
-use crate::command::{Refusal, Reply};
+use std::time::Duration;
+
+use crate::command::{Refusal, Reply, Tell};
 use crate::dispatch::{ItemId, ItemSpec};
 use crate::ids::{CallId, Hub, Iid, PartitionId, Turn};
 use crate::rows::{Lookup, TimerRow, Write};
@@ -27,6 +29,12 @@ pub struct Outcome {
     pub resend: Option<Iid>,
     /// Items whose completion was refused: they are given to somebody else, later.
     pub given_back: Vec<ItemId>,
+    /// What instances have to tell others.
+    pub tells: Vec<Tell>,
+    /// … and could not be told now: how long to wait.
+    pub tells_later: Vec<(Tell, Duration)>,
+    /// What can be heard now: the other one is in memory, or known not to exist (the flag says which).
+    pub heard: Vec<(Tell, bool)>,
     /// Asks whose callers stop waiting at this time.
     pub ask_deadlines: Vec<(Mono, CallId, Iid)>,
     /// Asks whose callers are told, and would have waited until then.

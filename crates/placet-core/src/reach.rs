@@ -48,6 +48,16 @@ corners! {
     TimersCut,
     /// Timers were held, since the clock was not believed.
     TimersHeld,
+    /// A child could not be started: its parent was told.
+    ChildRefused,
+    /// A child's result came for nobody: its parent had ended, or begun again.
+    ChildResultInVain,
+    /// A parent had no room for a child's result.
+    InboxFullForChild,
+    /// What was to be told was told already, or its sender's turn came to nothing.
+    ToldInVain,
+    /// Somebody had no room for what he was told.
+    ToldLater,
     /// More messages waited than one turn may hold.
     TurnCutByMessages,
     /// The messages that waited were larger than one turn may be.

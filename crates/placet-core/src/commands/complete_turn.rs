@@ -6,20 +6,23 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
 use placet_proto::durabletask::{
-    CompleteOrchestrationAction, ExecutionCompletedEvent, OrchestrationStatus, OrchestratorAction, ScheduleTaskAction,
-    TaskFailureDetails, TaskScheduledEvent, TimerCreatedEvent, history_event::EventType,
+    CompleteOrchestrationAction, CreateSubOrchestrationAction, EventRaisedEvent, EventSentEvent,
+    ExecutionCompletedEvent, ExecutionTerminatedEvent, HistoryEvent, OrchestrationStatus, OrchestratorAction,
+    ParentInstanceInfo, ScheduleTaskAction, SubOrchestrationInstanceCreatedEvent, TaskFailureDetails,
+    TaskScheduledEvent, TimerCreatedEvent, history_event::EventType,
 };
 use placet_proto::placet::v1::AskReply;
 use prost::Message as _;
 
-use super::failure::{failure, readable};
-use crate::body::{MessageKind, PendingActivity};
+use super::continue_as_new::execution_id_from;
+use super::failure::{failure, passing_failure, readable};
+use crate::body::{ChildStart, InboxMessage, MessageKind, Outgoing, PendingActivity, Told};
 use crate::command::{CompleteTurn, Refusal, Reply};
 use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, Outcome};
-use crate::partition::{Ended, Instance, Known, Message, Partition, activity_bytes, kept, message_bytes, reply_bytes};
+use crate::partition::{Ended, Instance, Known, Message, Partition, kept, message_bytes, reply_bytes};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
@@ -65,6 +68,8 @@ struct Plan {
     next: Next,
     activities: Vec<PendingActivity>,
     timers: Vec<(i32, prost_types::Timestamp)>,
+    /// What others are to be told: children that they are to be, and all else.
+    messages: Vec<Outgoing>,
     /// The confirmations, as a run.
     confirmations: BytesMut,
 }
@@ -130,7 +135,7 @@ impl Partition {
         let at = instance.record_time(now);
         instance.last_turn_took = now.mono.since(out.began);
         let messages = processed(out.messages, completion.response.num_events_processed);
-        let plan = plan(at, completion.response.actions);
+        let plan = plan(instance, at, completion.response.actions);
         let status = completion.response.custom_status;
         let too_much = long_status(status.as_deref())
             .or_else(|| too_much(instance, &plan, messages, completion.replies.as_deref(), &self.limits));
@@ -165,18 +170,25 @@ impl Partition {
         match plan.next {
             Next::Waits => {
                 let instance = self.instances.get_mut(&iid).expect("it is in memory");
-                instance.status = OrchestrationStatus::Running;
+                instance.status = instance.status_between_turns();
                 instance.sticky = completion.sticky;
                 instance.touch(at);
                 self.pend(iid, plan.activities, plan.timers, outcome);
+                self.send_all(iid, plan.messages, true, outcome);
                 self.record_turn(iid, run.freeze(), outcome);
             }
             Next::Ends(end) => {
-                self.end(iid, at, end, &mut run, outcome);
+                let recurse = termination.as_ref().filter(|_| end.status == OrchestrationStatus::Terminated);
+                let told = recurse.and_then(|entry| told_to_children(&entry.message));
+                self.send_all(iid, plan.messages, false, outcome);
+                self.end(iid, at, end, told, &mut run, outcome);
                 self.pend(iid, plan.activities, Vec::new(), outcome);
                 self.record_turn(iid, run.freeze(), outcome);
             }
-            Next::ContinuesAsNew(action) => self.continue_as_new(now, iid, action, termination, outcome),
+            Next::ContinuesAsNew(action) => {
+                self.send_all(iid, plan.messages, false, outcome);
+                self.continue_as_new(now, iid, action, termination, outcome);
+            }
         }
         self.settle_asks(iid, replies.unwrap_or_default(), &settled, outcome);
         self.wake_waiters(iid, outcome);
@@ -214,6 +226,11 @@ impl Partition {
                 outcome.writes.push(Write::DeleteInbox(iid, entry.seq));
             }
             instance.inbox_bytes -= message_bytes(&entry.message);
+            match entry.message.kind() {
+                MessageKind::Suspended => instance.body.suspended = true,
+                MessageKind::Resumed => instance.body.suspended = false,
+                _ => {}
+            }
             if let Some(ask_id) = entry.message.ask_id {
                 instance.inbox_asks.remove(&ask_id);
                 asked.push(ask_id);
@@ -221,6 +238,7 @@ impl Partition {
         }
         // Looked for only if there was one: an inbox may be long.
         instance.terminating &= instance.inbox.iter().any(|m| m.message.kind() == MessageKind::Terminated);
+        instance.resuming &= instance.inbox.iter().any(|m| m.message.kind() == MessageKind::Resumed);
         let open = &mut instance.body.open_asks;
         match taken {
             Taken::Said(replies) => {
@@ -263,17 +281,47 @@ impl Partition {
             let data = pending.encode_to_vec().into();
             outcome.writes.push(Write::PutActivity(ActivityRow { iid, seq, data }));
             outcome.effects.push(Effect::Offer(instance.activity_spec(self.id, seq, &pending)));
-            instance.activity_bytes += activity_bytes(&pending);
-            instance.activities.insert(seq, pending);
+            instance.push_pending(seq, pending);
         }
         for (timer_id, fire_at) in timers {
             instance.add_timer(self.id, Some(timer_id), fire_at, outcome);
         }
     }
 
-    /// Ends an instance: what it waited for is dropped, and the completion is its last event.
-    pub(crate) fn end(&mut self, iid: Iid, at: Timestamp, end: End, run: &mut BytesMut, outcome: &mut Outcome) {
+    /// Sends what a turn has to tell others. `waits`: for its children's results.
+    fn send_all(&mut self, iid: Iid, messages: Vec<Outgoing>, waits: bool, outcome: &mut Outcome) {
+        let partition = self.id;
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        for Outgoing { to, told } in messages {
+            let Some(mut told) = told else { continue };
+            if let Told::Start(start) = &mut told {
+                instance.begin_child(&to, start, waits, outcome);
+            }
+            instance.tell(partition, &to, told, outcome);
+        }
+    }
+
+    /// Ends an instance: what it waited for is dropped, and the completion is its last event. `children`: what those are
+    /// told for whose results it waits.
+    pub(crate) fn end(
+        &mut self,
+        iid: Iid,
+        at: Timestamp,
+        end: End,
+        children: Option<ExecutionTerminatedEvent>,
+        run: &mut BytesMut,
+        outcome: &mut Outcome,
+    ) {
+        let partition = self.id;
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        if let Some(terminated) = children {
+            let children: Vec<String> = instance.children.values().filter_map(|child| child.child.clone()).collect();
+            for child in children {
+                instance.tell(partition, &child, Told::Terminate(terminated.clone()), outcome);
+            }
+        }
+        let failure = parents_failure(instance, &end);
+        instance.tell_parent(partition, end.output.clone().filter(|_| failure.is_none()), failure, outcome);
         if kept(&end.output) {
             instance.output = Known::Is(Ended { output: end.output.clone(), failure: end.failure.clone() });
         }
@@ -329,6 +377,27 @@ impl Partition {
     }
 }
 
+/// A child whose parent waits for no result carries this tag (`OrchestrationTags.FireAndForget` of the .NET SDK).
+const FIRE_AND_FORGET: &str = "FireAndForget";
+
+impl Instance {
+    /// Makes a child's start complete, and waits for its result, if anybody does.
+    fn begin_child(&mut self, to: &str, start: &mut ChildStart, waits: bool, outcome: &mut Outcome) {
+        let seq = self.next_seq();
+        start.execution_id = execution_id_from(&format!("{}/{}/{seq}", self.body.execution_id, self.iid));
+        if !waits || start.tags.contains_key(FIRE_AND_FORGET) {
+            return;
+        }
+        start.parent_seq = Some(seq.0);
+        let task_id = start.parent.as_ref().map_or(0, |parent| parent.task_scheduled_id);
+        let (name, child) = (start.name.clone(), Some(to.to_owned()));
+        let pending = PendingActivity { task_id, name, child, ..PendingActivity::default() };
+        let data = pending.encode_to_vec().into();
+        outcome.writes.push(Write::PutActivity(ActivityRow { iid: self.iid, seq, data }));
+        self.push_pending(seq, pending);
+    }
+}
+
 /// Which of the messages the worker processed: all, unless it says that it stopped before the end
 /// (PROTOCOL.md §6.8). The first event, `orchestratorStarted`, is no message.
 fn processed(messages: usize, events_processed: Option<i32>) -> usize {
@@ -338,8 +407,11 @@ fn processed(messages: usize, events_processed: Option<i32>) -> usize {
     }
 }
 
+/// What a message takes beside what it says, and the child that it starts.
+const MESSAGE_BYTES: usize = 512;
+
 /// Sorts a turn's actions and writes their confirmations, in their order.
-fn plan(at: Timestamp, actions: Vec<OrchestratorAction>) -> Plan {
+fn plan(instance: &Instance, at: Timestamp, actions: Vec<OrchestratorAction>) -> Plan {
     let mut plan = Plan::default();
     if let Some(unsupported) = actions.iter().find_map(unsupported) {
         plan.next = Next::Ends(not_implemented(unsupported));
@@ -356,15 +428,26 @@ fn plan(at: Timestamp, actions: Vec<OrchestratorAction>) -> Plan {
                 plan.confirm(id, at, EventType::TimerCreated(TimerCreatedEvent { fire_at: timer.fire_at }));
                 plan.timers.push((id, timer.fire_at.unwrap_or_default()));
             }
+            Some(Action::CreateSubOrchestration(child)) => {
+                let child = named(instance, id, child);
+                plan.confirm(id, at, EventType::SubOrchestrationInstanceCreated(child_created(&child)));
+                plan.messages.push(child_start(instance, id, child));
+            }
+            Some(Action::SendEvent(event)) => {
+                let to = event.instance.unwrap_or_default().instance_id;
+                let (name, input) = (event.name, event.data);
+                let sent = EventSentEvent { instance_id: to.clone(), name: name.clone(), input: input.clone() };
+                plan.confirm(id, at, EventType::EventSent(sent));
+                let told = Told::Event(EventRaisedEvent { name, input, ..EventRaisedEvent::default() });
+                plan.messages.push(Outgoing { to, told: Some(told) });
+            }
+            Some(Action::TerminateOrchestration(terminate)) => {
+                let event = ExecutionTerminatedEvent { input: terminate.reason, recurse: terminate.recurse };
+                plan.messages.push(Outgoing { to: terminate.instance_id, told: Some(Told::Terminate(event)) });
+            }
             Some(Action::CompleteOrchestration(complete)) => plan.next = next(id, complete),
             None => {}
-            Some(
-                Action::CreateSubOrchestration(_)
-                | Action::SendEvent(_)
-                | Action::TerminateOrchestration(_)
-                | Action::SendEntityMessage(_)
-                | Action::RewindOrchestration(_),
-            ) => unreachable!("refused above"),
+            Some(Action::SendEntityMessage(_) | Action::RewindOrchestration(_)) => unreachable!("refused above"),
         }
     }
     plan
@@ -372,7 +455,12 @@ fn plan(at: Timestamp, actions: Vec<OrchestratorAction>) -> Plan {
 
 impl Plan {
     fn does_something(&self) -> bool {
-        !self.confirmations.is_empty() || !matches!(self.next, Next::Waits)
+        !self.confirmations.is_empty() || !self.messages.is_empty() || !matches!(self.next, Next::Waits)
+    }
+
+    /// How much memory its messages take until they are sent, and the children until they end.
+    fn message_bytes(&self) -> usize {
+        self.messages.iter().map(|message| MESSAGE_BYTES + message.encoded_len()).sum()
     }
 
     fn confirm(&mut self, id: i32, at: Timestamp, event: EventType) {
@@ -416,18 +504,81 @@ fn pending_activity(id: i32, task: ScheduleTaskAction) -> PendingActivity {
         tags: task.tags,
         trace: task.parent_trace_context,
         poisoned: false,
+        child: None,
     }
+}
+
+/// A child that its action gave no id has one that follows from its parent's.
+fn named(instance: &Instance, id: i32, mut child: CreateSubOrchestrationAction) -> CreateSubOrchestrationAction {
+    if child.instance_id.is_empty() {
+        child.instance_id = format!("{}:{id:04x}", instance.key.id.as_str());
+    }
+    child
+}
+
+fn child_created(child: &CreateSubOrchestrationAction) -> SubOrchestrationInstanceCreatedEvent {
+    SubOrchestrationInstanceCreatedEvent {
+        instance_id: child.instance_id.clone(),
+        name: child.name.clone(),
+        version: child.version.clone(),
+        input: child.input.clone(),
+        parent_trace_context: child.parent_trace_context.clone(),
+        tags: child.tags.clone(),
+    }
+}
+
+fn child_start(instance: &Instance, id: i32, child: CreateSubOrchestrationAction) -> Outgoing {
+    let parent = ParentInstanceInfo {
+        task_scheduled_id: id,
+        name: Some((*instance.name).to_owned()),
+        version: instance.body.version.clone(),
+        orchestration_instance: Some(instance.orchestration_instance()),
+    };
+    let start = ChildStart {
+        name: child.name,
+        version: child.version,
+        input: child.input,
+        tags: child.tags,
+        trace: child.parent_trace_context,
+        execution_id: String::new(),
+        parent: Some(parent),
+        parent_seq: None,
+    };
+    Outgoing { to: child.instance_id, told: Some(Told::Start(start)) }
+}
+
+/// What the children of an instance are told that ends by this termination: nothing, unless it is for them, too.
+pub(super) fn told_to_children(message: &InboxMessage) -> Option<ExecutionTerminatedEvent> {
+    let event = HistoryEvent::decode(message.event.clone()).ok()?;
+    match event.event_type {
+        Some(EventType::ExecutionTerminated(terminated)) if terminated.recurse => Some(terminated),
+        _ => None,
+    }
+}
+
+/// How an instance failed, as its parent is told: unchanged, if it says so itself (PROTOCOL.md §6.6).
+fn parents_failure(instance: &Instance, end: &End) -> Option<TaskFailureDetails> {
+    let (error_type, what) = match end.status {
+        OrchestrationStatus::Completed => return None,
+        OrchestrationStatus::Terminated => ("OrchestrationTerminated", "was terminated"),
+        OrchestrationStatus::Canceled => ("OrchestrationCanceled", "was canceled"),
+        _ => ("OrchestrationFailed", "failed"),
+    };
+    let told = || passing_failure(error_type, &format!("instance {} {what}", instance.key));
+    Some(end.failure.clone().unwrap_or_else(told))
 }
 
 /// What an action that the server cannot carry out yet is called.
 fn unsupported(action: &OrchestratorAction) -> Option<&'static str> {
     match action.orchestrator_action_type.as_ref()? {
-        Action::CreateSubOrchestration(_) => Some("sub-orchestrations are"),
-        Action::SendEvent(_) => Some("events between orchestrations are"),
-        Action::TerminateOrchestration(_) => Some("terminating one orchestration from another is"),
         Action::SendEntityMessage(_) => Some("entities are"),
         Action::RewindOrchestration(_) => Some("rewind is"),
-        Action::ScheduleTask(_) | Action::CreateTimer(_) | Action::CompleteOrchestration(_) => None,
+        Action::ScheduleTask(_)
+        | Action::CreateSubOrchestration(_)
+        | Action::CreateTimer(_)
+        | Action::SendEvent(_)
+        | Action::TerminateOrchestration(_)
+        | Action::CompleteOrchestration(_) => None,
     }
 }
 
@@ -457,11 +608,14 @@ fn too_much(
             return None;
         }
         ("VersionTooLong", format!("the new version has {bytes} bytes, {most} at most"))
-    } else if let Some(bytes) = instance.pending_with(&plan.activities, plan.timers.len(), limits) {
+    } else if let Some(bytes) = instance.pending_with(&plan.activities, plan.timers.len(), plan.message_bytes(), limits)
+    {
         reach(Corner::TooMuchPending);
-        let (activities, timers) = (plan.activities.len(), plan.timers.len());
+        let (activities, timers, messages) = (plan.activities.len(), plan.timers.len(), plan.messages.len());
         let most = 2 * limits.pending_bytes;
-        let what = format!("this turn begins {activities} activities and {timers} timers: with what waits already");
+        let what = format!(
+            "this turn begins {activities} activities and {timers} timers and sends {messages} messages: with what waits already"
+        );
         ("TooMuchPending", format!("{what} {bytes} bytes, and {most} at most are kept for one instance"))
     } else if !ends && !plan.timers.is_empty() && instance.body.timers.len() + plan.timers.len() > limits::TIMERS_MAX {
         reach(Corner::TooMuchPending);

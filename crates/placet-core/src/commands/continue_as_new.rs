@@ -2,8 +2,7 @@
 //! (PROTOCOL.md §6.7). Events that the old generation did not consume go over, in order.
 
 use placet_proto::durabletask::{
-    CompleteOrchestrationAction, EventRaisedEvent, ExecutionStartedEvent, HistoryEvent, OrchestrationStatus,
-    history_event::EventType,
+    CompleteOrchestrationAction, EventRaisedEvent, ExecutionStartedEvent, HistoryEvent, history_event::EventType,
 };
 use placet_proto::placet::v1::Stamp;
 use prost::Message as _;
@@ -46,7 +45,7 @@ impl Partition {
         if action.new_version.is_some() {
             instance.body.version = action.new_version;
         }
-        instance.status = OrchestrationStatus::Running;
+        instance.status = instance.status_between_turns();
         instance.sticky = None;
         instance.touch(at);
 
@@ -69,7 +68,12 @@ impl Instance {
     /// Empties the inbox of what no worker has seen yet: external events and terminations are kept for the
     /// next generation, results and timers were meant for the last one.
     fn take_kept_messages(&mut self, outcome: &mut Outcome) -> Vec<Message> {
-        let goes_over = |kind| matches!(kind, MessageKind::Raised | MessageKind::Terminated);
+        let goes_over = |kind| {
+            matches!(
+                kind,
+                MessageKind::Raised | MessageKind::Terminated | MessageKind::Suspended | MessageKind::Resumed
+            )
+        };
         let messages = self.take_messages(outcome).into_iter();
         let mut kept: Vec<Message> = messages.filter(|entry| goes_over(entry.message.kind())).collect();
         if planted::is(Plant::EventsReordered) {
@@ -111,9 +115,11 @@ fn ask_of(raised: &EventRaisedEvent) -> Option<String> {
     (!stamp.ask_id.is_empty()).then_some(stamp.ask_id)
 }
 
-/// A new execution id, 32 hex digits like every other, which follows from the old one: the core has no chance
-/// of its own.
 fn next_execution_id(instance: &Instance) -> String {
-    let seed = format!("{}/{}/{}", instance.body.execution_id, instance.iid, instance.body.turn);
+    execution_id_from(&format!("{}/{}/{}", instance.body.execution_id, instance.iid, instance.body.turn))
+}
+
+/// An execution id, 32 hex digits like every other, which follows from what is known: the core has no chance of its own.
+pub(super) fn execution_id_from(seed: &str) -> String {
     format!("{:032x}", xxhash_rust::xxh3::xxh3_128(seed.as_bytes()))
 }

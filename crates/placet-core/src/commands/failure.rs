@@ -9,10 +9,14 @@ const DEPTH_MAX: usize = 64;
 
 /// A failure that no retry would mend.
 pub(super) fn failure(error_type: &str, message: &str) -> TaskFailureDetails {
+    TaskFailureDetails { is_non_retriable: true, ..passing_failure(error_type, message) }
+}
+
+/// A failure that may have gone the next time.
+pub(super) fn passing_failure(error_type: &str, message: &str) -> TaskFailureDetails {
     TaskFailureDetails {
         error_type: error_type.to_owned(),
         error_message: message.to_owned(),
-        is_non_retriable: true,
         ..TaskFailureDetails::default()
     }
 }

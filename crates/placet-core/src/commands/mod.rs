@@ -9,8 +9,11 @@ mod fire_timer;
 mod poison;
 mod raise_event;
 mod start;
+mod suspend;
+mod tell;
 mod terminate;
 mod wait;
 
 pub(crate) use ask::check_ask;
 pub(crate) use start::check_start;
+pub(crate) use tell::Heard;

@@ -6,13 +6,14 @@ use placet_proto::durabletask::{
     ExecutionStartedEvent, OrchestrationInstance, OrchestrationStatus, history_event::EventType,
 };
 
+use super::failure::passing_failure;
 use crate::body::{InstanceBody, MessageKind};
 use crate::command::{Asked, Refusal, Reply, StartInstance, is_terminal, status_name};
 use crate::dispatch::RESERVED_PREFIX;
-use crate::ids::{CallId, Iid, InstanceKey};
+use crate::ids::{CallId, Iid, InstanceKey, Seq};
 use crate::limits;
 use crate::outcome::{Effect, Outcome};
-use crate::partition::{Instance, Partition};
+use crate::partition::{Instance, Outbound, Partition};
 use crate::planted::{self, Plant};
 use crate::rows::Write;
 use crate::time::{Now, Timestamp};
@@ -63,12 +64,27 @@ impl Partition {
         call: Option<CallId>,
         outcome: &mut Outcome,
     ) {
-        let iid = outcome.new_iid();
         let id = key.id.clone();
-        let instance = new_instance(self.id, now, iid, &key, start, outcome);
+        self.begin_life(now, key, start, Vec::new(), outcome);
+        outcome.reply(call, Ok(Reply::Started(id)));
+    }
+
+    /// Makes an instance. `left` is what an earlier life of its id had yet to tell others.
+    pub(crate) fn begin_life(
+        &mut self,
+        now: Now,
+        key: InstanceKey,
+        start: StartInstance,
+        left: Vec<Outbound>,
+        outcome: &mut Outcome,
+    ) {
+        let iid = outcome.new_iid();
+        let mut instance = new_instance(self.id, now, iid, &key, start, outcome);
+        for outbound in left {
+            instance.send(self.id, outbound.to, outbound.message, outcome);
+        }
         self.keys.insert(key, iid);
         self.instances.insert(iid, instance);
-        outcome.reply(call, Ok(Reply::Started(id)));
         self.conclude(iid, outcome);
     }
 
@@ -81,22 +97,38 @@ impl Partition {
         call: Option<CallId>,
         outcome: &mut Outcome,
     ) {
-        let instance = self.instances.get(&iid).expect("it is in memory");
-        if let Err(refusal) = check_reuse(instance, &start) {
-            outcome.reply(call, Err(refusal));
-            return;
+        match self.end_life(iid, &start, outcome) {
+            Ok((key, left)) => {
+                let id = key.id.clone();
+                self.begin_life(now, key, start, left, outcome);
+                outcome.reply(call, Ok(Reply::Started(id)));
+            }
+            Err(refusal) => outcome.reply(call, Err(refusal)),
         }
-        let key = instance.key.clone();
-        self.delete_instance(iid, outcome);
-        self.create(now, key, start, call, outcome);
     }
 
-    /// Deletes an instance with all that it has.
-    pub(crate) fn delete_instance(&mut self, iid: Iid, outcome: &mut Outcome) {
-        let Some(mut instance) = self.forget(iid) else { return };
+    /// Ends the life of an id for another one, with all that it has but what it has yet to tell others.
+    ///
+    /// # Errors
+    /// If that must not be.
+    pub(crate) fn end_life(
+        &mut self,
+        iid: Iid,
+        start: &StartInstance,
+        outcome: &mut Outcome,
+    ) -> Result<(InstanceKey, Vec<Outbound>), Refusal> {
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        check_reuse(instance, start)?;
+        let key = instance.key.clone();
+        if !instance.is_terminal() {
+            let failure = passing_failure("OrchestrationReplaced", &format!("instance {key} was started over"));
+            instance.tell_parent(self.id, None, Some(failure), outcome);
+        }
+        let mut instance = self.forget(iid).expect("it is in memory");
         instance.drop_pending(self.id, outcome);
         outcome.writes.push(Write::DeleteInstance(iid));
         self.is_gone(&instance, outcome);
+        Ok((key, instance.outbox.into()))
     }
 
     /// An instance goes with its hub: the store deletes it with that, and what is not written yet never is.
@@ -130,7 +162,7 @@ fn check_reuse(instance: &Instance, start: &StartInstance) -> Result<(), Refusal
     if !replaceable {
         return Err(Refusal::AlreadyExists { key: instance.key.clone(), status: status_name(instance.status) });
     }
-    if instance.name.starts_with(RESERVED_PREFIX) {
+    if instance.name.starts_with(RESERVED_PREFIX) && start.parent.is_none() {
         // Its outcome would be told twice: once as it was, once as it became (DESIGN.md §6).
         let what = format!("instance {} is an approval request, which is not started over", instance.key);
         return Err(Refusal::FailedPrecondition(what));
@@ -153,6 +185,8 @@ fn new_instance(
         parent_trace: start.parent_trace.clone().filter(wire::is_short),
         // JS always sends a time, 1970 when none was asked for: what is not in the future is now (rule 4).
         scheduled_start: start.scheduled_start.filter(|at| Timestamp::from_proto(at) > now.wall),
+        parent: start.parent.as_ref().map(|parent| parent.info.clone()),
+        parent_seq: start.parent.as_ref().and_then(|parent| parent.seq).map(|Seq(seq)| seq),
         ..InstanceBody::default()
     };
     let mut instance = Instance::new(iid, key.clone(), &start.name, now.wall, body);
@@ -170,6 +204,7 @@ fn new_instance(
             execution_id: Some(start.execution_id),
         }),
         scheduled_start_timestamp: instance.body.scheduled_start,
+        parent_instance: instance.body.parent.clone(),
         parent_trace_context: start.parent_trace,
         tags: start.tags,
         ..ExecutionStartedEvent::default()

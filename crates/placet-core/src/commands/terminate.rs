@@ -15,7 +15,7 @@ use crate::reach::{Corner, reach};
 use crate::time::Now;
 use crate::wire;
 
-use super::complete_turn::{End, Taken};
+use super::complete_turn::{End, Taken, told_to_children};
 
 impl Partition {
     pub(crate) fn terminate(
@@ -65,7 +65,7 @@ impl Partition {
     pub(crate) fn end_terminated(&mut self, now: Now, iid: Iid, outcome: &mut Outcome) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         let at = instance.record_time(now);
-        let output = instance.termination_output();
+        let (output, children) = instance.termination();
         let mut run = BytesMut::new();
         let started = EventType::OrchestratorStarted(OrchestratorStartedEvent {});
         wire::push_event(&mut run, wire::PAST_EVENTS, &wire::event(-1, at, started));
@@ -76,7 +76,7 @@ impl Partition {
         let messages = instance.inbox.len();
         self.consume(iid, messages, Taken::Nothing, outcome);
         let end = End { id: -1, status: OrchestrationStatus::Terminated, output, failure: None };
-        self.end(iid, at, end, &mut run, outcome);
+        self.end(iid, at, end, children, &mut run, outcome);
         self.record_turn(iid, run.freeze(), outcome);
         self.wake_waiters(iid, outcome);
         self.tell_askers(iid, outcome);
@@ -84,13 +84,17 @@ impl Partition {
 }
 
 impl Instance {
-    /// What the first termination in the inbox says that the output is to be.
-    fn termination_output(&self) -> Option<String> {
-        let mut terminations = self.inbox.iter().filter(|entry| entry.message.kind() == MessageKind::Terminated);
-        let event = HistoryEvent::decode(terminations.next()?.message.event.clone()).ok()?;
-        match event.event_type {
+    /// What the first termination in the inbox says that the output is to be, and what the children are told.
+    fn termination(&self) -> (Option<String>, Option<ExecutionTerminatedEvent>) {
+        let mut inbox = self.inbox.iter();
+        let Some(first) = inbox.find(|entry| entry.message.kind() == MessageKind::Terminated) else {
+            return (None, None);
+        };
+        let event = HistoryEvent::decode(first.message.event.clone());
+        let output = match event.ok().and_then(|event| event.event_type) {
             Some(EventType::ExecutionTerminated(terminated)) => terminated.input,
             _ => None,
-        }
+        };
+        (output, told_to_children(&first.message))
     }
 }

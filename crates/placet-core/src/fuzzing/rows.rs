@@ -8,7 +8,9 @@ use placet_proto::placet::v1::Stamp;
 use prost::Message as _;
 
 use super::source::Source;
-use crate::body::{InboxMessage, InstanceBody, PendingActivity, PendingTimer};
+use crate::body::{
+    ChildResult, ChildStart, InboxMessage, InstanceBody, MessageKind, Outgoing, PendingActivity, PendingTimer, Told,
+};
 use crate::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
 use crate::rows::{ActivityRow, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, ReplyRow, TimerRow};
 use crate::time::Timestamp;
@@ -175,11 +177,34 @@ fn status(source: &mut Source<'_>) -> pb::OrchestrationStatus {
 }
 
 fn message(source: &mut Source<'_>) -> Bytes {
+    let kind = i32::from(source.byte() % 9);
     let message = InboxMessage {
-        kind: i32::from(source.byte() % 7),
-        event: event(source),
+        kind,
+        event: if kind == i32::from(MessageKind::Outgoing) { outgoing(source) } else { event(source) },
         ask_id: source.some(|source| source.text()),
     };
+    nearly(source, message.encode_to_vec())
+}
+
+fn outgoing(source: &mut Source<'_>) -> Bytes {
+    let told = match source.byte() % 5 {
+        0 => None,
+        1 => Some(Told::Start(ChildStart {
+            name: source.text(),
+            input: source.some(Source::text),
+            parent_seq: source.some(counter),
+            ..ChildStart::default()
+        })),
+        2 => Some(Told::Result(ChildResult {
+            execution_id: source.text(),
+            seq: counter(source),
+            output: source.some(Source::text),
+            failure: None,
+        })),
+        3 => Some(Told::Event(pb::EventRaisedEvent { name: source.text(), ..pb::EventRaisedEvent::default() })),
+        _ => Some(Told::Terminate(pb::ExecutionTerminatedEvent { input: None, recurse: source.flag() })),
+    };
+    let message = Outgoing { to: source.text(), told };
     nearly(source, message.encode_to_vec())
 }
 
@@ -192,6 +217,7 @@ fn activity(source: &mut Source<'_>) -> Bytes {
         tags: source.list(|source| (source.text(), source.text())).into_iter().collect(),
         trace: None,
         poisoned: source.byte() % 4 == 3,
+        child: source.some(Source::text).filter(|child| child.len() % 2 == 1),
     };
     nearly(source, activity.encode_to_vec())
 }

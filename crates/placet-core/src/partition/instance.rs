@@ -8,10 +8,10 @@ use bytes::Bytes;
 use placet_proto::durabletask::OrchestrationStatus;
 use prost::Message as _;
 
-use crate::body::{InboxMessage, InstanceBody, MessageKind, PendingActivity, PendingTimer};
-use crate::command::is_terminal;
+use crate::body::{InboxMessage, InstanceBody, MessageKind, Outgoing, PendingActivity, PendingTimer, Told};
+use crate::command::{Tell, is_terminal};
 use crate::dispatch::{ItemId, ItemSpec};
-use crate::ids::{Iid, InstanceKey, PartitionId, Seq, StreamId, Turn};
+use crate::ids::{Iid, InstanceId, InstanceKey, PartitionId, Seq, StreamId, Turn};
 use crate::limits::Limits;
 use crate::outcome::Outcome;
 use crate::planted::{self, Plant};
@@ -38,6 +38,15 @@ pub(crate) struct Message {
     pub(crate) message: InboxMessage,
 }
 
+/// A message that is yet to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Outbound {
+    pub(crate) seq: Seq,
+    pub(crate) to: InstanceId,
+    /// An encoded [`Outgoing`].
+    pub(crate) message: Bytes,
+}
+
 /// What is known of an instance that is in memory. Parts of it may not be durable yet.
 #[derive(Debug)]
 pub(crate) struct Instance {
@@ -55,6 +64,10 @@ pub(crate) struct Instance {
     /// The asks among them.
     pub(crate) inbox_asks: BTreeSet<String>,
     pub(crate) activities: BTreeMap<Seq, PendingActivity>,
+    /// The children whose results it waits for.
+    pub(crate) children: BTreeMap<Seq, PendingActivity>,
+    /// What it has yet to tell others, in order.
+    pub(crate) outbox: VecDeque<Outbound>,
     /// What became of its asks, and its next turn when that was recorded.
     pub(crate) replies: BTreeMap<Arc<str>, (Turn, Option<Arc<str>>)>,
     pub(crate) input: Known<Option<String>>,
@@ -72,15 +85,19 @@ pub(crate) struct Instance {
     pub(crate) last_turn_took: Duration,
     /// The runs of this generation, if all of them are at hand.
     pub(crate) history: Option<Vec<Bytes>>,
-    /// Bytes of its messages, and of its activities.
+    /// Bytes of its messages, of its activities, of its children, and of what it has to tell.
     pub(crate) inbox_bytes: usize,
     pub(crate) activity_bytes: usize,
+    pub(crate) child_bytes: usize,
+    pub(crate) outbox_bytes: usize,
     /// Bytes of its body, as last written.
     body_bytes: usize,
     /// Bytes of the replies to its asks.
     pub(crate) reply_bytes: usize,
     /// A termination is among its messages.
     pub(crate) terminating: bool,
+    /// The end of a suspension is.
+    pub(crate) resuming: bool,
     /// What its partition counted it for.
     pub(crate) counted: usize,
     /// What the store has, or will have once what was decided is durable.
@@ -117,6 +134,8 @@ impl Instance {
             inbox: VecDeque::new(),
             inbox_asks: BTreeSet::new(),
             activities: BTreeMap::new(),
+            children: BTreeMap::new(),
+            outbox: VecDeque::new(),
             replies: BTreeMap::new(),
             input: Known::InHistory,
             output: Known::InHistory,
@@ -129,9 +148,12 @@ impl Instance {
             history: Some(Vec::new()),
             inbox_bytes: 0,
             activity_bytes: 0,
+            child_bytes: 0,
+            outbox_bytes: 0,
             body_bytes: 0,
             reply_bytes: 0,
             terminating: false,
+            resuming: false,
             counted: 0,
             saved: None,
             changed: true,
@@ -164,17 +186,23 @@ impl Instance {
         }
         for row in inbox {
             let message = InboxMessage::decode(row.data)?;
-            instance.last_time = instance.last_time.max(recorded_at(&message));
             // A message alone does not write the instance's row: the counter is found again here.
             if !planted::is(Plant::NumberGivenAgain) {
                 instance.body.seq = instance.body.seq.max(row.seq.0);
             }
-            instance.push_message(row.seq, message);
+            if message.kind() == MessageKind::Outgoing {
+                let Outgoing { to, told } = Outgoing::decode(message.event.clone())?;
+                if told.is_none() {
+                    return Err(Damage::Impossible(format!("message {} says nothing", row.seq)));
+                }
+                instance.push_outbound(Outbound { seq: row.seq, to: InstanceId::new(to), message: message.event });
+            } else {
+                instance.last_time = instance.last_time.max(recorded_at(&message));
+                instance.push_message(row.seq, message);
+            }
         }
         for row in activities {
-            let pending = PendingActivity::decode(row.data)?;
-            instance.activity_bytes += activity_bytes(&pending);
-            instance.activities.insert(row.seq, pending);
+            instance.push_pending(row.seq, PendingActivity::decode(row.data)?);
         }
         for row in replies {
             instance.keep_reply(row.ask_id, row.turn, row.answer);
@@ -196,7 +224,12 @@ impl Instance {
     }
 
     fn has_work(&self) -> bool {
-        (!self.inbox.is_empty() && !self.body.held) || !self.activities.is_empty()
+        (!self.inbox.is_empty() && !self.rests()) || !self.activities.is_empty() || !self.outbox.is_empty()
+    }
+
+    /// Whether its messages wait for something else: its scheduled start, or the end of its suspension.
+    fn rests(&self) -> bool {
+        self.body.held || (self.body.suspended && !self.resuming && !self.terminating)
     }
 
     pub(crate) fn history_bytes(&self) -> usize {
@@ -232,9 +265,77 @@ impl Instance {
         self.push_message(seq, message);
     }
 
+    /// Puts a message to another instance behind those that are yet to be sent. It is sent when the other one can hear it,
+    /// which is known in the step of [`crate::shard::Shard`] that does both.
+    pub(crate) fn tell(&mut self, partition: PartitionId, to: &str, told: Told, outcome: &mut Outcome) {
+        let outgoing = Outgoing { to: to.to_owned(), told: Some(told) }.encode_to_vec();
+        self.send(partition, InstanceId::new(to), outgoing.into(), outcome);
+    }
+
+    /// The same of a message that is encoded.
+    pub(crate) fn send(&mut self, partition: PartitionId, to: InstanceId, message: Bytes, outcome: &mut Outcome) {
+        let seq = self.next_seq();
+        let row = InboxMessage { kind: MessageKind::Outgoing.into(), event: message, ask_id: None };
+        let data: Bytes = row.encode_to_vec().into();
+        // A part of the row's bytes, instead of a second copy.
+        let message = InboxMessage::decode(data.clone()).expect("what was just encoded").event;
+        outcome.writes.push(Write::PutInbox(InboxRow { iid: self.iid, seq, data }));
+        self.push_outbound(Outbound { seq, to, message });
+        self.offer_outbound(partition, self.outbox.len() - 1, outcome);
+    }
+
+    fn push_outbound(&mut self, outbound: Outbound) {
+        self.outbox_bytes += outbound_bytes(&outbound);
+        self.outbox.push_back(outbound);
+    }
+
+    /// Says to whom it has something to tell, from that message on.
+    pub(crate) fn offer_outbound(&self, partition: PartitionId, from: usize, outcome: &mut Outcome) {
+        outcome.tells.extend(self.outbox.iter().skip(from).map(|outbound| Tell {
+            from: (partition, self.iid),
+            seq: outbound.seq,
+            to: InstanceKey::new(self.key.hub.clone(), outbound.to.clone()),
+        }));
+    }
+
+    /// The message of this number, if it is yet to be sent, to this instance.
+    pub(crate) fn outbound(&self, seq: Seq, to: &InstanceId) -> Option<Bytes> {
+        let mut outbox = self.outbox.iter();
+        outbox.find(|outbound| outbound.seq == seq && outbound.to == *to).map(|outbound| outbound.message.clone())
+    }
+
+    /// A message is sent: the one of this number, if it is yet to be, to this instance.
+    pub(crate) fn take_outbound(&mut self, seq: Seq, to: &InstanceId, outcome: &mut Outcome) {
+        let at = self.outbox.iter().position(|outbound| outbound.seq == seq && outbound.to == *to);
+        let Some(outbound) = at.and_then(|at| self.outbox.remove(at)) else { return };
+        self.outbox_bytes -= outbound_bytes(&outbound);
+        outcome.writes.push(Write::DeleteInbox(self.iid, seq));
+    }
+
+    /// It waits for this, too.
+    pub(crate) fn push_pending(&mut self, seq: Seq, pending: PendingActivity) {
+        let bytes = activity_bytes(&pending);
+        if pending.child.is_some() {
+            self.child_bytes += bytes;
+            self.children.insert(seq, pending);
+        } else {
+            self.activity_bytes += bytes;
+            self.activities.insert(seq, pending);
+        }
+    }
+
+    /// It does not wait for this child any more.
+    pub(crate) fn take_child(&mut self, seq: Seq, outcome: &mut Outcome) -> Option<PendingActivity> {
+        let child = self.children.remove(&seq)?;
+        self.child_bytes -= activity_bytes(&child);
+        outcome.writes.push(Write::DeleteActivity(self.iid, seq));
+        Some(child)
+    }
+
     fn push_message(&mut self, seq: Seq, message: InboxMessage) {
         self.inbox_bytes += message_bytes(&message);
         self.terminating |= message.kind() == MessageKind::Terminated;
+        self.resuming |= message.kind() == MessageKind::Resumed;
         self.inbox_asks.extend(message.ask_id.clone());
         self.inbox.push_back(Message { seq, message });
     }
@@ -243,7 +344,7 @@ impl Instance {
     pub(crate) fn take_messages(&mut self, outcome: &mut Outcome) -> VecDeque<Message> {
         self.inbox_bytes = 0;
         self.inbox_asks.clear();
-        self.terminating = false;
+        (self.terminating, self.resuming) = (false, false);
         outcome.writes.extend(self.inbox.iter().map(|entry| Write::DeleteInbox(self.iid, entry.seq)));
         std::mem::take(&mut self.inbox)
     }
@@ -302,16 +403,29 @@ impl Instance {
         self.changed = true;
     }
 
-    /// Deletes what only this generation waits for: its timers and its activities.
+    /// What it is while it waits.
+    pub(crate) fn status_between_turns(&self) -> OrchestrationStatus {
+        if self.body.suspended { OrchestrationStatus::Suspended } else { OrchestrationStatus::Running }
+    }
+
+    /// Whether it is suspended once its messages are taken.
+    pub(crate) fn will_be_suspended(&self) -> bool {
+        let kinds = self.inbox.iter().rev().map(|entry| entry.message.kind());
+        let last = kinds.into_iter().find(|kind| matches!(kind, MessageKind::Suspended | MessageKind::Resumed));
+        last.map_or(self.body.suspended, |kind| kind == MessageKind::Suspended)
+    }
+
+    /// Deletes what only this generation waits for: its timers, its activities and its children.
     pub(crate) fn drop_pending(&mut self, partition: PartitionId, outcome: &mut Outcome) {
         for timer in std::mem::take(&mut self.body.timers) {
             let row = self.timer_row(partition, &timer);
             outcome.writes.push(Write::DeleteTimer(row));
         }
-        for seq in std::mem::take(&mut self.activities).into_keys() {
+        let activities = std::mem::take(&mut self.activities).into_keys();
+        for seq in activities.chain(std::mem::take(&mut self.children).into_keys()) {
             outcome.writes.push(Write::DeleteActivity(self.iid, seq));
         }
-        self.activity_bytes = 0;
+        (self.activity_bytes, self.child_bytes) = (0, 0);
         self.changed = true;
     }
 
@@ -338,6 +452,7 @@ impl Instance {
             + self.body_bytes
             + self.inbox_bytes
             + self.pending_bytes()
+            + self.outbox_bytes
             + self.reply_bytes
             + input
             + output
@@ -355,15 +470,21 @@ impl Instance {
         usize::try_from(self.body.history_bytes).unwrap_or(usize::MAX)
     }
 
-    /// About how much memory that takes which it waits for: its activities and timers.
+    /// About how much memory that takes which it waits for: its activities, children and timers.
     pub(crate) fn pending_bytes(&self) -> usize {
-        self.activity_bytes + self.body.timers.len() * TIMER_BYTES
+        self.activity_bytes + self.child_bytes + self.body.timers.len() * TIMER_BYTES
     }
 
-    /// How much that would be with these as well, if it is more than may be.
-    pub(crate) fn pending_with(&self, more: &[PendingActivity], timers: usize, limits: &Limits) -> Option<usize> {
+    /// How much that would be with these as well, and what it has to tell others, if it is more than may be.
+    pub(crate) fn pending_with(
+        &self,
+        more: &[PendingActivity],
+        timers: usize,
+        messages: usize,
+        limits: &Limits,
+    ) -> Option<usize> {
         let more: usize = more.iter().map(activity_bytes).sum();
-        let bytes = self.pending_bytes() + more + timers * TIMER_BYTES;
+        let bytes = self.pending_bytes() + self.outbox_bytes + more + timers * TIMER_BYTES + messages;
         (bytes > 2 * limits.pending_bytes).then_some(bytes)
     }
 
@@ -419,7 +540,7 @@ impl Instance {
 
     /// Whether it waits for a worker to take its turn.
     pub(crate) fn is_ready(&self) -> bool {
-        self.out.is_none() && !self.inbox.is_empty() && !self.body.held && !self.body.poisoned && !self.is_terminal()
+        self.out.is_none() && !self.inbox.is_empty() && !self.rests() && !self.body.poisoned && !self.is_terminal()
     }
 
     pub(crate) fn turn_spec(&self, partition: PartitionId, limits: &Limits) -> ItemSpec {
@@ -469,6 +590,9 @@ impl Instance {
         if self.terminating != inbox.iter().any(|entry| entry.message.kind() == MessageKind::Terminated) {
             return Some(format!("instance {iid} does not know whether it is to end"));
         }
+        if self.resuming != inbox.iter().any(|entry| entry.message.kind() == MessageKind::Resumed) {
+            return Some(format!("instance {iid} does not know whether it is to go on"));
+        }
         if inbox.iter().zip(inbox.iter().skip(1)).any(|(a, b)| a.seq >= b.seq) {
             return Some(format!("the inbox of instance {iid} is out of order"));
         }
@@ -491,6 +615,10 @@ pub(crate) fn reply_bytes(ask_id: &str, answer: Option<&str>) -> usize {
 
 pub(crate) fn message_bytes(message: &InboxMessage) -> usize {
     ENTRY_BYTES + message.event.len()
+}
+
+fn outbound_bytes(outbound: &Outbound) -> usize {
+    ENTRY_BYTES + outbound.message.len()
 }
 
 pub(crate) fn activity_bytes(pending: &PendingActivity) -> usize {

@@ -3,6 +3,7 @@
 use crate::command::{Command, CommandKind, Refusal};
 use crate::dispatch::ItemId;
 use crate::ids::{CallId, Epoch, Iid};
+use crate::limits;
 use crate::outcome::Outcome;
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
@@ -114,6 +115,13 @@ impl Partition {
                 (CommandKind::FireTimer(timer), _, ReadFailure::Unavailable(_)) => outcome.timers.push(*timer),
                 // It would fail again at once: it is found again when the window of timers moves.
                 (CommandKind::FireTimer(_), _, ReadFailure::Damaged(_)) => {}
+                // Whoever has it to tell keeps it.
+                (CommandKind::Hear(tell), _, ReadFailure::Unavailable(_)) => {
+                    outcome.tells_later.push((tell.clone(), limits::REFUSE_AFTER_FAILURE));
+                }
+                (CommandKind::Hear(tell), _, ReadFailure::Damaged(_)) => {
+                    outcome.tells_later.push((tell.clone(), limits::REDELIVERY_DELAY_MAX));
+                }
                 // Its result is lost: it must run again.
                 (CommandKind::CompleteActivity(completion), Lookup::Iid(iid), ReadFailure::Unavailable(_)) => {
                     outcome.given_back.push(ItemId::Activity(self.id, *iid, completion.seq));
@@ -221,6 +229,7 @@ impl Partition {
     pub(super) fn offer_work(&mut self, iid: Iid, outcome: &mut Outcome) {
         let Some(instance) = self.instances.get_mut(&iid) else { return };
         instance.offer(self.id, &self.limits, outcome);
+        instance.offer_outbound(self.id, 0, outcome);
         if planted::is(Plant::RecoveryForgetsActivities) {
             return;
         }

@@ -27,7 +27,9 @@ use crate::time::{Mono, Now};
 use crate::token::Token;
 use departures::{Asked, Departures};
 pub use instance::Damage;
-pub(crate) use instance::{Ended, Instance, Known, Message, activity_bytes, kept, message_bytes, reply_bytes};
+pub(crate) use instance::{
+    Ended, Instance, Known, Message, Outbound, activity_bytes, kept, message_bytes, reply_bytes,
+};
 pub use turn::{Begun, TurnStart};
 pub use view::view_of_row;
 
@@ -190,8 +192,10 @@ impl Partition {
             CommandKind::Start(start) => self.start_over(now, iid, *start, call, outcome),
             CommandKind::RaiseEvent(event) => self.raise_event(now, iid, event, call, outcome),
             CommandKind::Terminate(terminate) => self.terminate(now, iid, &terminate, call, outcome),
+            CommandKind::Suspend(suspend) => self.suspend(now, iid, suspend, call, outcome),
             CommandKind::Wait(what) => self.wait(iid, what, call, outcome),
             CommandKind::Ask(ask) => self.ask(now, iid, ask, call, outcome),
+            CommandKind::Hear(tell) => outcome.heard.push((tell, true)),
             CommandKind::FireTimer(timer) => self.fire_timer(now, iid, timer, outcome),
             CommandKind::CompleteTurn(completion) => self.complete_turn(now, iid, *completion, call, outcome),
             CommandKind::CompleteActivity(completion) => self.complete_activity(now, iid, *completion, call, outcome),
@@ -215,9 +219,11 @@ impl Partition {
                 }
                 outcome.reply(call, Ok(Reply::Stale));
             }
-            (CommandKind::RaiseEvent(_) | CommandKind::Ask(_) | CommandKind::RetryPoisoned, Some(key)) => {
-                outcome.reply(call, Err(Refusal::NotFound(key)));
-            }
+            (CommandKind::Hear(tell), _) => outcome.heard.push((tell, false)),
+            (
+                CommandKind::RaiseEvent(_) | CommandKind::Suspend(_) | CommandKind::Ask(_) | CommandKind::RetryPoisoned,
+                Some(key),
+            ) => outcome.reply(call, Err(Refusal::NotFound(key))),
             // A timer of an instance that is gone: it was deleted with it.
             (CommandKind::FireTimer(_), _) => {}
             (CommandKind::SetAside(seq), _) => {
@@ -226,7 +232,11 @@ impl Partition {
                 }
             }
             (
-                CommandKind::Start(_) | CommandKind::RaiseEvent(_) | CommandKind::Ask(_) | CommandKind::RetryPoisoned,
+                CommandKind::Start(_)
+                | CommandKind::RaiseEvent(_)
+                | CommandKind::Suspend(_)
+                | CommandKind::Ask(_)
+                | CommandKind::RetryPoisoned,
                 None,
             ) => unreachable!("calls name instances by their key"),
         }

@@ -10,6 +10,7 @@ mod memory;
 mod messages;
 mod recovery;
 mod streams;
+mod tells;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock::ClockGuard;
-use crate::command::{Command, CommandKind, CompleteTurn, DISK_FULL, Refusal, Reply};
+use crate::command::{Command, CommandKind, CompleteTurn, DISK_FULL, Refusal, Reply, Tell};
 use crate::commit::{Commit, Voided};
 use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, Kind, StreamSpec};
 use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, PARTITIONS, PartitionId, StreamId};
@@ -66,6 +67,8 @@ pub struct Shard {
     timer_loads: usize,
     /// The store could not be read for the timers: not again before then.
     timers_rest_until: Mono,
+    /// What instances have to tell others that could not be told yet.
+    tells_due: Vec<(Mono, Tell)>,
     /// Instances told to terminate whose turn nobody can take: the server ends them.
     unserved: Vec<(PartitionId, Iid)>,
     /// What was decided is finished, and nothing begins that can wait for the next process.
@@ -105,6 +108,7 @@ impl Shard {
             firing: false,
             timer_loads: 0,
             timers_rest_until: Mono(0),
+            tells_due: Vec::new(),
             unserved: Vec::new(),
             stopping: false,
             timers_late: Lateness::default(),
@@ -207,6 +211,7 @@ impl Shard {
             self.dispatch.next_due(),
             self.memory.next_due(self.limits.parked_idle),
             self.recovery.next_due(),
+            self.next_tell(),
             self.ask_deadlines.first_key_value().map(|((due, _), _)| *due),
         ];
         let mono = mono.into_iter().flatten().min().map(|due| due.since(now.mono));
@@ -293,6 +298,10 @@ impl Shard {
         for told in outcome.asks_told.drain(..) {
             self.ask_deadlines.remove(&told);
         }
+        for (tell, after) in outcome.tells_later.drain(..) {
+            self.tell_later(now, tell, after);
+        }
+        let (tells, heard) = (std::mem::take(&mut outcome.tells), std::mem::take(&mut outcome.heard));
         let done = std::mem::take(&mut outcome.done);
         let mut ready = std::mem::take(&mut outcome.ready);
         let long = ready.extract_if(.., |spec| spec.bytes > limits::TURN_AT_ONCE_BYTES);
@@ -325,6 +334,12 @@ impl Shard {
         }
         for item in given_back {
             self.give_back(now, item, outputs);
+        }
+        for (tell, exists) in heard {
+            self.hear(now, tell, exists, outputs);
+        }
+        for tell in tells {
+            self.tell(now, tell, outputs);
         }
     }
 
@@ -497,6 +512,7 @@ impl Shard {
         self.fire_timers(now, outputs);
         self.dispatch_tick(now, outputs);
         self.expire_asks(now, outputs);
+        self.tell_again(now, outputs);
         self.shed(now);
         self.recover(now, outputs);
     }

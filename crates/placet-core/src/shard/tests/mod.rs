@@ -3,6 +3,7 @@
 mod faults;
 mod memory;
 mod protocol;
+mod relatives;
 mod script;
 mod simulated;
 mod store;

@@ -10,17 +10,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
 use placet_proto::durabletask::{
-    ActivityResponse, CompleteOrchestrationAction, CreateTimerAction, EventRaisedEvent, ExecutionCompletedEvent,
-    HistoryEvent, OrchestrationStatus, OrchestratorAction, OrchestratorResponse, ScheduleTaskAction, WorkItem,
-    history_event::EventType, work_item::Request,
+    ActivityResponse, CompleteOrchestrationAction, CreateSubOrchestrationAction, CreateTimerAction, EventRaisedEvent,
+    ExecutionCompletedEvent, HistoryEvent, OrchestrationInstance, OrchestrationStatus, OrchestratorAction,
+    OrchestratorResponse, ScheduleTaskAction, SendEventAction, SubOrchestrationInstanceFailedEvent, TaskFailureDetails,
+    TerminateOrchestrationAction, WorkItem, history_event::EventType, work_item::Request,
 };
 use placet_proto::placet::v1::AskReply;
 use prost::Message as _;
 
 use super::store::MiniStore;
 use crate::command::{
-    Ask, Asked, Caller, Command, CommandKind, CompleteTurn, RaiseEvent, Refusal, Reply, StartInstance, Terminate,
-    WaitFor, status_name,
+    Ask, Asked, Caller, Command, CommandKind, CompleteTurn, RaiseEvent, Refusal, Reply, StartInstance, Suspend,
+    Terminate, WaitFor, status_name,
 };
 use crate::dispatch::StreamSpec;
 use crate::ids::{BatchId, CallId, Hub, Iid, InstanceId, InstanceKey, StreamId, Turn};
@@ -138,7 +139,12 @@ impl World {
             "start" => self.start(rest),
             "raise" => self.raise(rest),
             "ask" => self.ask(rest),
-            "terminate" => self.terminate(rest),
+            "terminate" => self.terminate(rest, false),
+            "terminate-all" => self.terminate(rest, true),
+            "suspend" | "resume" => {
+                let suspend = Suspend { reason: None, resume: verb == "resume" };
+                self.command(rest, CommandKind::Suspend(suspend), &format!("{verb} {rest}"));
+            }
             "wait" => self.command(rest, CommandKind::Wait(WaitFor::Completion), &format!("wait {rest}")),
             "turn" => self.turn(rest, Piece::Whole),
             "piece" => self.piece(rest, Piece::OneOf),
@@ -248,13 +254,13 @@ impl World {
         self.command(id, CommandKind::Ask(ask.into()), &format!("ask {rest}"));
     }
 
-    fn terminate(&mut self, rest: &str) {
-        let terminate = Terminate { output: Some("stopped".into()), recurse: false };
+    fn terminate(&mut self, rest: &str, recurse: bool) {
+        let terminate = Terminate { output: Some("stopped".into()), recurse };
         self.command(rest, CommandKind::Terminate(terminate), &format!("terminate {rest}"));
     }
 
     /// `turn id: action | action`: completes the turn that is out. Actions: `activity NAME`, `timer TIME`,
-    /// `complete`, `new CARRIED-EVENTS`, `status TEXT`, `lacks-history`,
+    /// `child ID` (`child-alone ID`: nobody waits for it), `send ID EVENT`, `kill ID`, `complete`, `fail`, `new CARRIED-EVENTS`, `status TEXT`, `lacks-history`,
     /// `processed EVENTS`, `reply ASK=ANSWER`, `take ASK`, `wait`. A `piece` of a completion leaves the turn with its worker.
     fn turn(&mut self, rest: &str, piece: Piece) {
         let (id, actions) = rest.split_once(':').unwrap();
@@ -296,7 +302,15 @@ impl World {
                     let at = Timestamp(i64::try_from(seconds(rest).as_micros()).unwrap());
                     Action::CreateTimer(CreateTimerAction { fire_at: Some(at.to_proto()) })
                 }
+                "child" | "child-alone" => child(rest, verb == "child-alone"),
+                "send" => send(rest),
+                "kill" => Action::TerminateOrchestration(TerminateOrchestrationAction {
+                    instance_id: rest.to_owned(),
+                    reason: Some("killed".into()),
+                    recurse: false,
+                }),
                 "complete" => completion(OrchestrationStatus::Completed),
+                "fail" => failed(),
                 "new" => continue_as_new(rest),
                 "terminated" => completion(OrchestrationStatus::Terminated),
                 other => panic!("no such action: {other}"),
@@ -551,6 +565,36 @@ impl World {
     }
 }
 
+fn child(id: &str, alone: bool) -> Action {
+    let tags = alone.then(|| ("FireAndForget".to_owned(), String::new())).into_iter().collect();
+    let name = id.split('-').next().unwrap_or(id).to_owned();
+    Action::CreateSubOrchestration(CreateSubOrchestrationAction {
+        instance_id: id.to_owned(),
+        name,
+        tags,
+        ..CreateSubOrchestrationAction::default()
+    })
+}
+
+fn send(rest: &str) -> Action {
+    let (id, name) = rest.split_once(' ').unwrap();
+    let instance = Some(OrchestrationInstance { instance_id: id.to_owned(), execution_id: None });
+    Action::SendEvent(SendEventAction { instance, name: name.to_owned(), data: None })
+}
+
+fn failed() -> Action {
+    let failure = TaskFailureDetails {
+        error_type: "ValueError".into(),
+        inner_failure: Some(Box::new(TaskFailureDetails { error_type: "Inner".into(), ..Default::default() })),
+        ..TaskFailureDetails::default()
+    };
+    Action::CompleteOrchestration(CompleteOrchestrationAction {
+        orchestration_status: OrchestrationStatus::Failed.into(),
+        failure_details: Some(failure),
+        ..CompleteOrchestrationAction::default()
+    })
+}
+
 fn continue_as_new(carried: &str) -> Action {
     let event = |name: &str| HistoryEvent {
         event_id: -1,
@@ -597,6 +641,13 @@ fn name_of(event: &HistoryEvent) -> String {
         EventType::EventRaised(raised) => format!("eventRaised:{}", raised.name),
         EventType::ExecutionCompleted(ExecutionCompletedEvent { failure_details: Some(failure), .. }) => {
             format!("executionCompleted:{}", failure.error_type)
+        }
+        EventType::SubOrchestrationInstanceFailed(SubOrchestrationInstanceFailedEvent {
+            failure_details: Some(failure),
+            ..
+        }) => {
+            let inner = failure.inner_failure.as_ref().map(|inner| format!("({})", inner.error_type));
+            format!("subOrchestrationInstanceFailed:{}{}", failure.error_type, inner.unwrap_or_default())
         }
         other => {
             let text = format!("{other:?}");

@@ -1,0 +1,194 @@
+//! Parents and children, and what else instances tell each other (PROTOCOL.md §6.5, §6.6).
+
+use insta::assert_snapshot;
+
+use super::script::trace;
+
+#[test]
+fn a_child_is_started_and_its_parent_told_how_it_ended() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start par-1
+        0s turn par-1: child kid-1 | child kid-2
+        1s turn kid-1: complete
+        2s turn par-1: wait
+        3s turn kid-2: fail
+        3s turn par-1: complete
+        4s history par-1
+        4s history kid-1
+        4s rows
+    "
+    ));
+}
+
+#[test]
+fn a_child_that_has_ended_is_replaced_and_one_that_has_not_is_not() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start par-1
+        0s turn par-1: child kid-1 | child kid-1
+        1s turn par-1: wait
+        2s turn kid-1: fail
+        2s turn par-1: child kid-1
+        3s turn kid-1: complete
+        3s turn par-1: complete
+        4s history par-1
+        4s rows
+    "
+    ));
+}
+
+#[test]
+fn what_becomes_of_orphans_concerns_nobody() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start par-1
+        0s turn par-1: child kid-1 | child kid-2 | child-alone kid-3 | timer 1h
+        1s turn kid-3: complete
+        1s raise par-1 go
+        1s turn par-1: new
+        2s turn kid-1: complete
+        2s turn par-1: complete
+        3s turn kid-2: fail
+        3s start par-1
+        4s turn par-1: wait
+        4s rows
+    "
+    ));
+}
+
+#[test]
+fn a_termination_goes_down_to_the_children_if_it_says_so() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start par-1
+        0s turn par-1: child kid-1 | child kid-2
+        0s turn kid-1: child kidkid-1
+        0s turn kid-2: wait
+        1s terminate par-1
+        1s turn par-1: terminated
+        1s state kid-1
+        2s start par-2
+        2s turn par-2: child kid-3
+        2s turn kid-3: child kidkid-2
+        3s disconnect
+        3s terminate-all par-2
+        3s state par-2
+        3s state kid-3
+        3s state kidkid-2
+        3s state kidkid-1
+    "
+    ));
+}
+
+#[test]
+fn orchestrations_send_each_other_events_and_end_each_other() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start one-1
+        0s turn one-1: wait
+        0s start two-1
+        1s turn two-1: send one-1 hello | send two-1 self | send nobody-1 hello | wait
+        2s turn one-1: send two-1 late | complete
+        2s turn two-1: kill one-1 | send one-1 gone
+        3s turn two-1: kill two-1
+        4s turn two-1: terminated
+        4s history two-1
+        4s rows
+    "
+    ));
+}
+
+#[test]
+fn what_is_told_is_found_again_after_a_crash_and_never_told_twice() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start one-1
+        0s turn one-1: timer 1h
+        0s spill one-1
+        0s start par-1
+        1s hold-loads
+        1s turn par-1: child kid-1 | send one-1 hello
+        2s crash
+        2s worker
+        2s rows
+        3s answer-load
+        3s answer-load
+        4s answer-load
+        4s answer-load
+        4s turn kid-1: complete
+        4s rows
+    "
+    ));
+}
+
+#[test]
+fn a_sender_whose_turn_came_to_nothing_has_told_nobody() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start par-1
+        0s hold-loads
+        1s hold
+        1s turn par-1: child kid-1
+        1s fail
+        1s answer-load
+        2s turn par-1: wait
+        3s rows
+        4s state kid-1
+    "
+    ));
+}
+
+#[test]
+fn what_comes_while_an_instance_is_suspended_waits_until_it_goes_on() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s turn seq-1: activity one | timer 5s
+        1s suspend seq-1
+        1s suspend seq-1
+        1s turn seq-1: wait
+        1s state seq-1
+        2s done seq-1/one
+        3s raise seq-1 go
+        6s rows
+        7s crash
+        7s worker
+        8s resume seq-1
+        8s resume seq-1
+        8s turn seq-1: wait
+        9s state seq-1
+        10s suspend seq-1
+        10s turn seq-1: wait
+        11s terminate seq-1
+        11s turn seq-1: terminated
+        12s suspend seq-1
+        12s suspend nobody-1
+        12s history seq-1
+    "
+    ));
+}
+
+#[test]
+fn an_instance_continues_as_new_while_it_is_told_to_rest() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        1s suspend seq-1
+        1s turn seq-1: new
+        2s turn seq-1: wait
+        3s state seq-1
+        4s resume seq-1
+        4s turn seq-1: complete
+    "
+    ));
+}
