@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use placet_core::command::{
-    Ask, Asked, Caller, CommandKind, RaiseEvent, Refusal, Reply, StartInstance, Terminate, WaitFor,
+    Ask, Asked, Caller, CommandKind, RaiseEvent, Refusal, Reply, StartInstance, Suspend, Terminate, WaitFor,
 };
 use placet_core::ids::{Hub, InstanceId, InstanceKey};
 use placet_core::limits;
@@ -45,6 +45,7 @@ impl Scheduler {
             execution_id: request.execution_id.filter(|id| !id.is_empty()).unwrap_or_else(new_id),
             tags: request.tags,
             parent_trace: request.parent_trace_context,
+            parent: None,
         };
         let key = InstanceKey::new(hub, InstanceId::new(id.as_str()));
         self.command(key, CommandKind::Start(Box::new(start))).await?;
@@ -107,6 +108,24 @@ impl Scheduler {
         let key = key(hub, &request.instance_id)?;
         let terminate = Terminate { output: request.output, recurse: request.recursive };
         self.command(key, CommandKind::Terminate(terminate)).await.map(drop)
+    }
+
+    /// SuspendInstance.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn suspend_instance(&self, hub: Hub, id: &str, reason: Option<String>) -> Result<(), CallError> {
+        let suspend = Suspend { reason, resume: false };
+        self.command(key(hub, id)?, CommandKind::Suspend(suspend)).await.map(drop)
+    }
+
+    /// ResumeInstance.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn resume_instance(&self, hub: Hub, id: &str, reason: Option<String>) -> Result<(), CallError> {
+        let suspend = Suspend { reason, resume: true };
+        self.command(key(hub, id)?, CommandKind::Suspend(suspend)).await.map(drop)
     }
 
     /// placet.v1 Ask.

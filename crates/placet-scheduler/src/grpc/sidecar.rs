@@ -76,6 +76,18 @@ impl TaskHubSidecarService for Sidecar {
         answer(told.map(|()| pb::TerminateResponse {}))
     }
 
+    async fn suspend_instance(&self, request: Request<pb::SuspendRequest>) -> Answer<pb::SuspendResponse> {
+        let hub = metadata::hub(&request)?;
+        let pb::SuspendRequest { instance_id, reason } = request.into_inner();
+        answer(self.0.suspend_instance(hub, &instance_id, reason).await.map(|()| pb::SuspendResponse {}))
+    }
+
+    async fn resume_instance(&self, request: Request<pb::ResumeRequest>) -> Answer<pb::ResumeResponse> {
+        let hub = metadata::hub(&request)?;
+        let pb::ResumeRequest { instance_id, reason } = request.into_inner();
+        answer(self.0.resume_instance(hub, &instance_id, reason).await.map(|()| pb::ResumeResponse {}))
+    }
+
     type GetWorkItemsStream = work::Items;
 
     async fn get_work_items(&self, request: Request<pb::GetWorkItemsRequest>) -> Answer<work::Items> {
@@ -132,8 +144,6 @@ impl TaskHubSidecarService for Sidecar {
     }
 
     not_implemented! {
-        suspend_instance(pb::SuspendRequest) -> pb::SuspendResponse, "suspending is";
-        resume_instance(pb::ResumeRequest) -> pb::ResumeResponse, "resuming is";
         rewind_instance(pb::RewindInstanceRequest) -> pb::RewindInstanceResponse, "rewind is";
         restart_instance(pb::RestartInstanceRequest) -> pb::RestartInstanceResponse, "restart is";
         query_instances(pb::QueryInstancesRequest) -> pb::QueryInstancesResponse, "querying instances is";
