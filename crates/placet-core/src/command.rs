@@ -57,6 +57,13 @@ pub enum CommandKind {
     Terminate(Terminate),
     /// Suspend an instance, or let it go on (SuspendInstance, ResumeInstance).
     Suspend(Suspend),
+    /// End an instance without asking a worker (SkipGracefulOrchestrationTerminations).
+    End {
+        /// What its output is to be.
+        reason: Option<String>,
+    },
+    /// Delete an instance that has ended, with all that it has (PurgeInstances).
+    Purge,
     /// Answer once the instance has started or ended (WaitForInstanceStart, WaitForInstanceCompletion).
     Wait(WaitFor),
     /// Deliver a question and answer with what became of it (placet.v1 Ask).
@@ -222,6 +229,8 @@ pub struct InstanceView {
 pub enum Reply {
     /// It was done.
     Done,
+    /// It was not done, since there is no such instance, or it is not in the state for it.
+    Nothing,
     /// The instance was created.
     Started(InstanceId),
     /// What the waiter waited for; absent: there is no such instance.

@@ -158,7 +158,12 @@ impl Scheduler {
             // A question that found its instance ended did nothing: what else is refused may be refused.
             Reply::Asked(Asked::Ended(view)) => self.complete_view(view, true).await?.map(Outcome::Ended),
             Reply::Asked(Asked::Recorded) => Weighed::light(Outcome::Recorded(Recorded {})),
-            Reply::Done | Reply::Started(_) | Reply::Instance(_) | Reply::Stale | Reply::Retried(_) => {
+            Reply::Done
+            | Reply::Nothing
+            | Reply::Started(_)
+            | Reply::Instance(_)
+            | Reply::Stale
+            | Reply::Retried(_) => {
                 unreachable!("an ask is answered with what became of it")
             }
         };

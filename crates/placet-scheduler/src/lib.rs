@@ -13,6 +13,7 @@ pub mod fuzzing;
 pub mod grpc;
 mod health;
 mod hubs;
+mod manage;
 mod metrics;
 pub mod outgoing;
 mod payloads;

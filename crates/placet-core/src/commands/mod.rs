@@ -7,6 +7,7 @@ mod continue_as_new;
 mod failure;
 mod fire_timer;
 mod poison;
+mod purge;
 mod raise_event;
 mod start;
 mod suspend;

@@ -124,11 +124,17 @@ impl Partition {
             let failure = passing_failure("OrchestrationReplaced", &format!("instance {key} was started over"));
             instance.tell_parent(self.id, None, Some(failure), outcome);
         }
+        let gone = self.delete_instance(iid, outcome);
+        Ok((key, gone.outbox.into()))
+    }
+
+    /// Deletes an instance with all that it has.
+    pub(crate) fn delete_instance(&mut self, iid: Iid, outcome: &mut Outcome) -> Instance {
         let mut instance = self.forget(iid).expect("it is in memory");
         instance.drop_pending(self.id, outcome);
         outcome.writes.push(Write::DeleteInstance(iid));
         self.is_gone(&instance, outcome);
-        Ok((key, instance.outbox.into()))
+        instance
     }
 
     /// An instance goes with its hub: the store deletes it with that, and what is not written yet never is.

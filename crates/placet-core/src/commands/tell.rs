@@ -48,6 +48,7 @@ impl Partition {
         let Some(instance) = self.instances.get_mut(&iid) else { return };
         instance.take_outbound(tell.seq, &tell.to.id, outcome);
         self.conclude(iid, outcome);
+        self.purge_told(iid, outcome);
     }
 
     /// The instance of this id hears it. If it is not in memory, there is none.

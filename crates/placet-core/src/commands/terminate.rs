@@ -8,6 +8,7 @@ use prost::Message as _;
 
 use crate::body::MessageKind;
 use crate::command::{Reply, Terminate};
+use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
 use crate::partition::{Instance, Partition};
@@ -60,6 +61,35 @@ impl Partition {
         self.end_terminated(now, iid, outcome);
         self.conclude(iid, outcome);
         true
+    }
+
+    /// Ends an instance at once, whatever a worker has of it.
+    pub(crate) fn force_end(
+        &mut self,
+        now: Now,
+        iid: Iid,
+        reason: Option<String>,
+        call: Option<CallId>,
+        outcome: &mut Outcome,
+    ) {
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        // An approval is ended by its rules, which keep the record of it.
+        if instance.is_terminal() || instance.name.starts_with(RESERVED_PREFIX) {
+            outcome.reply(call, Ok(Reply::Nothing));
+            return;
+        }
+        if !instance.terminating {
+            let at = instance.record_time(now);
+            let event = ExecutionTerminatedEvent { input: reason, recurse: false };
+            let event = wire::event(-1, at, EventType::ExecutionTerminated(event));
+            instance.receive(MessageKind::Terminated, event, None, outcome);
+        }
+        if instance.out.take().is_some() {
+            outcome.done.push(ItemId::Turn(self.id, iid));
+        }
+        self.end_terminated(now, iid, outcome);
+        outcome.reply(call, Ok(Reply::Done));
+        self.conclude(iid, outcome);
     }
 
     pub(crate) fn end_terminated(&mut self, now: Now, iid: Iid, outcome: &mut Outcome) {

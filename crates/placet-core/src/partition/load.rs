@@ -200,6 +200,12 @@ impl Partition {
                 Command { target, kind: CommandKind::Wait(waiter.what), call: Some(waiter.call) }
             }));
         }
+        for (key, calls) in std::mem::take(&mut self.purgers) {
+            commands.extend(calls.into_iter().map(|call| {
+                let target = Lookup::Key(key.clone());
+                Command { target, kind: CommandKind::Purge, call: Some(call) }
+            }));
+        }
         commands.extend(std::mem::take(&mut self.ask_waiters).into_values().flatten().map(|waiter| {
             let target = Lookup::Key(waiter.key);
             Command { target, kind: CommandKind::Ask(waiter.ask), call: Some(waiter.call) }

@@ -80,6 +80,8 @@ pub struct Partition {
     pub(crate) hubs_deleted: Vec<Hub>,
     pub(crate) waiters: Map<InstanceKey, Vec<Waiter>>,
     pub(crate) ask_waiters: Map<Iid, Vec<AskWaiter>>,
+    /// Calls that delete instances which have yet to tell others something.
+    pub(crate) purgers: Map<InstanceKey, Vec<CallId>>,
     /// Bytes of history that its instances keep.
     pub(crate) history_cached: usize,
     /// Bytes of its instances, but for their history.
@@ -105,6 +107,7 @@ impl Partition {
             hubs_deleted: Vec::new(),
             waiters: Map::default(),
             ask_waiters: Map::default(),
+            purgers: Map::default(),
             history_cached: 0,
             hot_bytes: 0,
             deliveries: 0,
@@ -193,6 +196,8 @@ impl Partition {
             CommandKind::RaiseEvent(event) => self.raise_event(now, iid, event, call, outcome),
             CommandKind::Terminate(terminate) => self.terminate(now, iid, &terminate, call, outcome),
             CommandKind::Suspend(suspend) => self.suspend(now, iid, suspend, call, outcome),
+            CommandKind::End { reason } => self.force_end(now, iid, reason, call, outcome),
+            CommandKind::Purge => self.purge(iid, call, outcome),
             CommandKind::Wait(what) => self.wait(iid, what, call, outcome),
             CommandKind::Ask(ask) => self.ask(now, iid, ask, call, outcome),
             CommandKind::Hear(tell) => outcome.heard.push((tell, true)),
@@ -211,6 +216,7 @@ impl Partition {
             (CommandKind::Start(start), Some(key)) => self.create(now, key, *start, call, outcome),
             (CommandKind::Wait(_), _) => outcome.reply(call, Ok(Reply::Instance(None))),
             (CommandKind::Terminate(_), _) => outcome.reply(call, Ok(Reply::Done)),
+            (CommandKind::End { .. } | CommandKind::Purge, _) => outcome.reply(call, Ok(Reply::Nothing)),
             (CommandKind::CompleteTurn(_), _) => outcome.reply(call, Ok(Reply::Stale)),
             (CommandKind::CompleteActivity(completion), _) => {
                 if let Lookup::Iid(iid) = command.target {
@@ -248,6 +254,10 @@ impl Partition {
         self.waiters.retain(|_, waiters| {
             waiters.retain(|waiter| waiter.call != call);
             !waiters.is_empty()
+        });
+        self.purgers.retain(|_, calls| {
+            calls.retain(|waiting| *waiting != call);
+            !calls.is_empty()
         });
         let mut until = None;
         self.ask_waiters.retain(|_, waiters| {
@@ -336,6 +346,13 @@ impl Partition {
             let stays = key.hub != *hub;
             if !stays {
                 waiters.iter().for_each(|waiter| outcome.reply(Some(waiter.call), Ok(Reply::Instance(None))));
+            }
+            stays
+        });
+        self.purgers.retain(|key, calls| {
+            let stays = key.hub != *hub;
+            if !stays {
+                calls.iter().for_each(|call| outcome.reply(Some(*call), Ok(Reply::Nothing)));
             }
             stays
         });

@@ -88,6 +88,47 @@ impl TaskHubSidecarService for Sidecar {
         answer(self.0.resume_instance(hub, &instance_id, reason).await.map(|()| pb::ResumeResponse {}))
     }
 
+    async fn restart_instance(
+        &self,
+        request: Request<pb::RestartInstanceRequest>,
+    ) -> Answer<pb::RestartInstanceResponse> {
+        let hub = metadata::hub(&request)?;
+        let pb::RestartInstanceRequest { instance_id, restart_with_new_instance_id } = request.into_inner();
+        let started = self.0.restart_instance(hub, &instance_id, restart_with_new_instance_id).await;
+        answer(started.map(|instance_id| pb::RestartInstanceResponse { instance_id }))
+    }
+
+    async fn purge_instances(&self, request: Request<pb::PurgeInstancesRequest>) -> Answer<pb::PurgeInstancesResponse> {
+        let hub = metadata::hub(&request)?;
+        let request = request.into_inner();
+        let ids = match request.request {
+            Some(pb::purge_instances_request::Request::InstanceId(id)) => vec![id],
+            Some(pb::purge_instances_request::Request::InstanceBatch(batch)) => batch.instance_ids,
+            Some(pb::purge_instances_request::Request::PurgeInstanceFilter(_)) => {
+                return Err(Status::unimplemented("purging by a filter is not implemented by this server yet"));
+            }
+            None => return Err(Status::invalid_argument("request: name instances, or a filter")),
+        };
+        let purged = self.0.purge_instances(&hub, ids, request.recursive).await;
+        answer(purged.map(|purged| pb::PurgeInstancesResponse {
+            deleted_instance_count: i32::try_from(purged).unwrap_or(i32::MAX),
+            is_complete: Some(true),
+        }))
+    }
+
+    async fn skip_graceful_orchestration_terminations(
+        &self,
+        request: Request<pb::SkipGracefulOrchestrationTerminationsRequest>,
+    ) -> Answer<pb::SkipGracefulOrchestrationTerminationsResponse> {
+        let hub = metadata::hub(&request)?;
+        let pb::SkipGracefulOrchestrationTerminationsRequest { instance_batch, reason } = request.into_inner();
+        let ids = instance_batch.unwrap_or_default().instance_ids;
+        let left = self.0.end_instances(&hub, ids, reason).await;
+        answer(left.map(|unterminated_instance_ids| pb::SkipGracefulOrchestrationTerminationsResponse {
+            unterminated_instance_ids,
+        }))
+    }
+
     type GetWorkItemsStream = work::Items;
 
     async fn get_work_items(&self, request: Request<pb::GetWorkItemsRequest>) -> Answer<work::Items> {
@@ -145,18 +186,14 @@ impl TaskHubSidecarService for Sidecar {
 
     not_implemented! {
         rewind_instance(pb::RewindInstanceRequest) -> pb::RewindInstanceResponse, "rewind is";
-        restart_instance(pb::RestartInstanceRequest) -> pb::RestartInstanceResponse, "restart is";
         query_instances(pb::QueryInstancesRequest) -> pb::QueryInstancesResponse, "querying instances is";
         list_instance_ids(pb::ListInstanceIdsRequest) -> pb::ListInstanceIdsResponse, "listing instance ids is";
-        purge_instances(pb::PurgeInstancesRequest) -> pb::PurgeInstancesResponse, "purging is";
         complete_entity_task(pb::EntityBatchResult) -> pb::CompleteTaskResponse, "entities are";
         signal_entity(pb::SignalEntityRequest) -> pb::SignalEntityResponse, "entities are";
         get_entity(pb::GetEntityRequest) -> pb::GetEntityResponse, "entities are";
         query_entities(pb::QueryEntitiesRequest) -> pb::QueryEntitiesResponse, "entities are";
         clean_entity_storage(pb::CleanEntityStorageRequest) -> pb::CleanEntityStorageResponse, "entities are";
         abandon_task_entity_work_item(pb::AbandonEntityTaskRequest) -> pb::AbandonEntityTaskResponse, "entities are";
-        skip_graceful_orchestration_terminations(pb::SkipGracefulOrchestrationTerminationsRequest)
-            -> pb::SkipGracefulOrchestrationTerminationsResponse, "termination without a worker is";
     }
 }
 

@@ -83,7 +83,7 @@ impl World {
 /// Whether the answer tells of something that must be in the store.
 fn wants_store(reply: &Result<Reply, Refusal>) -> bool {
     match reply {
-        Ok(Reply::Instance(None)) | Err(_) => false,
+        Ok(Reply::Instance(None) | Reply::Nothing) | Err(_) => false,
         Ok(_) => true,
     }
 }
@@ -91,7 +91,7 @@ fn wants_store(reply: &Result<Reply, Refusal>) -> bool {
 fn answer_of(reply: Result<Reply, Refusal>, stored: Option<&Stored>) -> Answer {
     match reply {
         Ok(Reply::Done | Reply::Started(_) | Reply::Retried(_)) => Answer::Done,
-        Ok(Reply::Instance(None)) | Err(Refusal::NotFound(_)) => Answer::Absent,
+        Ok(Reply::Instance(None) | Reply::Nothing) | Err(Refusal::NotFound(_)) => Answer::Absent,
         Ok(Reply::Instance(Some(view))) => Answer::State(seen(&view, stored)),
         Ok(Reply::Asked(Asked::Reply(answer))) => Answer::Reply(answer.to_string()),
         Ok(Reply::Asked(Asked::State(view))) => Answer::After(seen(&view, stored)),

@@ -192,3 +192,46 @@ fn an_instance_continues_as_new_while_it_is_told_to_rest() {
     "
     ));
 }
+
+#[test]
+fn what_has_ended_is_purged_once_all_that_it_has_to_tell_is_told() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start par-1
+        0s turn par-1: child kid-1
+        1s purge par-1
+        1s purge nobody-1
+        1s spill par-1
+        2s hold-loads
+        2s turn kid-1: complete
+        2s purge kid-1
+        2s purge kid-1
+        2s state kid-1
+        3s answer-load
+        4s state kid-1
+        4s turn par-1: complete
+        5s purge par-1
+        6s rows
+    "
+    ));
+}
+
+#[test]
+fn an_instance_is_ended_though_a_worker_has_its_turn() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        1s end seq-1
+        1s end seq-1
+        1s turn seq-1: complete
+        2s start par-1
+        2s turn par-1: child kid-1 | timer 1h
+        2s end kid-1
+        2s turn par-1: complete
+        3s history kid-1
+        3s rows
+    "
+    ));
+}

@@ -145,6 +145,8 @@ impl World {
                 let suspend = Suspend { reason: None, resume: verb == "resume" };
                 self.command(rest, CommandKind::Suspend(suspend), &format!("{verb} {rest}"));
             }
+            "end" => self.command(rest, CommandKind::End { reason: None }, &format!("end {rest}")),
+            "purge" => self.command(rest, CommandKind::Purge, &format!("purge {rest}")),
             "wait" => self.command(rest, CommandKind::Wait(WaitFor::Completion), &format!("wait {rest}")),
             "turn" => self.turn(rest, Piece::Whole),
             "piece" => self.piece(rest, Piece::OneOf),
@@ -618,6 +620,7 @@ fn completion(status: OrchestrationStatus) -> Action {
 fn describe(reply: &Result<Reply, Refusal>) -> String {
     match reply {
         Ok(Reply::Done) => "done".into(),
+        Ok(Reply::Nothing) => "nothing".into(),
         Ok(Reply::Started(_)) => "started".into(),
         Ok(Reply::Instance(None)) => "no instance".into(),
         Ok(Reply::Instance(Some(view))) => status_name(view.state.orchestration_status()).to_lowercase(),

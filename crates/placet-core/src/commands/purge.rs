@@ -1,0 +1,39 @@
+//! PurgeInstances, one instance: it is deleted with its history, if it has ended (PROTOCOL.md §4).
+
+use crate::command::Reply;
+use crate::ids::{CallId, Iid};
+use crate::outcome::Outcome;
+use crate::partition::Partition;
+use crate::reach::{Corner, reach};
+
+impl Partition {
+    /// What it has yet to tell others is told first: its parent may be on its way into memory.
+    pub(crate) fn purge(&mut self, iid: Iid, call: Option<CallId>, outcome: &mut Outcome) {
+        let instance = self.instances.get(&iid).expect("it is in memory");
+        if !instance.is_terminal() {
+            outcome.reply(call, Ok(Reply::Nothing));
+            return;
+        }
+        if instance.outbox.is_empty() {
+            self.delete_instance(iid, outcome);
+            outcome.reply(call, Ok(Reply::Done));
+        } else if let Some(call) = call {
+            reach(Corner::PurgeWaited);
+            self.purgers.entry(instance.key.clone()).or_default().push(call);
+        }
+    }
+
+    /// Goes on with those who wait until all is told.
+    pub(crate) fn purge_told(&mut self, iid: Iid, outcome: &mut Outcome) {
+        let Some(instance) = self.instances.get(&iid).filter(|instance| instance.outbox.is_empty()) else { return };
+        let Some(calls) = self.purgers.remove(&instance.key) else { return };
+        let deleted = instance.is_terminal();
+        if deleted {
+            self.delete_instance(iid, outcome);
+        }
+        for (place, call) in calls.into_iter().enumerate() {
+            let reply = if deleted && place == 0 { Reply::Done } else { Reply::Nothing };
+            outcome.reply(Some(call), Ok(reply));
+        }
+    }
+}

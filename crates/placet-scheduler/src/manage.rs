@@ -1,0 +1,130 @@
+//! Calls that clean up and begin again: restart, purge, forced termination. Each is several commands, and none of them is
+//! lost half-way: what is repeated finds done what was done.
+
+use std::collections::BTreeSet;
+
+use placet_core::command::{CommandKind, Refusal, Reply, is_terminal};
+use placet_core::ids::{Hub, InstanceKey};
+use placet_core::wire::Events;
+use placet_proto::durabletask::{CreateInstanceRequest, HistoryEvent, OrchestrationState, history_event::EventType};
+use prost::Message as _;
+
+use crate::calls::key;
+use crate::scheduler::{CallError, Scheduler, Weighed};
+
+/// Instances that one call may name (`InstanceBatch`, PROTOCOL.md §3).
+const BATCH_MAX: usize = 500;
+
+impl Scheduler {
+    /// RestartInstance: starts it again as it was started, under the id that it has or a new one.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`]; [`Refusal::FailedPrecondition`] if it has not ended and its id is to be used again.
+    pub async fn restart_instance(&self, hub: Hub, id: &str, new_id: bool) -> Result<String, CallError> {
+        let key = key(hub.clone(), id)?;
+        let Weighed { value: state, share: _until_it_is_started, .. } = self.instance(key.clone(), true).await?;
+        let state = state.ok_or_else(|| Refusal::NotFound(key.clone()))?;
+        if !new_id && !is_terminal(state.orchestration_status()) {
+            let status = state.orchestration_status().as_str_name();
+            let what = format!("instance {key} has not ended ({status}): restart it with a new instance id");
+            return Err(Refusal::FailedPrecondition(what).into());
+        }
+        let OrchestrationState { instance_id, name, version, input, tags, .. } = state;
+        let instance_id = if new_id { String::new() } else { instance_id };
+        let version = version.filter(|version| !version.is_empty());
+        let start = CreateInstanceRequest { instance_id, name, version, input, tags, ..Default::default() };
+        match self.start_instance(hub, start).await {
+            Ok(started) => Ok(started.instance_id),
+            // Somebody else began it again meanwhile.
+            Err(CallError::Refused(refusal @ Refusal::AlreadyExists { .. })) => {
+                Err(Refusal::FailedPrecondition(refusal.to_string()).into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// PurgeInstances by ids, all of which may be unknown: how many instances were deleted. `recursive`: with the children
+    /// of each, and theirs.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn purge_instances(&self, hub: &Hub, ids: Vec<String>, recursive: bool) -> Result<usize, CallError> {
+        check_batch(ids.len())?;
+        let mut purged = 0;
+        for id in ids {
+            let key = key(hub.clone(), &id)?;
+            let family = if recursive { self.family(key).await? } else { vec![key] };
+            // The children first: what is left after a failure is found again from the parent.
+            for member in family.into_iter().rev() {
+                let reply = self.command(member, CommandKind::Purge).await?;
+                purged += usize::from(reply == Reply::Done);
+            }
+        }
+        Ok(purged)
+    }
+
+    /// SkipGracefulOrchestrationTerminations: those that were not ended.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn end_instances(
+        &self,
+        hub: &Hub,
+        ids: Vec<String>,
+        reason: Option<String>,
+    ) -> Result<Vec<String>, CallError> {
+        check_batch(ids.len())?;
+        let mut left = Vec::new();
+        for id in ids {
+            let end = CommandKind::End { reason: reason.clone() };
+            if self.command(key(hub.clone(), &id)?, end).await? == Reply::Nothing {
+                left.push(id);
+            }
+        }
+        Ok(left)
+    }
+
+    /// An instance that has ended, its children as their parents' histories tell of them, and theirs. Alone if it has not.
+    async fn family(&self, root: InstanceKey) -> Result<Vec<InstanceKey>, CallError> {
+        let mut family = vec![root.clone()];
+        let state = self.instance(root.clone(), false).await?.value;
+        if !state.is_some_and(|state| is_terminal(state.orchestration_status())) {
+            return Ok(family);
+        }
+        let mut known = BTreeSet::from([root.id.as_str().to_owned()]);
+        let mut next = 0;
+        while let Some(parent) = family.get(next).cloned() {
+            next += 1;
+            for child in self.children(&parent).await? {
+                if known.insert(child.clone()) {
+                    family.push(key(parent.hub.clone(), &child)?);
+                }
+            }
+        }
+        Ok(family)
+    }
+
+    async fn children(&self, parent: &InstanceKey) -> Result<Vec<String>, CallError> {
+        let mut children = Vec::new();
+        let Some(of) = self.generation(parent.hub.clone(), parent.id.as_str()).await? else { return Ok(children) };
+        let mut next = Some(of.first);
+        while let Some(from) = next {
+            let page = self.history(&of, from).await?;
+            next = page.rows.last().map(|row| row.turn.next());
+            let events = page.rows.iter().flat_map(|row| Events(&row.events)).flatten();
+            children.extend(events.filter_map(|event| match HistoryEvent::decode(event).ok()?.event_type? {
+                EventType::SubOrchestrationInstanceCreated(created) => Some(created.instance_id),
+                _ => None,
+            }));
+        }
+        Ok(children)
+    }
+}
+
+fn check_batch(ids: usize) -> Result<(), CallError> {
+    if ids > BATCH_MAX {
+        let what = format!("instanceIds: {ids} ids, {BATCH_MAX} at most in one call");
+        return Err(Refusal::InvalidArgument(what).into());
+    }
+    Ok(())
+}
