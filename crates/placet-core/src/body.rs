@@ -88,6 +88,10 @@ pub enum MessageKind {
     Resumed = 6,
     /// Not received, but yet to be sent: an [`Outgoing`] in place of the event.
     Outgoing = 7,
+    /// A rewind: its turn holds nothing else.
+    Rewound = 8,
+    /// No event at all: a turn is due though nothing happened.
+    Nudge = 9,
 }
 
 /// A message that waits for a turn ([`crate::rows::InboxRow::data`]).
@@ -111,7 +115,7 @@ pub struct Outgoing {
     #[prost(string, tag = "1")]
     pub to: String,
     /// What it is told.
-    #[prost(oneof = "Told", tags = "2, 3, 4, 5")]
+    #[prost(oneof = "Told", tags = "2, 3, 4, 5, 6")]
     pub told: Option<Told>,
 }
 
@@ -130,6 +134,9 @@ pub enum Told {
     /// It is to end.
     #[prost(message, tag = "5")]
     Terminate(ExecutionTerminatedEvent),
+    /// Its parent was rewound and waits for it again: what the child would be started with, and the rewind's reason.
+    #[prost(message, tag = "6")]
+    Rewind(ChildRewind),
 }
 
 /// A child to be started. Its id is that of the [`Outgoing`] message.
@@ -152,6 +159,17 @@ pub struct ChildStart {
     pub parent: Option<ParentInstanceInfo>,
     #[prost(uint64, optional, tag = "8")]
     pub parent_seq: Option<u64>,
+}
+
+/// A child whose parent was rewound.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ChildRewind {
+    /// As which it began, and begins again if it is gone.
+    #[prost(message, optional, tag = "1")]
+    pub start: Option<ChildStart>,
+    /// Why.
+    #[prost(string, optional, tag = "2")]
+    pub reason: Option<String>,
 }
 
 /// What became of a child.

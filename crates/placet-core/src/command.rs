@@ -62,6 +62,11 @@ pub enum CommandKind {
         /// What its output is to be.
         reason: Option<String>,
     },
+    /// Let a failed instance try again what failed (RewindInstance).
+    Rewind {
+        /// Why.
+        reason: Option<String>,
+    },
     /// Delete an instance that has ended, with all that it has (PurgeInstances).
     Purge,
     /// Answer once the instance has started or ended (WaitForInstanceStart, WaitForInstanceCompletion).

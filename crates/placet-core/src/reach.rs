@@ -58,6 +58,8 @@ corners! {
     ToldInVain,
     /// Somebody had no room for what he was told.
     ToldLater,
+    /// A child was rewound with its parent.
+    ChildRewound,
     /// An instance that was to be deleted had something to tell first.
     PurgeWaited,
     /// More messages waited than one turn may hold.

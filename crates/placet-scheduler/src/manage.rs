@@ -43,6 +43,14 @@ impl Scheduler {
         }
     }
 
+    /// RewindInstance.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`]; [`Refusal::FailedPrecondition`] if it has not failed.
+    pub async fn rewind_instance(&self, hub: Hub, id: &str, reason: Option<String>) -> Result<(), CallError> {
+        self.command(key(hub, id)?, CommandKind::Rewind { reason }).await.map(drop)
+    }
+
     /// PurgeInstances by ids, all of which may be unknown: how many instances were deleted. `recursive`: with the children
     /// of each, and theirs.
     ///

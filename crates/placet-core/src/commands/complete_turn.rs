@@ -16,7 +16,7 @@ use prost::Message as _;
 
 use super::continue_as_new::execution_id_from;
 use super::failure::{failure, passing_failure, readable};
-use crate::body::{ChildStart, InboxMessage, MessageKind, Outgoing, PendingActivity, Told};
+use crate::body::{ChildRewind, ChildStart, InboxMessage, MessageKind, Outgoing, PendingActivity, Told};
 use crate::command::{CompleteTurn, Refusal, Reply};
 use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
@@ -47,6 +47,8 @@ enum Next {
     Waits,
     Ends(End),
     ContinuesAsNew(CompleteOrchestrationAction),
+    /// With this history.
+    Rewinds(Vec<HistoryEvent>),
 }
 
 /// Which of the asks that came with a turn, or before it, its code has taken.
@@ -134,8 +136,13 @@ impl Partition {
         let out = instance.out.take().expect("its token was checked");
         let at = instance.record_time(now);
         instance.last_turn_took = now.mono.since(out.began);
-        let messages = processed(out.messages, completion.response.num_events_processed);
-        let plan = plan(instance, at, completion.response.actions);
+        let nudged = instance.inbox.front().is_some_and(|entry| entry.message.kind() == MessageKind::Nudge);
+        let messages = processed(out.messages, completion.response.num_events_processed, nudged);
+        let mut plan = plan(instance, at, completion.response.actions);
+        if matches!(plan.next, Next::Rewinds(_)) && !instance.rewinds() {
+            let end = fails("InvalidCompletion", "the worker rewinds what was not asked to be rewound");
+            plan = Plan { next: Next::Ends(end), ..Plan::default() };
+        }
         let status = completion.response.custom_status;
         let too_much = long_status(status.as_deref())
             .or_else(|| too_much(instance, &plan, messages, completion.replies.as_deref(), &self.limits));
@@ -160,6 +167,7 @@ impl Partition {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         publish(instance, completion.publish, outcome);
         let termination = self.termination_among(iid, messages);
+        let rewound = self.rewound_first(iid);
         let taken = match &replies {
             Some(replies) => Taken::Said(replies),
             // Code that did nothing has not taken what came: it waits for something else.
@@ -185,6 +193,7 @@ impl Partition {
                 self.pend(iid, plan.activities, Vec::new(), outcome);
                 self.record_turn(iid, run.freeze(), outcome);
             }
+            Next::Rewinds(history) => self.record_rewind(now, iid, history, rewound, outcome),
             Next::ContinuesAsNew(action) => {
                 self.send_all(iid, plan.messages, false, outcome);
                 self.continue_as_new(now, iid, action, termination, outcome);
@@ -268,7 +277,7 @@ impl Partition {
     }
 
     /// Makes the activities and timers that a turn asked for.
-    fn pend(
+    pub(super) fn pend(
         &mut self,
         iid: Iid,
         activities: Vec<PendingActivity>,
@@ -289,13 +298,16 @@ impl Partition {
     }
 
     /// Sends what a turn has to tell others. `waits`: for its children's results.
-    fn send_all(&mut self, iid: Iid, messages: Vec<Outgoing>, waits: bool, outcome: &mut Outcome) {
+    pub(super) fn send_all(&mut self, iid: Iid, messages: Vec<Outgoing>, waits: bool, outcome: &mut Outcome) {
         let partition = self.id;
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         for Outgoing { to, told } in messages {
             let Some(mut told) = told else { continue };
-            if let Told::Start(start) = &mut told {
-                instance.begin_child(&to, start, waits, outcome);
+            match &mut told {
+                Told::Start(start) | Told::Rewind(ChildRewind { start: Some(start), .. }) => {
+                    instance.begin_child(&to, start, waits, outcome);
+                }
+                _ => {}
             }
             instance.tell(partition, &to, told, outcome);
         }
@@ -381,6 +393,16 @@ impl Partition {
 const FIRE_AND_FORGET: &str = "FireAndForget";
 
 impl Instance {
+    /// As its children's histories tell of it.
+    pub(super) fn as_parent(&self, task_scheduled_id: i32) -> ParentInstanceInfo {
+        ParentInstanceInfo {
+            task_scheduled_id,
+            name: Some((*self.name).to_owned()),
+            version: self.body.version.clone(),
+            orchestration_instance: Some(self.orchestration_instance()),
+        }
+    }
+
     /// Makes a child's start complete, and waits for its result, if anybody does.
     fn begin_child(&mut self, to: &str, start: &mut ChildStart, waits: bool, outcome: &mut Outcome) {
         let seq = self.next_seq();
@@ -400,9 +422,10 @@ impl Instance {
 
 /// Which of the messages the worker processed: all, unless it says that it stopped before the end
 /// (PROTOCOL.md §6.8). The first event, `orchestratorStarted`, is no message.
-fn processed(messages: usize, events_processed: Option<i32>) -> usize {
+fn processed(messages: usize, events_processed: Option<i32>, nudged: bool) -> usize {
     match events_processed.and_then(|count| usize::try_from(count).ok()) {
-        Some(count) if count > 0 => (count - 1).min(messages),
+        // A nudge is none of the events.
+        Some(count) if count > 0 => (count - 1 + usize::from(nudged)).min(messages),
         _ => messages,
     }
 }
@@ -447,7 +470,8 @@ fn plan(instance: &Instance, at: Timestamp, actions: Vec<OrchestratorAction>) ->
             }
             Some(Action::CompleteOrchestration(complete)) => plan.next = next(id, complete),
             None => {}
-            Some(Action::SendEntityMessage(_) | Action::RewindOrchestration(_)) => unreachable!("refused above"),
+            Some(Action::RewindOrchestration(rewind)) => plan.next = Next::Rewinds(rewind.new_history),
+            Some(Action::SendEntityMessage(_)) => unreachable!("refused above"),
         }
     }
     plan
@@ -495,7 +519,7 @@ fn task_scheduled(task: &ScheduleTaskAction) -> TaskScheduledEvent {
     }
 }
 
-fn pending_activity(id: i32, task: ScheduleTaskAction) -> PendingActivity {
+pub(super) fn pending_activity(id: i32, task: ScheduleTaskAction) -> PendingActivity {
     PendingActivity {
         task_id: id,
         name: task.name,
@@ -528,12 +552,7 @@ fn child_created(child: &CreateSubOrchestrationAction) -> SubOrchestrationInstan
 }
 
 fn child_start(instance: &Instance, id: i32, child: CreateSubOrchestrationAction) -> Outgoing {
-    let parent = ParentInstanceInfo {
-        task_scheduled_id: id,
-        name: Some((*instance.name).to_owned()),
-        version: instance.body.version.clone(),
-        orchestration_instance: Some(instance.orchestration_instance()),
-    };
+    let parent = instance.as_parent(id);
     let start = ChildStart {
         name: child.name,
         version: child.version,
@@ -572,8 +591,8 @@ fn parents_failure(instance: &Instance, end: &End) -> Option<TaskFailureDetails>
 fn unsupported(action: &OrchestratorAction) -> Option<&'static str> {
     match action.orchestrator_action_type.as_ref()? {
         Action::SendEntityMessage(_) => Some("entities are"),
-        Action::RewindOrchestration(_) => Some("rewind is"),
         Action::ScheduleTask(_)
+        | Action::RewindOrchestration(_)
         | Action::CreateSubOrchestration(_)
         | Action::CreateTimer(_)
         | Action::SendEvent(_)

@@ -9,6 +9,7 @@ mod fire_timer;
 mod poison;
 mod purge;
 mod raise_event;
+mod rewind;
 mod start;
 mod suspend;
 mod tell;

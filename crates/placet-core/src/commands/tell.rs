@@ -12,6 +12,7 @@ use placet_proto::durabletask::{
 use prost::Message as _;
 
 use super::failure::{failure, passing_failure};
+use super::rewind::parents_execution;
 use super::start::check_start;
 use crate::body::{ChildResult, ChildStart, MessageKind, Outgoing, Told};
 use crate::command::{Caller, Parent, Refusal, StartInstance, Tell, Terminate};
@@ -56,6 +57,7 @@ impl Partition {
         let hot = self.keys.get(key).copied();
         match (told, hot) {
             (Told::Start(start), _) => return self.start_child(now, key, hot, start, outcome),
+            (Told::Rewind(rewind), _) => return self.rewind_child(now, key, hot, rewind, outcome),
             (Told::Result(result), Some(iid)) => return self.child_ended(now, iid, result, outcome),
             (Told::Event(event), Some(iid)) => {
                 let instance = self.instances.get_mut(&iid).expect("it is in memory");
@@ -80,7 +82,7 @@ impl Partition {
     }
 
     /// A child is to be. If its id is that of one that has ended, it takes its place.
-    fn start_child(
+    pub(super) fn start_child(
         &mut self,
         now: Now,
         key: &InstanceKey,
@@ -88,9 +90,8 @@ impl Partition {
         start: ChildStart,
         outcome: &mut Outcome,
     ) -> Heard {
+        let execution_id = parents_execution(start.parent.as_ref());
         let (parent, seq) = (start.parent.unwrap_or_default(), start.parent_seq);
-        let execution_id =
-            parent.orchestration_instance.as_ref().and_then(|parent| parent.execution_id.clone()).unwrap_or_default();
         let start = StartInstance {
             name: start.name,
             version: start.version,

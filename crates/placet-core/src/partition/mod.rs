@@ -197,6 +197,7 @@ impl Partition {
             CommandKind::Terminate(terminate) => self.terminate(now, iid, &terminate, call, outcome),
             CommandKind::Suspend(suspend) => self.suspend(now, iid, suspend, call, outcome),
             CommandKind::End { reason } => self.force_end(now, iid, reason, call, outcome),
+            CommandKind::Rewind { reason } => self.rewind(now, iid, reason, call, outcome),
             CommandKind::Purge => self.purge(iid, call, outcome),
             CommandKind::Wait(what) => self.wait(iid, what, call, outcome),
             CommandKind::Ask(ask) => self.ask(now, iid, ask, call, outcome),
@@ -227,7 +228,11 @@ impl Partition {
             }
             (CommandKind::Hear(tell), _) => outcome.heard.push((tell, false)),
             (
-                CommandKind::RaiseEvent(_) | CommandKind::Suspend(_) | CommandKind::Ask(_) | CommandKind::RetryPoisoned,
+                CommandKind::RaiseEvent(_)
+                | CommandKind::Suspend(_)
+                | CommandKind::Rewind { .. }
+                | CommandKind::Ask(_)
+                | CommandKind::RetryPoisoned,
                 Some(key),
             ) => outcome.reply(call, Err(Refusal::NotFound(key))),
             // A timer of an instance that is gone: it was deleted with it.
@@ -241,6 +246,7 @@ impl Partition {
                 CommandKind::Start(_)
                 | CommandKind::RaiseEvent(_)
                 | CommandKind::Suspend(_)
+                | CommandKind::Rewind { .. }
                 | CommandKind::Ask(_)
                 | CommandKind::RetryPoisoned,
                 None,

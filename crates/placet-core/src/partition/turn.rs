@@ -6,6 +6,7 @@ use placet_proto::durabletask::{
     OrchestratorStartedEvent, history_event::EventType,
 };
 
+use crate::body::MessageKind;
 use crate::dispatch::{ItemSpec, StreamSpec};
 use crate::ids::{Iid, Seq, StreamId};
 use crate::limits::Limits;
@@ -137,6 +138,9 @@ impl Partition {
 impl Instance {
     /// How many messages the turn has that begins now.
     pub(crate) fn messages_of_turn(&self, limits: &Limits) -> usize {
+        if self.inbox.front().is_some_and(|entry| entry.message.kind() == MessageKind::Rewound) {
+            return 1; // workers reject any other shape of this turn (PROTOCOL.md §6.11)
+        }
         let (mut messages, mut bytes) = (0, 0);
         for entry in self.inbox.iter().take(limits.turn_messages) {
             bytes += wire::pushed_len(entry.message.event.len());
@@ -158,7 +162,9 @@ impl Instance {
         let started = wire::event(-1, out.at, started);
         run.reserve(wire::pushed_len(started.len()) + self.messages_len(messages));
         wire::push_event(run, key, &started);
-        self.inbox.iter().take(messages).for_each(|entry| wire::push_event(run, key, &entry.message.event));
+        for entry in self.inbox.iter().take(messages).filter(|entry| entry.message.kind() != MessageKind::Nudge) {
+            wire::push_event(run, key, &entry.message.event);
+        }
     }
 
     /// How long its first messages are in a run.
@@ -211,7 +217,7 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
-    use crate::body::{InboxMessage, InstanceBody, MessageKind};
+    use crate::body::{InboxMessage, InstanceBody};
     use crate::ids::{Epoch, Hub, InstanceId, InstanceKey, PartitionId};
     use crate::rows::{InboxRow, InstanceRow};
 

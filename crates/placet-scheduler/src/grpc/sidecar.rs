@@ -88,6 +88,12 @@ impl TaskHubSidecarService for Sidecar {
         answer(self.0.resume_instance(hub, &instance_id, reason).await.map(|()| pb::ResumeResponse {}))
     }
 
+    async fn rewind_instance(&self, request: Request<pb::RewindInstanceRequest>) -> Answer<pb::RewindInstanceResponse> {
+        let hub = metadata::hub(&request)?;
+        let pb::RewindInstanceRequest { instance_id, reason } = request.into_inner();
+        answer(self.0.rewind_instance(hub, &instance_id, reason).await.map(|()| pb::RewindInstanceResponse {}))
+    }
+
     async fn restart_instance(
         &self,
         request: Request<pb::RestartInstanceRequest>,
@@ -185,7 +191,6 @@ impl TaskHubSidecarService for Sidecar {
     }
 
     not_implemented! {
-        rewind_instance(pb::RewindInstanceRequest) -> pb::RewindInstanceResponse, "rewind is";
         query_instances(pb::QueryInstancesRequest) -> pb::QueryInstancesResponse, "querying instances is";
         list_instance_ids(pb::ListInstanceIdsRequest) -> pb::ListInstanceIdsResponse, "listing instance ids is";
         complete_entity_task(pb::EntityBatchResult) -> pb::CompleteTaskResponse, "entities are";

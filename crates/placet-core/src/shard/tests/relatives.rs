@@ -235,3 +235,68 @@ fn an_instance_is_ended_though_a_worker_has_its_turn() {
     "
     ));
 }
+
+#[test]
+fn what_failed_is_tried_again_with_what_it_still_waits_for() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start seq-1
+        0s rewind seq-1
+        0s rewind nobody-1
+        0s turn seq-1: activity good | activity slow | activity bad | timer 1h
+        1s done seq-1/good
+        1s turn seq-1: wait
+        1s failed seq-1/bad
+        1s turn seq-1: fail
+        2s rewind seq-1
+        2s rewind seq-1
+        2s raise seq-1 meanwhile
+        2s state seq-1
+        3s turn seq-1: rewound
+        3s turn seq-1: activity bad
+        4s done seq-1/bad
+        4s turn seq-1: wait
+        5s done seq-1/slow
+        5s turn seq-1: wait
+        1h turn seq-1: complete
+        2h history seq-1
+        2h rows
+        2h state seq-1
+    "
+    ));
+}
+
+#[test]
+fn children_that_failed_are_rewound_with_their_parent_and_those_that_are_gone_begin_again() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start par-1
+        0s turn par-1: child kid-1 | child kid-2 | child kid-3
+        1s turn kid-1: activity bad
+        1s failed kid-1/bad
+        1s turn kid-1: fail
+        1s turn kid-2: fail
+        1s turn par-1: wait
+        1s turn par-1: fail
+        1s turn kid-3: complete
+        2s purge kid-2
+        3s rewind par-1
+        3s turn par-1: rewound
+        4s turn par-1: wait
+        4s turn kid-1: rewound
+        5s turn kid-1: activity bad
+        5s done kid-1/bad
+        5s turn kid-1: complete
+        5s turn par-1: wait
+        6s turn kid-2: complete
+        6s turn par-1: wait
+        7s turn kid-3: complete
+        7s turn par-1: complete
+        8s history par-1
+        8s history kid-1
+        8s rows
+    "
+    ));
+}

@@ -12,8 +12,9 @@ use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Ac
 use placet_proto::durabletask::{
     ActivityResponse, CompleteOrchestrationAction, CreateSubOrchestrationAction, CreateTimerAction, EventRaisedEvent,
     ExecutionCompletedEvent, HistoryEvent, OrchestrationInstance, OrchestrationStatus, OrchestratorAction,
-    OrchestratorResponse, ScheduleTaskAction, SendEventAction, SubOrchestrationInstanceFailedEvent, TaskFailureDetails,
-    TerminateOrchestrationAction, WorkItem, history_event::EventType, work_item::Request,
+    OrchestratorResponse, RewindOrchestrationAction, ScheduleTaskAction, SendEventAction,
+    SubOrchestrationInstanceFailedEvent, TaskFailureDetails, TerminateOrchestrationAction, WorkItem,
+    history_event::EventType, work_item::Request,
 };
 use placet_proto::placet::v1::AskReply;
 use prost::Message as _;
@@ -146,12 +147,19 @@ impl World {
                 self.command(rest, CommandKind::Suspend(suspend), &format!("{verb} {rest}"));
             }
             "end" => self.command(rest, CommandKind::End { reason: None }, &format!("end {rest}")),
+            "rewind" => {
+                self.command(rest, CommandKind::Rewind { reason: Some("again".into()) }, &format!("rewind {rest}"));
+            }
             "purge" => self.command(rest, CommandKind::Purge, &format!("purge {rest}")),
             "wait" => self.command(rest, CommandKind::Wait(WaitFor::Completion), &format!("wait {rest}")),
             "turn" => self.turn(rest, Piece::Whole),
             "piece" => self.piece(rest, Piece::OneOf),
             "last" => self.piece(rest, Piece::Last),
-            "done" => self.done(rest),
+            "done" => self.done(rest, None),
+            "failed" => {
+                let failure = TaskFailureDetails { error_type: "Broken".into(), ..TaskFailureDetails::default() };
+                self.done(rest, Some(failure));
+            }
             "late" => self.late(rest),
             "abandon" => self.abandon(rest),
             "hold-loads" => self.loads = Some(VecDeque::new()),
@@ -262,7 +270,7 @@ impl World {
     }
 
     /// `turn id: action | action`: completes the turn that is out. Actions: `activity NAME`, `timer TIME`,
-    /// `child ID` (`child-alone ID`: nobody waits for it), `send ID EVENT`, `kill ID`, `complete`, `fail`, `new CARRIED-EVENTS`, `status TEXT`, `lacks-history`,
+    /// `child ID` (`child-alone ID`: nobody waits for it), `send ID EVENT`, `kill ID`, `complete`, `fail`, `rewound`, `new CARRIED-EVENTS`, `status TEXT`, `lacks-history`,
     /// `processed EVENTS`, `reply ASK=ANSWER`, `take ASK`, `wait`. A `piece` of a completion leaves the turn with its worker.
     fn turn(&mut self, rest: &str, piece: Piece) {
         let (id, actions) = rest.split_once(':').unwrap();
@@ -306,6 +314,10 @@ impl World {
                 }
                 "child" | "child-alone" => child(rest, verb == "child-alone"),
                 "send" => send(rest),
+                "rewound" => {
+                    let new_history = self.rewritten(id);
+                    Action::RewindOrchestration(RewindOrchestrationAction { new_history })
+                }
                 "kill" => Action::TerminateOrchestration(TerminateOrchestrationAction {
                     instance_id: rest.to_owned(),
                     reason: Some("killed".into()),
@@ -341,10 +353,10 @@ impl World {
     }
 
     /// `done id/activity`: completes an activity.
-    fn done(&mut self, name: &str) {
+    fn done(&mut self, name: &str, failure_details: Option<TaskFailureDetails>) {
         let token = self.items.remove(name).unwrap_or_else(|| panic!("no worker holds {name}")).token;
         let call = self.call(format!("done {name}"));
-        let response = ActivityResponse { completion_token: token.clone(), ..Default::default() };
+        let response = ActivityResponse { completion_token: token.clone(), failure_details, ..Default::default() };
         self.input(Input::ActivityCompleted(call, token.parse().unwrap(), Box::new(response)));
     }
 
@@ -391,6 +403,39 @@ impl World {
             at(state.created_timestamp),
             at(state.completed_timestamp),
         ));
+    }
+
+    /// An instance's history as a worker rewrites it that rewinds: without its failures and its end.
+    fn rewritten(&self, id: &str) -> Vec<HistoryEvent> {
+        let key = InstanceKey::new(Hub::new("default"), InstanceId::new(id));
+        let iid = self.store.load(&Lookup::Key(key)).expect("it is there").row.iid;
+        let runs = self.store.history(iid, Turn(0));
+        let events: Vec<HistoryEvent> = runs
+            .iter()
+            .flat_map(|run| Events(run))
+            .map(|event| HistoryEvent::decode(event.unwrap()).unwrap())
+            .collect();
+        let failed = |id: i32| {
+            events.iter().any(|event| match &event.event_type {
+                Some(EventType::TaskFailed(failed)) => failed.task_scheduled_id == id,
+                _ => false,
+            })
+        };
+        let mut rewritten: Vec<HistoryEvent> = Vec::new();
+        for mut event in events.iter().cloned() {
+            match event.event_type.as_mut().unwrap() {
+                EventType::TaskFailed(_)
+                | EventType::SubOrchestrationInstanceFailed(_)
+                | EventType::ExecutionCompleted(_) => continue,
+                EventType::TaskScheduled(_) if failed(event.event_id) => continue,
+                EventType::ExecutionStarted(started) => {
+                    started.orchestration_instance.as_mut().unwrap().execution_id = Some("f".repeat(32));
+                }
+                _ => {}
+            }
+            rewritten.push(event);
+        }
+        rewritten
     }
 
     /// The history of an instance's generation, each event with its id and time.
