@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use placet_proto::durabletask::OrchestrationStatus;
+pub use placet_proto::durabletask::OrchestrationStatus;
 
 use crate::ids::{BatchId, Epoch, Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
 use crate::time::Timestamp;

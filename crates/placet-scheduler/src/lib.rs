@@ -13,6 +13,7 @@ pub mod fuzzing;
 pub mod grpc;
 mod health;
 mod hubs;
+mod lists;
 mod manage;
 mod metrics;
 pub mod outgoing;

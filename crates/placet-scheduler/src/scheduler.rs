@@ -130,7 +130,7 @@ impl Scheduler {
         let claim = store.claim()?;
         let hubs = match store.query(&Query::Hubs)? {
             Answer::Hubs(hubs) => Hubs::new(hubs),
-            Answer::Published(_) | Answer::Instance(_) => Hubs::default(),
+            _ => Hubs::default(),
         };
         let health = Arc::new(Health::default());
         let (budget, metrics) = (Budget::default(), Metrics::default());
@@ -438,7 +438,7 @@ impl Scheduler {
         let query = Query::Published { hub, kind: kind.into(), key: key.into() };
         self.read(move |store| match store.query(&query)? {
             Answer::Published(body) => Ok(body),
-            Answer::Hubs(_) | Answer::Instance(_) => Ok(None),
+            _ => Ok(None),
         })
         .await
     }
@@ -473,7 +473,7 @@ impl Scheduler {
         if place.0.fetch_add(1, Ordering::Relaxed) < WAITS_MAX { Ok(place) } else { Err(CallError::TooManyWait) }
     }
 
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, CallError> {
@@ -571,14 +571,14 @@ fn generation_of(store: &dyn Store, key: InstanceKey) -> Result<Option<Generatio
     Ok(Some(Generation { key, iid: row.iid, first: Turn(body.turn_first), execution_id: body.execution_id, bytes }))
 }
 
-fn damaged(error: &impl ToString) -> ReadError {
+pub(crate) fn damaged(error: &impl ToString) -> ReadError {
     ReadError::Damaged { table: "instance", what: error.to_string() }
 }
 
 fn row_of(store: &dyn Store, key: InstanceKey) -> Result<Option<InstanceRow>, ReadError> {
     match store.query(&Query::Instance(key))? {
         Answer::Instance(row) => Ok(row.map(|row| *row)),
-        Answer::Hubs(_) | Answer::Published(_) => Ok(None),
+        _ => Ok(None),
     }
 }
 

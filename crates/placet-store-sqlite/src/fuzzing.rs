@@ -281,6 +281,12 @@ fn read_all(connection: &Connection, wrong: &HashSet<Key>) {
     let rest = due(timers.first().copied(), 1_700_000_000, 1).unwrap_or_default();
     timers.iter().chain(&rest).for_each(|row| is_right(("timer", signed(row.iid.0), signed(row.seq.0))));
     for hub in damaged_or(reads::hubs(connection)).unwrap_or_default() {
+        for order in [Order::Created(None), Order::Id { prefix: "i".into(), after: None }] {
+            let created = Timestamp(i64::MIN)..Timestamp(i64::MAX);
+            let list = List { hub: hub.clone(), statuses: Vec::new(), created, order, limit: 3 };
+            let page = damaged_or(lists::page(connection, &list, &damage)).unwrap_or_default();
+            page.rows.iter().for_each(|row| is_right(("instance", signed(row.iid.0), 0)));
+        }
         if damaged_or(reads::published(connection, &hub, "kind", "key")).flatten().is_some() {
             is_right(("published", 0, 0));
         }

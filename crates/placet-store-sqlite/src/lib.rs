@@ -14,6 +14,7 @@ mod damage;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod header;
+mod lists;
 mod lock;
 mod open;
 mod pieces;

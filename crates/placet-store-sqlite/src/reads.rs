@@ -110,6 +110,11 @@ fn active(
     wanted.map(|row| whole(connection, row)).transpose()
 }
 
+/// An instance, unless it is gone.
+pub(crate) fn by_iid(connection: &Connection, iid: Iid) -> Result<Option<InstanceRow>, ReadError> {
+    Ok(row_of(connection, stored(iid.0))?.and_then(Stored::living))
+}
+
 /// An instance, and whether it is gone with its hub.
 struct Stored {
     row: InstanceRow,
@@ -347,6 +352,7 @@ fn count(limit: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lists;
 
     /// How SQLite finds the rows, a line a step.
     fn plan(statement: &str) -> Vec<String> {
@@ -377,8 +383,14 @@ mod tests {
             &["SCAN piece USING COVERING INDEX piece_key"],
             &["SEARCH piece USING INDEX piece_key (iid=? AND kind=? AND seq=?)"],
             &["SEARCH piece USING INDEX piece_key (iid=? AND kind=? AND seq=?)"],
+            &[hub_by_name],
+            &[
+                "SEARCH instance USING COVERING INDEX instance_list (hub=? AND status=? AND created_at>? AND created_at<?)",
+            ],
+            &["SEARCH instance USING COVERING INDEX instance_id (hub=? AND id>?)"],
+            &["SEARCH instance USING COVERING INDEX instance_ended (hub=? AND completed_at>? AND completed_at<?)"],
         ];
-        let statements = ALL.iter().chain(&pieces::READS);
+        let statements = ALL.iter().chain(&pieces::READS).chain(&lists::ALL);
         assert_eq!(statements.clone().count(), expected.len());
         for (statement, expected) in statements.zip(expected) {
             assert_eq!(plan(statement), expected, "{statement}");

@@ -7,8 +7,12 @@ pub(crate) const APPLICATION_ID: u32 = 0x504C_4354;
 
 /// Each makes a version of the one before; the file's `user_version` counts how many it has seen. What was
 /// released is never edited.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql"), include_str!("migrations/3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
+    include_str!("migrations/4.sql"),
+];
 
 /// The version that this binary writes.
 pub(crate) fn version_known() -> u32 {

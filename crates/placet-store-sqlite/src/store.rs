@@ -16,7 +16,7 @@ use crate::damage::Damage;
 use crate::lock::{self, Lock};
 use crate::readers::Readers;
 use crate::session::{Session, WriteError};
-use crate::{open, reads};
+use crate::{lists, open, reads};
 
 /// How to open a store.
 #[derive(Clone, Debug, Default)]
@@ -272,6 +272,7 @@ impl Store for SqliteStore {
         self.read(|connection| match query {
             Query::Hubs => reads::hubs(connection).map(Answer::Hubs),
             Query::Published { hub, kind, key } => reads::published(connection, hub, kind, key).map(Answer::Published),
+            Query::Instances(list) => lists::page(connection, list, &self.damage).map(Answer::Instances),
             Query::Instance(key) => reads::row(connection, key).map(|row| Answer::Instance(row.map(Box::new))),
         })
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use placet_core::ids::{Iid, PartitionId, Turn};
 use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
 use placet_core::time::Timestamp;
-pub use query::{Answer, Query};
+pub use query::{Answer, List, Order, Page, Query};
 
 /// What a process learns when it takes the store into use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

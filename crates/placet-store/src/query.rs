@@ -1,10 +1,12 @@
 //! What a list or a look-up may ask of a store: typed, and rendered by each store in its own dialect.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use placet_core::ids::{Hub, InstanceKey};
-use placet_core::rows::InstanceRow;
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey};
+use placet_core::rows::{InstanceRow, OrchestrationStatus};
+use placet_core::time::Timestamp;
 
 /// A question that needs no decision.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,6 +24,81 @@ pub enum Query {
     },
     /// The row of one instance, without what hangs on it.
     Instance(InstanceKey),
+    /// The rows of many.
+    Instances(List),
+}
+
+/// Which instances to list, in which order, and how many of them to look at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct List {
+    /// The hub.
+    pub hub: Hub,
+    /// Those with one of these statuses; with any, if there is none.
+    pub statuses: Vec<OrchestrationStatus>,
+    /// Those that were created in this time.
+    pub created: Range<Timestamp>,
+    /// The order in which they come, and after which of them.
+    pub order: Order,
+    /// At most so many rows are looked at: a page may be short, and says whether another follows.
+    pub limit: usize,
+}
+
+/// An order of instances, and where to begin in it: behind the one named, or at the first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// By the time of their creation.
+    Created(Option<(Timestamp, Iid)>),
+    /// By their ids, those that begin so.
+    Id {
+        /// How they begin.
+        prefix: String,
+        /// Behind this one.
+        after: Option<InstanceId>,
+    },
+    /// By the time of their end, those that ended in this time.
+    Ended {
+        /// From the one, up to before the other.
+        within: Range<Timestamp>,
+        /// Behind this one.
+        after: Option<(Timestamp, Iid)>,
+    },
+}
+
+/// A page of a list.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Page {
+    /// The instances.
+    pub rows: Vec<InstanceRow>,
+    /// The order and where the next page begins, if one may follow.
+    pub next: Option<Order>,
+}
+
+impl List {
+    /// Whether an instance is one of those that are listed, wherever its order begins.
+    pub fn holds(&self, row: &InstanceRow) -> bool {
+        row.hub == self.hub
+            && (self.statuses.is_empty() || self.statuses.contains(&row.status))
+            && self.created.contains(&row.created_at)
+            && match &self.order {
+                Order::Created(_) => true,
+                Order::Id { prefix, .. } => row.id.as_str().starts_with(prefix),
+                Order::Ended { within, .. } => row.completed_at.is_some_and(|at| within.contains(&at)),
+            }
+    }
+}
+
+impl Order {
+    /// The same order, from behind this instance on.
+    #[must_use]
+    pub fn behind(&self, row: &InstanceRow) -> Order {
+        match self {
+            Order::Created(_) => Order::Created(Some((row.created_at, row.iid))),
+            Order::Id { prefix, .. } => Order::Id { prefix: prefix.clone(), after: Some(row.id.clone()) },
+            Order::Ended { within, .. } => {
+                Order::Ended { within: within.clone(), after: row.completed_at.map(|at| (at, row.iid)) }
+            }
+        }
+    }
 }
 
 /// Its answer, variant by variant.
@@ -33,4 +110,6 @@ pub enum Answer {
     Published(Option<Bytes>),
     /// To [`Query::Instance`].
     Instance(Option<Box<InstanceRow>>),
+    /// To [`Query::Instances`].
+    Instances(Page),
 }

@@ -104,14 +104,29 @@ impl TaskHubSidecarService for Sidecar {
         answer(started.map(|instance_id| pb::RestartInstanceResponse { instance_id }))
     }
 
+    async fn query_instances(&self, request: Request<pb::QueryInstancesRequest>) -> Answer<pb::QueryInstancesResponse> {
+        let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
+        let query = request.into_inner().query.unwrap_or_default();
+        weighed(self.0.query_instances(hub, query).await, peer.as_ref())
+    }
+
+    async fn list_instance_ids(
+        &self,
+        request: Request<pb::ListInstanceIdsRequest>,
+    ) -> Answer<pb::ListInstanceIdsResponse> {
+        let hub = metadata::hub(&request)?;
+        answer(self.0.list_instance_ids(hub, request.into_inner()).await)
+    }
+
     async fn purge_instances(&self, request: Request<pb::PurgeInstancesRequest>) -> Answer<pb::PurgeInstancesResponse> {
         let hub = metadata::hub(&request)?;
-        let request = request.into_inner();
+        let (call, _, request) = request.into_parts();
         let ids = match request.request {
             Some(pb::purge_instances_request::Request::InstanceId(id)) => vec![id],
             Some(pb::purge_instances_request::Request::InstanceBatch(batch)) => batch.instance_ids,
-            Some(pb::purge_instances_request::Request::PurgeInstanceFilter(_)) => {
-                return Err(Status::unimplemented("purging by a filter is not implemented by this server yet"));
+            Some(pb::purge_instances_request::Request::PurgeInstanceFilter(filter)) => {
+                let purge = async { answer(self.0.purge_by_filter(hub, filter, request.recursive).await) };
+                return deadline::within(&call, purge).await;
             }
             None => return Err(Status::invalid_argument("request: name instances, or a filter")),
         };
@@ -191,8 +206,6 @@ impl TaskHubSidecarService for Sidecar {
     }
 
     not_implemented! {
-        query_instances(pb::QueryInstancesRequest) -> pb::QueryInstancesResponse, "querying instances is";
-        list_instance_ids(pb::ListInstanceIdsRequest) -> pb::ListInstanceIdsResponse, "listing instance ids is";
         complete_entity_task(pb::EntityBatchResult) -> pb::CompleteTaskResponse, "entities are";
         signal_entity(pb::SignalEntityRequest) -> pb::SignalEntityResponse, "entities are";
         get_entity(pb::GetEntityRequest) -> pb::GetEntityResponse, "entities are";

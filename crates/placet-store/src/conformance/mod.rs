@@ -28,6 +28,7 @@ mod histories;
 mod hubs;
 mod instances;
 mod limits;
+mod lists;
 mod openings;
 mod payloads;
 mod recoveries;
@@ -130,6 +131,13 @@ cases! {
         replies_before_a_turn_are_dropped,
         ids_may_be_any_text_of_a_hundred_characters,
         ids_that_differ_in_case_or_normal_form_are_different;
+    lists:
+        instances_are_listed_in_the_order_of_their_creation,
+        a_list_goes_on_behind_its_last_row_whatever_came_and_went_meanwhile,
+        instances_whose_ids_begin_alike_are_listed_by_their_ids,
+        what_has_ended_is_listed_in_the_order_in_which_it_did,
+        pages_of_any_size_hold_every_instance_once,
+        what_goes_with_its_hub_is_on_no_list;
     histories:
         turns_come_back_in_order_from_the_one_asked_for,
         a_page_of_history_takes_what_fits_and_at_least_one_turn,

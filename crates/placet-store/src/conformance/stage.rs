@@ -8,7 +8,7 @@ use placet_core::time::Timestamp;
 
 use super::Home;
 use crate::dump::{Dump, Extent};
-use crate::{ActivePage, Answer, CommitError, Query, Store};
+use crate::{ActivePage, Answer, CommitError, List, Page, Query, Store};
 
 /// The highest key that a case's instances have.
 const IID_MAX: Iid = Iid(100);
@@ -108,7 +108,7 @@ impl Stage {
     pub(super) fn hubs(&self) -> Vec<String> {
         match self.store().query(&Query::Hubs).expect("the store can be read") {
             Answer::Hubs(hubs) => hubs.iter().map(Hub::to_string).collect(),
-            answer @ (Answer::Published(_) | Answer::Instance(_)) => panic!("asked for hubs, answered {answer:?}"),
+            answer => panic!("asked for hubs, answered {answer:?}"),
         }
     }
 
@@ -116,9 +116,14 @@ impl Stage {
         let query = Query::Published { hub: Hub::new(hub), kind: kind.into(), key: key.into() };
         match self.store().query(&query).expect("the store can be read") {
             Answer::Published(body) => body.map(Vec::from),
-            answer @ (Answer::Hubs(_) | Answer::Instance(_)) => {
-                panic!("asked for a published row, answered {answer:?}")
-            }
+            answer => panic!("asked for a published row, answered {answer:?}"),
+        }
+    }
+
+    pub(super) fn list(&self, list: &List) -> Page {
+        match self.store().query(&Query::Instances(list.clone())).expect("the store can be read") {
+            Answer::Instances(page) => page,
+            answer => panic!("asked for a list, answered {answer:?}"),
         }
     }
 }

@@ -13,7 +13,7 @@ use placet_core::time::Timestamp;
 
 use super::check::{Contradiction, contradiction};
 use crate::dump::Dump;
-use crate::{ActivePage, Answer, Claim, Query};
+use crate::{ActivePage, Answer, Claim, List, Order, Page, Query};
 
 /// All rows of a store.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -134,10 +134,39 @@ impl State {
             Query::Published { hub, kind, key } => {
                 Answer::Published(self.published.get(&(hub.clone(), kind.clone(), key.clone())).cloned())
             }
+            Query::Instances(list) => Answer::Instances(self.list(list)),
             Query::Instance(key) => {
                 Answer::Instance(self.iids.get(key).and_then(|iid| self.instances.get(iid)).cloned().map(Box::new))
             }
         }
+    }
+
+    fn list(&self, list: &List) -> Page {
+        let of_hub = self.instances.values().filter(|row| row.hub == list.hub);
+        // What an index has of it is looked at, and no more; what that does not tell is asked of the row.
+        let mut looked: Vec<&InstanceRow> = match &list.order {
+            Order::Created(after) => {
+                let after = |row: &InstanceRow| after.is_none_or(|after| (row.created_at, row.iid) > after);
+                of_hub.filter(|row| list.holds(row) && after(row)).collect()
+            }
+            Order::Id { prefix, after } => {
+                let after = |row: &InstanceRow| after.as_ref().is_none_or(|after| row.id > *after);
+                of_hub.filter(|row| row.id.as_str().starts_with(prefix) && after(row)).collect()
+            }
+            Order::Ended { within, after } => {
+                let ended = |row: &InstanceRow| row.completed_at.filter(|at| within.contains(at));
+                let after = |row: &InstanceRow, at| after.is_none_or(|after| (at, row.iid) > after);
+                of_hub.filter(|row| ended(row).is_some_and(|at| after(row, at))).collect()
+            }
+        };
+        match &list.order {
+            Order::Created(_) => looked.sort_by_key(|row| (row.created_at, row.iid)),
+            Order::Id { .. } => looked.sort_by(|a, b| a.id.cmp(&b.id)),
+            Order::Ended { .. } => looked.sort_by_key(|row| (row.completed_at, row.iid)),
+        }
+        looked.truncate(list.limit);
+        let next = looked.last().filter(|_| looked.len() == list.limit).map(|last| list.order.behind(last));
+        Page { rows: looked.into_iter().filter(|row| list.holds(row)).cloned().collect(), next }
     }
 
     fn whole(&self, row: &InstanceRow) -> LoadedInstance {
