@@ -141,6 +141,7 @@ fn anything(source: &mut Source<'_>) -> StreamSpec {
         activities_max: usize::from(source.byte() % 3),
         filters: source.some(Source::filters),
         keeps_state: source.flag(),
+        streams_history: source.flag(),
     }
 }
 

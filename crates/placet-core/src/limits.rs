@@ -87,6 +87,9 @@ pub const SMALL_ITEM_BYTES: usize = 64 << 10;
 /// memory, and what so much costs is not the wait for a sync.
 pub const TURN_AT_ONCE_BYTES: usize = 4 << 20;
 
+/// A longer history is left to be read by workers that can, in chunks; Microsoft's own test server does so from here on.
+pub const HISTORY_STREAMED_FROM: usize = 1 << 20;
+
 /// Longer inputs and outputs are not kept beside the history, but read from it when somebody wants them.
 pub const PAYLOAD_KEPT_BYTES: usize = 64 << 10;
 

@@ -89,4 +89,6 @@ pub struct HistoryRead {
     pub iid: Iid,
     /// From which turn on: the first of the generation.
     pub from: Turn,
+    /// Its worker reads it by a call: nothing is to be read for the turn, but what the call finds must be all of it.
+    pub by_worker: bool,
 }

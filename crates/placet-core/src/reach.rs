@@ -58,6 +58,8 @@ corners! {
     ToldInVain,
     /// Somebody had no room for what he was told.
     ToldLater,
+    /// A long history was left to be read by its worker.
+    HistoryLeftToWorker,
     /// A child was rewound with its parent.
     ChildRewound,
     /// An instance that was to be deleted had something to tell first.

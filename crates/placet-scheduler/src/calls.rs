@@ -14,7 +14,7 @@ use placet_core::ids::{Hub, InstanceId, InstanceKey};
 use placet_core::limits;
 use placet_proto::durabletask::{
     CreateInstanceRequest, CreateInstanceResponse, GetInstanceRequest, GetInstanceResponse, OrchestrationStatus,
-    RaiseEventRequest, TerminateRequest,
+    RaiseEventRequest, ResumeRequest, SuspendRequest, TerminateRequest,
 };
 use placet_proto::placet::v1::{AskRequest, AskResponse, Recorded, ask_response::Outcome};
 use uuid::Uuid;
@@ -114,18 +114,18 @@ impl Scheduler {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn suspend_instance(&self, hub: Hub, id: &str, reason: Option<String>) -> Result<(), CallError> {
-        let suspend = Suspend { reason, resume: false };
-        self.command(key(hub, id)?, CommandKind::Suspend(suspend)).await.map(drop)
+    pub async fn suspend_instance(&self, hub: Hub, request: SuspendRequest) -> Result<(), CallError> {
+        let suspend = Suspend { reason: request.reason, resume: false };
+        self.command(key(hub, &request.instance_id)?, CommandKind::Suspend(suspend)).await.map(drop)
     }
 
     /// ResumeInstance.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn resume_instance(&self, hub: Hub, id: &str, reason: Option<String>) -> Result<(), CallError> {
-        let suspend = Suspend { reason, resume: true };
-        self.command(key(hub, id)?, CommandKind::Suspend(suspend)).await.map(drop)
+    pub async fn resume_instance(&self, hub: Hub, request: ResumeRequest) -> Result<(), CallError> {
+        let suspend = Suspend { reason: request.reason, resume: true };
+        self.command(key(hub, &request.instance_id)?, CommandKind::Suspend(suspend)).await.map(drop)
     }
 
     /// placet.v1 Ask.

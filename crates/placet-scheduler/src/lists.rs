@@ -12,8 +12,8 @@ use placet_core::partition::view_of_row;
 use placet_core::rows::InstanceRow;
 use placet_core::time::Timestamp;
 use placet_proto::durabletask::{
-    InstanceQuery, ListInstanceIdsRequest, ListInstanceIdsResponse, OrchestrationState, OrchestrationStatus,
-    PurgeInstanceFilter, PurgeInstancesResponse, QueryInstancesResponse,
+    ListInstanceIdsRequest, ListInstanceIdsResponse, OrchestrationState, OrchestrationStatus, PurgeInstanceFilter,
+    PurgeInstancesResponse, QueryInstancesRequest, QueryInstancesResponse,
 };
 use placet_store::{Answer, List, Order, Page, Query};
 use prost::Message as _;
@@ -52,8 +52,9 @@ impl Scheduler {
     pub async fn query_instances(
         &self,
         hub: Hub,
-        query: InstanceQuery,
+        request: QueryInstancesRequest,
     ) -> Result<Weighed<QueryInstancesResponse>, CallError> {
+        let query = request.query.unwrap_or_default();
         let others = !query.task_hub_names.is_empty();
         if others && !query.task_hub_names.iter().any(|name| hub_of(name).is_ok_and(|named| named == hub)) {
             // Nothing is shown of other hubs (P8).
@@ -180,7 +181,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn purge_by_filter(
+    pub(crate) async fn purge_by_filter(
         &self,
         hub: Hub,
         filter: PurgeInstanceFilter,
@@ -216,7 +217,7 @@ impl Scheduler {
 
     async fn purge_one(&self, hub: Hub, id: InstanceId, recursive: bool) -> Result<usize, CallError> {
         if recursive {
-            return self.purge_instances(&hub, vec![id.as_str().to_owned()], true).await;
+            return self.purge(&hub, vec![id.as_str().to_owned()], true).await;
         }
         let key = placet_core::ids::InstanceKey::new(hub, id);
         Ok(usize::from(self.command(key, CommandKind::Purge).await? == Reply::Done))

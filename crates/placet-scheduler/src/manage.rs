@@ -6,7 +6,13 @@ use std::collections::BTreeSet;
 use placet_core::command::{CommandKind, Refusal, Reply, is_terminal};
 use placet_core::ids::{Hub, InstanceKey};
 use placet_core::wire::Events;
-use placet_proto::durabletask::{CreateInstanceRequest, HistoryEvent, OrchestrationState, history_event::EventType};
+use placet_proto::durabletask::history_event::EventType;
+use placet_proto::durabletask::purge_instances_request::Request as Purge;
+use placet_proto::durabletask::{
+    CreateInstanceRequest, HistoryEvent, OrchestrationState, PurgeInstancesRequest, PurgeInstancesResponse,
+    RestartInstanceRequest, RestartInstanceResponse, RewindInstanceRequest,
+    SkipGracefulOrchestrationTerminationsRequest, SkipGracefulOrchestrationTerminationsResponse,
+};
 use prost::Message as _;
 
 use crate::calls::key;
@@ -20,8 +26,13 @@ impl Scheduler {
     ///
     /// # Errors
     /// [`Refusal::NotFound`]; [`Refusal::FailedPrecondition`] if it has not ended and its id is to be used again.
-    pub async fn restart_instance(&self, hub: Hub, id: &str, new_id: bool) -> Result<String, CallError> {
-        let key = key(hub.clone(), id)?;
+    pub async fn restart_instance(
+        &self,
+        hub: Hub,
+        request: RestartInstanceRequest,
+    ) -> Result<RestartInstanceResponse, CallError> {
+        let new_id = request.restart_with_new_instance_id;
+        let key = key(hub.clone(), &request.instance_id)?;
         let Weighed { value: state, share: _until_it_is_started, .. } = self.instance(key.clone(), true).await?;
         let state = state.ok_or_else(|| Refusal::NotFound(key.clone()))?;
         if !new_id && !is_terminal(state.orchestration_status()) {
@@ -34,7 +45,7 @@ impl Scheduler {
         let version = version.filter(|version| !version.is_empty());
         let start = CreateInstanceRequest { instance_id, name, version, input, tags, ..Default::default() };
         match self.start_instance(hub, start).await {
-            Ok(started) => Ok(started.instance_id),
+            Ok(started) => Ok(RestartInstanceResponse { instance_id: started.instance_id }),
             // Somebody else began it again meanwhile.
             Err(CallError::Refused(refusal @ Refusal::AlreadyExists { .. })) => {
                 Err(Refusal::FailedPrecondition(refusal.to_string()).into())
@@ -47,16 +58,37 @@ impl Scheduler {
     ///
     /// # Errors
     /// [`Refusal::NotFound`]; [`Refusal::FailedPrecondition`] if it has not failed.
-    pub async fn rewind_instance(&self, hub: Hub, id: &str, reason: Option<String>) -> Result<(), CallError> {
-        self.command(key(hub, id)?, CommandKind::Rewind { reason }).await.map(drop)
+    pub async fn rewind_instance(&self, hub: Hub, request: RewindInstanceRequest) -> Result<(), CallError> {
+        let rewind = CommandKind::Rewind { reason: request.reason };
+        self.command(key(hub, &request.instance_id)?, rewind).await.map(drop)
     }
 
-    /// PurgeInstances by ids, all of which may be unknown: how many instances were deleted. `recursive`: with the children
-    /// of each, and theirs.
+    /// PurgeInstances: what is unknown or has not ended is passed over.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn purge_instances(&self, hub: &Hub, ids: Vec<String>, recursive: bool) -> Result<usize, CallError> {
+    pub async fn purge_instances(
+        &self,
+        hub: Hub,
+        request: PurgeInstancesRequest,
+    ) -> Result<PurgeInstancesResponse, CallError> {
+        let ids = match request.request {
+            Some(Purge::InstanceId(id)) => vec![id],
+            Some(Purge::InstanceBatch(batch)) => batch.instance_ids,
+            Some(Purge::PurgeInstanceFilter(filter)) => {
+                return self.purge_by_filter(hub, filter, request.recursive).await;
+            }
+            None => return Err(Refusal::InvalidArgument("request: name instances, or a filter".to_owned()).into()),
+        };
+        let purged = self.purge(&hub, ids, request.recursive).await?;
+        Ok(PurgeInstancesResponse {
+            deleted_instance_count: i32::try_from(purged).unwrap_or(i32::MAX),
+            is_complete: Some(true),
+        })
+    }
+
+    /// How many instances of these ids were deleted. `recursive`: with the children of each, and theirs.
+    pub(crate) async fn purge(&self, hub: &Hub, ids: Vec<String>, recursive: bool) -> Result<usize, CallError> {
         check_batch(ids.len())?;
         let mut purged = 0;
         for id in ids {
@@ -71,25 +103,25 @@ impl Scheduler {
         Ok(purged)
     }
 
-    /// SkipGracefulOrchestrationTerminations: those that were not ended.
+    /// SkipGracefulOrchestrationTerminations: tells those that were not ended.
     ///
     /// # Errors
     /// See [`CallError`].
     pub async fn end_instances(
         &self,
-        hub: &Hub,
-        ids: Vec<String>,
-        reason: Option<String>,
-    ) -> Result<Vec<String>, CallError> {
+        hub: Hub,
+        request: SkipGracefulOrchestrationTerminationsRequest,
+    ) -> Result<SkipGracefulOrchestrationTerminationsResponse, CallError> {
+        let ids = request.instance_batch.unwrap_or_default().instance_ids;
         check_batch(ids.len())?;
         let mut left = Vec::new();
         for id in ids {
-            let end = CommandKind::End { reason: reason.clone() };
+            let end = CommandKind::End { reason: request.reason.clone() };
             if self.command(key(hub.clone(), &id)?, end).await? == Reply::Nothing {
                 left.push(id);
             }
         }
-        Ok(left)
+        Ok(SkipGracefulOrchestrationTerminationsResponse { unterminated_instance_ids: left })
     }
 
     /// An instance that has ended, its children as their parents' histories tell of them, and theirs. Alone if it has not.

@@ -447,7 +447,7 @@ fn found(id: &str, answer: Held<GetInstanceResponse>) -> Result<InstanceState, C
     Ok(InstanceState::new(state, answer.room))
 }
 
-fn json(payload: &(impl Serialize + ?Sized)) -> Result<String, CallError> {
+pub(crate) fn json(payload: &(impl Serialize + ?Sized)) -> Result<String, CallError> {
     serde_json::to_string(payload).map_err(|error| {
         CallError::new(Code::InvalidArgument, format!("the payload cannot be written as JSON: {error}"))
     })

@@ -1,5 +1,6 @@
 //! What an orchestration may do.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,6 +10,7 @@ use futures_util::future::{Either, Select, select};
 use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
 use placet_proto::durabletask::{
     CreateSubOrchestrationAction, CreateTimerAction, OrchestrationInstance, ScheduleTaskAction, SendEventAction,
+    TerminateOrchestrationAction,
 };
 use placet_proto::placet::v1::{AskReply, PublishedRow};
 use serde::Serialize;
@@ -30,6 +32,9 @@ use crate::transport::BoxFuture;
 pub struct OrchestrationContext {
     shared: Shared,
 }
+
+/// A child whose parent waits for no result carries this tag (`OrchestrationTags.FireAndForget` of the .NET SDK).
+const FIRE_AND_FORGET: &str = "FireAndForget";
 
 /// Who started an orchestration as its child.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +63,11 @@ impl OrchestrationContext {
     /// The name under which it was started.
     pub fn name(&self) -> String {
         self.shared.lock().name.clone()
+    }
+
+    /// The version that it was started with, or went on with.
+    pub fn version(&self) -> Option<String> {
+        self.shared.lock().version.clone()
     }
 
     /// Who started it, if another orchestration did.
@@ -103,13 +113,20 @@ impl OrchestrationContext {
         let input = serde_json::to_string(input).map_err(|error| PayloadError::new::<O>("the activity's input", error));
         ActivityCall {
             context: self.clone(),
-            task: Described::Activity { name: name.to_owned(), input, version: None, retry: None },
+            task: Described::Activity {
+                name: name.to_owned(),
+                input,
+                version: None,
+                tags: BTreeMap::new(),
+                retry: None,
+            },
             running: None,
             output: PhantomData,
         }
     }
 
-    /// Starts another orchestration as a child and waits for its end. Without an id the scheduler makes one.
+    /// Starts another orchestration as a child and waits for its end. Without an id it gets one that follows from this
+    /// execution's.
     pub fn sub_orchestration<O: DeserializeOwned + Send + 'static>(
         &self,
         name: &str,
@@ -120,10 +137,59 @@ impl OrchestrationContext {
         let id = id.unwrap_or_default().to_owned();
         ActivityCall {
             context: self.clone(),
-            task: Described::Child { name: name.to_owned(), input, id },
+            task: Described::Child {
+                name: name.to_owned(),
+                input,
+                id,
+                version: None,
+                tags: BTreeMap::new(),
+                retry: None,
+            },
             running: None,
             output: PhantomData,
         }
+    }
+
+    /// Starts another orchestration and waits for nothing: it goes on though this one ends. Without an id it gets one that
+    /// follows from this instance's. Its id.
+    ///
+    /// # Errors
+    /// If the input cannot be written as JSON.
+    pub fn start_detached(&self, name: &str, id: Option<&str>, input: &(impl Serialize + ?Sized)) -> Result<String> {
+        let instance_id = id.map_or_else(|| self.child_id(), str::to_owned);
+        let child = CreateSubOrchestrationAction {
+            instance_id: instance_id.clone(),
+            name: name.to_owned(),
+            input: Some(serde_json::to_string(input)?),
+            tags: [(FIRE_AND_FORGET.to_owned(), String::new())].into(),
+            ..CreateSubOrchestrationAction::default()
+        };
+        let mut state = self.shared.lock();
+        let id = state.emit("sub-orchestration", name, Action::CreateSubOrchestration(child));
+        state.drop_slot(id);
+        Ok(instance_id)
+    }
+
+    /// An id for a child: that of this execution, and the child's number in it. The same on every replay, and another one in
+    /// each generation.
+    fn child_id(&self) -> String {
+        let mut state = self.shared.lock();
+        let number = state.next_child();
+        format!("{}:{number:04x}", state.execution_id)
+    }
+
+    /// Tells another instance to end, with this as its output.
+    ///
+    /// # Errors
+    /// If that cannot be written as JSON.
+    pub fn terminate(&self, instance_id: &str, output: &(impl Serialize + ?Sized)) -> Result<()> {
+        let action = TerminateOrchestrationAction {
+            instance_id: instance_id.to_owned(),
+            reason: Some(serde_json::to_string(output)?),
+            recurse: false,
+        };
+        self.shared.lock().emit_unconfirmed(Action::TerminateOrchestration(action));
+        Ok(())
     }
 
     /// Waits this long, durably.
@@ -245,12 +311,16 @@ enum Described {
         name: String,
         input: std::result::Result<String, PayloadError>,
         version: Option<String>,
+        tags: BTreeMap<String, String>,
         retry: Option<RetryPolicy>,
     },
     Child {
         name: String,
         input: std::result::Result<String, PayloadError>,
         id: String,
+        version: Option<String>,
+        tags: BTreeMap<String, String>,
+        retry: Option<RetryPolicy>,
     },
     Taken,
 }
@@ -271,18 +341,26 @@ impl<O> std::fmt::Debug for ActivityCall<O> {
 }
 
 impl<O> ActivityCall<O> {
-    /// Tries a failed activity again.
+    /// Tries what failed again. A child is started again under its own id.
     pub fn retry(mut self, policy: RetryPolicy) -> ActivityCall<O> {
-        if let Described::Activity { retry, .. } = &mut self.task {
+        if let Described::Activity { retry, .. } | Described::Child { retry, .. } = &mut self.task {
             *retry = Some(policy);
         }
         self
     }
 
-    /// The activity's version.
+    /// The version of the activity or child.
     pub fn version(mut self, text: impl Into<String>) -> ActivityCall<O> {
-        if let Described::Activity { version, .. } = &mut self.task {
+        if let Described::Activity { version, .. } | Described::Child { version, .. } = &mut self.task {
             *version = Some(text.into());
+        }
+        self
+    }
+
+    /// What the activity is told, or the child is found by, beside its input.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> ActivityCall<O> {
+        if let Described::Activity { tags, .. } | Described::Child { tags, .. } = &mut self.task {
+            tags.insert(key.into(), value.into());
         }
         self
     }
@@ -306,38 +384,37 @@ async fn run_task<O: DeserializeOwned>(
     context: OrchestrationContext,
     task: Described,
 ) -> std::result::Result<O, ActivityError> {
-    match task {
-        Described::Activity { name, input, version, retry } => {
-            let input = input.map_err(|error| invalid(&name, &error))?;
-            let mut failures = 0;
-            loop {
-                let action = ScheduleTaskAction {
-                    name: name.clone(),
-                    version: version.clone(),
-                    input: Some(input.clone()),
-                    ..ScheduleTaskAction::default()
-                };
-                let error = match step(&context, "activity", &name, Action::ScheduleTask(action)).await {
-                    Ok(output) => return Ok(output),
-                    Err(error) => error,
-                };
-                failures += 1;
-                let policy = retry.as_ref().filter(|policy| failures < policy.attempts_max);
-                let Some(policy) = policy.filter(|_| !error.is_non_retriable()) else { return Err(error) };
-                context.timer(policy.delay(failures)).await;
-            }
+    let (kind, name, action, retry) = match task {
+        Described::Activity { name, input, version, tags, retry } => {
+            let input = Some(input.map_err(|error| invalid(&name, &error))?);
+            let parent_trace_context = None;
+            let task = ScheduleTaskAction { name: name.clone(), version, input, tags, parent_trace_context };
+            ("activity", name, Action::ScheduleTask(task), retry)
         }
-        Described::Child { name, input, id } => {
-            let input = input.map_err(|error| invalid(&name, &error))?;
-            let action = CreateSubOrchestrationAction {
-                instance_id: id,
+        Described::Child { name, input, id, version, tags, retry } => {
+            let input = Some(input.map_err(|error| invalid(&name, &error))?);
+            let child = CreateSubOrchestrationAction {
+                instance_id: if id.is_empty() { context.child_id() } else { id },
                 name: name.clone(),
-                input: Some(input),
-                ..CreateSubOrchestrationAction::default()
+                version,
+                input,
+                tags,
+                parent_trace_context: None,
             };
-            step(&context, "sub-orchestration", &name, Action::CreateSubOrchestration(action)).await
+            ("sub-orchestration", name, Action::CreateSubOrchestration(child), retry)
         }
         Described::Taken => unreachable!("a call runs once"),
+    };
+    let mut failures = 0;
+    loop {
+        let error = match step(&context, kind, &name, action.clone()).await {
+            Ok(output) => return Ok(output),
+            Err(error) => error,
+        };
+        failures += 1;
+        let policy = retry.as_ref().filter(|policy| failures < policy.attempts_max);
+        let Some(policy) = policy.filter(|_| !error.is_non_retriable()) else { return Err(error) };
+        context.timer(policy.delay(failures)).await;
     }
 }
 

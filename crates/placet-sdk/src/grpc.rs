@@ -6,7 +6,9 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use futures_util::{TryFutureExt as _, TryStreamExt as _};
 use placet_proto::durabletask::{
     CreateInstanceRequest, CreateInstanceResponse, CreateTaskHubRequest, DeleteTaskHubRequest, GetInstanceRequest,
-    GetInstanceResponse, HistoryEvent, RaiseEventRequest, StreamInstanceHistoryRequest, TerminateRequest,
+    GetInstanceResponse, HistoryEvent, PurgeInstancesRequest, PurgeInstancesResponse, QueryInstancesRequest,
+    QueryInstancesResponse, RaiseEventRequest, RestartInstanceRequest, RestartInstanceResponse, ResumeRequest,
+    RewindInstanceRequest, StreamInstanceHistoryRequest, SuspendRequest, TerminateRequest,
 };
 use placet_proto::placet::v1::{
     AcceptTimeRequest, AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open,
@@ -127,6 +129,13 @@ macro_rules! sidecar_call {
             Box::pin(async move { Ok(self.sidecar().$rpc(self.request(hub, request)?).await?.into_inner().into()) })
         }
     };
+    ($method:ident($request:ty) as $rpc:ident) => {
+        fn $method<'a>(&'a self, hub: &'a str, request: $request) -> BoxFuture<'a, CallResult<()>> {
+            Box::pin(async move {
+                self.sidecar().$rpc(self.request(hub, request)?).await.map(drop).map_err(CallError::from)
+            })
+        }
+    };
 }
 
 impl Transport for GrpcTransport {
@@ -135,19 +144,14 @@ impl Transport for GrpcTransport {
     sidecar_call!(wait_for_start(GetInstanceRequest) -> Held<GetInstanceResponse> as wait_for_instance_start);
     sidecar_call!(wait_for_completion(GetInstanceRequest) -> Held<GetInstanceResponse> as wait_for_instance_completion);
 
-    fn raise_event<'a>(&'a self, hub: &'a str, request: RaiseEventRequest) -> BoxFuture<'a, CallResult<()>> {
-        Box::pin(async move {
-            self.sidecar().raise_event(self.request(hub, request)?).await?;
-            Ok(())
-        })
-    }
-
-    fn terminate<'a>(&'a self, hub: &'a str, request: TerminateRequest) -> BoxFuture<'a, CallResult<()>> {
-        Box::pin(async move {
-            self.sidecar().terminate_instance(self.request(hub, request)?).await?;
-            Ok(())
-        })
-    }
+    sidecar_call!(raise_event(RaiseEventRequest) as raise_event);
+    sidecar_call!(terminate(TerminateRequest) as terminate_instance);
+    sidecar_call!(suspend(SuspendRequest) as suspend_instance);
+    sidecar_call!(resume(ResumeRequest) as resume_instance);
+    sidecar_call!(rewind(RewindInstanceRequest) as rewind_instance);
+    sidecar_call!(restart(RestartInstanceRequest) -> RestartInstanceResponse as restart_instance);
+    sidecar_call!(query(QueryInstancesRequest) -> Held<QueryInstancesResponse> as query_instances);
+    sidecar_call!(purge(PurgeInstancesRequest) -> PurgeInstancesResponse as purge_instances);
 
     fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxStream<'a, CallResult<Vec<HistoryEvent>>> {
         let chunks = async move {

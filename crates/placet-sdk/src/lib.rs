@@ -43,6 +43,7 @@ mod client;
 mod context;
 mod error;
 mod grpc;
+mod instances;
 mod replay;
 mod state;
 mod transport;
@@ -70,6 +71,7 @@ pub use context::{
 pub use error::{ActivityError, Failure, PayloadError, Result};
 pub use futures_util::future::Either;
 pub use grpc::GrpcTransport;
+pub use instances::{Filter, Purged};
 pub use state::{InstanceState, Status};
 pub use transport::{BoxFuture, CallError, CallResult, Closed, Code, Completer, Held, Room, Transport, WorkStream};
 pub use worker::{ActivityContext, Worker, WorkerBuilder};

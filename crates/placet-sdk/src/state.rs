@@ -1,5 +1,6 @@
 //! An instance as its client sees it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use placet_proto::durabletask::{OrchestrationState, OrchestrationStatus, TaskFailureDetails};
@@ -35,6 +36,21 @@ impl Status {
             Status::Pending => "PENDING",
             Status::Suspended => "SUSPENDED",
         }
+    }
+
+    /// The protocol's number of it.
+    pub(crate) fn number(self) -> i32 {
+        let status = match self {
+            Status::Running => OrchestrationStatus::Running,
+            Status::Completed => OrchestrationStatus::Completed,
+            Status::ContinuedAsNew => OrchestrationStatus::ContinuedAsNew,
+            Status::Failed => OrchestrationStatus::Failed,
+            Status::Canceled => OrchestrationStatus::Canceled,
+            Status::Terminated => OrchestrationStatus::Terminated,
+            Status::Pending => OrchestrationStatus::Pending,
+            Status::Suspended => OrchestrationStatus::Suspended,
+        };
+        status.into()
     }
 
     /// Whether the instance has ended.
@@ -89,6 +105,21 @@ impl InstanceState {
     /// The orchestration's name.
     pub fn name(&self) -> &str {
         &self.state.name
+    }
+
+    /// The version that it was started with, or went on with.
+    pub fn version(&self) -> Option<&str> {
+        self.state.version.as_deref()
+    }
+
+    /// What it was started with to be found by.
+    pub fn tags(&self) -> &BTreeMap<String, String> {
+        &self.state.tags
+    }
+
+    /// The instance id of its parent, if it is a child.
+    pub fn parent_id(&self) -> Option<&str> {
+        self.state.parent_instance_id.as_deref()
     }
 
     /// Where it stands.

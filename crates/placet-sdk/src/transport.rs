@@ -8,7 +8,9 @@ use std::sync::Arc;
 use futures_util::stream::BoxStream;
 use placet_proto::durabletask::{
     CreateInstanceRequest, CreateInstanceResponse, GetInstanceRequest, GetInstanceResponse, HistoryEvent,
-    RaiseEventRequest, TerminateRequest,
+    PurgeInstancesRequest, PurgeInstancesResponse, QueryInstancesRequest, QueryInstancesResponse, RaiseEventRequest,
+    RestartInstanceRequest, RestartInstanceResponse, ResumeRequest, RewindInstanceRequest, SuspendRequest,
+    TerminateRequest,
 };
 use placet_proto::placet::v1::{
     AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame,
@@ -54,6 +56,30 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
     fn raise_event<'a>(&'a self, hub: &'a str, request: RaiseEventRequest) -> BoxFuture<'a, CallResult<()>>;
     /// TerminateInstance.
     fn terminate<'a>(&'a self, hub: &'a str, request: TerminateRequest) -> BoxFuture<'a, CallResult<()>>;
+    /// SuspendInstance.
+    fn suspend<'a>(&'a self, hub: &'a str, request: SuspendRequest) -> BoxFuture<'a, CallResult<()>>;
+    /// ResumeInstance.
+    fn resume<'a>(&'a self, hub: &'a str, request: ResumeRequest) -> BoxFuture<'a, CallResult<()>>;
+    /// RewindInstance.
+    fn rewind<'a>(&'a self, hub: &'a str, request: RewindInstanceRequest) -> BoxFuture<'a, CallResult<()>>;
+    /// RestartInstance.
+    fn restart<'a>(
+        &'a self,
+        hub: &'a str,
+        request: RestartInstanceRequest,
+    ) -> BoxFuture<'a, CallResult<RestartInstanceResponse>>;
+    /// QueryInstances.
+    fn query<'a>(
+        &'a self,
+        hub: &'a str,
+        request: QueryInstancesRequest,
+    ) -> BoxFuture<'a, CallResult<Held<QueryInstancesResponse>>>;
+    /// PurgeInstances.
+    fn purge<'a>(
+        &'a self,
+        hub: &'a str,
+        request: PurgeInstancesRequest,
+    ) -> BoxFuture<'a, CallResult<PurgeInstancesResponse>>;
     /// StreamInstanceHistory: page after page.
     fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxStream<'a, CallResult<Vec<HistoryEvent>>>;
     /// CreateTaskHub.

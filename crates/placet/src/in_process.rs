@@ -7,7 +7,9 @@ use placet_core::ids::{Hub, Turn};
 use placet_core::wire::Events;
 use placet_proto::durabletask::{
     CreateInstanceRequest, CreateInstanceResponse, GetInstanceRequest, GetInstanceResponse, HistoryEvent,
-    RaiseEventRequest, TerminateRequest, WorkItem,
+    PurgeInstancesRequest, PurgeInstancesResponse, QueryInstancesRequest, QueryInstancesResponse, RaiseEventRequest,
+    RestartInstanceRequest, RestartInstanceResponse, ResumeRequest, RewindInstanceRequest, SuspendRequest,
+    TerminateRequest, WorkItem,
 };
 use placet_proto::placet::v1::{
     AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame, WorkEnvelope,
@@ -132,6 +134,45 @@ impl Transport for InProcess {
     fn terminate<'a>(&'a self, hub: &'a str, request: TerminateRequest) -> BoxFuture<'a, CallResult<()>> {
         let bytes = request.encoded_len();
         Box::pin(self.bring(hub, bytes, async |scheduler, hub| scheduler.terminate_instance(hub, request).await))
+    }
+
+    fn suspend<'a>(&'a self, hub: &'a str, request: SuspendRequest) -> BoxFuture<'a, CallResult<()>> {
+        let bytes = request.encoded_len();
+        Box::pin(self.bring(hub, bytes, async |scheduler, hub| scheduler.suspend_instance(hub, request).await))
+    }
+
+    fn resume<'a>(&'a self, hub: &'a str, request: ResumeRequest) -> BoxFuture<'a, CallResult<()>> {
+        let bytes = request.encoded_len();
+        Box::pin(self.bring(hub, bytes, async |scheduler, hub| scheduler.resume_instance(hub, request).await))
+    }
+
+    fn rewind<'a>(&'a self, hub: &'a str, request: RewindInstanceRequest) -> BoxFuture<'a, CallResult<()>> {
+        let bytes = request.encoded_len();
+        Box::pin(self.bring(hub, bytes, async |scheduler, hub| scheduler.rewind_instance(hub, request).await))
+    }
+
+    fn restart<'a>(
+        &'a self,
+        hub: &'a str,
+        request: RestartInstanceRequest,
+    ) -> BoxFuture<'a, CallResult<RestartInstanceResponse>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.restart_instance(hub, request).await))
+    }
+
+    fn query<'a>(
+        &'a self,
+        hub: &'a str,
+        request: QueryInstancesRequest,
+    ) -> BoxFuture<'a, CallResult<Held<QueryInstancesResponse>>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.query_instances(hub, request).await.map(held)))
+    }
+
+    fn purge<'a>(
+        &'a self,
+        hub: &'a str,
+        request: PurgeInstancesRequest,
+    ) -> BoxFuture<'a, CallResult<PurgeInstancesResponse>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.purge_instances(hub, request).await))
     }
 
     fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxStream<'a, CallResult<Vec<HistoryEvent>>> {

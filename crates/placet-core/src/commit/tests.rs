@@ -166,7 +166,7 @@ fn the_next_batch_waits_for_its_own_messages_only() {
 #[test]
 fn a_turn_that_waits_for_its_history_is_not_waited_for() {
     let token = Token::Activity { partition: HERE.0, iid: Iid(1), seq: Seq(1), execution: 0 };
-    let read = Effect::ReadHistory(HistoryRead { token, iid: Iid(1), from: crate::ids::Turn(0) });
+    let read = Effect::ReadHistory(HistoryRead { token, iid: Iid(1), from: crate::ids::Turn(0), by_worker: false });
     let mut commit = Commit::default();
     assert_eq!(commit.add(at(0), HERE, &mut writing(1), true), []);
     assert!(commit.seal(at(0)).is_none());

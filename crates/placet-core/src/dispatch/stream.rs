@@ -55,6 +55,8 @@ pub struct StreamSpec {
     pub filters: Option<Filters>,
     /// Whether it keeps live state between turns.
     pub keeps_state: bool,
+    /// Whether it reads a long history by a call of its own (`WORKER_CAPABILITY_HISTORY_STREAMING`).
+    pub streams_history: bool,
 }
 
 impl StreamSpec {

@@ -9,7 +9,7 @@ use placet_proto::durabletask::{
 use crate::body::MessageKind;
 use crate::dispatch::{ItemSpec, StreamSpec};
 use crate::ids::{Iid, Seq, StreamId};
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 use crate::outcome::{HistoryRead, Outcome};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
@@ -29,6 +29,8 @@ pub(crate) struct TurnOut {
     /// When it began: the time of its `orchestratorStarted`, which stands before the messages.
     pub(crate) at: Timestamp,
     pub(crate) began: Mono,
+    /// The worker reads the history by a call of its own.
+    pub(crate) streamed: bool,
     /// What has come of a completion that its worker sends in pieces.
     pub(crate) pieces: Pieces,
 }
@@ -77,7 +79,10 @@ impl Partition {
         };
         let at = instance.record_time(now);
         let messages = instance.messages_of_turn(&self.limits);
-        instance.out = Some(TurnOut { token, messages, at, began: now.mono, pieces: Pieces::default() });
+        let streamed =
+            to.spec.streams_history && !presumed && instance.past_bytes() > limits::HISTORY_STREAMED_FROM;
+        instance.out =
+            Some(TurnOut { token, messages, at, began: now.mono, streamed, pieces: Pieces::default() });
         let begun = instance.item();
         self.count(iid);
         begun
@@ -178,10 +183,11 @@ impl Instance {
         let Token::Turn { presumed, .. } = out.token else { unreachable!("a turn has a turn's token") };
         match &self.history {
             _ if presumed || self.body.events == 0 => Begun::Send(self.turn_item(Vec::new())),
-            Some(runs) => Begun::Send(self.turn_item(runs.clone())),
-            None => {
+            Some(runs) if !out.streamed => Begun::Send(self.turn_item(runs.clone())),
+            _ => {
                 let from = crate::ids::Turn(self.body.turn_first);
-                Begun::ReadHistory(HistoryRead { token: out.token, iid: self.iid, from })
+                let by_worker = out.streamed;
+                Begun::ReadHistory(HistoryRead { token: out.token, iid: self.iid, from, by_worker })
             }
         }
     }
@@ -195,6 +201,7 @@ impl Instance {
                 // Events are delivered in order: there is nothing to reorder.
                 entity_message_reorder_window: Some(prost_types::Duration::default()),
             }),
+            requires_history_streaming: out.streamed,
             orchestration_trace_context: self.body.turn_trace.clone(),
             ..OrchestratorRequest::default()
         };

@@ -376,6 +376,10 @@ impl Shard {
             }
             Effect::SetAside(item) => self.dispatch.is_set_aside(item),
             Effect::Deleted(partition, iid) => self.partitions[partition.index()].deletion_is_durable(iid),
+            Effect::ReadHistory(read) if read.by_worker => {
+                reach(Corner::HistoryLeftToWorker);
+                self.history_read(now, read, Ok(Vec::new()), outputs);
+            }
             Effect::ReadHistory(read) => outputs.push(Output::ReadHistory(read)),
             Effect::HubDeleted(hub) => self.hub_deleted(&hub, true),
             Effect::ReadTimers => {

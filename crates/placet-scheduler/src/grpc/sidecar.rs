@@ -78,20 +78,17 @@ impl TaskHubSidecarService for Sidecar {
 
     async fn suspend_instance(&self, request: Request<pb::SuspendRequest>) -> Answer<pb::SuspendResponse> {
         let hub = metadata::hub(&request)?;
-        let pb::SuspendRequest { instance_id, reason } = request.into_inner();
-        answer(self.0.suspend_instance(hub, &instance_id, reason).await.map(|()| pb::SuspendResponse {}))
+        answer(self.0.suspend_instance(hub, request.into_inner()).await.map(|()| pb::SuspendResponse {}))
     }
 
     async fn resume_instance(&self, request: Request<pb::ResumeRequest>) -> Answer<pb::ResumeResponse> {
         let hub = metadata::hub(&request)?;
-        let pb::ResumeRequest { instance_id, reason } = request.into_inner();
-        answer(self.0.resume_instance(hub, &instance_id, reason).await.map(|()| pb::ResumeResponse {}))
+        answer(self.0.resume_instance(hub, request.into_inner()).await.map(|()| pb::ResumeResponse {}))
     }
 
     async fn rewind_instance(&self, request: Request<pb::RewindInstanceRequest>) -> Answer<pb::RewindInstanceResponse> {
         let hub = metadata::hub(&request)?;
-        let pb::RewindInstanceRequest { instance_id, reason } = request.into_inner();
-        answer(self.0.rewind_instance(hub, &instance_id, reason).await.map(|()| pb::RewindInstanceResponse {}))
+        answer(self.0.rewind_instance(hub, request.into_inner()).await.map(|()| pb::RewindInstanceResponse {}))
     }
 
     async fn restart_instance(
@@ -99,15 +96,12 @@ impl TaskHubSidecarService for Sidecar {
         request: Request<pb::RestartInstanceRequest>,
     ) -> Answer<pb::RestartInstanceResponse> {
         let hub = metadata::hub(&request)?;
-        let pb::RestartInstanceRequest { instance_id, restart_with_new_instance_id } = request.into_inner();
-        let started = self.0.restart_instance(hub, &instance_id, restart_with_new_instance_id).await;
-        answer(started.map(|instance_id| pb::RestartInstanceResponse { instance_id }))
+        answer(self.0.restart_instance(hub, request.into_inner()).await)
     }
 
     async fn query_instances(&self, request: Request<pb::QueryInstancesRequest>) -> Answer<pb::QueryInstancesResponse> {
         let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
-        let query = request.into_inner().query.unwrap_or_default();
-        weighed(self.0.query_instances(hub, query).await, peer.as_ref())
+        weighed(self.0.query_instances(hub, request.into_inner()).await, peer.as_ref())
     }
 
     async fn list_instance_ids(
@@ -121,20 +115,7 @@ impl TaskHubSidecarService for Sidecar {
     async fn purge_instances(&self, request: Request<pb::PurgeInstancesRequest>) -> Answer<pb::PurgeInstancesResponse> {
         let hub = metadata::hub(&request)?;
         let (call, _, request) = request.into_parts();
-        let ids = match request.request {
-            Some(pb::purge_instances_request::Request::InstanceId(id)) => vec![id],
-            Some(pb::purge_instances_request::Request::InstanceBatch(batch)) => batch.instance_ids,
-            Some(pb::purge_instances_request::Request::PurgeInstanceFilter(filter)) => {
-                let purge = async { answer(self.0.purge_by_filter(hub, filter, request.recursive).await) };
-                return deadline::within(&call, purge).await;
-            }
-            None => return Err(Status::invalid_argument("request: name instances, or a filter")),
-        };
-        let purged = self.0.purge_instances(&hub, ids, request.recursive).await;
-        answer(purged.map(|purged| pb::PurgeInstancesResponse {
-            deleted_instance_count: i32::try_from(purged).unwrap_or(i32::MAX),
-            is_complete: Some(true),
-        }))
+        deadline::within(&call, async { answer(self.0.purge_instances(hub, request).await) }).await
     }
 
     async fn skip_graceful_orchestration_terminations(
@@ -142,12 +123,7 @@ impl TaskHubSidecarService for Sidecar {
         request: Request<pb::SkipGracefulOrchestrationTerminationsRequest>,
     ) -> Answer<pb::SkipGracefulOrchestrationTerminationsResponse> {
         let hub = metadata::hub(&request)?;
-        let pb::SkipGracefulOrchestrationTerminationsRequest { instance_batch, reason } = request.into_inner();
-        let ids = instance_batch.unwrap_or_default().instance_ids;
-        let left = self.0.end_instances(&hub, ids, reason).await;
-        answer(left.map(|unterminated_instance_ids| pb::SkipGracefulOrchestrationTerminationsResponse {
-            unterminated_instance_ids,
-        }))
+        answer(self.0.end_instances(hub, request.into_inner()).await)
     }
 
     type GetWorkItemsStream = work::Items;

@@ -9,7 +9,7 @@ use placet_core::dispatch::{Filter, Filters, HubSet, StreamSpec};
 use placet_core::token::Token;
 use placet_core::wire;
 use placet_proto::durabletask::{
-    ActivityResponse, CompleteTaskResponse, GetWorkItemsRequest, OrchestratorResponse, WorkItem, WorkItemFilters,
+    ActivityResponse, CompleteTaskResponse, GetWorkItemsRequest, OrchestratorResponse, WorkItem, WorkItemFilters, WorkerCapability,
 };
 use tonic::{Request, Response, Status};
 
@@ -36,6 +36,7 @@ pub(super) fn items(scheduler: &Scheduler, request: &Request<GetWorkItemsRequest
         activities_max: limit(request.max_concurrent_activity_work_items),
         filters: request.work_item_filters.as_ref().and_then(filters),
         keeps_state: false,
+        streams_history: request.capabilities.contains(&WorkerCapability::HistoryStreaming.into()),
     };
     let mut worker = scheduler.open_stream(spec).map_err(|error| status_of(&error))?;
     if let Some(peer) = peer.clone() {

@@ -130,6 +130,7 @@ pub fn stream_spec(hub: Hub, open: &Open) -> Result<StreamSpec, CallError> {
         activities_max: limit(open.activities_max),
         filters: open.filters.as_ref().and_then(filters),
         keeps_state: open.keeps_state,
+        streams_history: false,
     })
 }
 

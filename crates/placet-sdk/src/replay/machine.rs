@@ -15,6 +15,7 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::{AskReply, PublishedRow};
 use prost::Message;
 
+use super::rewind;
 use super::shared::{Raised, Resolved, Shared, Step};
 use crate::context::OrchestrationContext;
 use crate::error::Failure;
@@ -103,6 +104,9 @@ impl Orchestration {
 
     /// Runs a turn: first what is past, if the state is new, then what is new.
     pub(crate) fn turn(&mut self, past: Vec<HistoryEvent>, new: Vec<HistoryEvent>) -> TurnResult {
+        if let Some(rewound) = rewind::rewound(&past, &new) {
+            return TurnResult { actions: vec![rewound], ended: true, ..TurnResult::default() };
+        }
         self.shared.lock().replaying = true;
         self.events += count(past.len());
         for event in past {
@@ -189,6 +193,7 @@ impl Orchestration {
         state.instance_id = instance.instance_id;
         state.execution_id = instance.execution_id.unwrap_or_default();
         state.name = started.name;
+        state.version = started.version;
         state.started_at = at;
         state.parent = started.parent_instance;
         drop(state);
@@ -277,6 +282,7 @@ impl Orchestration {
             _ => std::mem::take(&mut state.actions).into_values().map(|(_, action)| action).collect(),
         };
         let confirmations = count(actions.len());
+        actions.append(&mut state.unconfirmed);
         if self.end.is_none() {
             // Asked for now, confirmed in the history right after this turn: not to be asked for again.
             self.events += confirmations;

@@ -6,6 +6,7 @@
 
 mod check;
 mod machine;
+mod rewind;
 mod shared;
 #[cfg(test)]
 mod tests;

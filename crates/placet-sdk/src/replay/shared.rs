@@ -73,6 +73,7 @@ pub(crate) struct State {
     pub(crate) instance_id: String,
     pub(crate) execution_id: String,
     pub(crate) name: String,
+    pub(crate) version: Option<String>,
     pub(crate) parent: Option<placet_proto::durabletask::ParentInstanceInfo>,
     pub(crate) custom_status: Option<String>,
     /// The new input, if the code asked to continue as new.
@@ -81,7 +82,10 @@ pub(crate) struct State {
     pub(crate) publish: Vec<PublishedRow>,
     /// Actions that the history has not confirmed.
     pub(crate) actions: BTreeMap<i32, (Step, OrchestratorAction)>,
+    /// Actions of this turn that it never will.
+    pub(crate) unconfirmed: Vec<OrchestratorAction>,
     last_id: i32,
+    last_child: u64,
     last_uuid: u64,
     slots: BTreeMap<i32, Slot>,
     /// Events that nobody has taken, in order of arrival, under their folded names.
@@ -113,6 +117,20 @@ impl State {
         self.actions.insert(id, (step, action));
         self.slots.insert(id, Slot::default());
         id
+    }
+
+    /// Asks for something that the history does not confirm.
+    pub(crate) fn emit_unconfirmed(&mut self, action: Action) {
+        let id = self.next_id();
+        if !self.replaying {
+            self.unconfirmed.push(OrchestratorAction { id, orchestrator_action_type: Some(action) });
+        }
+    }
+
+    /// A number for a child without an id of its own.
+    pub(crate) fn next_child(&mut self) -> u64 {
+        self.last_child += 1;
+        self.last_child
     }
 
     /// An id for an action: rising, none is given twice.

@@ -73,6 +73,12 @@ impl Transport for Scripted {
         get_instance(_hub: &'a str, _request: GetInstanceRequest) -> Held<GetInstanceResponse>;
         raise_event(_hub: &'a str, _request: RaiseEventRequest) -> ();
         terminate(_hub: &'a str, _request: TerminateRequest) -> ();
+        suspend(_hub: &'a str, _request: SuspendRequest) -> ();
+        resume(_hub: &'a str, _request: ResumeRequest) -> ();
+        rewind(_hub: &'a str, _request: RewindInstanceRequest) -> ();
+        restart(_hub: &'a str, _request: RestartInstanceRequest) -> RestartInstanceResponse;
+        query(_hub: &'a str, _request: QueryInstancesRequest) -> Held<QueryInstancesResponse>;
+        purge(_hub: &'a str, _request: PurgeInstancesRequest) -> PurgeInstancesResponse;
         create_hub(_hub: &'a str, _recreate: bool) -> ();
         delete_hub(_hub: &'a str) -> ();
         hello() -> ();

@@ -191,6 +191,7 @@ impl World {
             activities_max: worker.items_max,
             filters: worker.filters.clone(),
             keeps_state: worker.keeps_state,
+            streams_history: false,
         };
         let results: Vec<ActivityResponse> = worker.results.drain(..).collect();
         self.trace.note(self.now, &[20, at as u64, id.0], || format!("worker {at} opens stream {id}"));

@@ -24,6 +24,7 @@ mod other_languages;
 mod ports;
 mod races;
 mod refusals;
+mod relatives;
 mod requests;
 mod reserved;
 mod roles;
