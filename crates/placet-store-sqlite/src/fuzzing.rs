@@ -9,12 +9,12 @@ use placet_core::fuzzing::Source;
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, Turn};
 use placet_core::rows::{InstanceRow, LoadedInstance, Lookup, TimerRow};
 use placet_core::time::Timestamp;
-use placet_store::ReadError;
+use placet_store::{List, Order, ReadError};
 use rusqlite::{Connection, params};
 
 use crate::damage::Damage;
 use crate::pieces::Kind;
-use crate::{checksum, header, reads, schema, session};
+use crate::{checksum, header, lists, reads, schema, session};
 
 /// Rows of one run.
 const ROWS_MAX: usize = 40;
