@@ -52,6 +52,8 @@ pub(crate) struct Orchestration {
     /// How it ended, once it has.
     end: Option<End>,
     suspended: bool,
+    /// It failed once, and what failed was taken out of its history: the code asks for it again.
+    rewound: bool,
     /// What came while it was suspended.
     buffered: VecDeque<HistoryEvent>,
     events: u32,
@@ -85,6 +87,7 @@ impl Orchestration {
             future: None,
             end: None,
             suspended: false,
+            rewound: false,
             buffered: VecDeque::new(),
             events: 0,
             given: 0,
@@ -182,6 +185,7 @@ impl Orchestration {
             }
             Some(EventType::ExecutionSuspended(_)) => self.suspended = true,
             Some(EventType::ExecutionResumed(_)) => self.resume(),
+            Some(EventType::ExecutionRewound(_)) => self.rewound = true,
             // What concerns the scheduler's own bookkeeping, and what this SDK never asks for.
             _ => {}
         }
@@ -256,6 +260,7 @@ impl Orchestration {
             state.actions.first_key_value().map(|(id, (step, _))| (*id, step.clone()))
         };
         if let Some((id, step)) = extra
+            && !self.rewound
             && self.end.as_ref().is_none_or(|end| matches!(end, End::Returned(_)))
         {
             self.differs(&format!("step {id} is {step} now, and was nothing when it was recorded"));
