@@ -186,6 +186,7 @@ impl Dispatch {
         let due = stream.ping_due();
         self.pings_from = Some(self.pings_from.map_or(due, |from| from.min(due)));
         self.streams.insert(id, stream);
+        self.redelivery.hurry(now);
     }
 
     /// The stream's specification, as long as it is open.
@@ -302,6 +303,9 @@ impl Dispatch {
     /// room again.
     pub fn abandoned(&mut self, now: Mono, item: ItemId) -> (bool, Option<StreamId>) {
         let Some(held) = self.held.remove(&item) else { return (false, None) };
+        if let Holder::Stream(by) = held.by {
+            self.redelivery.given_back(item, by);
+        }
         let stream = self.free_slot(&held);
         if item.kind() == Kind::Activity {
             self.redelivery.delay(now, held.spec);
@@ -532,13 +536,14 @@ impl Dispatch {
                 reach(Corner::StickyHadNoRoom);
             }
         }
-        let mut best: Option<(usize, StreamId)> = None;
+        let unwilling = self.redelivery.given_back_by(spec.id);
+        let mut best: Option<((bool, usize), StreamId)> = None;
         for (id, stream) in &self.streams {
-            let load = stream.load(kind);
+            let rank = (unwilling == Some(*id), stream.load(kind));
             // Asked last, as filters may be long.
-            if best.is_none_or(|(least, _)| load < least) && fits(*id, stream) {
-                best = Some((load, *id));
-                if load == 0 {
+            if best.is_none_or(|(least, _)| rank < least) && fits(*id, stream) {
+                best = Some((rank, *id));
+                if rank == (false, 0) {
                     break;
                 }
             }

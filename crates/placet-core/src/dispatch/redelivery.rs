@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
 use super::{ItemId, ItemSpec, Kind};
-use crate::ids::PartitionId;
+use crate::ids::{PartitionId, StreamId};
 use crate::limits;
 use crate::planted::{self, Plant};
 use crate::time::Mono;
@@ -31,6 +31,8 @@ struct Failures {
     returned: u32,
     /// When it may come again.
     not_before: Mono,
+    /// Who gave it back last: it goes to another, if there is one.
+    given_back_by: Option<StreamId>,
 }
 
 impl Redelivery {
@@ -63,6 +65,27 @@ impl Redelivery {
     /// How many deliveries of the item have failed.
     pub(super) fn failures(&self, item: ItemId) -> u32 {
         self.failures.get(&item).map_or(0, |failures| failures.failed)
+    }
+
+    /// A worker does not want an item.
+    pub(super) fn given_back(&mut self, item: ItemId, by: StreamId) {
+        self.failures.entry(item).or_default().given_back_by = Some(by);
+    }
+
+    /// Who gave an item back last.
+    pub(super) fn given_back_by(&self, item: ItemId) -> Option<StreamId> {
+        self.failures.get(&item).and_then(|failures| failures.given_back_by)
+    }
+
+    /// Somebody else has come, who may want what others gave back: it waits no longer.
+    pub(super) fn hurry(&mut self, now: Mono) {
+        let failures = &mut self.failures;
+        let unwanted = |item: &ItemId| failures.get(item).is_some_and(|failures| failures.given_back_by.is_some());
+        let hurried: Vec<_> = self.delayed.extract_if(.., |(due, item), _| *due > now && unwanted(item)).collect();
+        for ((_, item), spec) in hurried {
+            failures.entry(item).or_default().not_before = now;
+            self.delayed.insert((now, item), spec);
+        }
     }
 
     /// An item was given back: it comes again later.

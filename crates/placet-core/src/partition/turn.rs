@@ -79,10 +79,8 @@ impl Partition {
         };
         let at = instance.record_time(now);
         let messages = instance.messages_of_turn(&self.limits);
-        let streamed =
-            to.spec.streams_history && !presumed && instance.past_bytes() > limits::HISTORY_STREAMED_FROM;
-        instance.out =
-            Some(TurnOut { token, messages, at, began: now.mono, streamed, pieces: Pieces::default() });
+        let streamed = to.spec.streams_history && !presumed && instance.past_bytes() > limits::HISTORY_STREAMED_FROM;
+        instance.out = Some(TurnOut { token, messages, at, began: now.mono, streamed, pieces: Pieces::default() });
         let begun = instance.item();
         self.count(iid);
         begun

@@ -333,3 +333,39 @@ fn a_stream_is_pinged_when_it_had_nothing_for_a_while() {
     assert_eq!(dispatch.pings(first.after(limits::PING_EVERY * 2)), []);
     assert_eq!(dispatch.next_due(), None);
 }
+
+#[test]
+fn what_a_worker_gives_back_goes_to_another_one_if_there_is_one() {
+    let mut dispatch = Dispatch::default();
+    open(&mut dispatch, 1, everything());
+    open(&mut dispatch, 2, everything());
+    let item = turn(1, "a");
+    assert_eq!(dispatch.enqueue(NOW, item.clone()).map(|given| given.stream), Some(StreamId(1)));
+    dispatch.abandoned(NOW, item.id);
+    dispatch.delay(NOW, item.clone());
+    let later = after(limits::REDELIVERY_DELAY_MIN);
+    let (_, again) = dispatch.tick(later);
+    assert_eq!(again, std::slice::from_ref(&item));
+    assert_eq!(dispatch.enqueue(later, item.clone()).map(|given| given.stream), Some(StreamId(2)));
+    dispatch.abandoned(later, item.id);
+    dispatch.close(later, StreamId(1), true);
+    assert_eq!(dispatch.enqueue(later, item).map(|given| given.stream), Some(StreamId(2)), "there is no other");
+}
+
+#[test]
+fn what_was_given_back_waits_no_longer_when_somebody_else_comes() {
+    let mut dispatch = Dispatch::default();
+    open(&mut dispatch, 1, everything());
+    let (unwanted, broken) = (turn(1, "a"), turn(2, "a"));
+    for item in [&unwanted, &broken] {
+        offer(&mut dispatch, item.clone());
+    }
+    dispatch.abandoned(NOW, unwanted.id);
+    dispatch.delay(NOW, unwanted.clone());
+    dispatch.close(NOW, StreamId(1), false);
+    assert_eq!(dispatch.failed_before(NOW, broken.clone()), Some(broken));
+    assert_eq!(tick(&mut dispatch, NOW), nothing());
+    open(&mut dispatch, 2, everything());
+    assert_eq!(dispatch.next_due(), Some(NOW));
+    assert_eq!(tick(&mut dispatch, NOW).1, [unwanted.id]);
+}
