@@ -42,9 +42,7 @@ pub async fn demonstrate(client: &Client, pattern: &str) -> Result<String, Box<d
             (worker, id)
         }
         "saga" => (saga::worker(client.clone()), client.start("book_trip", &Some("car")).await?),
-        "children" => {
-            (children::worker(client.clone()), client.start("roll_out", &["north", "south"]).await?)
-        }
+        "children" => (children::worker(client.clone()), client.start("roll_out", &["north", "south"]).await?),
         "versioning" => {
             let worker = versioning::worker(client.clone());
             let id = client.start("ship", "order-1").version(versioning::CURRENT).await?;

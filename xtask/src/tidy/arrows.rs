@@ -7,7 +7,7 @@ const WHY: &str =
     "an arrow between crates is a decision: add it to xtask/src/tidy/arrows.rs and ARCHITECTURE.md, or do without";
 
 /// A crate and those of ours that it may use.
-const ALLOWED: [(&str, &[&str]); 19] = [
+const ALLOWED: [(&str, &[&str]); 20] = [
     ("placet-proto", &[]),
     ("placet-approval", &[]),
     ("placet-identity", &[]),
@@ -70,6 +70,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ),
     // What other people's programs may use, and nothing else.
     ("rust-human-interaction", &["placet-sdk"]),
+    ("rust-patterns", &["placet-sdk"]),
     ("xtask", &[]),
 ];
 

@@ -9,7 +9,8 @@ use placet_core::dispatch::{Filter, Filters, HubSet, StreamSpec};
 use placet_core::token::Token;
 use placet_core::wire;
 use placet_proto::durabletask::{
-    ActivityResponse, CompleteTaskResponse, GetWorkItemsRequest, OrchestratorResponse, WorkItem, WorkItemFilters, WorkerCapability,
+    ActivityResponse, CompleteTaskResponse, GetWorkItemsRequest, OrchestratorResponse, WorkItem, WorkItemFilters,
+    WorkerCapability,
 };
 use tonic::{Request, Response, Status};
 

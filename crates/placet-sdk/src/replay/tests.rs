@@ -6,7 +6,9 @@ mod script;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all, select};
-use placet_proto::durabletask::HistoryEvent;
+use placet_proto::durabletask::history_event::EventType;
+use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
+use placet_proto::durabletask::{ExecutionCompletedEvent, ExecutionRewoundEvent, HistoryEvent, OrchestratorAction};
 use script::{
     Turn, carried, completed, event, failed, fired, names, outcome, raised, resumed, start, suspended, terminated,
 };
@@ -440,4 +442,38 @@ fn the_start_gives_its_input_and_its_times() {
     let mut live = Orchestration::new(code);
     let turn = live.turn(vec![], vec![script::started(7), start("41", 3)]);
     assert_eq!(outcome(&turn), Some(Ok("\"41 instance 3 7\"".into())));
+}
+
+#[test]
+fn a_rewind_leaves_out_what_failed_and_the_code_asks_for_it_again() {
+    let code = || {
+        orchestration(|ctx| async move {
+            let first = ctx.activity::<String>("one", &()).await?;
+            let second = ctx.activity::<String>("two", &()).await?;
+            Ok(first + &second)
+        })
+    };
+    let mut live = code();
+    let turn = Turn::first(&mut live).next(&mut live, vec![completed(1, "\"a\"")]);
+    let turn = turn.next(&mut live, vec![failed(2, true)]);
+    assert!(outcome(&turn.result).unwrap().is_err());
+
+    let rewound = event(-1, EventType::ExecutionRewound(ExecutionRewoundEvent::default()));
+    let mut past = turn.history;
+    past.push(event(2, EventType::ExecutionCompleted(ExecutionCompletedEvent::default())));
+    let rewind = code().turn(past, vec![script::started(9), rewound]);
+    let [OrchestratorAction { id: -1, orchestrator_action_type: Some(Action::RewindOrchestration(action)) }] =
+        &rewind.actions[..]
+    else {
+        panic!("{:?}", rewind.actions)
+    };
+    let history = action.new_history.clone();
+    let has = |wanted: fn(&EventType) -> bool| history.iter().filter_map(|event| event.event_type.as_ref()).any(wanted);
+    assert!(has(|event| matches!(event, EventType::ExecutionRewound(_))));
+    assert!(!has(|event| matches!(event, EventType::TaskFailed(_) | EventType::ExecutionCompleted(_))));
+
+    let mut again = code();
+    let turn = again.turn(history, vec![script::started(10)]);
+    assert_eq!(names(&turn), ["activity two"]);
+    assert_eq!(turn.actions[0].id, 2, "as before");
 }

@@ -157,10 +157,8 @@ async fn an_instance_rests_goes_on_and_begins_again() {
     let id = client.start("waits", &()).await.unwrap();
     client.wait_for_start(&id).await.unwrap();
     client.suspend(&id, "holidays").await.unwrap();
-    eventually("it rests", async || {
-        (client.get(&id).await.unwrap()?.status() == Status::Suspended).then_some(())
-    })
-    .await;
+    eventually("it rests", async || (client.get(&id).await.unwrap()?.status() == Status::Suspended).then_some(()))
+        .await;
     client.raise_event(&id, "go", "kept").await.unwrap();
     assert_eq!(client.restart(&id).await.unwrap_err().code, Code::FailedPrecondition);
     client.resume(&id, "back").await.unwrap();
