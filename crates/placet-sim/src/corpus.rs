@@ -30,4 +30,9 @@ pub const CORPUS: &[Known] = &[
         found: "an item shorter than what was reserved for it made room that nobody looked for",
     },
     Known { seed: 50_036_911, with: "", found: "a turn whose history was read when its hub was deleted" },
+    Known {
+        seed: 1_795_884_980_128_488_118,
+        with: "",
+        found: "a turn that was given back after its instance was started over kept its place at its stream",
+    },
 ];

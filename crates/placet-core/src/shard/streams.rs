@@ -75,7 +75,11 @@ impl Shard {
     pub(super) fn abandoned(&mut self, now: Now, call: CallId, token: Token, outputs: &mut Vec<Output>) {
         let item = match token {
             Token::Turn { partition, iid, .. } => {
-                let current = self.partitions[partition.index()].holds(iid, token);
+                let here = &self.partitions[partition.index()];
+                let current = here.holds(iid, token);
+                if !here.is_hot(iid) {
+                    self.free_deleted(now, ItemId::Turn(partition, iid), outputs);
+                }
                 current.then_some(ItemId::Turn(partition, iid))
             }
             Token::Activity { partition, iid, seq, .. } => Some(ItemId::Activity(partition, iid, seq)),

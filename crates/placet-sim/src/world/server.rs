@@ -194,7 +194,8 @@ impl World {
 
     pub(super) fn hang_server(&mut self, lasts: u64) {
         if let Some(server) = &mut self.process {
-            server.hung_until = self.now + lasts;
+            // It may hang already, for longer.
+            server.hung_until = server.hung_until.max(self.now + lasts);
             self.trace.note(self.now, &[12, lasts], || format!("the server hangs for {lasts} µs"));
             self.trouble(lasts + 2 * SECOND);
             self.wrong(self.now + lasts);

@@ -71,6 +71,21 @@ fn a_worker_has_room_again_when_it_finishes_what_was_deleted() {
 }
 
 #[test]
+fn so_it_does_when_it_gives_back_what_was_deleted() {
+    assert_snapshot!(trace(
+        "
+        0s worker-of-one
+        0s start seq-1
+        1s start seq-2
+        2s start seq-1 over PENDING,TERMINATED
+        3s abandon seq-1
+        4s turn seq-2: wait
+        4s turn seq-1: wait
+    "
+    ));
+}
+
+#[test]
 fn a_loop_leaves_room_for_what_waits() {
     assert_snapshot!(trace(
         "
