@@ -34,25 +34,25 @@ impl Shard {
             outputs.push(Output::Reply(call, Ok(Reply::Stale)));
             return;
         };
-        let hot = self.partitions[partition.index()].is_hot(iid);
-        if !hot || self.partitions[partition.index()].epoch() != epoch {
+        let here = &self.partitions[partition.index()];
+        if !here.is_hot(iid) || here.epoch() != epoch {
             // A turn that is out keeps its instance in memory: this one is out no longer.
             outputs.push(Output::Reply(call, Ok(Reply::Stale)));
-            if !hot {
-                self.free_deleted(now, ItemId::Turn(partition, iid), outputs);
-            }
+            self.free_if_deleted(now, ItemId::Turn(partition, iid), outputs);
             return;
         }
         let kind = CommandKind::CompleteTurn(completion);
         self.handle_command(now, partition, Command { target: Lookup::Iid(iid), kind, call: Some(call) }, outputs);
     }
 
-    /// The instance of a turn that was handed out is gone: its worker has room again.
-    fn free_deleted(&mut self, now: Now, item: ItemId, outputs: &mut Vec<Output>) {
-        if self.dispatch.holder(item).is_some() {
-            let freed = self.dispatch.finished(item);
+    /// Whether the instance of a turn that was handed out is gone. Then its worker has room again.
+    fn free_if_deleted(&mut self, now: Now, turn: ItemId, outputs: &mut Vec<Output>) -> bool {
+        let gone = !self.partitions[turn.partition().index()].is_hot(turn.iid());
+        if gone && self.dispatch.holder(turn).is_some() {
+            let freed = self.dispatch.finished(turn);
             freed.into_iter().for_each(|stream| self.fill(now, stream, outputs));
         }
+        gone
     }
 
     pub(super) fn activity_completed(
@@ -75,12 +75,9 @@ impl Shard {
     pub(super) fn abandoned(&mut self, now: Now, call: CallId, token: Token, outputs: &mut Vec<Output>) {
         let item = match token {
             Token::Turn { partition, iid, .. } => {
-                let here = &self.partitions[partition.index()];
-                let current = here.holds(iid, token);
-                if !here.is_hot(iid) {
-                    self.free_deleted(now, ItemId::Turn(partition, iid), outputs);
-                }
-                current.then_some(ItemId::Turn(partition, iid))
+                let turn = ItemId::Turn(partition, iid);
+                self.free_if_deleted(now, turn, outputs);
+                self.partitions[partition.index()].holds(iid, token).then_some(turn)
             }
             Token::Activity { partition, iid, seq, .. } => Some(ItemId::Activity(partition, iid, seq)),
         };
@@ -249,9 +246,8 @@ impl Shard {
         outputs: &mut Vec<Output>,
     ) {
         let item = ItemId::Turn(read.token.partition(), read.iid);
-        if !self.partitions[item.partition().index()].is_hot(read.iid) {
+        if self.free_if_deleted(now, item, outputs) {
             reach(Corner::HistoryReadInVain);
-            self.free_deleted(now, item, outputs);
             return;
         }
         match runs {

@@ -8,7 +8,7 @@ mod admission;
 mod ask;
 mod count;
 mod deadline;
-pub mod history;
+mod history;
 mod messages;
 mod metadata;
 mod serve;
