@@ -87,9 +87,6 @@ pub const SMALL_ITEM_BYTES: usize = 64 << 10;
 /// memory, and what so much costs is not the wait for a sync.
 pub const TURN_AT_ONCE_BYTES: usize = 4 << 20;
 
-/// A longer history is left to be read by workers that can, in chunks; Microsoft's own test server does so from here on.
-pub const HISTORY_STREAMED_FROM: usize = 1 << 20;
-
 /// Longer inputs and outputs are not kept beside the history, but read from it when somebody wants them.
 pub const PAYLOAD_KEPT_BYTES: usize = 64 << 10;
 
@@ -147,6 +144,9 @@ pub struct Limits {
     /// Bytes of one generation's history: all of it must fit into a message. A turn that goes beyond it and does not end
     /// its generation fails its orchestration.
     pub history_bytes: usize,
+    /// A longer history is left to be read by workers that can, in chunks; Microsoft's own test server does so from the
+    /// same length on.
+    pub history_streamed_from: usize,
     /// Bytes of work items that a stream was sent and has not read, beyond which it is sent no more: a worker that
     /// never reads costs no more than this and one item.
     pub stream_unread_bytes: usize,
@@ -223,6 +223,7 @@ impl Default for Limits {
             replies_kept: 5_000,
             reply_bytes: 48 << 20,
             history_bytes: 192 << 20,
+            history_streamed_from: 1 << 20,
             stream_unread_bytes: 4 << 20,
             unread_bytes: 48 << 20,
             stream_turn_bytes: 16 << 20,

@@ -104,6 +104,14 @@ plants! {
     AnsweredInTimeExpires = "answered-in-time-expires",
     /// An instance that parks stays marked as one that has work: each start reads it.
     ParkedMarkedActive = "parked-marked-active",
+    /// What one instance told another stays with it, to be told again.
+    ToldTwice = "told-twice",
+    /// What an instance has yet to tell others is not told after it is read back.
+    ToldForgotten = "told-forgotten",
+    /// A child that failed is not rewound with its parent.
+    ChildNotRewound = "child-not-rewound",
+    /// An instance is deleted though it has yet to tell its parent how it ended.
+    PurgedUntold = "purged-untold",
 }
 
 #[cfg(feature = "planted")]

@@ -1,6 +1,6 @@
 //! What each program must come to, whatever happens on the way: computed without the SDK and without a server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use placet_approval::{Input, NewRequest, Outcome as Decided};
 use placet_proto::durabletask::{ExecutionStartedEvent, HistoryEvent, OrchestrationStatus, history_event::EventType};
@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::facts::{Outcome, id_of};
 use crate::programs::{
-    Collect, Decide, FanOut, Heed, LateReply, Race, Retry, Said, Sequence, Sleep, Tally, step, timed_out,
+    BROKEN, Became, Child, Collect, Decide, Family, FanOut, Heed, LateReply, Race, Retry, Said, Sequence, Sleep, Tally,
+    Teller, step, timed_out,
 };
 
 /// What a terminated instance gives back.
@@ -30,6 +31,9 @@ pub(crate) enum Program {
     LateReply(LateReply),
     Sleep(Sleep),
     Race(Race),
+    Family(Family),
+    Mend(Sequence),
+    Teller(Teller),
     Approval(Box<NewRequest>),
 }
 
@@ -42,6 +46,10 @@ pub(crate) struct Sent {
     pub(crate) said: BTreeMap<String, String>,
     /// Somebody terminated it.
     pub(crate) terminated: bool,
+    /// Those that descend from it and that somebody terminated.
+    pub(crate) terminated_children: BTreeSet<String>,
+    /// It was rewound once what is brittle was repaired.
+    pub(crate) rewound: bool,
 }
 
 impl Program {
@@ -58,6 +66,9 @@ impl Program {
             Program::LateReply(_) => "late-reply",
             Program::Sleep(_) => "sleep",
             Program::Race(_) => "race",
+            Program::Family(_) => "family",
+            Program::Mend(_) => "mend",
+            Program::Teller(_) => "teller",
             Program::Approval(_) => placet_approval::ORCHESTRATION,
         }
     }
@@ -78,6 +89,9 @@ impl Program {
             Program::LateReply(input) => serde_json::to_string(input),
             Program::Sleep(input) => serde_json::to_string(input),
             Program::Race(input) => serde_json::to_string(input),
+            Program::Family(input) => serde_json::to_string(input),
+            Program::Mend(input) => serde_json::to_string(input),
+            Program::Teller(input) => serde_json::to_string(input),
             Program::Approval(input) => serde_json::to_string(input),
         };
         text.expect("plain fields")
@@ -107,6 +121,10 @@ impl Program {
             && outcome.failure.as_ref().is_some_and(|failure| failure.contains("TooMuchPending"))
         {
             return expect(input.width > MAY_PEND, "it may wait for so few activities");
+        }
+        if self.is_brittle() && outcome.status == OrchestrationStatus::Failed {
+            let broken = outcome.failure.as_ref().is_some_and(|failure| failure.contains(BROKEN));
+            return expect(broken && !sent.rewound, "it fails of nothing else, and not once it is repaired");
         }
         expect(outcome.status == OrchestrationStatus::Completed, "it must complete")?;
         match self {
@@ -140,8 +158,66 @@ impl Program {
                 let laps: Vec<bool> = output(outcome)?;
                 expect(laps.len() == input.laps as usize, "it ran too few or too many laps")
             }
+            Program::Family(input) => input.check(&output::<Vec<Became>>(outcome)?, sent),
+            Program::Mend(input) => equal(&input.comes_to(), outcome),
+            Program::Teller(input) => equal(&input.ids.len(), outcome),
             Program::Approval(_) => check_approval(&output(outcome)?, sent),
         }
+    }
+}
+
+impl Program {
+    /// Whether it fails until it is repaired.
+    fn is_brittle(&self) -> bool {
+        match self {
+            Program::Mend(_) => true,
+            Program::Family(family) => family.strict,
+            _ => false,
+        }
+    }
+}
+
+impl Family {
+    /// Each child's result is what it comes to, or that somebody ended it.
+    fn check(&self, became: &[Became], sent: &Sent) -> Result<(), String> {
+        expect(became.len() == self.children.len(), "it has too few or too many results")?;
+        for (child, became) in self.children.iter().zip(became) {
+            let is_ended = became.as_ref().is_err_and(|failure| failure == "OrchestrationTerminated")
+                && sent.terminated_children.contains(&child.id);
+            if !is_ended {
+                child.check(became, sent).map_err(|what| format!("{}: {what}", child.id))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Child {
+    fn check(&self, became: &Became, sent: &Sent) -> Result<(), String> {
+        if self.name == "family" {
+            let output = became.clone().map_err(|failure| format!("it failed with {failure}"))?;
+            let children = serde_json::from_value::<Vec<Became>>(output);
+            return self.read::<Family>().check(&children.map_err(|error| error.to_string())?, sent);
+        }
+        let wanted = self.comes_to();
+        if *became == wanted { Ok(()) } else { Err(format!("it became {became:?} instead of {wanted:?}")) }
+    }
+
+    fn comes_to(&self) -> Became {
+        match self.name.as_str() {
+            "sequence" | "mend" => Ok(self.read::<Sequence>().comes_to().into()),
+            "retry" => {
+                let retry: Retry = self.read();
+                let failure = Err("ActivityError".to_owned());
+                if retry.fails < retry.attempts { Ok((retry.fails + 1).into()) } else { failure }
+            }
+            // Its id is that of an instance that goes on.
+            _ => Err("OrchestrationAlreadyExists".to_owned()),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_value(self.input.clone()).expect("it was written from one")
     }
 }
 

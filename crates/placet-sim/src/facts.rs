@@ -61,7 +61,18 @@ pub(crate) enum What {
     /// Wait for the start.
     WaitStart,
     /// Terminate it.
-    Terminate,
+    Terminate {
+        /// And its children, and theirs.
+        recurse: bool,
+    },
+    /// Let it rest.
+    Suspend,
+    /// Let it go on.
+    Resume,
+    /// Let it try again what failed, which is repaired.
+    Rewind,
+    /// Delete it, if it has ended.
+    Purge,
     /// Delete the instance's hub.
     DeleteHub,
     /// Empty the instance's hub.
@@ -100,6 +111,8 @@ pub(crate) enum Answer {
     Recorded,
     /// The id is taken.
     Exists,
+    /// It is not such that this could be done.
+    Unfit,
     /// Nothing was done: try again.
     TryLater,
     /// Whether it was done is not known.

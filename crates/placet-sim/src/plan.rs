@@ -68,6 +68,8 @@ pub(crate) struct Plan {
     filters: Filtered,
     /// Workers that complete by calls do so in several pieces, if there is more than one action.
     pub(crate) pieces: bool,
+    /// Workers that replay read long histories themselves.
+    pub(crate) streams_history: bool,
     /// What the shard may hold.
     pub(crate) limits: Limits,
     /// How long the faults go on.
@@ -178,6 +180,7 @@ impl Plan {
             kept: kept(chance),
             filters: *chance.pick(&[Filtered::None, Filtered::None, Filtered::None, Filtered::First, Filtered::Each]),
             pieces: chance.one_in(3),
+            streams_history: chance.one_in(2),
             limits: if chance.one_in(2) { limits(chance) } else { Limits::default() },
             span,
             latency_max: chance.skewed(100, 200 * MILLISECOND),
@@ -257,7 +260,8 @@ fn limits(chance: &mut Chance) -> Limits {
     maybe(&mut |small, chance| small.recover_page = small.recover_page.min(some(chance, 6)));
     // Not so little that the timers of a race, which stay until they are due, are too many.
     maybe(&mut |small, chance| small.pending_bytes = 7_500 + some(chance, 10_000));
-    maybe(&mut |small, chance| small.inbox_bytes = 1_000 + some(chance, 8_000));
+    maybe(&mut |small, chance| small.inbox_bytes = 400 + some(chance, 8_000));
+    maybe(&mut |small, chance| small.history_streamed_from = some(chance, 4_000));
     maybe(&mut |small, chance| small.recover_page_bytes = some(chance, 20_000));
     maybe(&mut |small, chance| {
         // As with their number: a page must bring less than what makes others leave.

@@ -1,6 +1,8 @@
 //! The orchestrations that run in the simulation, written as a user of the SDK would, and the activities that they
 //! call. What each must come to stands in [`crate::expectations`].
 
+mod relatives;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,6 +10,8 @@ use futures_util::future::join_all;
 use placet_sdk::sans_io::Registry;
 use placet_sdk::{Either, ExternalEvent, Failure, OrchestrationContext, Result, RetryPolicy};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use relatives::{Became, Child, Family, Teller, family, mend, teller};
 
 /// Some activities, one after the other.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
@@ -137,9 +141,22 @@ pub(crate) fn decision_payload(id: &str) -> String {
 }
 
 /// The names of all orchestrations but the built-in one, and of all activities: what workers' filters choose from.
-pub(crate) const ORCHESTRATIONS: [&str; 10] =
-    ["sequence", "fan-out", "retry", "collect", "heed", "decide", "tally", "late-reply", "sleep", "race"];
-pub(crate) const ACTIVITIES: [&str; 2] = ["step", "flaky"];
+pub(crate) const ORCHESTRATIONS: [&str; 13] = [
+    "sequence",
+    "fan-out",
+    "retry",
+    "collect",
+    "heed",
+    "decide",
+    "tally",
+    "late-reply",
+    "sleep",
+    "race",
+    "family",
+    "mend",
+    "teller",
+];
+pub(crate) const ACTIVITIES: [&str; 3] = ["step", "flaky", "brittle"];
 
 /// Everything above, for a worker.
 pub(crate) fn registry() -> Arc<Registry> {
@@ -154,6 +171,9 @@ pub(crate) fn registry() -> Arc<Registry> {
     registry.register("late-reply", late_reply);
     registry.register("sleep", sleep);
     registry.register("race", race);
+    registry.register("family", family);
+    registry.register("mend", mend);
+    registry.register("teller", teller);
     registry.into()
 }
 
@@ -164,12 +184,15 @@ pub(crate) fn built_in() -> Arc<Registry> {
     registry.into()
 }
 
-/// What an activity gives back: only its input and its number in the orchestration decide.
+/// What an activity gives back: only its input and its number in the orchestration decide, and whether what it needs was
+/// repaired.
 ///
 /// # Errors
-/// What "flaky" fails with, as often as its input says.
-pub(crate) fn run_activity(name: &str, input: &str, task_id: i32) -> Result<String> {
+/// What "flaky" fails with, as often as its input says, and what "brittle" fails with until it is repaired.
+pub(crate) fn run_activity(name: &str, input: &str, task_id: i32, repaired: bool) -> Result<String> {
     match name {
+        "brittle" if !repaired => Err(Failure::new(BROKEN, "it was not repaired")),
+        "brittle" => Ok(input.to_owned()),
         "step" => Ok(step(serde_json::from_str(input)?).to_string()),
         "flaky" => {
             let fails: i32 = serde_json::from_str(input)?;
@@ -184,6 +207,19 @@ pub(crate) fn run_activity(name: &str, input: &str, task_id: i32) -> Result<Stri
         other => Err(Failure::new("ActivityNotRegisteredError", other)),
     }
 }
+
+/// The id of an event that one instance sends another.
+pub(crate) fn told_id(listener: usize, number: u64) -> String {
+    format!("{listener}-t-{number}")
+}
+
+/// Whether an event's id is that of one.
+pub(crate) fn is_told(id: &str) -> bool {
+    id.contains("-t-")
+}
+
+/// What the activity "brittle" fails with.
+pub(crate) const BROKEN: &str = "Broken";
 
 /// What the activity "step" makes of a number.
 pub(crate) fn step(value: i64) -> i64 {

@@ -1,7 +1,9 @@
 //! What clients do in a run: instances of all programs, and for each the clients that start it, wait for it, ask
 //! it, and get in its way. As many as make a run that counts.
 
-use std::collections::VecDeque;
+mod relatives;
+
+use std::collections::{BTreeSet, VecDeque};
 
 use placet_approval::NewRequest;
 
@@ -25,8 +27,22 @@ pub(crate) struct Slot {
     pub(crate) program: Program,
     /// Its hub is deleted by somebody else.
     pub(crate) doomed: bool,
+    /// It may be purged, or never come to be.
+    pub(crate) fades: bool,
     /// What of it breaks its worker's stream, as long as faults last.
     pub(crate) bomb: Option<Bomb>,
+    /// The instance that starts it, if no client does.
+    pub(crate) parent: Option<usize>,
+    /// The events that other instances send it.
+    pub(crate) hears: Vec<String>,
+}
+
+impl Slot {
+    /// One that a client starts, and that nobody gets in the way of.
+    pub(crate) fn new(hub: &str, id: String, program: Program) -> Slot {
+        let (doomed, fades, bomb, parent) = (false, false, None, None);
+        Slot { hub: hub.to_owned(), id, program, doomed, fades, bomb, parent, hears: Vec::new() }
+    }
 }
 
 /// Work that its workers do not survive.
@@ -90,7 +106,7 @@ impl Workload {
             if chance.one_in(2) {
                 // Somebody gives it up, maybe once it is set aside.
                 let late = Step::Pause(chance.between(plan.span / 4, plan.span));
-                let steps = [late, Step::Call(What::Terminate)].into();
+                let steps = [late, Step::Call(What::Terminate { recurse: false })].into();
                 workload.actors.push(Actor { slot, steps });
             }
         }
@@ -101,7 +117,11 @@ impl Workload {
             workload.add_instance(plan, &mut chance.fork());
         }
         if let Some(kept) = &overrides.instances {
-            workload.actors.retain(|actor| kept.contains(&actor.slot));
+            // Whoever belongs to one that is kept is kept.
+            let slots = &workload.slots;
+            let root = |slot| std::iter::successors(Some(slot), |at: &usize| slots[*at].parent).last();
+            let roots: BTreeSet<_> = kept.iter().filter(|at| **at < slots.len()).map(|at| root(*at)).collect();
+            workload.actors.retain(|actor| roots.contains(&root(actor.slot)));
         }
         workload
     }
@@ -120,12 +140,12 @@ impl Workload {
     fn slot(&mut self, hub: &str, program: Program) -> usize {
         let at = self.slots.len();
         let id = format!("{}-{at}", program.name());
-        self.slots.push(Slot { hub: hub.to_owned(), id, program, doomed: false, bomb: None });
+        self.slots.push(Slot::new(hub, id, program));
         at
     }
 
     fn add_instance(&mut self, plan: &Plan, chance: &mut Chance) {
-        match chance.below(14) {
+        match chance.below(18) {
             0 => self.add_sequence(plan, chance),
             1 => {
                 let width = small(chance.skewed(1, 2 * many(plan)));
@@ -144,6 +164,9 @@ impl Workload {
             10 => self.add_tally(plan, chance),
             11 => self.add_late_reply(plan, chance),
             12 => self.add_sleep(plan, chance),
+            13 | 14 => self.add_family(plan, chance),
+            15 => self.add_mend(plan, chance),
+            16 => self.add_teller(plan, chance),
             _ => {
                 let timer_ms = chance.skewed(1, plan.activity_max * 2 / MILLISECOND);
                 let laps = small(chance.skewed(1, many(plan) / 4));
@@ -166,10 +189,13 @@ impl Workload {
             steps.push(Step::Call(What::Start { life, execution: String::new(), delay: 0, over_running }));
             is_stopped = chance.one_in(3);
             if is_stopped {
-                steps.extend([pause(plan, chance), Step::Call(What::Terminate)]);
+                steps.extend([pause(plan, chance), Step::Call(What::Terminate { recurse: false })]);
             }
             let waits = life + 1 == lives || chance.one_in(2);
             steps.push(if waits { Step::Call(What::Wait) } else { pause(plan, chance) });
+            if chance.one_in(6) {
+                steps.push(Step::Call(What::Purge));
+            }
         }
         self.actor(plan, slot, steps);
         if !is_stopped {
@@ -333,11 +359,24 @@ impl Workload {
         self.actor(plan, slot, steps);
     }
 
+    /// Somebody lets an instance rest from time to time.
+    fn rests(&mut self, plan: &Plan, chance: &mut Chance, slot: usize) {
+        let mut steps = Vec::new();
+        for _ in 0..chance.between(1, 4) {
+            steps.extend([pause(plan, chance), Step::Call(What::Suspend)]);
+            steps.extend([pause(plan, chance), Step::Call(What::Resume)]);
+        }
+        self.actor(plan, slot, steps);
+    }
+
     /// Starts an instance that does so many things if nobody terminates it.
     fn runs(&mut self, plan: &Plan, chance: &mut Chance, slot: usize, work: u64) {
         let calls = self.actors.len();
         self.starter(plan, chance, slot, true);
-        let is_stopped = self.actors[calls].steps.contains(&Step::Call(What::Terminate));
+        if chance.one_in(4) {
+            self.rests(plan, chance, slot);
+        }
+        let is_stopped = self.actors[calls].steps.iter().any(|step| matches!(step, Step::Call(What::Terminate { .. })));
         if !is_stopped {
             self.least += work;
         }
@@ -353,7 +392,7 @@ impl Workload {
             steps.push(Step::Call(What::WaitStart));
         }
         if may_stop && chance.one_in(8) {
-            steps.extend([pause(plan, chance), Step::Call(What::Terminate)]);
+            steps.extend([pause(plan, chance), Step::Call(What::Terminate { recurse: chance.one_in(2) })]);
         }
         steps.push(Step::Call(What::Wait));
         if chance.one_in(4) {
@@ -403,6 +442,12 @@ fn asks(plan: &Plan, chance: &mut Chance, name: &'static str, id: &str, what: &s
         steps.extend([pause(plan, chance), ask]);
     }
     steps
+}
+
+/// The same call several times, whatever comes of it.
+fn again_and_again(plan: &Plan, chance: &mut Chance, what: &What) -> Vec<Step> {
+    let times = chance.between(1, 12);
+    (0..times).flat_map(|_| [pause(plan, chance), Step::Call(what.clone())]).collect()
 }
 
 fn start(life: u32, delay: u64) -> Step {

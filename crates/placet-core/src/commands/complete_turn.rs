@@ -390,7 +390,7 @@ impl Partition {
 }
 
 /// A child whose parent waits for no result carries this tag (`OrchestrationTags.FireAndForget` of the .NET SDK).
-const FIRE_AND_FORGET: &str = "FireAndForget";
+pub(super) const FIRE_AND_FORGET: &str = "FireAndForget";
 
 impl Instance {
     /// As its children's histories tell of it.

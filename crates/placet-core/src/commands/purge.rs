@@ -4,6 +4,7 @@ use crate::command::Reply;
 use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
 use crate::partition::Partition;
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 
 impl Partition {
@@ -14,7 +15,7 @@ impl Partition {
             outcome.reply(call, Ok(Reply::Nothing));
             return;
         }
-        if instance.outbox.is_empty() {
+        if instance.outbox.is_empty() || planted::is(Plant::PurgedUntold) {
             self.delete_instance(iid, outcome);
             outcome.reply(call, Ok(Reply::Done));
         } else if let Some(call) = call {

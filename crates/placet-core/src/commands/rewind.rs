@@ -10,7 +10,7 @@ use placet_proto::durabletask::{
 };
 use prost::Message as _;
 
-use super::complete_turn::pending_activity;
+use super::complete_turn::{FIRE_AND_FORGET, pending_activity};
 use super::continue_as_new::execution_id_from;
 use super::failure::passing_failure;
 use crate::body::{ChildRewind, ChildStart, MessageKind, Outgoing, Told};
@@ -19,6 +19,7 @@ use crate::dispatch::RESERVED_PREFIX;
 use crate::ids::{CallId, Iid, InstanceKey, Turn};
 use crate::outcome::Outcome;
 use crate::partition::{Instance, Known, Partition};
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::Write;
 use crate::time::Now;
@@ -148,7 +149,7 @@ impl Partition {
             (instance.body.parent, instance.body.parent_seq) = (start.parent.clone(), start.parent_seq);
         };
         match instance.status {
-            OrchestrationStatus::Failed => {
+            OrchestrationStatus::Failed if !planted::is(Plant::ChildNotRewound) => {
                 reach(Corner::ChildRewound);
                 link(instance);
                 let event = ExecutionRewoundEvent {
@@ -246,7 +247,8 @@ impl Unfinished {
                 },
             )),
             EventType::TimerCreated(timer) => self.timers.push((id, timer.fire_at.unwrap_or_default())),
-            EventType::SubOrchestrationInstanceCreated(child) => {
+            // Whoever waits for nothing has nothing left to wait for.
+            EventType::SubOrchestrationInstanceCreated(child) if !child.tags.contains_key(FIRE_AND_FORGET) => {
                 let parent = instance.as_parent(id);
                 let start = ChildStart {
                     name: child.name,

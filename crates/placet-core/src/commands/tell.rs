@@ -19,6 +19,7 @@ use crate::command::{Caller, Parent, Refusal, StartInstance, Tell, Terminate};
 use crate::ids::{Iid, InstanceKey, Seq};
 use crate::outcome::Outcome;
 use crate::partition::{Instance, Partition};
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::time::Now;
 use crate::wire;
@@ -47,7 +48,9 @@ impl Partition {
     pub(crate) fn is_told(&mut self, tell: &Tell, outcome: &mut Outcome) {
         let iid = tell.from.1;
         let Some(instance) = self.instances.get_mut(&iid) else { return };
-        instance.take_outbound(tell.seq, &tell.to.id, outcome);
+        if !planted::is(Plant::ToldTwice) {
+            instance.take_outbound(tell.seq, &tell.to.id, outcome);
+        }
         self.conclude(iid, outcome);
         self.purge_told(iid, outcome);
     }

@@ -235,7 +235,9 @@ impl Partition {
     pub(super) fn offer_work(&mut self, iid: Iid, outcome: &mut Outcome) {
         let Some(instance) = self.instances.get_mut(&iid) else { return };
         instance.offer(self.id, &self.limits, outcome);
-        instance.offer_outbound(self.id, 0, outcome);
+        if !planted::is(Plant::ToldForgotten) {
+            instance.offer_outbound(self.id, 0, outcome);
+        }
         if planted::is(Plant::RecoveryForgetsActivities) {
             return;
         }

@@ -147,11 +147,13 @@ impl Partition {
         instance.counted = bytes;
     }
 
-    /// Whether an instance has work that a worker has, or may take: its turn, or one of its activities.
+    /// Whether an instance has work that a worker has, or may take: its turn, or one of its activities. What it has to tell
+    /// others needs no worker.
     pub fn is_served(&self, iid: Iid, takers: &mut Takers<'_>) -> bool {
         let Some(instance) = self.instances.get(&iid) else { return false };
         let mut activities = instance.activities.iter().filter(|(_, pending)| !pending.poisoned);
         instance.out.is_some()
+            || !instance.outbox.is_empty()
             || (instance.is_ready()
                 && !instance.has_too_many_activities(&self.limits)
                 && takers.has(&instance.turn_spec(self.id, &self.limits)))

@@ -9,7 +9,7 @@ use placet_proto::durabletask::{
 use crate::body::MessageKind;
 use crate::dispatch::{ItemSpec, StreamSpec};
 use crate::ids::{Iid, Seq, StreamId};
-use crate::limits::{self, Limits};
+use crate::limits::Limits;
 use crate::outcome::{HistoryRead, Outcome};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
@@ -79,7 +79,8 @@ impl Partition {
         };
         let at = instance.record_time(now);
         let messages = instance.messages_of_turn(&self.limits);
-        let streamed = to.spec.streams_history && !presumed && instance.past_bytes() > limits::HISTORY_STREAMED_FROM;
+        let streamed =
+            to.spec.streams_history && !presumed && instance.past_bytes() > self.limits.history_streamed_from;
         instance.out = Some(TurnOut { token, messages, at, began: now.mono, streamed, pieces: Pieces::default() });
         let begun = instance.item();
         self.count(iid);

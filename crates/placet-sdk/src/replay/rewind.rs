@@ -40,7 +40,11 @@ fn kept(event: &HistoryEvent, failed: &BTreeSet<i32>, rewound: &ExecutionRewound
         EventType::TaskScheduled(_) if failed.contains(&event.event_id) => return None,
         EventType::ExecutionStarted(started) => {
             let instance = started.orchestration_instance.get_or_insert_default();
-            instance.execution_id = Some(Uuid::new_v4().simple().to_string());
+            // Of a turn that runs twice both completions say the same.
+            let execution = instance.execution_id.as_deref().unwrap_or_default();
+            let seed = format!("{}/{execution}/rewound", instance.instance_id);
+            let next = Uuid::new_v8(xxhash_rust::xxh3::xxh3_128(seed.as_bytes()).to_be_bytes());
+            instance.execution_id = Some(next.simple().to_string());
             if let Some(parent) = &mut started.parent_instance
                 && let Some(execution) = &rewound.parent_execution_id
             {

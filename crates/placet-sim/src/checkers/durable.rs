@@ -16,6 +16,8 @@ use crate::workload::Slot;
 struct Known {
     /// Somebody else may delete its hub at any time.
     doomed: bool,
+    /// Somebody purges it.
+    fades: bool,
     /// It continues as new.
     renews: bool,
     /// Its start was acknowledged, and its hub not deleted since.
@@ -23,6 +25,12 @@ struct Known {
     terminated: bool,
     /// Its termination was acknowledged in this generation, which had not ended: the next one has to tell of it.
     terminated_in: Option<String>,
+}
+
+impl Known {
+    fn may_be_gone(&self) -> bool {
+        self.doomed || self.fades
+    }
 }
 
 /// The checker.
@@ -45,6 +53,7 @@ impl Durable {
     pub(super) fn new(slots: &[Slot], roomy: bool) -> Durable {
         let known = slots.iter().map(|slot| Known {
             doomed: slot.doomed,
+            fades: slot.fades,
             renews: matches!(
                 slot.program,
                 Program::Collect(_) | Program::Heed(_) | Program::Decide(_) | Program::Tally(_) | Program::Approval(_)
@@ -68,7 +77,10 @@ impl Durable {
             Fact::Sent(call) => self.sent(call),
             Fact::Released(call, answer, stored) => return self.released(call, answer, *stored),
             Fact::Told(call, Answer::Wrong(what)) => return Err(format!("{:?} was refused: {what}", call.what)),
-            Fact::Told(call, Answer::Done) if matches!(call.what, What::Terminate) => {
+            Fact::Told(call, Answer::Unfit) if call.what != What::Rewind => {
+                return Err(format!("{:?} was refused: it cannot be done", call.what));
+            }
+            Fact::Told(call, Answer::Done) if matches!(call.what, What::Terminate { .. }) => {
                 self.known[call.slot].terminated |= self.known[call.slot].started;
             }
             Fact::TurnRan(slot, execution, new, carried) => self.ran(*slot, execution, new, *carried),
@@ -101,15 +113,20 @@ impl Durable {
 
     /// Whether an acknowledged event is in the store, or is over by the rules.
     fn is_accounted_for(&self, slot: usize, id: &str, stored: Option<&Stored>) -> bool {
-        let Some(stored) = stored else { return self.known[slot].doomed };
+        let Some(stored) = stored else { return self.known[slot].may_be_gone() };
         stored.outcome.is_some() || has_event(stored, id) || self.is_used_up(slot, &stored.execution, id)
     }
 
     fn sent(&mut self, call: &Call) {
         match &call.what {
             What::DeleteHub | What::EmptyHub => self.known[call.slot].started = false,
+            What::Purge => {
+                self.known[call.slot].started = false;
+                self.known[call.slot].fades = true;
+            }
             What::Start { life, execution, .. } if *life > 0 => {
                 self.newest.insert(call.slot, execution.clone());
+                self.known[call.slot].fades = false;
                 self.known[call.slot].terminated = false;
                 self.known[call.slot].terminated_in = None;
             }
@@ -139,7 +156,7 @@ impl Durable {
             (_, Answer::Absent) if known.started => {
                 return Err(format!("{:?} finds no instance, and its start was acknowledged", call.what));
             }
-            (What::Terminate, Answer::Done) if known.started && known.renews => {
+            (What::Terminate { .. }, Answer::Done) if known.started && known.renews => {
                 let alive = stored.filter(|stored| stored.outcome.is_none());
                 known.terminated_in = alive.map(|stored| stored.execution.clone());
             }
@@ -165,7 +182,7 @@ impl Durable {
         {
             return Err(format!("the end was told as {outcome:?}, and the store has {:?}", stored.outcome));
         }
-        if here.is_none() && !self.known[slot].doomed && !self.newest.contains_key(&slot) {
+        if here.is_none() && !self.known[slot].may_be_gone() && !self.newest.contains_key(&slot) {
             return Err(format!("the end of generation {} was told, and the store lacks it", seen.execution));
         }
         self.outcomes.insert((slot, seen.execution.clone()), outcome.clone());
@@ -275,7 +292,7 @@ mod tests {
     fn a_termination_that_is_acknowledged_and_forgotten_is_found() {
         let mut durable = checker();
         durable.see(&Fact::Released(&start(1), &Answer::Done, Some(&stored(None)))).unwrap();
-        durable.see(&Fact::Told(&call(2, What::Terminate), &Answer::Done)).unwrap();
+        durable.see(&Fact::Told(&call(2, What::Terminate { recurse: false }), &Answer::Done)).unwrap();
         assert!(durable.at_end(0, Some(&stored(None))).is_err());
     }
 
@@ -284,7 +301,9 @@ mod tests {
         let loops = slot(Program::Collect(Collect { want: 1, every: 1, seen: Vec::new() }));
         let mut durable = Durable::new(&[loops], true);
         durable.see(&Fact::Released(&start(1), &Answer::Done, Some(&stored(None)))).unwrap();
-        durable.see(&Fact::Released(&call(2, What::Terminate), &Answer::Done, Some(&stored(None)))).unwrap();
+        durable
+            .see(&Fact::Released(&call(2, What::Terminate { recurse: false }), &Answer::Done, Some(&stored(None))))
+            .unwrap();
         let same = stored(Some(completed("[]")));
         assert!(durable.at_end(0, Some(&same)).is_ok(), "a turn that was out may have ended it");
         let next = Stored { execution: "another".into(), ..same };

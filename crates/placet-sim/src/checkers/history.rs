@@ -23,7 +23,10 @@ impl Part {
     fn of(kind: &EventType) -> Part {
         match kind {
             EventType::OrchestratorStarted(_) => Part::Begin,
-            EventType::TaskScheduled(_) | EventType::TimerCreated(_) => Part::Confirmation,
+            EventType::TaskScheduled(_)
+            | EventType::TimerCreated(_)
+            | EventType::SubOrchestrationInstanceCreated(_)
+            | EventType::EventSent(_) => Part::Confirmation,
             EventType::ExecutionCompleted(_) => Part::End,
             _ => Part::Message,
         }
@@ -36,6 +39,8 @@ pub(crate) fn answers(kind: &EventType) -> Option<i32> {
         EventType::TaskCompleted(task) => Some(task.task_scheduled_id),
         EventType::TaskFailed(task) => Some(task.task_scheduled_id),
         EventType::TimerFired(timer) => Some(timer.timer_id),
+        EventType::SubOrchestrationInstanceCompleted(child) => Some(child.task_scheduled_id),
+        EventType::SubOrchestrationInstanceFailed(child) => Some(child.task_scheduled_id),
         _ => None,
     }
 }
@@ -47,11 +52,14 @@ struct Reader {
     /// Steps without an answer.
     open: BTreeSet<i32>,
     turn_at: i64,
+    /// Failures and what they answered were taken out of it: turns may hold nothing.
+    rewound: bool,
 }
 
 /// Whether a history is laid out as it must be.
 pub(super) fn check(history: &[HistoryEvent]) -> Check {
-    let mut reader = Reader { part: Part::End, last_id: i32::MIN, open: BTreeSet::new(), turn_at: i64::MIN };
+    let rewound = history.iter().any(|event| matches!(event.event_type, Some(EventType::ExecutionRewound(_))));
+    let mut reader = Reader { part: Part::End, last_id: i32::MIN, open: BTreeSet::new(), turn_at: i64::MIN, rewound };
     for (at, event) in history.iter().enumerate() {
         let is_last = at + 1 == history.len();
         reader.read(at, event, is_last).map_err(|what| format!("event {at} {what}: {event:?}"))?;
@@ -78,7 +86,9 @@ impl Reader {
                 return Err("confirms a step out of order");
             }
             self.last_id = event.event_id;
-            self.open.insert(event.event_id);
+            if !matches!(kind, EventType::EventSent(_)) {
+                self.open.insert(event.event_id);
+            }
         } else if here != Part::End && event.event_id != -1 {
             return Err("has an id");
         }
@@ -89,7 +99,7 @@ impl Reader {
     }
 
     fn begin(&mut self, at: usize, time: i64) -> Result<(), &'static str> {
-        if at > 0 && !matches!(self.part, Part::Message | Part::Confirmation) {
+        if at > 0 && !self.rewound && !matches!(self.part, Part::Message | Part::Confirmation) {
             return Err("begins a turn after nothing");
         }
         if time < self.turn_at {
@@ -121,6 +131,9 @@ pub(super) fn replays(history: &[HistoryEvent]) -> Check {
         "late-reply" => check_history(programs::late_reply, history),
         "sleep" => check_history(programs::sleep, history),
         "race" => check_history(programs::race, history),
+        "family" => check_history(programs::family, history),
+        "mend" => check_history(programs::mend, history),
+        "teller" => check_history(programs::teller, history),
         placet_approval::ORCHESTRATION => check_history(placet_worker::approval, history),
         other => return Err(format!("nobody knows an orchestration {other}")),
     };

@@ -15,6 +15,7 @@
 //! | I14 | a result is recorded twice, or for another execution | [`history`], [`once`] |
 //! | I15 | an event is lost, doubled or out of order | [`durable`] (from its acknowledgement to the turn that takes it), [`once`], [`order`] |
 //! | I16 | a timer fires early, twice or late | [`parked`], [`history`], `world/progress.rs` |
+//! | I17 | a child is lost, started or heard of twice | `world/relatives.rs`, [`once`] (what its parent and it come to) |
 //! | I18 | today's code comes to another end | [`history`] |
 //! | I21 | an item that fails keeps others | [`progress`], [`deliveries`] |
 //! | I22 | two outcomes of a request are told, or another than the first | [`approval`] |
@@ -24,7 +25,7 @@
 //! | I35 | a start reads more than what has work | [`bounds`], `world/ledger.rs` (the mark that it goes by) |
 //! | I36 | what can go on does not within its time | [`progress`], `world/progress.rs` |
 //!
-//! The others need what is not simulated: several nodes (I6 to I10), children and entities (I17, I20), purging (I19),
+//! The others need what is not simulated: several nodes (I6 to I10), entities (I20), purging by filter (I19),
 //! the rules of approval to come (I23 to I25, I27 to I30), hostile clients and secrets (I31, I34).
 
 mod approval;
@@ -68,7 +69,7 @@ impl Checkers {
         Checkers {
             durable: durable::Durable::new(slots, roomy),
             decision: decision::Decision::default(),
-            once: once::Once::default(),
+            once: once::Once::new(slots),
             order: order::Order::default(),
             deliveries: deliveries::Deliveries::default(),
             parked: parked::Parked,
@@ -131,7 +132,8 @@ mod planted {
     pub(crate) const GENERATION: &str = "00000000000000000000000000000001";
 
     pub(crate) fn slot(program: Program) -> Slot {
-        Slot { hub: "default".into(), id: format!("{}-0", program.name()), program, doomed: false, bomb: None }
+        let id = format!("{}-0", program.name());
+        Slot::new("default", id, program)
     }
 
     pub(crate) fn sequence() -> Slot {

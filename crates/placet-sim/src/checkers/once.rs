@@ -15,6 +15,8 @@ use crate::workload::Slot;
 /// The checker.
 #[derive(Debug, Default)]
 pub(super) struct Once {
+    /// The slots' parents and ids.
+    kin: Vec<(Option<usize>, String)>,
     sent: BTreeMap<usize, Sent>,
     /// Which life each execution that a client named is.
     lives: BTreeMap<String, u32>,
@@ -28,6 +30,25 @@ pub(super) struct Once {
 }
 
 impl Once {
+    pub(super) fn new(slots: &[Slot]) -> Once {
+        let mut once =
+            Once { kin: slots.iter().map(|slot| (slot.parent, slot.id.clone())).collect(), ..Once::default() };
+        for (at, slot) in slots.iter().enumerate() {
+            // What other instances tell it is sent once.
+            let times = slot.hears.iter().map(|id| (id.clone(), 1));
+            once.sent.entry(at).or_default().times.extend(times);
+        }
+        once
+    }
+
+    /// This slot and all that descend from it.
+    fn family(&self, of: usize) -> impl Iterator<Item = usize> {
+        let parent = |at: &usize| self.kin.get(*at).and_then(|(parent, _)| *parent);
+        let descends = move |at: &usize| std::iter::successors(Some(*at), parent).any(|ancestor| ancestor == of);
+        // A slot that nobody told of has no kin.
+        (0..self.kin.len().max(of + 1)).filter(descends)
+    }
+
     pub(super) fn see(&mut self, fact: &Fact<'_>) -> Check {
         match fact {
             Fact::Sent(call) => self.sent(call),
@@ -97,8 +118,26 @@ impl Once {
                 sent.times.insert(id.clone(), 1);
                 sent.said.insert(id.clone(), what.clone());
             }
-            What::Terminate => sent.terminated = true,
+            What::Terminate { recurse } => self.terminated(call.slot, *recurse),
+            What::Rewind => {
+                for at in self.family(call.slot).collect::<Vec<_>>() {
+                    self.sent.entry(at).or_default().rewound = true;
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// Somebody terminates an instance, and maybe its children.
+    fn terminated(&mut self, slot: usize, recurse: bool) {
+        let ended = if recurse { self.family(slot).collect() } else { vec![slot] };
+        for at in ended {
+            self.sent.entry(at).or_default().terminated = true;
+            let Some((parent, id)) = self.kin.get(at).cloned() else { continue };
+            let ancestors = std::iter::successors(parent, |at| self.kin[*at].0);
+            for ancestor in ancestors {
+                self.sent.entry(ancestor).or_default().terminated_children.insert(id.clone());
+            }
         }
     }
 
@@ -125,8 +164,12 @@ impl Once {
                 }
                 _ => continue,
             };
-            let brought = self.results.get(&(at, stored.execution.clone(), step));
-            if !brought.is_some_and(|brought| brought.contains(&result)) {
+            // What was rewound keeps the results of the execution that it was.
+            let rewound = self.sent.get(&at).is_some_and(|sent| sent.rewound);
+            let mut brought = self.results.range((at, String::new(), i32::MIN)..(at + 1, String::new(), i32::MIN));
+            let is_it =
+                |(_, execution, of): &(usize, String, i32)| *of == step && (rewound || *execution == stored.execution);
+            if !brought.any(|(key, brought)| is_it(key) && brought.contains(&result)) {
                 return Err(format!("step {step} is recorded with {result:?}, which no worker brought"));
             }
         }

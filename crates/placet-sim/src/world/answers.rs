@@ -8,7 +8,7 @@ use placet_proto::durabletask::HistoryEvent;
 use placet_store::Store as _;
 use prost::Message as _;
 
-use super::ledger::Life;
+use super::ledger::{Life, holds_event};
 use super::{Event, Violation, World};
 use crate::facts::{Answer, Call, Fact, Outcome, Seen, Stored};
 use crate::struck::FaultKind;
@@ -45,7 +45,9 @@ impl World {
         let mut inbox = Vec::new();
         for row in found.inbox {
             let message = body::InboxMessage::decode(row.data).map_err(unread)?;
-            inbox.push(HistoryEvent::decode(message.event).map_err(unread)?);
+            if holds_event(&message) {
+                inbox.push(HistoryEvent::decode(message.event).map_err(unread)?);
+            }
         }
         let outcome = if is_terminal(found.row.status) { Outcome::of_history(&history) } else { None };
         if outcome.as_ref().map(|outcome| outcome.status) != is_terminal(found.row.status).then_some(found.row.status) {
@@ -98,6 +100,7 @@ fn answer_of(reply: Result<Reply, Refusal>, stored: Option<&Stored>) -> Answer {
         Ok(Reply::Asked(Asked::Ended(view))) => Answer::Ended(seen(&view, stored)),
         Ok(Reply::Asked(Asked::Recorded)) => Answer::Recorded,
         Err(Refusal::AlreadyExists { .. }) => Answer::Exists,
+        Err(Refusal::FailedPrecondition(_)) => Answer::Unfit,
         Err(Refusal::Exhausted { .. } | Refusal::Unreadable(_)) => Answer::TryLater,
         Err(Refusal::Unknown) => Answer::Unknown,
         Ok(Reply::Stale) => Answer::Wrong("stale".to_owned()),

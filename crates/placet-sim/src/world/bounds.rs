@@ -16,7 +16,8 @@ use prost::Message as _;
 use super::ledger::Life;
 use super::{Event, Mark, SECOND, Violation, World};
 use crate::expectations::micros;
-use crate::facts::{Fact, Idle, What};
+use crate::facts::{Fact, Idle, What, id_of};
+use crate::programs::is_told;
 
 use super::server::ReplyTo;
 
@@ -82,7 +83,8 @@ const ENTRY_BYTES: usize = 160;
 impl Life {
     /// About how much memory it takes.
     fn bytes(&self) -> usize {
-        let rows = self.inbox.values().chain(self.activities.values());
+        let messages = self.inbox.values().chain(self.outbox.values());
+        let rows = messages.chain(self.activities.values()).chain(self.children.values());
         let rows: usize = rows.map(|data| 2 * ENTRY_BYTES + data.len()).sum();
         // Its input and its output are kept beside it: they stand in its first events and its last one.
         let payloads = self.history.iter().take(2).chain(self.history.last()).map(|event| event.encoded_len());
@@ -101,10 +103,10 @@ fn bounded(what: &str, there: usize, most: usize) -> Result<(), Violation> {
 }
 
 /// What waits for one instance, or what it waits for, is no more than what one may have, and the message that goes beyond
-/// it: events up to the limit, results up to twice as much.
+/// it: events up to the limit, results and what other instances send up to twice as much.
 fn look_at_life(life: &Life, limits: &Limits) -> Result<(), Violation> {
     let in_rows = |rows: &BTreeMap<Seq, Bytes>, each: usize| rows.values().map(|data| each + data.len()).sum::<usize>();
-    let pending = in_rows(&life.activities, 2 * ENTRY_BYTES);
+    let pending = in_rows(&life.activities, 2 * ENTRY_BYTES) + in_rows(&life.children, 2 * ENTRY_BYTES);
     bounded("bytes of activities wait of one instance", pending, 2 * limits.pending_bytes)?;
     if in_rows(&life.inbox, ENTRY_BYTES) <= limits.inbox_bytes {
         return Ok(());
@@ -119,8 +121,15 @@ fn look_at_life(life: &Life, limits: &Limits) -> Result<(), Violation> {
         // What was handed on is as old as the generation, when the clock stood still or was set back.
         let is_new = began.is_some() && event.timestamp.map(|at| micros(&at)) > began.map(|at| micros(&at));
         match event.event_type {
+            // What other instances send waits with them, and not with a client.
+            Some(EventType::EventRaised(_)) if id_of(&event).is_some_and(is_told) => results.push(bytes),
             Some(EventType::EventRaised(_)) if is_new => events.push(bytes),
-            Some(EventType::TaskCompleted(_) | EventType::TaskFailed(_)) => results.push(bytes),
+            Some(
+                EventType::TaskCompleted(_)
+                | EventType::TaskFailed(_)
+                | EventType::SubOrchestrationInstanceCompleted(_)
+                | EventType::SubOrchestrationInstanceFailed(_),
+            ) => results.push(bytes),
             _ => {}
         }
     }

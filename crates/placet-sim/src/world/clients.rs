@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use placet_core::command::{Ask, Caller, Command, CommandKind, RaiseEvent, StartInstance, Terminate, WaitFor};
+use placet_core::command::{Ask, Caller, Command, CommandKind, RaiseEvent, StartInstance, Suspend, Terminate, WaitFor};
 use placet_core::ids::{Hub, InstanceId, InstanceKey};
 use placet_core::rows::Lookup;
 use placet_core::time::Timestamp;
@@ -88,6 +88,9 @@ impl World {
         self.trace.note(self.now, &[30, at as u64, number], || {
             format!("client {at} sends {number} about {}: {:?}", self.slots[slot].id, call.what)
         });
+        if call.what == What::Rewind {
+            self.repaired.insert(slot);
+        }
         let request = self.request(slot, &call.what);
         if !self.goes_wrong(FaultKind::CallLost) {
             self.call_server(ReplyTo::Client(at, call.clone(), waits), request);
@@ -134,10 +137,14 @@ impl World {
             }
             What::Wait => CommandKind::Wait(WaitFor::Completion),
             What::WaitStart => CommandKind::Wait(WaitFor::Start),
-            What::Terminate => CommandKind::Terminate(Terminate {
+            What::Terminate { recurse } => CommandKind::Terminate(Terminate {
                 output: Some(crate::expectations::STOPPED.to_owned()),
-                recurse: false,
+                recurse: *recurse,
             }),
+            What::Suspend => CommandKind::Suspend(Suspend { reason: None, resume: false }),
+            What::Resume => CommandKind::Suspend(Suspend { reason: None, resume: true }),
+            What::Rewind => CommandKind::Rewind { reason: Some("repaired".to_owned()) },
+            What::Purge => CommandKind::Purge,
             What::RetryPoisoned => CommandKind::RetryPoisoned,
             What::DeleteHub => return Request::DeleteHub(Hub::new(&slot.hub)),
             What::EmptyHub => return Request::CreateHub(Hub::new(&slot.hub)),
@@ -185,13 +192,18 @@ impl World {
     fn is_answered(&self, call: &Call, answer: &Answer) -> bool {
         match answer {
             Answer::TryLater | Answer::Unknown | Answer::Lost | Answer::Recorded => false,
-            Answer::Absent => self.slots[call.slot].doomed || call.what == What::RetryPoisoned,
+            Answer::Absent => {
+                let slot = &self.slots[call.slot];
+                // What was purged, or never came to be, is not waited for.
+                slot.doomed || slot.fades || matches!(call.what, What::RetryPoisoned | What::Purge)
+            }
             Answer::Done
             | Answer::State(_)
             | Answer::Reply(_)
             | Answer::After(_)
             | Answer::Ended(_)
             | Answer::Exists
+            | Answer::Unfit
             | Answer::Wrong(_) => true,
         }
     }
@@ -256,7 +268,11 @@ fn may_double(what: &What) -> bool {
         What::Ask { .. } | What::Wait | What::WaitStart | What::Start { life: 0, .. } => true,
         What::Start { .. }
         | What::Raise { .. }
-        | What::Terminate
+        | What::Terminate { .. }
+        | What::Suspend
+        | What::Resume
+        | What::Rewind
+        | What::Purge
         | What::DeleteHub
         | What::EmptyHub
         | What::RetryPoisoned => false,

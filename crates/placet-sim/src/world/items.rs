@@ -31,7 +31,9 @@ impl World {
                     self.reach(Mark::AskCarriedOver);
                 }
                 self.executions.insert((iid.0, number.0), (slot, execution));
-                self.past_is_stored(iid, number, presumed, &turn.past_events)?;
+                if !turn.requires_history_streaming {
+                    self.past_is_stored(iid, number, presumed, &turn.past_events)?;
+                }
                 if let Some(stream) = self.streams.get(&stream) {
                     self.turn_with.insert(slot, stream.worker);
                 }

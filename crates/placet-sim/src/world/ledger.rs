@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use placet_core::body::{InboxMessage, InstanceBody, PendingActivity};
+use placet_core::body::{InboxMessage, InstanceBody, MessageKind, PendingActivity};
 use placet_core::command::is_terminal;
 use placet_core::ids::{Hub, Iid, Seq, Turn};
 use placet_core::rows::{Batch, InstanceRow, LoadedInstance, ReplyRow, TimerRow};
@@ -30,9 +30,12 @@ pub(super) struct Life {
     pub(super) history: Rc<Vec<HistoryEvent>>,
     /// Its turns, each with the number of its events, its bytes and their digest.
     turns: Vec<(Turn, u32, u64, u64)>,
-    /// Its messages, and its activities, as they are written.
+    /// Its messages, and what it has to tell others, as they are written.
     pub(super) inbox: BTreeMap<Seq, Bytes>,
+    pub(super) outbox: BTreeMap<Seq, Bytes>,
+    /// Likewise its activities, and the children that it waits for.
     pub(super) activities: BTreeMap<Seq, Bytes>,
+    pub(super) children: BTreeMap<Seq, Bytes>,
     timers: BTreeSet<TimerRow>,
     /// What became of its asks, by their ids.
     pub(super) replies: BTreeMap<Arc<str>, ReplyRow>,
@@ -99,7 +102,9 @@ impl Ledger {
                 history: Rc::default(),
                 turns: Vec::new(),
                 inbox: BTreeMap::new(),
+                outbox: BTreeMap::new(),
                 activities: BTreeMap::new(),
+                children: BTreeMap::new(),
                 timers: BTreeSet::new(),
                 replies: BTreeMap::new(),
                 ended_at: None,
@@ -143,25 +148,33 @@ impl Ledger {
     fn waiting(&mut self, batch: &Batch, touched: &mut BTreeSet<Iid>) -> Result<Vec<(Iid, Bytes)>, String> {
         let mut unqueued = Vec::new();
         for (iid, seq) in &batch.inbox_deleted {
-            let message = self.lives.get_mut(iid).and_then(|life| life.inbox.remove(seq));
-            unqueued.extend(message.map(|message| (*iid, message)));
+            if let Some(life) = self.lives.get_mut(iid) {
+                unqueued.extend(life.inbox.remove(seq).map(|message| (*iid, message)));
+                life.outbox.remove(seq);
+            }
             touched.insert(*iid);
         }
         for row in &batch.inbox_put {
             let life = self.lives.get_mut(&row.iid).ok_or("a message of no instance is written")?;
-            if life.inbox.last_key_value().is_some_and(|(last, _)| *last >= row.seq) {
+            let rows = if kind_of(&row.data)? == MessageKind::Outgoing { &mut life.outbox } else { &mut life.inbox };
+            if rows.last_key_value().is_some_and(|(last, _)| *last >= row.seq) {
                 return Err(format!("a message of {} is written out of order", life.row.id));
             }
-            life.inbox.insert(row.seq, row.data.clone());
+            rows.insert(row.seq, row.data.clone());
             touched.insert(row.iid);
         }
         for (iid, seq) in &batch.activities_deleted {
-            self.lives.get_mut(iid).map(|life| life.activities.remove(seq));
+            if let Some(life) = self.lives.get_mut(iid) {
+                life.activities.remove(seq);
+                life.children.remove(seq);
+            }
             touched.insert(*iid);
         }
         for row in &batch.activities_put {
             let life = self.lives.get_mut(&row.iid).ok_or("an activity of no instance is written")?;
-            life.activities.insert(row.seq, row.data.clone());
+            let pending = PendingActivity::decode(row.data.clone()).map_err(|error| error.to_string())?;
+            let rows = if pending.child.is_some() { &mut life.children } else { &mut life.activities };
+            rows.insert(row.seq, row.data.clone());
             touched.insert(row.iid);
         }
         for row in &batch.timers_deleted {
@@ -208,22 +221,28 @@ impl Ledger {
             let turns = turns.iter().map(|row| (row.turn, row.count, row.events.len() as u64, digest(&row.events)));
             let same = found.row == life.row
                 && turns.eq(life.turns.iter().copied())
-                && found.inbox.iter().map(|row| (&row.seq, &row.data)).eq(&life.inbox)
-                && found.activities.iter().map(|row| (&row.seq, &row.data)).eq(&life.activities)
+                && found.inbox.iter().map(|row| (&row.seq, &row.data)).eq(both(&life.inbox, &life.outbox))
+                && found.activities.iter().map(|row| (&row.seq, &row.data)).eq(both(&life.activities, &life.children))
                 && found.replies.iter().eq(life.replies.values());
             if !same {
                 return Err(format!("{} is not what was written", found.row.id));
             }
             life.whole(found).map_err(|what| format!("{} does not fit together: {what}", found.row.id))?;
         }
-        Ok(())
+        self.relatives()
     }
 }
 
 impl Life {
-    /// Whether a worker has something to do for it.
+    /// Whether a worker has something to do for it, or it has something to tell.
     pub(super) fn has_work(&self) -> bool {
-        (!self.inbox.is_empty() && !self.body.held) || !self.activities.is_empty()
+        (!self.inbox.is_empty() && !self.rests()) || !self.activities.is_empty() || !self.outbox.is_empty()
+    }
+
+    /// Whether its messages wait for its start, or for the end of its suspension.
+    fn rests(&self) -> bool {
+        let ends_it = |data| matches!(kind_of(data), Ok(MessageKind::Resumed | MessageKind::Terminated));
+        self.body.held || (self.body.suspended && !self.inbox.values().any(ends_it))
     }
 
     /// Whether its rows agree with each other.
@@ -263,6 +282,9 @@ impl Life {
         for event in self.history.iter() {
             match &event.event_type {
                 Some(EventType::TaskScheduled(_) | EventType::TimerCreated(_)) => drop(waits.insert(event.event_id)),
+                Some(EventType::SubOrchestrationInstanceCreated(child)) if child.tags.is_empty() => {
+                    waits.insert(event.event_id);
+                }
                 Some(kind) => drop(answers(kind).map(|step| waits.remove(&step))),
                 None => {}
             }
@@ -274,9 +296,27 @@ impl Life {
         }
         for row in &found.inbox {
             let message = InboxMessage::decode(row.data.clone()).map_err(|error| error.to_string())?;
+            if !holds_event(&message) {
+                continue;
+            }
             let event = HistoryEvent::decode(message.event).map_err(|error| error.to_string())?;
             comes.extend(event.event_type.as_ref().and_then(answers));
         }
         if waits == comes { Ok(()) } else { Err(format!("steps {waits:?} wait, and {comes:?} are to come")) }
     }
+}
+
+/// What kind of message a row holds.
+fn kind_of(data: &Bytes) -> Result<MessageKind, String> {
+    InboxMessage::decode(data.clone()).map(|message| message.kind()).map_err(|error| error.to_string())
+}
+
+/// Whether it is one that becomes history.
+pub(super) fn holds_event(message: &InboxMessage) -> bool {
+    !matches!(message.kind(), MessageKind::Outgoing | MessageKind::Nudge)
+}
+
+/// Two kinds of rows that stand in one table, in its order.
+fn both<'a>(some: &'a BTreeMap<Seq, Bytes>, others: &'a BTreeMap<Seq, Bytes>) -> BTreeMap<&'a Seq, &'a Bytes> {
+    some.iter().chain(others).collect()
 }

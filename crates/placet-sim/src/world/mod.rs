@@ -15,6 +15,7 @@ mod lies;
 mod pieces;
 mod progress;
 mod queue;
+mod relatives;
 mod server;
 mod stopping;
 mod turns;
@@ -200,6 +201,8 @@ pub(crate) struct World {
     handed_out: BTreeMap<(u64, u64), ProcessId>,
     told_recorded: BTreeSet<(usize, String)>,
     told_answer: BTreeSet<(usize, String)>,
+    /// What was brittle for these and their children is so no longer.
+    repaired: BTreeSet<usize>,
 }
 
 impl World {
@@ -255,6 +258,7 @@ impl World {
             handed_out: BTreeMap::new(),
             told_recorded: BTreeSet::new(),
             told_answer: BTreeSet::new(),
+            repaired: BTreeSet::new(),
             plan,
         };
         world.trace.note(0, &[seed], || format!("seed {seed}: {:?}", world.plan));

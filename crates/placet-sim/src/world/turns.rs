@@ -7,14 +7,14 @@ use placet_core::ids::StreamId;
 use placet_core::token::Token;
 use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
 use placet_proto::durabletask::{
-    ActivityRequest, ActivityResponse, HistoryEvent, OrchestrationStatus, OrchestratorRequest, OrchestratorResponse,
+    ActivityRequest, ActivityResponse, HistoryEvent, OrchestrationStatus, OrchestratorResponse,
 };
 use placet_proto::placet::v1::TurnCompletion;
 use placet_sdk::sans_io::CacheCounts;
 
 use super::pieces::Rest;
 use super::server::{Arrival, ReplyTo};
-use super::workers::{Completion, WorkerStep};
+use super::workers::{Completion, Turn, WorkerStep};
 use super::{Event, Mark, SECOND, Violation, World};
 use crate::facts::{Fact, id_of};
 use crate::plan::MINUTE;
@@ -23,13 +23,29 @@ use crate::struck::FaultKind;
 use crate::workload::Bomb;
 
 impl World {
+    /// A worker has read a history by itself: that of another generation, or none, is of no use to it.
+    pub(super) fn history_comes(&mut self, at: usize, stream: StreamId, mut turn: Turn) -> Result<(), Violation> {
+        let token: Token = turn.token.parse().map_err(|error| format!("token {}: {error}", turn.token))?;
+        let life = self.ledger.lives.get(&item_of(token).0);
+        let same = life.filter(|life| Some(&life.body.execution_id) == turn.request.execution_id.as_ref());
+        let history = same.map(|life| life.history.to_vec());
+        match history {
+            Some(history) if !self.goes_wrong(FaultKind::ReadFailed) => {
+                turn.request.past_events = history;
+                self.run_turn(at, stream, turn)
+            }
+            _ => {
+                self.give_back(stream, at, token);
+                Ok(())
+            }
+        }
+    }
+
     pub(super) fn run_turn(
         &mut self,
         at: usize,
         stream: StreamId,
-        hub: String,
-        turn: OrchestratorRequest,
-        token: String,
+        Turn { hub, request: turn, token }: Turn,
     ) -> Result<(), Violation> {
         self.counts.turns += 1;
         let parsed: Token = token.parse().map_err(|error| format!("token {token}: {error}"))?;
@@ -126,9 +142,12 @@ impl World {
             return self.blow_up(stream, &instance.instance_id, parsed);
         }
         self.maybe_lie(parsed);
-        let result = run_activity(&request.name, request.input.as_deref().unwrap_or("null"), request.task_id);
+        let slot = self.slot_named(&instance.instance_id);
+        let repaired = slot.is_some_and(|slot| self.is_repaired(slot));
+        let input = request.input.as_deref().unwrap_or("null");
+        let result = run_activity(&request.name, input, request.task_id, repaired);
         let told = result.clone().map_err(|failure| failure.message().to_owned());
-        if let Some(slot) = self.slot_named(&instance.instance_id) {
+        if let Some(slot) = slot {
             let execution = instance.execution_id.unwrap_or_default();
             self.see(&Fact::ActivityRan(slot, &execution, request.task_id, &told))?;
         }
@@ -199,6 +218,11 @@ impl World {
         self.wrong(self.now + wait);
         let life = self.workers[at].life;
         self.after(wait, Event::Worker(at, life, WorkerStep::Complete(Box::new(completion))));
+    }
+
+    /// Whether somebody repaired what was brittle for this instance or an ancestor of it.
+    fn is_repaired(&self, slot: usize) -> bool {
+        std::iter::successors(Some(slot), |at| self.slots[*at].parent).any(|at| self.repaired.contains(&at))
     }
 
     /// Whether a worker does not survive this.

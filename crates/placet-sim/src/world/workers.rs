@@ -10,7 +10,7 @@ use placet_core::dispatch::{Filter, Filters, HubSet, StreamSpec};
 use placet_core::ids::{Epoch, StreamId};
 use placet_core::shard::Input;
 use placet_core::token::Token;
-use placet_proto::durabletask::{ActivityResponse, WorkItem, work_item::Request};
+use placet_proto::durabletask::{ActivityResponse, OrchestratorRequest, WorkItem, work_item::Request};
 use placet_proto::placet::v1::Ack;
 use placet_sdk::sans_io::{CacheCounts, Registry, Turns};
 
@@ -58,6 +58,8 @@ pub(crate) enum WorkerStep {
     Connect,
     /// Something comes on its stream.
     Stream(StreamId, ToWorker),
+    /// It was sent the history of a turn that it asked for.
+    HistoryRead(StreamId, Box<Turn>),
     /// It notices that its stream broke.
     Broken(StreamId),
     /// An activity ended.
@@ -66,6 +68,14 @@ pub(crate) enum WorkerStep {
     Complete(Box<Completion>),
     /// It goes on after it hung.
     GoesOn,
+}
+
+/// A turn that a worker has.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(super) hub: String,
+    pub(super) request: OrchestratorRequest,
+    pub(super) token: String,
 }
 
 /// What a worker calls the server with.
@@ -158,7 +168,10 @@ impl World {
             WorkerStep::Stream(stream, what) if self.workers[at].stream == Some(stream) => {
                 return self.hears(at, stream, what);
             }
-            WorkerStep::Stream(..) => {}
+            WorkerStep::HistoryRead(stream, turn) if self.workers[at].stream == Some(stream) => {
+                return self.history_comes(at, stream, *turn);
+            }
+            WorkerStep::Stream(..) | WorkerStep::HistoryRead(..) => {}
             WorkerStep::Broken(stream) => self.notices_break(at, stream),
             WorkerStep::ActivityEnds(response) => self.activity_ends(at, *response),
             WorkerStep::Complete(completion) => self.complete(at, *completion),
@@ -191,7 +204,7 @@ impl World {
             activities_max: worker.items_max,
             filters: worker.filters.clone(),
             keeps_state: worker.keeps_state,
-            streams_history: false,
+            streams_history: self.plan.streams_history && !worker.keeps_state,
         };
         let results: Vec<ActivityResponse> = worker.results.drain(..).collect();
         self.trace.note(self.now, &[20, at as u64, id.0], || format!("worker {at} opens stream {id}"));
@@ -250,7 +263,15 @@ impl World {
                 self.on_stream(stream, 0, Arrival::Input(Input::ItemsRead(stream, bytes)));
                 let token = item.completion_token;
                 match item.request {
-                    Some(Request::OrchestratorRequest(turn)) => self.run_turn(at, stream, hub, turn, token),
+                    Some(Request::OrchestratorRequest(request)) => {
+                        let turn = Turn { hub, request, token };
+                        if !turn.request.requires_history_streaming {
+                            return self.run_turn(at, stream, turn);
+                        }
+                        let (wait, life) = (self.latency() + self.latency(), self.workers[at].life);
+                        self.after(wait, Event::Worker(at, life, WorkerStep::HistoryRead(stream, turn.into())));
+                        Ok(())
+                    }
                     Some(Request::ActivityRequest(activity)) => self.start_activity(at, stream, activity, &token),
                     other => Err(format!("an item that no shard sends: {other:?}").into()),
                 }

@@ -25,6 +25,7 @@ const LIMITS: Limits = Limits {
     replies_kept: 100,
     reply_bytes: 1 << 20,
     history_bytes: 1 << 20,
+    history_streamed_from: 1 << 20,
     stream_unread_bytes: 1 << 20,
     unread_bytes: 1 << 20,
     stream_turn_bytes: 1 << 20,

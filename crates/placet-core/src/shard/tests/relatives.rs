@@ -300,3 +300,42 @@ fn children_that_failed_are_rewound_with_their_parent_and_those_that_are_gone_be
     "
     ));
 }
+
+#[test]
+fn what_an_instance_has_to_tell_needs_no_worker_when_memory_is_full() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start par-1
+        0s turn par-1: child kid-1
+        1s spill par-1
+        2s hold-loads
+        2s turn kid-1: complete
+        2s room 1
+        2s tick
+        2s answer-load
+        3s turn par-1: complete
+        4s rows
+    "
+    ));
+}
+
+#[test]
+fn a_child_that_nobody_waits_for_is_left_alone_when_its_parent_is_rewound() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start par-1
+        0s turn par-1: child-alone kid-1 | activity bad
+        0s turn kid-1: complete
+        1s failed par-1/bad
+        1s turn par-1: fail
+        2s rewind par-1
+        2s turn par-1: rewound
+        2s turn par-1: activity bad
+        3s done par-1/bad
+        3s turn par-1: complete
+        4s rows
+    "
+    ));
+}
