@@ -405,6 +405,7 @@ async fn run_task<O: DeserializeOwned>(
         }
         Described::Taken => unreachable!("a call runs once"),
     };
+    let Some(policy) = retry else { return step(&context, kind, &name, action).await };
     let mut failures = 0;
     loop {
         let error = match step(&context, kind, &name, action.clone()).await {
@@ -412,27 +413,31 @@ async fn run_task<O: DeserializeOwned>(
             Err(error) => error,
         };
         failures += 1;
-        let policy = retry.as_ref().filter(|policy| failures < policy.attempts_max);
-        let Some(policy) = policy.filter(|_| !error.is_non_retriable()) else { return Err(error) };
+        if failures >= policy.attempts_max || error.is_non_retriable() {
+            return Err(error);
+        }
         context.timer(policy.delay(failures)).await;
     }
 }
 
-async fn step<O: DeserializeOwned>(
+/// Asks for an action at once, so that whoever waits for what comes of it need not keep it.
+fn step<'a, O: DeserializeOwned>(
     context: &OrchestrationContext,
     kind: &'static str,
-    name: &str,
+    name: &'a str,
     action: Action,
-) -> std::result::Result<O, ActivityError> {
+) -> impl Future<Output = std::result::Result<O, ActivityError>> + use<'a, O> {
     let id = context.shared.lock().emit(kind, name, action);
-    let resolved = SlotFuture { shared: context.shared.clone(), id, taken: false }.await;
-    match resolved {
-        Resolved::Completed(result) => {
-            let text = result.as_deref().filter(|text| !text.is_empty()).unwrap_or("null");
-            serde_json::from_str(text).map_err(|error| ActivityError::unreadable(name, id, &error))
+    let slot = SlotFuture { shared: context.shared.clone(), id, taken: false };
+    async move {
+        match slot.await {
+            Resolved::Completed(result) => {
+                let text = result.as_deref().filter(|text| !text.is_empty()).unwrap_or("null");
+                serde_json::from_str(text).map_err(|error| ActivityError::unreadable(name, id, &error))
+            }
+            Resolved::Failed(details) => Err(ActivityError { what: kind, name: name.to_owned(), task_id: id, details }),
+            Resolved::Fired => unreachable!("only timers fire"),
         }
-        Resolved::Failed(details) => Err(ActivityError { what: kind, name: name.to_owned(), task_id: id, details }),
-        Resolved::Fired => unreachable!("only timers fire"),
     }
 }
 

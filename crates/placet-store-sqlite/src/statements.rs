@@ -75,13 +75,12 @@ pub(crate) const INSERT_INSTANCE: &str = "
     VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 /// Names every column but hub and id, which are for life: the core is held to it.
 pub(crate) const UPDATE_INSTANCE: &str = "
-    UPDATE instance SET name = ?2, created_at = ?3, updated_at = ?4, completed_at = ?5, crc = ?6, body = ?7,
-        status = ?8, active = ?9
-    WHERE iid = ?1 AND hub = ?10 AND id = ?11";
+    UPDATE instance SET name = ?2, updated_at = ?4, completed_at = ?5, crc = ?6, body = ?7, status = ?8, active = ?9
+    WHERE iid = ?1 AND hub = ?10 AND id = ?11 AND created_at = ?3";
 /// Leaves out the columns that indexes cover, so that no index is looked at. They must be as the core says.
 pub(crate) const UPDATE_INSTANCE_PLAINLY: &str = "
-    UPDATE instance SET name = ?2, created_at = ?3, updated_at = ?4, completed_at = ?5, crc = ?6, body = ?7
-    WHERE iid = ?1 AND hub = ?8 AND id = ?9 AND status = ?10 AND active = ?11";
+    UPDATE instance SET name = ?2, updated_at = ?4, crc = ?6, body = ?7
+    WHERE iid = ?1 AND hub = ?8 AND id = ?9 AND status = ?10 AND active = ?11 AND created_at = ?3 AND completed_at IS ?5";
 
 pub(crate) const DROP_HISTORY: &str = "DELETE FROM history WHERE iid = ?1 AND turn < ?2";
 pub(crate) const APPEND_HISTORY: &str = "INSERT INTO history(iid, turn, count, crc, events) VALUES(?1, ?2, ?3, ?4, ?5)";

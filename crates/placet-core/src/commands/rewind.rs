@@ -79,7 +79,7 @@ impl Partition {
 
     /// Whether the turn that is being recorded is that of a rewind: why, if so.
     pub(super) fn rewound_first(&self, iid: Iid) -> Option<ExecutionRewoundEvent> {
-        let first = self.instances.get(&iid)?.inbox.front()?;
+        let first = self.instances.get(&iid).filter(|instance| instance.rewinds())?.inbox.front()?;
         let event = HistoryEvent::decode(first.message.event.clone()).ok()?;
         match event.event_type {
             Some(EventType::ExecutionRewound(rewound)) => Some(rewound),

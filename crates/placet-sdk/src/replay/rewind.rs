@@ -13,11 +13,13 @@ const REWIND_ID: i32 = -1;
 
 /// What a turn asks for that rewinds; nothing if it is none.
 pub(super) fn rewound(past: &[HistoryEvent], new: &[HistoryEvent]) -> Option<OrchestratorAction> {
-    let ended = past.iter().any(|event| matches!(event.event_type, Some(EventType::ExecutionCompleted(_))));
     let rewound = new.iter().find_map(|event| match &event.event_type {
-        Some(EventType::ExecutionRewound(rewound)) if ended => Some(rewound),
+        Some(EventType::ExecutionRewound(rewound)) => Some(rewound),
         _ => None,
     })?;
+    if !past.iter().any(|event| matches!(event.event_type, Some(EventType::ExecutionCompleted(_)))) {
+        return None;
+    }
     let events = || past.iter().chain(new);
     let failed: BTreeSet<i32> = events()
         .filter_map(|event| match &event.event_type {

@@ -1,7 +1,8 @@
 //! One transaction: what is in it, in which order it is applied, and that it is all or nothing.
 
 use placet_core::ids::{Hub, Iid};
-use placet_core::rows::{Batch, LoadedInstance};
+use placet_core::rows::{Batch, InstanceRow, LoadedInstance};
+use placet_core::time::Timestamp;
 
 use super::samples::{activity, furnished, inserts, instance, message, parked, published, reply, timer, turn};
 use super::stage::Stage;
@@ -65,6 +66,11 @@ pub(super) fn a_batch_that_changes_an_absent_instance_is_refused(stage: &mut Sta
     for indexed in [false, true] {
         let mut batch = furnished(2, "h", "b");
         batch.instances_updated = vec![(instance(9, "h", "z"), indexed)];
+        stage.refused(batch);
+        // Nor is one that was created at another time.
+        let mut batch = furnished(2, "h", "b");
+        let another = InstanceRow { created_at: Timestamp(-1), ..instance(1, "h", "a") };
+        batch.instances_updated = vec![(another, indexed)];
         stage.refused(batch);
     }
 }

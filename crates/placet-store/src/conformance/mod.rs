@@ -122,7 +122,7 @@ cases! {
         an_instance_is_found_by_name_and_by_key,
         what_is_absent_is_answered_with_none_in_its_place,
         the_same_question_twice_has_the_same_answer_twice,
-        an_update_changes_all_but_the_name,
+        an_update_changes_all_but_the_id_and_the_time_of_creation,
         every_status_of_the_protocol_is_kept,
         a_deleted_instance_leaves_nothing_behind,
         messages_and_activities_come_in_the_order_of_their_numbers,

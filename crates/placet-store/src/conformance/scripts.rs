@@ -337,9 +337,8 @@ impl Script {
     }
 
     fn plain_change_of(&mut self, row: InstanceRow) -> InstanceRow {
-        let completed_at = self.chance.one_in(3).then_some(Timestamp(self.now));
         let name = self.one_of(&NAMES).into();
-        InstanceRow { name, updated_at: Timestamp(self.now), completed_at, body: self.payload(), ..row }
+        InstanceRow { name, updated_at: Timestamp(self.now), body: self.payload(), ..row }
     }
 
     fn indexed_change(&mut self, row: InstanceRow) -> InstanceRow {
@@ -347,6 +346,7 @@ impl Script {
         InstanceRow {
             status: status.try_into().expect("a status of the protocol"),
             active: self.chance.one_in(2),
+            completed_at: self.chance.one_in(3).then_some(Timestamp(self.now)),
             ..row
         }
     }

@@ -18,7 +18,7 @@ pub enum Contradiction {
     /// A new instance has the name of another.
     #[error("there is an instance {0} already")]
     NameTaken(InstanceKey),
-    /// A changed instance is not there, or has another name.
+    /// A changed instance is not there, or has another name or time of creation.
     #[error("instance {0} is to be changed and is not there")]
     InstanceAbsent(Iid),
     /// A new turn has the number of another.
@@ -36,7 +36,7 @@ pub(super) fn contradiction(state: &State, batch: &Batch) -> Result<(), Contradi
     for (row, _) in &batch.instances_updated {
         let kept = state.instances.get(&row.iid).filter(|_| !gone.instances.contains(&row.iid));
         let before = inserted.get(&row.iid).copied().or(kept);
-        if before.is_none_or(|before| before.key() != row.key()) {
+        if before.is_none_or(|before| before.key() != row.key() || before.created_at != row.created_at) {
             return Err(Contradiction::InstanceAbsent(row.iid));
         }
     }
