@@ -165,7 +165,8 @@ pub enum ReadFailure {
 pub enum Write {
     /// A new instance. An older life of the same id was deleted before.
     InsertInstance(InstanceRow),
-    /// A changed instance; the flag says whether a column that an index covers (status or active) changed.
+    /// A changed instance; the flag says whether a column that an index covers changed: status, active, or one of the times
+    /// of its creation and its end.
     UpdateInstance(InstanceRow, bool),
     /// The instance with its history, inbox, activities and replies. Its timers are deleted one by one.
     DeleteInstance(Iid),
@@ -218,7 +219,7 @@ pub struct Batch {
     pub hubs_created: Vec<Hub>,
     pub instances_deleted: Vec<Iid>,
     pub instances_inserted: Vec<InstanceRow>,
-    /// The flag says whether a column that an index covers (status or active) changed.
+    /// The flag says whether a column that an index covers changed ([`Write::UpdateInstance`]).
     pub instances_updated: Vec<(InstanceRow, bool)>,
     /// Before this turn.
     pub history_dropped: Vec<(Iid, Turn)>,

@@ -36,18 +36,13 @@ pub(super) fn the_same_question_twice_has_the_same_answer_twice(stage: &mut Stag
 pub(super) fn an_update_changes_all_but_the_name(stage: &mut Stage) {
     let before = instance(1, "h", "a");
     stage.commit(inserts([before.clone(), instance(2, "h", "b")]));
-    let moved = InstanceRow {
-        name: "renamed".into(),
-        created_at: Timestamp(5),
-        updated_at: Timestamp(6),
-        body: "another body".into(),
-        ..before
-    };
+    let moved = InstanceRow { name: "renamed".into(), updated_at: Timestamp(6), body: "another body".into(), ..before };
     stage.commit(Batch { instances_updated: vec![(moved.clone(), false)], ..Batch::default() });
     assert_eq!(stage.instance(1).row, moved);
     let ended = InstanceRow {
         status: 5.try_into().expect("a status of the protocol"),
         active: false,
+        created_at: Timestamp(5),
         completed_at: Some(Timestamp(-7)),
         body: "the last".into(),
         ..moved
@@ -55,7 +50,7 @@ pub(super) fn an_update_changes_all_but_the_name(stage: &mut Stage) {
     stage.commit(Batch { instances_updated: vec![(ended.clone(), true)], ..Batch::default() });
     assert_eq!(stage.instance(1).row, ended);
     let reset = InstanceRow { completed_at: None, ..ended };
-    stage.commit(Batch { instances_updated: vec![(reset.clone(), false)], ..Batch::default() });
+    stage.commit(Batch { instances_updated: vec![(reset.clone(), true)], ..Batch::default() });
     assert_eq!(stage.instance(1).row, reset);
     assert_eq!(stage.instance(2).row, instance(2, "h", "b"));
 }
