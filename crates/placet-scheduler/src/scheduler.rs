@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use placet_core::body::InstanceBody;
 use placet_core::command::{Command, CommandKind, CompleteTurn, InstanceView, Refusal, Reply};
-use placet_core::dispatch::{HubSet, StreamSpec};
+use placet_core::dispatch::{HubSet, StreamLoad, StreamSpec};
 use placet_core::ids::{CallId, Hub, Iid, InstanceKey, PartitionId, StreamId, Turn};
 use placet_core::partition::view_of_row;
 use placet_core::rows::{HistoryRow, InstanceRow, Lookup};
@@ -127,10 +127,19 @@ impl Scheduler {
     /// # Errors
     /// See [`StartError`].
     pub fn start(store: Arc<dyn Store>) -> Result<Scheduler, StartError> {
+        Scheduler::start_with(store, true)
+    }
+
+    /// The same; `dynamic_hubs` says whether a task hub is made by its first use. Without that there are those that the
+    /// store has, and those that are created ([`Scheduler::create_hub`]).
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start_with(store: Arc<dyn Store>, dynamic_hubs: bool) -> Result<Scheduler, StartError> {
         let claim = store.claim()?;
         let hubs = match store.query(&Query::Hubs)? {
-            Answer::Hubs(hubs) => Hubs::new(hubs),
-            _ => Hubs::default(),
+            Answer::Hubs(hubs) => Hubs::new(hubs, dynamic_hubs),
+            _ => Hubs::new([], dynamic_hubs),
         };
         let health = Arc::new(Health::default());
         let (budget, metrics) = (Budget::default(), Metrics::default());
@@ -203,6 +212,24 @@ impl Scheduler {
             Ok(reply)
         })
         .await
+    }
+
+    /// The task hub of this name, whatever its case, if there is one or its first use would make it.
+    ///
+    /// # Errors
+    /// If it is no name, or there is none.
+    pub fn hub(&self, name: &str) -> Result<Hub, HubError> {
+        self.0.hubs.named(name)
+    }
+
+    /// The workers that serve a hub, with what each has now.
+    ///
+    /// # Errors
+    /// [`CallError::Stopping`].
+    pub async fn workers(&self, hub: Hub) -> Result<Vec<StreamLoad>, CallError> {
+        let (sender, answer) = oneshot::channel();
+        self.tell(Message::Workers(hub, sender));
+        answer.await.map_err(|_| CallError::Stopping)
     }
 
     /// Makes a hub; `again` empties it if it exists.

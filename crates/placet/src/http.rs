@@ -99,7 +99,8 @@ fn service_of(
 > + Send
 + 'static {
     let router = TowerToHyperService::new(router);
-    hyper::service::service_fn(move |call: Incoming| {
+    hyper::service::service_fn(move |mut call: Incoming| {
+        call.extensions_mut().insert(peer.clone());
         let answer = hyper::service::Service::call(&router, call.map(Body::new));
         let peer = peer.clone();
         async move { Ok(held(answer.await?, &peer)) }

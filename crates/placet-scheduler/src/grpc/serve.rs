@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::Request;
 use futures_util::stream::{StreamExt as _, select_all};
 use placet_proto::DESCRIPTOR_SET;
 use tokio::net::TcpListener;
+use tonic::Status;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
 use super::admin::AdminService;
-use super::admission::{Admission, MESSAGE_BYTES_MAX};
+use super::admission::{Admission, MESSAGE_BYTES_MAX, is_grpc};
 use super::ask::ClientService;
 use super::count::CountCalls;
 use super::generated::durabletask::task_hub_sidecar_service_server::TaskHubSidecarServiceServer;
@@ -19,6 +22,7 @@ use super::generated::placet::worker_server::{Worker, WorkerServer};
 use super::sidecar::Sidecar;
 use super::work_stream::{self, Frames};
 use crate::connections::accept;
+use crate::rest;
 use crate::scheduler::Scheduler;
 
 /// What a connection may send that nobody has looked at yet, and one call of it.
@@ -43,12 +47,14 @@ pub enum ServeError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Serves until `shutdown` is ready and the calls under way have ended.
+/// Serves until `shutdown` is ready and the calls under way have ended. What is not gRPC's goes to `beside`: HTTP/1.1 and
+/// HTTP/2 on the same port. It has no fallback of its own.
 ///
 /// # Errors
 /// See [`ServeError`].
 pub async fn serve(
     scheduler: Scheduler,
+    beside: Router,
     listeners: Vec<TcpListener>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
@@ -62,7 +68,9 @@ pub async fn serve(
     // The older version is what Python's and older tools speak.
     let (reflection, reflection_alpha) = (reflected().build_v1()?, reflected().build_v1alpha()?);
     let incoming = select_all(listeners.into_iter().map(|listener| accept(listener).boxed()));
+    let grpc = services(scheduler.clone()).add_service(health).add_service(reflection).add_service(reflection_alpha);
     Server::builder()
+        .accept_http1(true)
         .layer(CountCalls::new(scheduler.metrics().calls()))
         .layer(Admission(scheduler.budget().clone()))
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -71,13 +79,22 @@ pub async fn serve(
         .http2_max_header_list_size(HEADERS_MAX)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-        .add_routes(services(scheduler))
-        .add_service(health)
-        .add_service(reflection)
-        .add_service(reflection_alpha)
+        .add_routes(merged(grpc, beside))
         .serve_with_incoming_shutdown(incoming, shutdown)
         .await?;
     Ok(())
+}
+
+/// Both on one port. What neither has is answered in the language of its caller.
+fn merged(grpc: Routes, beside: Router) -> Routes {
+    let both = grpc.into_axum_router().merge(beside).fallback(async |call: Request| {
+        if is_grpc(call.headers()) {
+            Status::unimplemented("this server has no such method").into_http()
+        } else {
+            rest::nothing_here()
+        }
+    });
+    both.into()
 }
 
 /// The protocol's services and ours, without what stands around them.
@@ -108,7 +125,7 @@ impl Worker for WorkerService {
     async fn work(
         &self,
         request: tonic::Request<tonic::Streaming<placet_proto::placet::v1::WorkerFrame>>,
-    ) -> Result<tonic::Response<Frames>, tonic::Status> {
+    ) -> Result<tonic::Response<Frames>, Status> {
         work_stream::work(&self.0, request).await
     }
 }

@@ -158,22 +158,26 @@ fn model_finds(model: &ModelStore, search: &Search) -> crate::Found {
     }
 }
 
+fn one_of<T: Copy>(chance: &mut Chance, items: &[T]) -> T {
+    chance.pick(items).expect("there are items")
+}
+
 fn small(chance: &mut Chance, below: u64) -> i64 {
     i64::try_from(chance.below(below)).expect("it is small")
 }
 
 fn random(chance: &mut Chance, after: u64) -> Batch {
     inserts((after + 1..=after + 50).map(|iid| {
-        let id = format!("{}{iid}", ["a", "b", "ab", "Ä"][chance.below(4) as usize]);
-        let name = ["ship", "Shop", "bill"][chance.below(3) as usize];
+        let id = format!("{}{iid}", one_of(chance, &["a", "b", "ab", "Ä"]));
+        let name = one_of(chance, &["ship", "Shop", "bill"]);
         let status = i32::try_from(chance.below(8)).expect("it is small").try_into().expect("it is one");
         let ended = (chance.below(2) == 0).then(|| small(chance, 30));
         let row = row(iid, &id, name, status, (small(chance, 20), small(chance, 40), ended));
         let hub = Hub::new(if chance.below(4) == 0 { "other" } else { "h" });
-        let version = [None, Some("1"), Some("2")][chance.below(3) as usize];
-        let tags = [("team", ["red", "Blue"][chance.below(2) as usize])];
+        let version = one_of(chance, &[None, Some("1"), Some("2")]);
+        let tags = [("team", one_of(chance, &["red", "Blue"]))];
         let start = (chance.below(3) == 0).then(|| small(chance, 30));
-        InstanceRow { hub, ..with_body(row, version, &tags[..chance.below(2) as usize], start) }
+        InstanceRow { hub, ..with_body(row, version, &tags[..one_of(chance, &[0, 1])], start) }
     }))
 }
 
@@ -184,12 +188,12 @@ fn any(chance: &mut Chance) -> Search {
         let from = small(chance, 20);
         (chance.below(4) == 0).then(|| time(from)..time(from + small(chance, 20)))
     };
-    let needle = |chance: &mut Chance, texts: [&str; 3]| Needle::new(texts[chance.below(3) as usize]);
+    let needle = |chance: &mut Chance, texts: [&str; 3]| Needle::new(one_of(chance, &texts));
     let status =
         |chance: &mut Chance| i32::try_from(chance.below(8)).expect("it is small").try_into().expect("it is one");
     let filter = Filter {
         statuses: (0..chance.below(4)).map(|_| status(chance)).collect(),
-        id_starts: ["", "", "a", "ab", "Ä", "nothing"][chance.below(6) as usize].to_owned(),
+        id_starts: one_of(chance, &["", "", "a", "ab", "Ä", "nothing"]).to_owned(),
         id: needle(chance, ["", "", "1"]),
         name: needle(chance, ["", "", "SH"]),
         version: needle(chance, ["", "", "1"]),
@@ -205,10 +209,10 @@ fn any(chance: &mut Chance) -> Search {
     } else {
         filter
     };
-    let sort = (0..chance.below(3))
-        .map(|_| Sort { column: columns[chance.below(9) as usize], descending: chance.below(2) == 0 });
+    let sort =
+        (0..chance.below(3)).map(|_| Sort { column: one_of(chance, &columns), descending: chance.below(2) == 0 });
     let sort: Vec<Sort> = sort.collect();
-    let (skip, take) = ([0, 0, 3, 40, 1_000][chance.below(5) as usize], [1, 7, 1_000][chance.below(3) as usize]);
+    let (skip, take) = (one_of(chance, &[0, 0, 3, 40, 1_000]), one_of(chance, &[1, 7, 1_000]));
     Search { skip, take, ..search(filter, &sort) }
 }
 
