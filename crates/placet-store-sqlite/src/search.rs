@@ -46,7 +46,8 @@ pub(crate) fn search(connection: &Connection, search: &Search, damage: &Damage) 
         return Ok(Found { is_all: true, is_exact: true, ..Found::default() });
     };
     let overview = overview_of(connection, hub).map_err(of_instance)?;
-    let looked = Place { connection, hub, search, overview: &overview }.look().map_err(of_instance)?;
+    let place = Place { connection, hub, search, overview: &overview, begun: Instant::now() };
+    let looked = place.look().map_err(of_instance)?;
     let Searched { iids, matched, is_all, is_exact } = looked;
     let mut rows = Vec::new();
     for iid in iids {
@@ -103,6 +104,7 @@ struct Place<'a> {
     hub: i64,
     search: &'a Search,
     overview: &'a Overview,
+    begun: Instant,
 }
 
 impl Place<'_> {
@@ -192,7 +194,6 @@ impl Place<'_> {
     /// Brings what a statement finds to a ranking, as many as `most`. If that finds the newest first and they are wanted so,
     /// it is over as soon as all that are wanted were found, and some more counted.
     fn scan(&self, text: &str, values: Vec<Value>, most: u64) -> Result<Searched, Fault> {
-        let begun = Instant::now();
         let into_bodies = self.search.looks_into_bodies();
         let in_order = self.search.is_newest_first() && text.ends_with(IN_ORDER);
         let mut ranking = Ranking::new(self.search);
@@ -207,7 +208,7 @@ impl Place<'_> {
             if looked.is_multiple_of(STRETCH) {
                 std::thread::yield_now();
                 let is_over = beyond > COUNTED_MAX || (looked >= most && !is_full);
-                if is_over || begun.elapsed() >= self.search.patience {
+                if is_over || self.begun.elapsed() >= self.search.patience {
                     is_all = rows.next()?.is_none();
                     break;
                 }

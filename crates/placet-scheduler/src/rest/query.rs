@@ -33,7 +33,7 @@ const START_MAX: usize = 1_000_000;
 /// … and in an order that no index has, for which all that is before it is held in memory.
 const START_SORTED_MAX: usize = 100_000;
 
-/// How long a search may look. With the answer's way it stays below half a second.
+/// How long a search may look. With the answer's way it stays below half a second on a busy machine, too.
 const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Bytes of one page, about.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use placet_api::{Reach, guarded};
 use placet_core::ids::Hub;
+use placet_scheduler::grpc::Beside;
 use placet_scheduler::{Scheduler, rest};
 use placet_store::Store;
 use tokio::sync::watch;
@@ -61,8 +62,10 @@ pub(super) async fn start(store: Arc<dyn Store>, hubs: &[Hub], dynamic_hubs: boo
 }
 
 /// The REST calls, for the port of gRPC.
-pub(super) fn beside(scheduler: &Scheduler, listening: &Listening) -> Router {
-    guarded(rest::data(scheduler.clone()), reach(listening))
+pub(super) fn beside(scheduler: &Scheduler, listening: &Listening, stopping: &watch::Receiver<bool>) -> Beside {
+    let http2 = guarded(rest::data(scheduler.clone()), reach(listening));
+    let alone = guarded(rest::with_ends(rest::data(scheduler.clone())), reach(listening));
+    Beside { http2, http1: Box::new(http::connections(alone, stopping.clone())) }
 }
 
 fn reach(listening: &Listening) -> Reach {

@@ -55,7 +55,7 @@ pub(super) async fn serve_grpc(
     grpc: Listening,
     stopping: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
-    let beside = beside(&scheduler, &grpc);
+    let beside = beside(&scheduler, &grpc, &stopping);
     let serve = grpc::serve(scheduler.clone(), beside, tokio_listeners(grpc)?, stopped(stopping.clone()));
     let serve = tokio::spawn(serve);
     stopped(stopping).await;

@@ -59,7 +59,7 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
     let worker = placet_worker::start(client.clone(), ["*"]);
     let router = super::api::router(&client, &http, Some(scheduler.clone()));
     sides.serve(&scheduler, &stopping)?;
-    let beside = beside(&scheduler, &grpc);
+    let beside = beside(&scheduler, &grpc, &stopping);
     let serve_grpc = grpc::serve(scheduler.clone(), beside, tokio_listeners(grpc)?, stopped(stopping.clone()));
     let serve_grpc = tokio::spawn(serve_grpc);
     let serve_http = tokio::spawn(http::serve(router, tokio_listeners(http)?, stopping.clone()));
