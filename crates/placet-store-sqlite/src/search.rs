@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use placet_core::body::Shown;
 use placet_core::ids::{Hub, Iid};
+use placet_core::limits::INSTANCE_ID_CHARS_MAX;
 use placet_core::rows::OrchestrationStatus;
 use placet_core::time::Timestamp;
 use placet_store::{Column, Facts, Found, Overview, Ranking, ReadError, Search, Status};
@@ -153,8 +154,8 @@ impl Place<'_> {
         let take = if is_all { take.min(all.saturating_sub(skip)) } else { take };
         let from_end = is_all && skip > all / 2;
         let skip = if from_end { all.saturating_sub(skip + take) } else { skip };
-        let text = format!("{} LIMIT {take} OFFSET {skip}", newest_first("iid", &statuses, descending != from_end));
-        let mut iids = self.iids(&text, self.range().into())?;
+        let text = format!("{} LIMIT ?4 OFFSET ?5", newest_first("iid", &statuses, descending != from_end));
+        let mut iids = self.iids(&text, [&self.range()[..], &[number(take), number(skip)]].concat())?;
         if from_end {
             iids.reverse();
         }
@@ -165,12 +166,10 @@ impl Place<'_> {
     fn count_created(&self, statuses: &[i32]) -> Result<u64, Fault> {
         let mut matched = 0;
         for status in statuses {
-            let text = format!(
-                "SELECT count(*) FROM (SELECT 1 {} LIMIT {})",
-                of_status(*status),
-                COUNTED_MAX - usize::try_from(matched).unwrap_or(COUNTED_MAX)
-            );
-            matched += self.number(&text, self.range().into())?;
+            let text = format!("SELECT count(*) FROM (SELECT 1 {} LIMIT ?4)", of_status(*status));
+            let left = (COUNTED_MAX as u64).saturating_sub(matched);
+            let values = [&self.range()[..], &[Value::Integer(i64::try_from(left).unwrap_or(0))]].concat();
+            matched += self.number(&text, values)?;
         }
         Ok(matched)
     }
@@ -179,11 +178,8 @@ impl Place<'_> {
         let Search { skip, take, .. } = *self.search;
         let (low, high) = self.beginning();
         let direction = if descending { "DESC" } else { "" };
-        let text = format!(
-            "SELECT iid FROM instance INDEXED BY instance_id WHERE hub = ?1 AND id >= ?2 AND id < ?3
-            ORDER BY id {direction} LIMIT {take} OFFSET {skip}"
-        );
-        let iids = self.iids(&text, vec![Value::Text(low), Value::Text(high)])?;
+        let text = format!("SELECT iid FROM instance {ID_RANGE} ORDER BY id {direction} LIMIT ?4 OFFSET ?5");
+        let iids = self.iids(&text, vec![Value::Text(low), Value::Text(high), number(take), number(skip)])?;
         if self.search.filter.id_starts.is_empty() {
             return Ok(Searched { iids, matched: self.overview.total(), is_all: true, is_exact: true });
         }
@@ -243,10 +239,12 @@ impl Place<'_> {
         [Value::Integer(from), Value::Integer(to)]
     }
 
-    /// The least text that begins so, and one that is greater than all that do: no character is greater than the last.
+    /// The least id that begins so, and a text that is greater than all of them: no character is greater than the last, and
+    /// no id is so long.
     fn beginning(&self) -> (String, String) {
         let low = self.search.filter.id_starts.clone();
-        (low.clone(), format!("{low}\u{10FFFF}\u{10FFFF}"))
+        let high = format!("{low}{}", "\u{10FFFF}".repeat(INSTANCE_ID_CHARS_MAX + 1));
+        (low, high)
     }
 
     fn count_beginning(&self) -> Result<u64, Fault> {
@@ -287,6 +285,10 @@ const ID_RANGE: &str = "INDEXED BY instance_id WHERE hub = ?1 AND id >= ?2 AND i
 
 /// How a statement ends that finds the newest first.
 const IN_ORDER: &str = "ORDER BY created_at DESC, iid DESC";
+
+fn number(of: usize) -> Value {
+    Value::Integer(i64::try_from(of).unwrap_or(i64::MAX))
+}
 
 /// A status is one of a few numbers of ours: it stands in the statement, so that each has its own.
 fn of_status(status: i32) -> String {

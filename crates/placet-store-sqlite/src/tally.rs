@@ -2,8 +2,8 @@
 //! whatever becomes of the process, and nobody ever counts.
 //!
 //! What an instance was before is known by its row alone. The statements that change and delete rows have it in their hands,
-//! and tell it to functions of ours, which costs a fiftieth of looking the row up. What a batch comes to is written once for
-//! each status that it changes.
+//! and tell it to functions of ours: no row is looked up for it. What a batch comes to is written once for each status that it
+//! changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

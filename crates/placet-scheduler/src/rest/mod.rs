@@ -24,35 +24,21 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
-use tokio::sync::Semaphore;
 
 use crate::connections::Peer;
 use crate::outgoing::{Lent, Outgoing, Ties};
 use crate::scheduler::Scheduler;
 use problem::{Kind, Problem};
 
-/// Searches at a time: each may take a processor for as long as it has patience. Others wait for their turn.
-const SEARCHES_MAX: usize = 2;
-
 /// What the calls work with.
 #[derive(Clone)]
 struct Rest {
     scheduler: Scheduler,
-    searches: Arc<Semaphore>,
-}
-
-impl Rest {
-    fn new(scheduler: Scheduler) -> Rest {
-        Rest { scheduler, searches: Arc::new(Semaphore::new(SEARCHES_MAX)) }
-    }
 }
 
 /// The calls below `/v1/`, and `/healthz`: for a port of their own, or beside gRPC.
 pub fn data(scheduler: Scheduler) -> Router {
-    calls("/v1/taskhubs")
-        .route("/", get(front::index))
-        .with_state(Rest::new(scheduler))
-        .layer(middleware::from_fn(hold))
+    calls("/v1/taskhubs").route("/", get(front::index)).with_state(Rest { scheduler }).layer(middleware::from_fn(hold))
 }
 
 /// The port of the dashboard: the calls below `/api/v1/`, and a page where the dashboard's pages will be.
@@ -64,7 +50,7 @@ pub fn dashboard(scheduler: Scheduler) -> Router {
         .route(HUB, get(front::page))
         .route(&format!("{HUB}/orchestrations"), get(front::page))
         .route(&format!("{HUB}/orchestrations/{{id}}"), get(front::page))
-        .with_state(Rest::new(scheduler))
+        .with_state(Rest { scheduler })
         .layer(middleware::from_fn(hold))
 }
 

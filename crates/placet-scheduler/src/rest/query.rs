@@ -21,7 +21,7 @@ use super::hub::TaskHub;
 use super::problem::Problem;
 use super::shape::Orchestration;
 use crate::payloads;
-use crate::scheduler::{CallError, damaged};
+use crate::scheduler::damaged;
 
 /// How many there are on a page if the call does not say, and at most.
 const COUNT_DEFAULT: usize = 100;
@@ -204,7 +204,7 @@ pub(super) async fn query(
     check_start(&search)?;
     let fields = fields.filter(|fields| !fields.trim().is_empty());
     let fields: Option<Vec<&str>> = fields.as_deref().map(|fields| fields.split(',').map(str::trim).collect());
-    let _place = rest.searches.acquire().await.map_err(|_| CallError::Stopping)?;
+    let _place = rest.scheduler.place_to_search().await?;
     let (found, orchestrations) = find(&rest, search).await?;
     Ok(Json(Listed {
         orchestrations: orchestrations.into_iter().map(|one| chosen(one, fields.as_deref())).collect(),

@@ -141,6 +141,7 @@ cases! {
         what_goes_with_its_hub_is_on_no_list;
     searches:
         a_search_finds_what_all_of_its_filter_holds_for,
+        ids_that_begin_alike_are_found_whatever_follows,
         a_search_orders_by_any_column_and_what_is_alike_by_age,
         any_part_of_any_search_is_what_a_look_at_all_rows_finds,
         every_hub_knows_how_many_instances_have_which_status,

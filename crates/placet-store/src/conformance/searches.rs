@@ -105,6 +105,17 @@ pub(super) fn a_search_finds_what_all_of_its_filter_holds_for(stage: &mut Stage)
     assert_eq!(found(stage, &nowhere), []);
 }
 
+pub(super) fn ids_that_begin_alike_are_found_whatever_follows(stage: &mut Stage) {
+    let ids = ["a", "a\0", "a\u{10FFFF}", "ab", "b", "A", &format!("a{}", "\u{10FFFF}".repeat(99))];
+    stage.commit(inserts((1..).zip(ids).map(|(iid, id)| instance(iid, "h", id))));
+    let begins = || Filter { id_starts: "a".into(), ..Filter::default() };
+    assert_eq!(found(stage, &search(begins(), &[up(Column::Id)])), [1, 2, 4, 3, 7]);
+    assert_eq!(found(stage, &search(begins(), &[])), [7, 4, 3, 2, 1]);
+    let two = Search { skip: 1, take: 2, ..search(begins(), &[down(Column::Id)]) };
+    let told = stage.search(&two);
+    assert_eq!((told.rows.iter().map(|row| row.iid.0).collect::<Vec<_>>(), told.matched), (vec![3, 4], 5));
+}
+
 pub(super) fn a_search_orders_by_any_column_and_what_is_alike_by_age(stage: &mut Stage) {
     some(stage);
     let sorts = [
