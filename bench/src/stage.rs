@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use axum::serve::ListenerExt as _;
 use placet::InProcess;
 use placet_api::{Api, Metrics, Operations, Reach};
-use placet_scheduler::{Scheduler, grpc};
+use placet_scheduler::{Scheduler, grpc, rest};
 use placet_sdk::Client;
 use placet_store_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -48,7 +48,9 @@ impl Stage {
     pub(crate) fn serve_grpc(&self) -> Result<String> {
         let listener = self.server.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let endpoint = format!("http://{}", listener.local_addr()?);
-        let serve = grpc::serve(self.scheduler.clone(), vec![listener], std::future::pending());
+        // Nobody speaks HTTP/1 there.
+        let beside = grpc::Beside { http2: rest::data(self.scheduler.clone()), http1: Box::new(drop) };
+        let serve = grpc::serve(self.scheduler.clone(), beside, vec![listener], std::future::pending());
         self.server.spawn(async move { serve.await.expect("the gRPC port is served") });
         Ok(endpoint)
     }

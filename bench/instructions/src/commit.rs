@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use placet_core::ids::{Iid, InstanceId, Seq, Turn};
-use placet_core::rows::{Batch, InstanceRow, Lookup};
+use placet_core::rows::{Batch, InstanceRow, Lookup, OrchestrationStatus};
 use placet_store::Store as _;
 use placet_store_sqlite::SqliteStore;
 
@@ -18,6 +18,27 @@ pub(crate) fn run(units: u32) -> Result<()> {
     let store = store_with(&born, &folder)?;
     for unit in 0..units {
         store.commit(&later(&step, unit))?;
+    }
+    Ok(())
+}
+
+/// What a status costs: so many begin, run and end, each in a batch with the others.
+pub(crate) fn lives(units: u32) -> Result<()> {
+    let (born, step) = batches()?;
+    let folder = tempfile::tempdir()?;
+    let store = SqliteStore::open(&folder.path().join("placet.db"))?;
+    store.claim()?;
+    for unit in 0..u64::from(units) {
+        let of_unit = |row: &InstanceRow, status: OrchestrationStatus| {
+            let iid = Iid(row.iid.0 + unit * INSTANCES);
+            InstanceRow { iid, id: InstanceId::new(format!("life-{:08}", iid.0)), status, ..row.clone() }
+        };
+        let begin = born.instances_inserted.iter().map(|row| of_unit(row, OrchestrationStatus::Pending)).collect();
+        store.commit(&Batch { instances_inserted: begin, newest: born.newest, ..Batch::default() })?;
+        for status in [OrchestrationStatus::Running, OrchestrationStatus::Completed] {
+            let changed = born.instances_inserted.iter().map(|row| (of_unit(row, status), true)).collect();
+            store.commit(&Batch { instances_updated: changed, newest: step.newest, ..Batch::default() })?;
+        }
     }
     Ok(())
 }

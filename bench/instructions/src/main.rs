@@ -14,12 +14,13 @@ use anyhow::{Context as _, Result};
 /// A hot path: its name, and its units.
 type HotPath = (&'static str, fn(u32) -> Result<()>);
 
-const HOT_PATHS: [HotPath; 7] = [
+const HOT_PATHS: [HotPath; 8] = [
     ("core-sequence-of-5", sequence::run),
     ("core-approval", waiting::approvals),
     ("core-event-for-what-left-memory", waiting::events_from_afar),
     ("sdk-replay-of-50-events", turns::run),
     ("sqlite-commit-of-64-steps", commit::run),
+    ("sqlite-lives-of-64-instances", commit::lives),
     ("sqlite-load-of-64-instances", commit::load),
     ("wire-frame-of-64-completions", wire::run),
 ];

@@ -4,9 +4,10 @@
 //! be a name of this computer, and an `Origin`, if there is one, must be that of this server itself. Headers that
 //! keep answers from being sniffed, framed or cached are set here, too.
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::middleware::Next;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use std::net::IpAddr;
 
@@ -24,6 +25,11 @@ pub enum Reach {
 /// The host under which a call came in, for the links in its answer. Checked.
 #[derive(Debug, Clone)]
 pub(crate) struct BaseUrl(pub(crate) String);
+
+/// A router behind the guard.
+pub fn guarded(router: Router, reach: Reach) -> Router {
+    router.layer(middleware::from_fn_with_state(reach, guard))
+}
 
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

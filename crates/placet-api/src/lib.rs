@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use placet_sdk::{BoxFuture, Client};
 
-pub use guard::Reach;
+pub use guard::{Reach, guarded};
 pub use metrics::Metrics;
 pub use routes::{operators, product};
 

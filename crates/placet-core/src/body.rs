@@ -1,4 +1,4 @@
-//! The stored form of what no query looks at: protobuf messages of our own, so that fields can be added.
+//! The stored form of what is no column: protobuf messages of our own, so that fields can be added.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,8 @@ use placet_proto::durabletask::{
     EventRaisedEvent, ExecutionTerminatedEvent, OrchestrationTraceContext, ParentInstanceInfo, TaskFailureDetails,
     TraceContext,
 };
+
+use crate::time::Timestamp;
 
 /// What an instance is beside its columns ([`crate::rows::InstanceRow::body`]).
 #[derive(Clone, PartialEq, prost::Message)]
@@ -52,6 +54,30 @@ pub struct InstanceBody {
     pub input_bytes: u64,
     #[prost(uint64, optional, tag = "20")]
     pub parent_seq: Option<u64>,
+}
+
+/// Of an [`InstanceBody`] what a search may ask for: of all else in it no value is made.
+#[derive(Clone, PartialEq, prost::Message)]
+#[expect(missing_docs, reason = "the fields are those of `InstanceBody`")]
+pub struct Shown {
+    #[prost(string, optional, tag = "1")]
+    pub version: Option<String>,
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub tags: BTreeMap<String, String>,
+    #[prost(message, optional, tag = "14")]
+    pub scheduled_start: Option<prost_types::Timestamp>,
+}
+
+impl Shown {
+    /// From the bytes of a body; what is none shows nothing.
+    pub fn read(body: &[u8]) -> Shown {
+        prost::Message::decode(body).unwrap_or_default()
+    }
+
+    /// When the instance was to start, if its creator said so.
+    pub fn started(&self) -> Option<Timestamp> {
+        self.scheduled_start.as_ref().map(Timestamp::from_proto)
+    }
 }
 
 /// A timer that has not fired.

@@ -135,6 +135,7 @@ pub fn stored_rows(data: &[u8]) {
 
 fn anything(source: &mut Source<'_>) -> StreamSpec {
     StreamSpec {
+        worker_id: String::new(),
         hubs: if source.flag() { HubSet::All } else { HubSet::Of(vec![Hub::new("hub")]) },
         built_in: source.byte() % 4 == 3,
         turns_max: usize::from(source.byte() % 3),

@@ -219,7 +219,7 @@ pub struct Batch {
     pub hubs_created: Vec<Hub>,
     pub instances_deleted: Vec<Iid>,
     pub instances_inserted: Vec<InstanceRow>,
-    /// The flag says whether a column that an index covers (status, active or the time of its end) changed.
+    /// The flag says whether a column that an index covers changed ([`Write::UpdateInstance`]).
     pub instances_updated: Vec<(InstanceRow, bool)>,
     /// Before this turn.
     pub history_dropped: Vec<(Iid, Turn)>,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, Stream};
 use futures_util::task::AtomicWaker;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Sleep, sleep};
@@ -82,10 +82,15 @@ fn is_of_the_peer(error: &io::Error) -> bool {
     matches!(error.kind(), K::ConnectionRefused | K::ConnectionAborted | K::ConnectionReset)
 }
 
+/// How a client begins that speaks HTTP/2 from its first word (RFC 9113 §3.4); no method of HTTP/1 begins so.
+const PREFACE: &[u8] = b"PRI ";
+
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
+    /// Read before anybody asked for it, to know what is spoken.
+    ahead: Vec<u8>,
     peer: Peer,
     said: usize,
     /// What is waited for: the first words, or that something is taken.
@@ -178,7 +183,26 @@ impl Connection {
         // Small messages, each awaited: what they wait for is the answer, not more of them.
         drop(stream.set_nodelay(true));
         let silence = Some(Box::pin(sleep(FIRST_WORDS)));
-        Connection { stream, peer: Peer::default(), said: 0, patience: None, silence, _place: place }
+        Connection { stream, ahead: Vec::new(), peer: Peer::default(), said: 0, patience: None, silence, _place: place }
+    }
+
+    /// Hears the first words, which are read again afterwards: whether HTTP/2 is spoken. Whoever says nothing in time is
+    /// hung up on.
+    ///
+    /// # Errors
+    /// If the connection ends instead.
+    pub async fn speaks_http2(&mut self) -> io::Result<bool> {
+        let mut ahead = Vec::with_capacity(PREFACE.len());
+        while ahead.len() < PREFACE.len() && PREFACE.starts_with(&ahead) {
+            let mut byte = [0];
+            if self.read(&mut byte).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            ahead.push(byte[0]);
+        }
+        let speaks_http2 = PREFACE == ahead;
+        self.ahead = ahead;
+        Ok(speaks_http2)
     }
 
     /// The other end of it.
@@ -207,6 +231,12 @@ impl Connection {
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.peer.check(&self.peer.0.reader, cx)?;
+        if !self.ahead.is_empty() {
+            let most = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead[..most]);
+            self.ahead.drain(..most);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if let Some(silence) = &mut self.silence {
@@ -287,5 +317,37 @@ mod tests {
         assert!(connection.write(&[0]).await.is_err());
         assert!(connection.write_vectored(&[io::IoSlice::new(&[0])]).await.is_err());
         assert!(connection.flush().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_spoken_is_heard_from_the_first_words_and_none_of_them_is_lost() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut connections = pin!(accept(listener));
+        let words: [(&[&[u8]], Option<bool>); 5] = [
+            (&[b"PRI * HTTP/2.0"], Some(true)),
+            (&[b"P", b"RI", b" * HTTP/2.0"], Some(true)),
+            (&[b"POST / HTTP/1.1"], Some(false)),
+            (&[b"GET / HTTP/1.1"], Some(false)),
+            (&[b"PR"], None),
+        ];
+        for (words, expected) in words {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            client.set_nodelay(true).unwrap();
+            let mut connection = connections.next().await.unwrap().unwrap();
+            let heard = tokio::spawn(async move { (connection.speaks_http2().await, connection) });
+            for word in words {
+                client.write_all(word).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            drop(client);
+            let (heard, mut connection) = heard.await.unwrap();
+            assert_eq!(heard.ok(), expected);
+            if expected.is_some() {
+                let mut all = Vec::new();
+                connection.read_to_end(&mut all).await.unwrap();
+                assert_eq!(all, words.concat());
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Scheduler`] is a running one: a core thread that owns the [`placet_core::shard::Shard`], a committer
 //! thread, reader threads, and a handle by which calls enter. [`grpc`] translates the protocol's calls into
-//! commands of that handle; the in-process transport uses the same handle. No `if` about meaning stands here.
+//! commands of that handle, and [`rest`] those of HTTP; the in-process transport uses the same handle. No `if` about meaning stands here.
 
 mod budget;
 mod calls;
@@ -18,6 +18,7 @@ mod manage;
 mod metrics;
 pub mod outgoing;
 mod payloads;
+pub mod rest;
 mod scheduler;
 #[cfg(test)]
 mod test_store;

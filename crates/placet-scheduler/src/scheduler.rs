@@ -1,5 +1,6 @@
 //! A running scheduler, and the handle by which calls enter.
 
+mod reading;
 #[cfg(test)]
 mod tests;
 
@@ -10,18 +11,17 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use placet_core::body::InstanceBody;
 use placet_core::command::{Command, CommandKind, CompleteTurn, InstanceView, Refusal, Reply};
-use placet_core::dispatch::{HubSet, StreamSpec};
-use placet_core::ids::{CallId, Hub, Iid, InstanceKey, PartitionId, StreamId, Turn};
+use placet_core::dispatch::{HubSet, StreamLoad, StreamSpec};
+use placet_core::ids::{CallId, Hub, InstanceKey, PartitionId, StreamId, Turn};
 use placet_core::partition::view_of_row;
-use placet_core::rows::{HistoryRow, InstanceRow, Lookup};
+use placet_core::rows::{InstanceRow, Lookup};
 use placet_core::shard::Input;
 use placet_core::token::Token;
 use placet_proto::durabletask::{ActivityResponse, OrchestrationState};
 use placet_store::{Answer, CommitError, Query, ReadError, Store};
 use prost::Message as _;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::budget::{ANSWER_FROM, Budget, Busy, RETRY_AFTER, Share};
 use crate::driver::{self, Message, ReplyTo};
@@ -30,6 +30,9 @@ use crate::hubs::{HubError, Hubs};
 use crate::metrics::{CoreFacts, Metrics};
 use crate::payloads;
 use crate::worker::WorkerStream;
+pub(crate) use reading::damaged;
+pub use reading::{Generation, Page};
+use reading::{Read, Turns, bytes_of, generation_of, row_of};
 
 /// Bytes of history read at once for a stream of it.
 const HISTORY_PAGE_BYTES: usize = 1 << 20;
@@ -46,6 +49,9 @@ const SENT_COPIES: usize = 2;
 /// Reads for callers at a time: each is a thread, and a connection of the store with its cache. More would only wait for
 /// the processor and the disk.
 const READS_MAX: usize = 16;
+
+/// Searches at a time: each may take a processor for as long as it has patience. Others wait for their turn.
+const SEARCHES_MAX: usize = 2;
 
 /// If more than so many are told the same at once, so many are answered at a time: whoever else calls comes between them.
 const CROWD: usize = 16;
@@ -96,6 +102,7 @@ struct Inner {
     streams: AtomicU64,
     waiting: AtomicUsize,
     reads: Arc<Semaphore>,
+    searches: Semaphore,
     /// Who of a crowd is answered.
     crowd: Semaphore,
 }
@@ -127,10 +134,19 @@ impl Scheduler {
     /// # Errors
     /// See [`StartError`].
     pub fn start(store: Arc<dyn Store>) -> Result<Scheduler, StartError> {
+        Scheduler::start_with(store, true)
+    }
+
+    /// The same; `dynamic_hubs` says whether a task hub is made by its first use. Without that there are those that the
+    /// store has, and those that are created ([`Scheduler::create_hub`]).
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start_with(store: Arc<dyn Store>, dynamic_hubs: bool) -> Result<Scheduler, StartError> {
         let claim = store.claim()?;
         let hubs = match store.query(&Query::Hubs)? {
-            Answer::Hubs(hubs) => Hubs::new(hubs),
-            _ => Hubs::default(),
+            Answer::Hubs(hubs) => Hubs::new(hubs, dynamic_hubs),
+            _ => Hubs::new([], dynamic_hubs),
         };
         let health = Arc::new(Health::default());
         let (budget, metrics) = (Budget::default(), Metrics::default());
@@ -147,6 +163,7 @@ impl Scheduler {
             streams: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             reads: Arc::new(Semaphore::new(READS_MAX)),
+            searches: Semaphore::new(SEARCHES_MAX),
             crowd: Semaphore::new(CROWD),
         })))
     }
@@ -203,6 +220,24 @@ impl Scheduler {
             Ok(reply)
         })
         .await
+    }
+
+    /// The task hub of this name, whatever its case, if there is one or its first use would make it.
+    ///
+    /// # Errors
+    /// If it is no name, or there is none.
+    pub fn hub(&self, name: &str) -> Result<Hub, HubError> {
+        self.0.hubs.named(name)
+    }
+
+    /// The workers that serve a hub, with what each has now.
+    ///
+    /// # Errors
+    /// [`CallError::Stopping`].
+    pub async fn workers(&self, hub: Hub) -> Result<Vec<StreamLoad>, CallError> {
+        let (sender, answer) = oneshot::channel();
+        self.tell(Message::Workers(hub, sender));
+        answer.await.map_err(|_| CallError::Stopping)
     }
 
     /// Makes a hub; `again` empties it if it exists.
@@ -473,6 +508,11 @@ impl Scheduler {
         if place.0.fetch_add(1, Ordering::Relaxed) < WAITS_MAX { Ok(place) } else { Err(CallError::TooManyWait) }
     }
 
+    /// The place of one who searches, until it is dropped.
+    pub(crate) async fn place_to_search(&self) -> Result<SemaphorePermit<'_>, CallError> {
+        self.0.searches.acquire().await.map_err(|_| CallError::Stopping)
+    }
+
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
@@ -523,62 +563,6 @@ impl<T> Weighed<T> {
 
     pub(crate) fn map<U>(self, into: impl FnOnce(T) -> U) -> Weighed<U> {
         Weighed { value: into(self.value), bytes: self.bytes, share: self.share }
-    }
-}
-
-/// Turns of a history, and their share of the budget until they are sent.
-#[derive(Debug)]
-pub struct Page {
-    /// The turns.
-    pub rows: Vec<HistoryRow>,
-    /// Their share.
-    pub share: Share,
-}
-
-/// A page that was read; or the bytes of its whole history, if any turn of that may be too long to be read as a page.
-enum Turns {
-    Read(Vec<HistoryRow>),
-    Long(usize),
-}
-
-fn bytes_of(rows: &[HistoryRow]) -> usize {
-    rows.iter().map(|row| row.events.len()).sum()
-}
-
-/// What was read at once, and what must wait for room.
-enum Read {
-    Done(Box<OrchestrationState>),
-    Long(Arc<InstanceView>),
-}
-
-/// One life of an instance between two times that it continued as new, as the store has it.
-#[derive(Debug, Clone)]
-pub struct Generation {
-    key: InstanceKey,
-    iid: Iid,
-    /// Its first turn.
-    pub first: Turn,
-    /// Its execution.
-    pub execution_id: String,
-    /// Of its history.
-    bytes: usize,
-}
-
-fn generation_of(store: &dyn Store, key: InstanceKey) -> Result<Option<Generation>, ReadError> {
-    let Some(row) = row_of(store, key.clone())? else { return Ok(None) };
-    let body = <InstanceBody as prost::Message>::decode(row.body).map_err(|error| damaged(&error))?;
-    let bytes = usize::try_from(body.history_bytes).unwrap_or(usize::MAX);
-    Ok(Some(Generation { key, iid: row.iid, first: Turn(body.turn_first), execution_id: body.execution_id, bytes }))
-}
-
-pub(crate) fn damaged(error: &impl ToString) -> ReadError {
-    ReadError::Damaged { table: "instance", what: error.to_string() }
-}
-
-fn row_of(store: &dyn Store, key: InstanceKey) -> Result<Option<InstanceRow>, ReadError> {
-    match store.query(&Query::Instance(key))? {
-        Answer::Instance(row) => Ok(row.map(|row| *row)),
-        _ => Ok(None),
     }
 }
 

@@ -21,10 +21,12 @@ mod pieces;
 mod readers;
 mod reads;
 mod schema;
+mod search;
 mod session;
 mod statements;
 mod store;
 mod sweep;
+mod tally;
 
 #[doc(hidden)]
 pub use store::FileLimits;

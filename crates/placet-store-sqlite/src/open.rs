@@ -108,10 +108,12 @@ fn examine(path: &Path, logged: bool, options: &Options) -> Result<(), OpenError
     Ok(())
 }
 
-/// Reads the schema and the way to the first row of each table: what costs no time in a file of any size.
+/// Reads the schema, of which every column must be there, and the way to the first row of each table: what costs no time
+/// in a file of any size.
 fn touch_tables(connection: &Connection) -> rusqlite::Result<()> {
     for table in TABLES {
-        let first = format!("SELECT * FROM {} LIMIT 1", table.name);
+        let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+        let first = format!("SELECT {} FROM {} LIMIT 1", columns.join(", "), table.name);
         connection.prepare(&first)?.query([])?.next()?;
     }
     Ok(())

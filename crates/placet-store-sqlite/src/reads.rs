@@ -323,11 +323,11 @@ fn compare(computed: i64, stored: i64, which: impl FnOnce() -> String) -> Result
     if computed == stored { Ok(()) } else { Err(Fault::Damaged(format!("{}: the checksum differs", which()))) }
 }
 
-fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Fault> {
+pub(crate) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Fault> {
     row.get_ref(column)?.as_str().map_err(conversion)
 }
 
-fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], Fault> {
+pub(crate) fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], Fault> {
     row.get_ref(column)?.as_blob().map_err(conversion)
 }
 
@@ -335,7 +335,7 @@ fn conversion(error: rusqlite::types::FromSqlError) -> Fault {
     Fault::Damaged(error.to_string())
 }
 
-fn number(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
+pub(crate) fn number(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
     let stored: i64 = row.get(column)?;
     u64::try_from(stored).map_err(|_| Fault::Damaged(format!("a key of {stored}")))
 }

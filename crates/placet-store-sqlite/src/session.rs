@@ -15,6 +15,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Statement, para
 use crate::pieces::{Kind, Pieces};
 use crate::statements as sql;
 use crate::sweep::Sweep;
+use crate::tally::Tally;
 use crate::{FileLimits, checksum, connection};
 
 /// `meta` rows.
@@ -37,6 +38,7 @@ pub(crate) struct Session {
     log: Log,
     pieces: Pieces,
     sweep: Sweep,
+    tally: Tally,
 }
 
 /// How far the write-ahead log has grown.
@@ -78,7 +80,8 @@ impl Session {
         let newest = Timestamp(meta(&connection, NEWEST)?);
         let log = Log { limits, frames: 0, copied: 0, restart_at: limits.restart };
         let pieces = Pieces::open(&connection, limits.payload)?;
-        Ok(Session { connection, hubs: HashMap::new(), newest, log, pieces, sweep: Sweep::default() })
+        let tally = Tally::of(&connection)?;
+        Ok(Session { connection, hubs: HashMap::new(), newest, log, pieces, sweep: Sweep::default(), tally })
     }
 
     pub(crate) fn claim(&mut self) -> Result<Claim, WriteError> {
@@ -100,6 +103,7 @@ impl Session {
         self.delete(batch)?;
         self.insert(batch)?;
         self.update_instances(&batch.instances_updated)?;
+        self.tally.write(&self.connection)?;
         self.put_newest(batch.newest)?;
         let begin = Instant::now();
         self.execute(sql::COMMIT, [])?;
@@ -202,7 +206,9 @@ impl Session {
             hub,
             row.id.as_str(),
         ];
-        Ok(self.execute(sql::INSERT_INSTANCE, values)?)
+        self.execute(sql::INSERT_INSTANCE, values)?;
+        self.tally.add(hub, row.status.into(), 1);
+        Ok(())
     }
 
     fn update_instances(&mut self, rows: &[(InstanceRow, bool)]) -> Result<(), WriteError> {
@@ -270,6 +276,7 @@ impl Session {
     fn delete_hub(&mut self, hub: &Hub) -> Result<(), WriteError> {
         if let Some(number) = self.known_hub(hub)? {
             self.execute(sql::MARK_HUB_DELETED, [number])?;
+            self.execute(sql::FORGET_TALLY, [number])?;
             self.hubs.remove(hub);
         }
         Ok(())

@@ -68,19 +68,29 @@ pub(crate) const DELETE_INSTANCE: &[&str] = &[
     "DELETE FROM inbox WHERE iid = ?1",
     "DELETE FROM activity WHERE iid = ?1",
     "DELETE FROM reply WHERE iid = ?1",
-    "DELETE FROM instance WHERE iid = ?1",
+    // Last, and counted as it goes (`tally.rs`).
+    "DELETE FROM instance WHERE iid = ?1 AND gone(hub, status)",
 ];
 pub(crate) const INSERT_INSTANCE: &str = "
     INSERT INTO instance(iid, name, created_at, updated_at, completed_at, crc, body, status, active, hub, id)
     VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 /// Names every column but hub and id, which are for life: the core is held to it.
 pub(crate) const UPDATE_INSTANCE: &str = "
-    UPDATE instance SET name = ?2, updated_at = ?4, completed_at = ?5, crc = ?6, body = ?7, status = ?8, active = ?9
+    UPDATE instance SET name = ?2, updated_at = ?4, completed_at = ?5, crc = ?6, body = ?7,
+        status = changed(hub, status, ?8), active = ?9
     WHERE iid = ?1 AND hub = ?10 AND id = ?11 AND created_at = ?3";
 /// Leaves out the columns that indexes cover, so that no index is looked at. They must be as the core says.
 pub(crate) const UPDATE_INSTANCE_PLAINLY: &str = "
     UPDATE instance SET name = ?2, updated_at = ?4, crc = ?6, body = ?7
-    WHERE iid = ?1 AND hub = ?8 AND id = ?9 AND status = ?10 AND active = ?11 AND created_at = ?3 AND completed_at IS ?5";
+    WHERE iid = ?1 AND hub = ?8 AND id = ?9 AND status = ?10 AND active = ?11 AND created_at = ?3
+        AND completed_at IS ?5";
+
+/// What is taken away from a hub that was deleted meanwhile is nowhere counted any more.
+pub(crate) const TALLY_LESS: &str = "UPDATE tally SET count = count + ?3 WHERE hub = ?1 AND status = ?2";
+pub(crate) const TALLY_MORE: &str = "
+    INSERT INTO tally(hub, status, count) VALUES(?1, ?2, ?3)
+    ON CONFLICT(hub, status) DO UPDATE SET count = count + excluded.count";
+pub(crate) const FORGET_TALLY: &str = "DELETE FROM tally WHERE hub = ?1";
 
 pub(crate) const DROP_HISTORY: &str = "DELETE FROM history WHERE iid = ?1 AND turn < ?2";
 pub(crate) const APPEND_HISTORY: &str = "INSERT INTO history(iid, turn, count, crc, events) VALUES(?1, ?2, ?3, ?4, ?5)";

@@ -16,7 +16,7 @@ use crate::damage::Damage;
 use crate::lock::{self, Lock};
 use crate::readers::Readers;
 use crate::session::{Session, WriteError};
-use crate::{lists, open, reads};
+use crate::{lists, open, reads, search};
 
 /// How to open a store.
 #[derive(Clone, Debug, Default)]
@@ -273,6 +273,8 @@ impl Store for SqliteStore {
             Query::Hubs => reads::hubs(connection).map(Answer::Hubs),
             Query::Published { hub, kind, key } => reads::published(connection, hub, kind, key).map(Answer::Published),
             Query::Instances(list) => lists::page(connection, list, &self.damage).map(Answer::Instances),
+            Query::Search(search) => search::search(connection, search, &self.damage).map(Answer::Found),
+            Query::Overview(hub) => search::overview(connection, hub).map(Answer::Overview),
             Query::Instance(key) => reads::row(connection, key).map(|row| Answer::Instance(row.map(Box::new))),
         })
     }

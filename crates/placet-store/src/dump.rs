@@ -6,13 +6,15 @@ use placet_core::ids::{Hub, Iid, Turn};
 use placet_core::rows::{HistoryRow, LoadedInstance, Lookup, PublishedRow, TimerRow};
 use placet_core::time::Timestamp;
 
-use crate::{Answer, Query, ReadError, Store};
+use crate::{Answer, Overview, Query, ReadError, Status, Store};
 
 /// Every row, in the order of its key. Its text has a line a row, with payloads cut short.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Dump {
     /// The task hubs.
     pub hubs: Vec<Hub>,
+    /// What is told of each at a glance.
+    pub overviews: Vec<Overview>,
     /// The instances with their messages, activities and replies.
     pub instances: Vec<LoadedInstance>,
     /// The turns.
@@ -40,8 +42,10 @@ impl Dump {
     pub fn read(store: &dyn Store, extent: &Extent<'_>) -> Result<Dump, ReadError> {
         let iids: Vec<Iid> = (0..=extent.iid_max.0).map(Iid).collect();
         let lookups: Vec<Lookup> = iids.iter().map(|iid| Lookup::Iid(*iid)).collect();
+        let hubs = hubs(store)?;
         let mut dump = Dump {
-            hubs: hubs(store)?,
+            overviews: hubs.iter().map(|hub| overview(store, hub)).collect::<Result<_, _>>()?,
+            hubs,
             instances: store.load(&lookups)?.into_iter().flatten().collect(),
             timers: store.due(&|_| true, None, Timestamp::MAX, usize::MAX)?,
             ..Dump::default()
@@ -64,6 +68,13 @@ fn hubs(store: &dyn Store) -> Result<Vec<Hub>, ReadError> {
     }
 }
 
+fn overview(store: &dyn Store, hub: &Hub) -> Result<Overview, ReadError> {
+    match store.query(&Query::Overview(hub.clone()))? {
+        Answer::Overview(overview) => Ok(overview),
+        answer => panic!("asked for an overview, answered {answer:?}"),
+    }
+}
+
 fn published(store: &dyn Store, name: &PublishedRow) -> Result<Option<PublishedRow>, ReadError> {
     let query = Query::Published { hub: name.hub.clone(), kind: name.kind.clone(), key: name.key.clone() };
     match store.query(&query)? {
@@ -75,8 +86,9 @@ fn published(store: &dyn Store, name: &PublishedRow) -> Result<Option<PublishedR
 
 impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for hub in &self.hubs {
-            writeln!(f, "hub {hub}")?;
+        for (hub, overview) in self.hubs.iter().zip(&self.overviews) {
+            let counts = overview.counts.iter().map(|(Status(status), count)| format!(" {count} of status {status}"));
+            writeln!(f, "hub {hub}{}", counts.collect::<String>())?;
         }
         for instance in &self.instances {
             write_instance(f, instance)?;

@@ -10,6 +10,7 @@ mod error;
 pub mod model;
 mod query;
 pub mod rows;
+mod search;
 
 pub use error::{CommitError, OpenError, ReadError, Remedy};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use placet_core::ids::{Iid, PartitionId, Turn};
 use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
 use placet_core::time::Timestamp;
 pub use query::{Answer, List, Order, Page, Query};
+pub use search::{Column, Facts, Filter, Found, Needle, Overview, Ranking, Search, Sort, Status};
 
 /// What a process learns when it takes the store into use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

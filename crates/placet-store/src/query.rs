@@ -8,6 +8,8 @@ use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey};
 use placet_core::rows::{InstanceRow, OrchestrationStatus};
 use placet_core::time::Timestamp;
 
+use crate::search::{Found, Overview, Search};
+
 /// A question that needs no decision.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Query {
@@ -26,6 +28,10 @@ pub enum Query {
     Instance(InstanceKey),
     /// The rows of many.
     Instances(List),
+    /// Those that match, in any order.
+    Search(Box<Search>),
+    /// How many there are in a hub.
+    Overview(Hub),
 }
 
 /// Which instances to list, in which order, and how many of them to look at.
@@ -112,4 +118,8 @@ pub enum Answer {
     Instance(Option<Box<InstanceRow>>),
     /// To [`Query::Instances`].
     Instances(Page),
+    /// To [`Query::Search`].
+    Found(Found),
+    /// To [`Query::Overview`].
+    Overview(Overview),
 }

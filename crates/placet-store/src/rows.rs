@@ -68,6 +68,8 @@ pub const TABLES: &[Table] = &[
         name: "reply",
         columns: &[integer("iid"), text("ask_id"), integer("crc"), nullable(text("answer")), integer("turn")],
     },
+    // How many instances of a hub have each status: kept with every batch, so that nobody has to count. No decision rests on it.
+    Table { name: "tally", columns: &[integer("hub"), integer("status"), integer("count")] },
     Table {
         name: "timer",
         columns: &[integer("fire_at"), integer("iid"), integer("seq"), integer("part"), integer("crc")],

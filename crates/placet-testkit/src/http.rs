@@ -1,4 +1,4 @@
-//! Calls over HTTP/1.1, with whatever headers a test likes.
+//! Calls over HTTP/1.1, or HTTP/2 without asking first, with whatever headers a test likes.
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -35,6 +35,14 @@ impl Http {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Http { base: base.to_owned(), client: Client::builder(TokioExecutor::new()).build(connector) }
+    }
+
+    /// A caller that speaks HTTP/2 from its first word.
+    pub fn over_http2(base: &str) -> Http {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new()).http2_only(true).build(connector);
+        Http { base: base.to_owned(), client }
     }
 
     /// The server's URL.

@@ -16,13 +16,18 @@ use crate::server::{Announced, Ended, Server};
 use crate::wait::{PATIENCE, eventually};
 
 /// Variables that mean something to the program: a test's own are all that it may see.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 13] = [
     "TASKHUB",
     "ENDPOINT",
     "PLACET_DATA_DIR",
     "PLACET_GRPC_ADDR",
     "PLACET_HTTP_ADDR",
     "PLACET_METRICS_ADDR",
+    "PLACET_REST_ADDR",
+    "PLACET_DASHBOARD_ADDR",
+    "DTS_TASK_HUB_NAMES",
+    "DTS_USE_DYNAMIC_TASK_HUBS",
+    "DTS_EMULATOR_LOG_LEVEL",
     "PLACET_LOG",
     "RUST_LOG",
 ];
@@ -55,6 +60,12 @@ impl Launch {
     /// `placet scheduler` on a free port.
     pub fn scheduler(program: impl Into<PathBuf>) -> Launch {
         Launch::new(program).args(["scheduler", "--grpc-addr=127.0.0.1:0"])
+    }
+
+    /// `placet emulator` on free ports.
+    pub fn emulator(program: impl Into<PathBuf>) -> Launch {
+        let ports = ["--grpc-addr=127.0.0.1:0", "--rest-addr=127.0.0.1:0", "--dashboard-addr=127.0.0.1:0"];
+        Launch::new(program).args(["emulator"]).args(ports)
     }
 
     /// `placet worker` for the scheduler at this endpoint.

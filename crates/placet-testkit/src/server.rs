@@ -31,6 +31,8 @@ pub struct Announced {
     pub pid: u32,
     pub grpc: String,
     pub http: Option<String>,
+    pub rest: Option<String>,
+    pub dashboard: Option<String>,
     pub metrics: Option<String>,
     pub taskhub: Option<String>,
     pub data_dir: Option<PathBuf>,
@@ -44,6 +46,8 @@ impl Announced {
         match flag {
             "--grpc-addr" => Some(&self.grpc),
             "--http-addr" => self.http.as_deref(),
+            "--rest-addr" => self.rest.as_deref(),
+            "--dashboard-addr" => self.dashboard.as_deref(),
             "--metrics-addr" => self.metrics.as_deref(),
             _ => None,
         }

@@ -20,6 +20,12 @@ pub(crate) struct Announcement {
     /// The API's address, if it runs here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) http: Option<String>,
+    /// Where the emulator's REST calls are answered without gRPC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rest: Option<String>,
+    /// Where the calls and links of the emulator's dashboard are answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dashboard: Option<String>,
     /// Where a scheduler alone answers for its health and metrics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metrics: Option<String>,
@@ -34,6 +40,9 @@ pub(crate) struct Announcement {
     pub(crate) notes: Vec<String>,
     #[serde(skip)]
     pub(crate) open: bool,
+    /// Whether the scheduler runs here.
+    #[serde(skip)]
+    pub(crate) serves: bool,
 }
 
 impl Announcement {
@@ -43,6 +52,8 @@ impl Announcement {
             pid: std::process::id(),
             grpc,
             http: None,
+            rest: None,
+            dashboard: None,
             metrics: None,
             taskhub: None,
             data_dir: None,
@@ -50,6 +61,7 @@ impl Announcement {
             synced: true,
             notes: Vec::new(),
             open: false,
+            serves: false,
         }
     }
 
@@ -88,7 +100,16 @@ impl Announcement {
         if let Some(http) = &self.http {
             lines.push(("Approvals", format!("{http}/")));
         }
-        lines.push(("Scheduler", format!("{}  (Durable Task gRPC)", self.grpc)));
+        lines.push((
+            "Scheduler",
+            format!("{}  (Durable Task gRPC{})", self.grpc, if self.serves { ", REST" } else { "" }),
+        ));
+        let further = [("REST", &self.rest), ("dashboard", &self.dashboard)];
+        let further: Vec<String> =
+            further.iter().filter_map(|(what, url)| Some(format!("{}  ({what})", url.as_ref()?))).collect();
+        if !further.is_empty() {
+            lines.push(("Emulator", further.join(", ")));
+        }
         if let Some(metrics) = &self.metrics {
             lines.push(("Metrics", format!("{metrics}/metrics")));
         }
@@ -143,6 +164,8 @@ mod tests {
     fn the_banner_has_at_most_ten_lines() {
         let mut announcement = Announcement::new("http://127.0.0.1:8080".into());
         announcement.http = Some("http://127.0.0.1:8000".into());
+        announcement.rest = Some("http://127.0.0.1:8081".into());
+        announcement.dashboard = Some("http://127.0.0.1:8082".into());
         announcement.taskhub = Some("default".into());
         announcement.data_dir = Some("/srv/placet-data".into());
         announcement.notes = vec!["one".into(), "two".into(), "three".into()];

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use placet_core::ids::Hub;
+
 use crate::exit::Failure;
 
 /// A durable server for programs that must wait for people.
@@ -26,6 +28,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Run the scheduler alone: the gRPC service and the store.
     Scheduler(Scheduler),
+    /// Run the scheduler as Microsoft's emulator image does: on its three ports, open to all, its data in a temporary folder.
+    Emulator(Emulator),
     /// Run the built-in worker alone, against a scheduler at ENDPOINT.
     Worker(Worker),
     /// Run the HTTP API alone, against a scheduler at ENDPOINT.
@@ -46,7 +50,11 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) http: HttpAddr,
     #[command(flatten)]
+    pub(crate) ports: EmulatorPorts,
+    #[command(flatten)]
     pub(crate) hub: TaskHub,
+    #[command(flatten)]
+    pub(crate) hubs: TaskHubs,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -62,7 +70,76 @@ pub(crate) struct Scheduler {
     #[arg(long, env = "PLACET_METRICS_ADDR", value_name = "ADDR")]
     pub(crate) metrics_addr: Option<String>,
     #[command(flatten)]
+    pub(crate) ports: EmulatorPorts,
+    #[command(flatten)]
+    pub(crate) hubs: TaskHubs,
+    #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// `placet emulator`.
+#[derive(Debug, Args)]
+pub(crate) struct Emulator {
+    /// Keep the data in this folder, instead of a temporary one that is removed at the end.
+    #[arg(long, env = "PLACET_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Where gRPC and the REST calls listen.
+    #[arg(long, env = "PLACET_GRPC_ADDR", default_value = "0.0.0.0:8080", value_name = "ADDR")]
+    pub(crate) grpc_addr: String,
+    /// Where the REST calls listen alone.
+    #[arg(long, env = "PLACET_REST_ADDR", default_value = "0.0.0.0:8081", value_name = "ADDR")]
+    pub(crate) rest_addr: String,
+    /// Where the dashboard's calls and links are answered.
+    #[arg(long, env = "PLACET_DASHBOARD_ADDR", default_value = "0.0.0.0:8082", value_name = "ADDR")]
+    pub(crate) dashboard_addr: String,
+    /// The task hubs that there are, separated by commas.
+    #[arg(long, env = "DTS_TASK_HUB_NAMES", default_value = "default", value_name = "NAMES")]
+    pub(crate) task_hubs: String,
+    /// Whether a task hub is made by its first use; without it there are only those that are named.
+    #[arg(long, env = "DTS_USE_DYNAMIC_TASK_HUBS", value_name = "BOOL", default_value = "false", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(crate) dynamic_task_hubs: bool,
+    /// What to log, in the emulator's words: Trace, Debug, Information, Warning, Error, Critical or None. --log wins.
+    #[arg(long, env = "DTS_EMULATOR_LOG_LEVEL", value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// The emulator's further ports, which nobody needs but its tools.
+#[derive(Debug, Args)]
+pub(crate) struct EmulatorPorts {
+    /// Also answer the emulator's REST calls here, without gRPC; port 0 picks a free one.
+    #[arg(long, env = "PLACET_REST_ADDR", value_name = "ADDR")]
+    pub(crate) rest_addr: Option<String>,
+    /// Also answer the calls and links of the emulator's dashboard here; port 0 picks a free one.
+    #[arg(long, env = "PLACET_DASHBOARD_ADDR", value_name = "ADDR")]
+    pub(crate) dashboard_addr: Option<String>,
+}
+
+/// Which task hubs there are.
+#[derive(Debug, Args)]
+pub(crate) struct TaskHubs {
+    /// Task hubs to make at the start, separated by commas.
+    #[arg(long, env = "DTS_TASK_HUB_NAMES", value_name = "NAMES")]
+    pub(crate) task_hubs: Option<String>,
+    /// Whether a task hub is made by its first use.
+    #[arg(long, env = "DTS_USE_DYNAMIC_TASK_HUBS", value_name = "BOOL", default_value = "true", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(crate) dynamic_task_hubs: bool,
+}
+
+/// The task hubs of a list with commas, and spaces as people like them.
+///
+/// # Errors
+/// If one of them is no name of a hub.
+pub(crate) fn hubs_of(list: &str) -> Result<Vec<Hub>, Failure> {
+    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let hubs = names.map(|name| {
+        let wrong = |error: placet_scheduler::HubError| Failure::Flag { flag: "--task-hubs", what: error.to_string() };
+        placet_scheduler::hub_of(name).map_err(wrong)
+    });
+    hubs.collect()
 }
 
 /// `placet worker`.

@@ -18,6 +18,8 @@ use placet_scheduler::outgoing::{Lent, Outgoing, Ties};
 use placet_sdk::Room;
 use tokio::net::TcpListener;
 
+use crate::commands::stopped;
+
 /// The head of a call has come within this time, its first byte included: a browser that opens a connection in advance
 /// opens another.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
@@ -56,6 +58,33 @@ pub(crate) async fn serve(
     }
     drop(incoming);
     under_way.shutdown().await;
+}
+
+/// Serves single connections that somebody else has accepted. When the process is to stop each ends with the call that is
+/// under way on it.
+pub(crate) fn connections(
+    router: Router,
+    stopping: tokio::sync::watch::Receiver<bool>,
+) -> impl Fn(Connection) + Send + Sync {
+    let builder = builder();
+    move |connection| {
+        let service = service_of(router.clone(), connection.peer());
+        let served = builder.serve_connection(TokioIo::new(connection), service).into_owned();
+        let stopping = stopping.clone();
+        tokio::spawn(async move {
+            let (mut served, stop) = (pin!(served), stopped(stopping));
+            let ended = tokio::select! {
+                ended = served.as_mut() => ended,
+                () = stop => {
+                    served.as_mut().graceful_shutdown();
+                    served.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(error, "an HTTP connection ended");
+            }
+        });
+    }
 }
 
 fn builder() -> Builder<TokioExecutor> {
@@ -99,7 +128,8 @@ fn service_of(
 > + Send
 + 'static {
     let router = TowerToHyperService::new(router);
-    hyper::service::service_fn(move |call: Incoming| {
+    hyper::service::service_fn(move |mut call: Incoming| {
+        call.extensions_mut().insert(peer.clone());
         let answer = hyper::service::Service::call(&router, call.map(Body::new));
         let peer = peer.clone();
         async move { Ok(held(answer.await?, &peer)) }

@@ -15,7 +15,7 @@ use placet_proto::placet::v1::{
     AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
-use placet_scheduler::{Generation, Page, Scheduler, Share, StreamOut, Weighed, WorkerStream, hub_of};
+use placet_scheduler::{Generation, Page, Scheduler, Share, StreamOut, Weighed, WorkerStream};
 use placet_sdk::{BoxFuture, CallError, CallResult, Code, Completer, Held, Room, Transport, WorkStream};
 use prost::Message as _;
 
@@ -37,7 +37,7 @@ impl InProcess {
         hub: &str,
         call: impl AsyncFnOnce(&Scheduler, Hub) -> Result<T, placet_scheduler::CallError>,
     ) -> CallResult<T> {
-        let hub = hub_of(hub).map_err(|error| told(&error.into()))?;
+        let hub = self.0.hub(hub).map_err(|error| told(&error.into()))?;
         call(&self.0, hub).await.map_err(|error| told(&error))
     }
 
@@ -223,7 +223,7 @@ impl Transport for InProcess {
 
     fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>> {
         Box::pin(async move {
-            let hub = hub_of(hub).map_err(|error| told(&error.into()))?;
+            let hub = self.0.hub(hub).map_err(|error| told(&error.into()))?;
             let spec = stream_spec(hub, &open).map_err(|error| told(&error))?;
             let worker = self.0.open_stream(spec).map_err(|error| told(&error))?;
             let sender = worker.sender();

@@ -24,7 +24,7 @@ use crate::time::Mono;
 use queues::{QueueKey, Queues};
 use redelivery::Redelivery;
 use stream::{Bounds, Place, Stream};
-pub use stream::{Filter, Filters, HubSet, StreamSpec};
+pub use stream::{Filter, Filters, HubSet, StreamLoad, StreamSpec};
 
 /// Names that begin so are the built-in worker's (DESIGN.md §1).
 pub const RESERVED_PREFIX: &str = "placet.";
@@ -238,6 +238,12 @@ impl Dispatch {
     /// How many streams are open.
     pub fn stream_count(&self) -> usize {
         self.streams.len()
+    }
+
+    /// The workers that serve a hub.
+    pub fn workers(&self, hub: &Hub) -> Vec<StreamLoad> {
+        let serving = self.streams.values().filter(|stream| stream.accepts.hub(hub) && !stream.spec.built_in);
+        serving.map(Stream::to_load).collect()
     }
 
     /// How many items of a kind are queued, delayed ones included.

@@ -43,6 +43,8 @@ pub struct Filters {
 /// as anyone.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct StreamSpec {
+    /// What it calls itself; for people only.
+    pub worker_id: String,
     /// Its hubs.
     pub hubs: HubSet,
     /// Whether it is the built-in worker: it alone gets what is named `placet.*`, and nothing else.
@@ -57,6 +59,18 @@ pub struct StreamSpec {
     pub keeps_state: bool,
     /// Whether it reads a long history by a call of its own (`WORKER_CAPABILITY_HISTORY_STREAMING`).
     pub streams_history: bool,
+}
+
+/// What a worker has now, and may have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "they are those of `StreamSpec`, and how many of them it has")]
+pub struct StreamLoad {
+    pub worker_id: String,
+    pub turns: usize,
+    pub turns_max: usize,
+    pub activities: usize,
+    pub activities_max: usize,
+    pub filters: Option<Filters>,
 }
 
 impl StreamSpec {
@@ -124,10 +138,15 @@ impl Accepts {
         Accepts { built_in: spec.built_in, hubs, filters }
     }
 
+    /// Whether it serves this hub.
+    pub(super) fn hub(&self, hub: &Hub) -> bool {
+        self.hubs.as_ref().is_none_or(|hubs| hubs.contains(hub))
+    }
+
     /// Whether an item may go to it, room or not.
     pub(super) fn item(&self, item: &ItemSpec) -> bool {
         self.built_in == item.name.starts_with(RESERVED_PREFIX)
-            && self.hubs.as_ref().is_none_or(|hubs| hubs.contains(&item.hub))
+            && self.hub(&item.hub)
             && self.filters.as_ref().is_none_or(|filters| {
                 let versions = filters[item.id.kind() as usize].get(&*item.name);
                 let version = item.version.as_deref().unwrap_or("");
@@ -265,6 +284,17 @@ impl Stream {
         match kind {
             Kind::Turn => self.turns.len(),
             Kind::Activity => self.activities.len(),
+        }
+    }
+
+    pub(super) fn to_load(&self) -> StreamLoad {
+        StreamLoad {
+            worker_id: self.spec.worker_id.clone(),
+            turns: self.load(Kind::Turn),
+            turns_max: self.spec.limit(Kind::Turn),
+            activities: self.load(Kind::Activity),
+            activities_max: self.spec.limit(Kind::Activity),
+            filters: self.spec.filters.clone(),
         }
     }
 

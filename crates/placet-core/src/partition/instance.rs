@@ -112,11 +112,12 @@ pub(crate) struct Ended {
     pub(crate) failure: Option<placet_proto::durabletask::TaskFailureDetails>,
 }
 
-/// The indexed columns as last written.
+/// The indexed columns as last written, but for the time of its creation, which does not change.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Saved {
     status: OrchestrationStatus,
     active: bool,
+    completed_at: Option<Timestamp>,
 }
 
 impl Instance {
@@ -174,7 +175,7 @@ impl Instance {
         let body_bytes = row.body.len();
         let body = InstanceBody::decode(row.body)?;
         check_counts(&body, &inbox, &activities)?;
-        let saved = Some(Saved { status: row.status, active: row.active });
+        let saved = Some(Saved { status: row.status, active: row.active, completed_at: row.completed_at });
         let mut instance =
             Instance { saved, body_bytes, ..Instance::new(row.iid, key, &row.name, row.updated_at, body) };
         instance.status = row.status;
@@ -503,7 +504,7 @@ impl Instance {
     /// Writes the instance if it changed.
     pub(crate) fn save(&mut self, outcome: &mut Outcome) {
         let active = self.has_work() || (planted::is(Plant::ParkedMarkedActive) && !self.is_terminal());
-        let saved = Saved { status: self.status, active };
+        let saved = Saved { status: self.status, active, completed_at: self.completed_at };
         let changed = self.changed && !planted::is(Plant::WriteElided);
         if !changed && self.saved == Some(saved) {
             return;

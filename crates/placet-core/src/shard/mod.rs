@@ -22,7 +22,7 @@ use bytes::Bytes;
 use crate::clock::ClockGuard;
 use crate::command::{Command, CommandKind, CompleteTurn, DISK_FULL, Refusal, Reply, Tell};
 use crate::commit::{Commit, Voided};
-use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, Kind, StreamSpec};
+use crate::dispatch::{Assignment, Dispatch, ItemId, ItemSpec, Kind, StreamLoad, StreamSpec};
 use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, PARTITIONS, PartitionId, StreamId};
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, HistoryRead, Outcome};
@@ -250,6 +250,11 @@ impl Shard {
             deliveries: self.dispatch.deliveries(),
             timers_late: self.timers_late,
         }
+    }
+
+    /// The workers that serve a hub, in the order in which they came; without the built-in one, which is no one's.
+    pub fn workers(&self, hub: &Hub) -> Vec<StreamLoad> {
+        self.dispatch.workers(hub)
     }
 
     fn call(&mut self, now: Now, call: CallId, command: Command, outputs: &mut Vec<Output>) {

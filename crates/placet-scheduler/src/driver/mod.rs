@@ -16,7 +16,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use placet_core::command::{Refusal, Reply};
-use placet_core::ids::{CallId, Iid, StreamId};
+use placet_core::dispatch::StreamLoad;
+use placet_core::ids::{CallId, Hub, Iid, StreamId};
 use placet_core::limits::Limits;
 use placet_core::shard::{Input, Output, Shard, Trouble};
 use placet_core::time::{Mono, Now};
@@ -57,6 +58,8 @@ pub(crate) enum Message {
     StreamOpened(StreamId, Outbox, placet_core::dispatch::StreamSpec),
     /// Somebody wants to know how it goes.
     Look(tokio::sync::oneshot::Sender<Box<CoreFacts>>),
+    /// Somebody wants to know who serves this hub.
+    Workers(Hub, tokio::sync::oneshot::Sender<Vec<StreamLoad>>),
     /// The committer has answered. What it says is taken before all that waits here.
     CommitAnswered,
     /// Finish what was decided, then end.
@@ -224,6 +227,10 @@ impl Driver {
                 drop(asker.send(Box::new(self.facts.clone())));
                 return;
             }
+            Message::Workers(hub, asker) => {
+                drop(asker.send(self.shard.workers(&hub)));
+                return;
+            }
             Message::CommitAnswered => return,
             Message::Stop => {
                 self.begin_to_stop();
@@ -343,7 +350,7 @@ impl Driver {
                 Ok(Message::CommitAnswered) => self.committing = self.io.commit_answer().is_none(),
                 Ok(Message::Call(call, reply_to, _)) => drop(self.calls.insert(call, reply_to)),
                 Ok(Message::StreamOpened(_, outbox, _)) => outbox.send(StreamOut::Closed),
-                Ok(Message::Input(_) | Message::Look(_)) => {}
+                Ok(Message::Input(_) | Message::Look(_) | Message::Workers(..)) => {}
                 Ok(Message::Stop) => self.stopping = true,
                 Err(_) => return,
             }

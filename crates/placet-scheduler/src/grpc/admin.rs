@@ -28,7 +28,7 @@ impl Admin for AdminService {
         &self,
         request: Request<RetryPoisonedRequest>,
     ) -> Result<Response<RetryPoisonedResponse>, Status> {
-        let hub = metadata::hub(&request)?;
+        let hub = metadata::hub(&self.0, &request)?;
         let retried = self.0.retry_poisoned(hub, &request.get_ref().instance_id).await.map_err(|e| status_of(&e))?;
         Ok(Response::new(RetryPoisonedResponse { retried }))
     }

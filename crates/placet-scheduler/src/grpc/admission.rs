@@ -12,7 +12,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body as _, Frame};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
@@ -109,6 +110,13 @@ where
         let Ok(place) = self.budget.place(streams || path.ends_with("/GetWorkItems")) else {
             return Box::pin(async { Ok(status::busy().into_http()) });
         };
+        if !is_grpc(request.headers()) {
+            // What else comes counts its own bytes (`rest/body.rs`).
+            let answer = self.inner.call(request);
+            return Box::pin(
+                async move { Ok(answer.await?.map(|body| Body::new(Outgoing::of_call(body, None, place)))) },
+            );
+        }
         let charges = Charges::default();
         let (mut head, body) = request.into_parts();
         head.extensions.insert(charges.clone());
@@ -126,6 +134,12 @@ where
             }))
         })
     }
+}
+
+/// Whether a call is gRPC's, and not one of HTTP on the same port.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    content_type.starts_with(b"application/grpc")
 }
 
 /// Where a body stands.

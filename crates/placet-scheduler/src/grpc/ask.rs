@@ -16,7 +16,8 @@ pub(super) struct ClientService(pub(super) Scheduler);
 #[tonic::async_trait]
 impl Client for ClientService {
     async fn ask(&self, request: Request<AskRequest>) -> Result<Response<AskResponse>, Status> {
-        let (hub, caller, peer) = (metadata::hub(&request)?, metadata::caller(&request), metadata::peer(&request));
+        let (hub, caller, peer) =
+            (metadata::hub(&self.0, &request)?, metadata::caller(&request), metadata::peer(&request));
         let shares = admission::shares(&request);
         let (metadata, _, request) = request.into_parts();
         let ask = async { weighed(self.0.ask(hub, request, caller, shares).await, peer.as_ref()) };
@@ -27,7 +28,7 @@ impl Client for ClientService {
         &self,
         request: Request<GetPublishedRequest>,
     ) -> Result<Response<GetPublishedResponse>, Status> {
-        let hub = metadata::hub(&request)?;
+        let hub = metadata::hub(&self.0, &request)?;
         let GetPublishedRequest { kind, key } = request.into_inner();
         let body = self.0.published(hub, kind, key).await.map_err(|e| status_of(&e))?;
         Ok(Response::new(GetPublishedResponse { exists: body.is_some(), body: body.unwrap_or_default() }))

@@ -40,7 +40,7 @@ pub(super) async fn stream(
     scheduler: &Scheduler,
     request: Request<StreamInstanceHistoryRequest>,
 ) -> Result<Response<Chunks>, Status> {
-    let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
+    let (hub, peer) = (metadata::hub(scheduler, &request)?, metadata::peer(&request));
     let request = request.into_inner();
     let wanted = request.execution_id.filter(|id| !id.is_empty());
     let of = scheduler.generation(hub, &request.instance_id).await.map_err(|e| status_of(&e))?;

@@ -5,23 +5,35 @@ use placet_core::ids::Hub;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
+use super::status::status_of;
 use crate::connections::Peer;
-use crate::hubs::hub_of;
+use crate::hubs::{HUB_DEFAULT, hub_of};
+use crate::scheduler::Scheduler;
 
-/// The hub of a call without a `taskhub` header: plain clients send none.
-const HUB_DEFAULT: &str = "default";
+/// What a worker may call itself.
+const WORKER_ID_MAX: usize = 200;
 
-/// The hub that a call means.
-pub(super) fn hub<T>(request: &Request<T>) -> Result<Hub, Status> {
-    hub_named(request.metadata())
+/// The hub that a call means: one that is there, or would be made by its first use.
+pub(super) fn hub<T>(scheduler: &Scheduler, request: &Request<T>) -> Result<Hub, Status> {
+    scheduler.hub(hub_name(request.metadata())?).map_err(|error| status_of(&error.into()))
 }
 
-fn hub_named(metadata: &MetadataMap) -> Result<Hub, Status> {
-    let name = match metadata.get("taskhub") {
-        Some(value) => value.to_str().map_err(|_| Status::invalid_argument("taskhub: not a text"))?,
-        None => HUB_DEFAULT,
-    };
-    hub_of(name).map_err(|error| Status::invalid_argument(error.to_string()))
+/// The hub that a call means, whether or not it is there.
+pub(super) fn any_hub<T>(request: &Request<T>) -> Result<Hub, Status> {
+    hub_of(hub_name(request.metadata())?).map_err(|error| status_of(&error.into()))
+}
+
+fn hub_name(metadata: &MetadataMap) -> Result<&str, Status> {
+    match metadata.get("taskhub") {
+        Some(value) => value.to_str().map_err(|_| Status::invalid_argument("taskhub: not a text")),
+        None => Ok(HUB_DEFAULT),
+    }
+}
+
+/// What a worker calls itself: Java's say nothing.
+pub(super) fn worker_id<T>(request: &Request<T>) -> String {
+    let id = request.metadata().get("workerid").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    id.chars().take(WORKER_ID_MAX).collect()
 }
 
 /// The other end of the call's connection.

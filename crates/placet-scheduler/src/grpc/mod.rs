@@ -39,6 +39,6 @@ mod generated {
 pub(crate) use admission::Admission;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use serve::services;
-pub use serve::{ServeError, serve};
+pub use serve::{Beside, ServeError, serve};
 pub use status::status_of;
 pub use work_stream::stream_spec;

@@ -1,15 +1,19 @@
 //! Serves the gRPC services on listeners that are open already.
 
+use std::io;
 use std::time::Duration;
 
-use futures_util::stream::{StreamExt as _, select_all};
+use axum::Router;
+use axum::extract::Request;
+use futures_util::stream::{Stream, StreamExt as _, select_all};
 use placet_proto::DESCRIPTOR_SET;
 use tokio::net::TcpListener;
+use tonic::Status;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
 use super::admin::AdminService;
-use super::admission::{Admission, MESSAGE_BYTES_MAX};
+use super::admission::{Admission, MESSAGE_BYTES_MAX, is_grpc};
 use super::ask::ClientService;
 use super::count::CountCalls;
 use super::generated::durabletask::task_hub_sidecar_service_server::TaskHubSidecarServiceServer;
@@ -18,7 +22,8 @@ use super::generated::placet::client_server::ClientServer;
 use super::generated::placet::worker_server::{Worker, WorkerServer};
 use super::sidecar::Sidecar;
 use super::work_stream::{self, Frames};
-use crate::connections::accept;
+use crate::connections::{CONNECTIONS_MAX, Connection, accept};
+use crate::rest;
 use crate::scheduler::Scheduler;
 
 /// What a connection may send that nobody has looked at yet, and one call of it.
@@ -43,12 +48,27 @@ pub enum ServeError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
+/// Who answers on the same port what is not gRPC's.
+pub struct Beside {
+    /// Calls over HTTP/2, where gRPC's come, too. It has no fallback of its own.
+    pub http2: Router,
+    /// Connections that speak HTTP/1, on which there is no gRPC.
+    pub http1: Box<dyn Fn(Connection) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Beside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Beside").finish_non_exhaustive()
+    }
+}
+
 /// Serves until `shutdown` is ready and the calls under way have ended.
 ///
 /// # Errors
 /// See [`ServeError`].
 pub async fn serve(
     scheduler: Scheduler,
+    beside: Beside,
     listeners: Vec<TcpListener>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
@@ -61,7 +81,9 @@ pub async fn serve(
     };
     // The older version is what Python's and older tools speak.
     let (reflection, reflection_alpha) = (reflected().build_v1()?, reflected().build_v1alpha()?);
-    let incoming = select_all(listeners.into_iter().map(|listener| accept(listener).boxed()));
+    let Beside { http2, http1 } = beside;
+    let incoming = over_http2(select_all(listeners.into_iter().map(|listener| accept(listener).boxed())), http1);
+    let grpc = services(scheduler.clone()).add_service(health).add_service(reflection).add_service(reflection_alpha);
     Server::builder()
         .layer(CountCalls::new(scheduler.metrics().calls()))
         .layer(Admission(scheduler.budget().clone()))
@@ -71,13 +93,45 @@ pub async fn serve(
         .http2_max_header_list_size(HEADERS_MAX)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-        .add_routes(services(scheduler))
-        .add_service(health)
-        .add_service(reflection)
-        .add_service(reflection_alpha)
+        .add_routes(merged(grpc, http2))
         .serve_with_incoming_shutdown(incoming, shutdown)
         .await?;
     Ok(())
+}
+
+/// The connections that speak HTTP/2; those that do not go elsewhere. None waits for the first words of another.
+fn over_http2(
+    connections: impl Stream<Item = io::Result<Connection>> + Send,
+    http1: Box<dyn Fn(Connection) + Send + Sync>,
+) -> impl Stream<Item = io::Result<Connection>> + Send {
+    let heard = connections.map(async |connection: io::Result<Connection>| {
+        let mut connection = connection?;
+        let speaks_http2 = connection.speaks_http2().await?;
+        Ok((speaks_http2, connection))
+    });
+    heard.buffer_unordered(CONNECTIONS_MAX).filter_map(move |heard: io::Result<(bool, Connection)>| {
+        std::future::ready(match heard {
+            Ok((true, connection)) => Some(Ok(connection)),
+            Ok((false, connection)) => {
+                http1(connection);
+                None
+            }
+            // It ended, or said nothing.
+            Err(_) => None,
+        })
+    })
+}
+
+/// Both on one port. What neither has is answered in the language of its caller.
+fn merged(grpc: Routes, http2: Router) -> Routes {
+    let both = grpc.into_axum_router().merge(http2).fallback(async |call: Request| {
+        if is_grpc(call.headers()) {
+            Status::unimplemented("this server has no such method").into_http()
+        } else {
+            rest::nothing_here()
+        }
+    });
+    both.into()
 }
 
 /// The protocol's services and ours, without what stands around them.
@@ -108,7 +162,7 @@ impl Worker for WorkerService {
     async fn work(
         &self,
         request: tonic::Request<tonic::Streaming<placet_proto::placet::v1::WorkerFrame>>,
-    ) -> Result<tonic::Response<Frames>, tonic::Status> {
+    ) -> Result<tonic::Response<Frames>, Status> {
         work_stream::work(&self.0, request).await
     }
 }

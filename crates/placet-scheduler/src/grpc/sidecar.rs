@@ -40,12 +40,12 @@ impl TaskHubSidecarService for Sidecar {
     }
 
     async fn start_instance(&self, request: Request<pb::CreateInstanceRequest>) -> Answer<pb::CreateInstanceResponse> {
-        let hub = metadata::hub(&request)?;
+        let hub = metadata::hub(&self.0, &request)?;
         answer(self.0.start_instance(hub, request.into_inner()).await)
     }
 
     async fn get_instance(&self, request: Request<pb::GetInstanceRequest>) -> Answer<pb::GetInstanceResponse> {
-        let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
+        let (hub, peer) = (metadata::hub(&self.0, &request)?, metadata::peer(&request));
         let shares = admission::shares(&request);
         weighed(self.0.get_instance(hub, request.into_inner(), shares).await, peer.as_ref())
     }
@@ -65,29 +65,29 @@ impl TaskHubSidecarService for Sidecar {
     }
 
     async fn raise_event(&self, request: Request<pb::RaiseEventRequest>) -> Answer<pb::RaiseEventResponse> {
-        let (hub, caller) = (metadata::hub(&request)?, metadata::caller(&request));
+        let (hub, caller) = (metadata::hub(&self.0, &request)?, metadata::caller(&request));
         let raised = self.0.raise_event(hub, request.into_inner(), caller).await;
         answer(raised.map(|()| pb::RaiseEventResponse {}))
     }
 
     async fn terminate_instance(&self, request: Request<pb::TerminateRequest>) -> Answer<pb::TerminateResponse> {
-        let hub = metadata::hub(&request)?;
+        let hub = metadata::hub(&self.0, &request)?;
         let told = self.0.terminate_instance(hub, request.into_inner()).await;
         answer(told.map(|()| pb::TerminateResponse {}))
     }
 
     async fn suspend_instance(&self, request: Request<pb::SuspendRequest>) -> Answer<pb::SuspendResponse> {
-        let hub = metadata::hub(&request)?;
+        let hub = metadata::hub(&self.0, &request)?;
         answer(self.0.suspend_instance(hub, request.into_inner()).await.map(|()| pb::SuspendResponse {}))
     }
 
     async fn resume_instance(&self, request: Request<pb::ResumeRequest>) -> Answer<pb::ResumeResponse> {
-        let hub = metadata::hub(&request)?;
+        let hub = metadata::hub(&self.0, &request)?;
         answer(self.0.resume_instance(hub, request.into_inner()).await.map(|()| pb::ResumeResponse {}))
     }
 
     async fn rewind_instance(&self, request: Request<pb::RewindInstanceRequest>) -> Answer<pb::RewindInstanceResponse> {
-        let hub = metadata::hub(&request)?;
+        let hub = metadata::hub(&self.0, &request)?;
         answer(self.0.rewind_instance(hub, request.into_inner()).await.map(|()| pb::RewindInstanceResponse {}))
     }
 
@@ -95,12 +95,12 @@ impl TaskHubSidecarService for Sidecar {
         &self,
         request: Request<pb::RestartInstanceRequest>,
     ) -> Answer<pb::RestartInstanceResponse> {
-        let hub = metadata::hub(&request)?;
+        let hub = metadata::hub(&self.0, &request)?;
         answer(self.0.restart_instance(hub, request.into_inner()).await)
     }
 
     async fn query_instances(&self, request: Request<pb::QueryInstancesRequest>) -> Answer<pb::QueryInstancesResponse> {
-        let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
+        let (hub, peer) = (metadata::hub(&self.0, &request)?, metadata::peer(&request));
         weighed(self.0.query_instances(hub, request.into_inner()).await, peer.as_ref())
     }
 
@@ -108,12 +108,12 @@ impl TaskHubSidecarService for Sidecar {
         &self,
         request: Request<pb::ListInstanceIdsRequest>,
     ) -> Answer<pb::ListInstanceIdsResponse> {
-        let hub = metadata::hub(&request)?;
+        let hub = metadata::hub(&self.0, &request)?;
         answer(self.0.list_instance_ids(hub, request.into_inner()).await)
     }
 
     async fn purge_instances(&self, request: Request<pb::PurgeInstancesRequest>) -> Answer<pb::PurgeInstancesResponse> {
-        let hub = metadata::hub(&request)?;
+        let hub = metadata::hub(&self.0, &request)?;
         let (call, _, request) = request.into_parts();
         deadline::within(&call, async { answer(self.0.purge_instances(hub, request).await) }).await
     }
@@ -122,7 +122,7 @@ impl TaskHubSidecarService for Sidecar {
         &self,
         request: Request<pb::SkipGracefulOrchestrationTerminationsRequest>,
     ) -> Answer<pb::SkipGracefulOrchestrationTerminationsResponse> {
-        let hub = metadata::hub(&request)?;
+        let hub = metadata::hub(&self.0, &request)?;
         answer(self.0.end_instances(hub, request.into_inner()).await)
     }
 
@@ -169,14 +169,14 @@ impl TaskHubSidecarService for Sidecar {
     }
 
     async fn create_task_hub(&self, request: Request<pb::CreateTaskHubRequest>) -> Answer<pb::CreateTaskHubResponse> {
-        let hub = metadata::hub(&request)?;
+        let hub = metadata::any_hub(&request)?;
         let again = request.get_ref().recreate_if_exists;
         self.0.create_hub(hub, again).await.map_err(|e| status_of(&e))?;
         Ok(Response::new(pb::CreateTaskHubResponse {}))
     }
 
     async fn delete_task_hub(&self, request: Request<pb::DeleteTaskHubRequest>) -> Answer<pb::DeleteTaskHubResponse> {
-        let hub = metadata::hub(&request)?;
+        let hub = metadata::any_hub(&request)?;
         self.0.delete_hub(hub).await.map_err(|e| status_of(&e))?;
         Ok(Response::new(pb::DeleteTaskHubResponse {}))
     }
@@ -193,7 +193,7 @@ impl TaskHubSidecarService for Sidecar {
 
 impl Sidecar {
     async fn wait(&self, request: Request<pb::GetInstanceRequest>, what: WaitFor) -> Answer<pb::GetInstanceResponse> {
-        let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
+        let (hub, peer) = (metadata::hub(&self.0, &request)?, metadata::peer(&request));
         let shares = admission::shares(&request);
         let (metadata, _, request) = request.into_parts();
         let wait = async { weighed(self.0.wait_for_instance(hub, request, what, shares).await, peer.as_ref()) };

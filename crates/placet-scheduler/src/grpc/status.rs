@@ -87,6 +87,7 @@ fn code_of(error: &CallError) -> Code {
     match error {
         CallError::Refused(refusal) => code_of_refusal(refusal),
         CallError::Hub(HubError::Invalid(_)) => Code::InvalidArgument,
+        CallError::Hub(HubError::Unknown(_)) => Code::NotFound,
         CallError::Hub(HubError::TooMany) | CallError::Busy | CallError::TooManyWait => Code::ResourceExhausted,
         CallError::ContinuedAsNew => Code::Aborted,
         CallError::Read(_) => Code::Internal,

@@ -28,9 +28,11 @@ const ITEMS_AT_ONCE: usize = 64;
 pub(super) type Items = Elsewhere<WorkItem>;
 
 pub(super) fn items(scheduler: &Scheduler, request: &Request<GetWorkItemsRequest>) -> Result<Response<Items>, Status> {
-    let (hub, peer) = (metadata::hub(request)?, metadata::peer(request));
+    let (hub, peer) = (metadata::hub(scheduler, request)?, metadata::peer(request));
+    let worker_id = metadata::worker_id(request);
     let request = request.get_ref();
     let spec = StreamSpec {
+        worker_id,
         hubs: HubSet::Of(vec![hub]),
         built_in: false,
         turns_max: limit(request.max_concurrent_orchestration_work_items),

@@ -31,14 +31,16 @@ pub(super) async fn work(
     scheduler: &Scheduler,
     request: Request<Streaming<WorkerFrame>>,
 ) -> Result<Response<Frames>, Status> {
-    let (hub, peer) = (metadata::hub(&request)?, metadata::peer(&request));
+    let (hub, peer) = (metadata::hub(scheduler, &request)?, metadata::peer(&request));
     let charges = request.extensions().get::<Charges>().cloned().unwrap_or_default();
+    let worker_id = metadata::worker_id(&request);
     let mut frames = request.into_inner();
     let first = frames.message().await?.and_then(|frame| frame.frame);
     let Some(Frame::Open(open)) = first else {
         return Err(Status::invalid_argument("frame: the first one must be `open`"));
     };
     let spec = stream_spec(hub, &open).map_err(|error| status_of(&error))?;
+    let spec = StreamSpec { worker_id, ..spec };
     drop(charges.take());
     let mut worker = scheduler.open_stream(spec).map_err(|error| status_of(&error))?;
     if let Some(peer) = peer.clone() {
@@ -124,6 +126,7 @@ pub fn stream_spec(hub: Hub, open: &Open) -> Result<StreamSpec, CallError> {
         HubSet::Of(open.hubs.iter().map(|name| hub_of(name)).collect::<Result<_, _>>()?)
     };
     Ok(StreamSpec {
+        worker_id: String::new(),
         hubs,
         built_in: open.built_in,
         turns_max: limit(open.orchestrations_max),

@@ -198,6 +198,7 @@ impl World {
         let worker = &mut self.workers[at];
         worker.stream = Some(id);
         let spec = StreamSpec {
+            worker_id: String::new(),
             hubs: HubSet::All,
             built_in: worker.built_in,
             turns_max: worker.items_max,

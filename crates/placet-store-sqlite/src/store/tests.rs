@@ -2,7 +2,7 @@
 
 use placet_core::ids::{Hub, InstanceId, Seq};
 use placet_core::rows::{HistoryRow, InboxRow, InstanceRow};
-use placet_store::Remedy;
+use placet_store::{Column, Filter, Remedy, Search, Sort};
 use rusqlite::{StatementStatus, params};
 use tempfile::TempDir;
 
@@ -214,4 +214,33 @@ fn a_count_of_openings_that_cannot_be_is_refused_and_left_as_it_is() {
     }
     file.execute(sql::PUT_META, params!["incarnation", 7]).unwrap();
     assert_eq!(store.claim().unwrap().incarnation, 8);
+}
+
+/// Some that take longer to look at than a search has patience: none at all.
+#[test]
+fn a_search_without_patience_answers_with_what_it_has_found_and_says_so() {
+    let (_folder, store) = opened();
+    let mut rows = hub_of(2_000);
+    for (row, at) in rows.instances_inserted.iter_mut().zip(0..) {
+        (row.created_at, row.updated_at) = (Timestamp(at), Timestamp(-at));
+    }
+    store.commit(&rows).unwrap();
+    let hub = rows.instances_inserted[0].hub.clone();
+    let search = |sort: &[Sort], patience: u64| {
+        let (sort, patience) = (sort.to_vec(), Duration::from_secs(patience));
+        let search = Search { hub: hub.clone(), filter: Filter::default(), sort, skip: 0, take: 10, patience };
+        match store.query(&Query::Search(Box::new(search))).unwrap() {
+            Answer::Found(found) => found,
+            answer => panic!("{answer:?}"),
+        }
+    };
+    let updated = Sort { column: Column::Updated, descending: true };
+    let found = search(&[updated], 0);
+    assert!(!found.is_all && !found.is_exact && found.matched < 2_000, "{}", found.matched);
+    assert_eq!(found.overview.total(), 2_000, "what is counted is counted all the same");
+    let found = search(&[updated], 60);
+    assert_eq!((found.is_all, found.is_exact, found.matched), (true, true, 2_000));
+    assert_eq!(found.rows[0].updated_at, Timestamp(0));
+    let found = search(&[], 0);
+    assert_eq!((found.is_exact, found.matched, found.rows.len()), (true, 2_000, 10), "no patience is wanted for that");
 }

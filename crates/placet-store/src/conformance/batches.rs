@@ -6,8 +6,8 @@ use placet_core::time::Timestamp;
 
 use super::samples::{activity, furnished, inserts, instance, message, parked, published, reply, timer, turn};
 use super::stage::Stage;
-use crate::Remedy;
 use crate::dump::Dump;
+use crate::{Overview, Remedy};
 
 pub(super) fn every_row_of_a_batch_comes_back_as_it_was(stage: &mut Stage) {
     let mut batch = furnished(7, "h", "a");
@@ -15,6 +15,7 @@ pub(super) fn every_row_of_a_batch_comes_back_as_it_was(stage: &mut Stage) {
     stage.commit(batch.clone());
     let expected = Dump {
         hubs: vec![Hub::new("h"), Hub::new("made")],
+        overviews: vec![stage.overview("h"), Overview::default()],
         instances: vec![LoadedInstance {
             row: instance(7, "h", "a"),
             inbox: batch.inbox_put.clone(),
@@ -26,6 +27,7 @@ pub(super) fn every_row_of_a_batch_comes_back_as_it_was(stage: &mut Stage) {
         published: batch.published.clone(),
     };
     assert_eq!(stage.dump(&batch), expected);
+    assert_eq!(stage.overview("h").total(), 1);
 }
 
 pub(super) fn an_empty_batch_changes_nothing(stage: &mut Stage) {

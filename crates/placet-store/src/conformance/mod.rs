@@ -34,6 +34,7 @@ mod payloads;
 mod recoveries;
 mod samples;
 mod scripts;
+mod searches;
 mod stage;
 mod timers;
 
@@ -138,6 +139,14 @@ cases! {
         what_has_ended_is_listed_in_the_order_in_which_it_did,
         pages_of_any_size_hold_every_instance_once,
         what_goes_with_its_hub_is_on_no_list;
+    searches:
+        a_search_finds_what_all_of_its_filter_holds_for,
+        ids_that_begin_alike_are_found_whatever_follows,
+        a_search_orders_by_any_column_and_what_is_alike_by_age,
+        any_part_of_any_search_is_what_a_look_at_all_rows_finds,
+        every_hub_knows_how_many_instances_have_which_status,
+        a_refused_batch_leaves_the_counts_as_they_were,
+        what_goes_with_its_hub_is_counted_no_more;
     histories:
         turns_come_back_in_order_from_the_one_asked_for,
         a_page_of_history_takes_what_fits_and_at_least_one_turn,

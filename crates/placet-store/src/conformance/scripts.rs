@@ -6,11 +6,13 @@
 //! what the law is about: which rows of which kind meet in a batch, and where the script is interrupted.
 
 use bytes::Bytes;
+use placet_core::body::InstanceBody;
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
 use placet_core::rows::{
     ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow, ReplyRow, TimerRow,
 };
 use placet_core::time::Timestamp;
+use prost::Message as _;
 
 use super::chance::Chance;
 use super::stage::Stage;
@@ -338,7 +340,7 @@ impl Script {
 
     fn plain_change_of(&mut self, row: InstanceRow) -> InstanceRow {
         let name = self.one_of(&NAMES).into();
-        InstanceRow { name, updated_at: Timestamp(self.now), body: self.payload(), ..row }
+        InstanceRow { name, updated_at: Timestamp(self.now), body: self.body(), ..row }
     }
 
     fn indexed_change(&mut self, row: InstanceRow) -> InstanceRow {
@@ -349,6 +351,19 @@ impl Script {
             completed_at: self.chance.one_in(3).then_some(Timestamp(self.now)),
             ..row
         }
+    }
+
+    /// Mostly one that shows something to a search, else any bytes.
+    fn body(&mut self) -> Bytes {
+        if self.chance.one_in(3) {
+            return self.payload();
+        }
+        let version = self.chance.one_in(2).then(|| self.one_of(&NAMES).to_owned());
+        let tag = |script: &mut Script| (script.one_of(&NAMES).to_owned(), script.one_of(&IDS).to_owned());
+        let tags = (0..self.some()).map(|_| tag(self)).collect();
+        let later = Timestamp(self.now + 1_000_000).to_proto();
+        let scheduled_start = self.chance.one_in(3).then_some(later);
+        InstanceBody { version, tags, scheduled_start, ..InstanceBody::default() }.encode_to_vec().into()
     }
 
     fn next_seq(&mut self) -> Seq {

@@ -8,7 +8,7 @@ use placet_core::time::Timestamp;
 
 use super::Home;
 use crate::dump::{Dump, Extent};
-use crate::{ActivePage, Answer, CommitError, List, Page, Query, Store};
+use crate::{ActivePage, Answer, CommitError, Found, List, Overview, Page, Query, Search, Store};
 
 /// The highest key that a case's instances have.
 const IID_MAX: Iid = Iid(100);
@@ -124,6 +124,20 @@ impl Stage {
         match self.store().query(&Query::Instances(list.clone())).expect("the store can be read") {
             Answer::Instances(page) => page,
             answer => panic!("asked for a list, answered {answer:?}"),
+        }
+    }
+
+    pub(super) fn search(&self, search: &Search) -> Found {
+        match self.store().query(&Query::Search(Box::new(search.clone()))).expect("the store can be read") {
+            Answer::Found(found) => found,
+            answer => panic!("asked for a search, answered {answer:?}"),
+        }
+    }
+
+    pub(super) fn overview(&self, hub: &str) -> Overview {
+        match self.store().query(&Query::Overview(Hub::new(hub))).expect("the store can be read") {
+            Answer::Overview(overview) => overview,
+            answer => panic!("asked for an overview, answered {answer:?}"),
         }
     }
 }

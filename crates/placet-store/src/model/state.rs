@@ -5,6 +5,7 @@ use std::ops::{RangeBounds, RangeInclusive};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use placet_core::body::Shown;
 use placet_core::ids::{Hub, Iid, InstanceKey, PartitionId, Seq, Turn};
 use placet_core::rows::{
     ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow, ReplyRow, TimerRow,
@@ -13,6 +14,7 @@ use placet_core::time::Timestamp;
 
 use super::check::{Contradiction, contradiction};
 use crate::dump::Dump;
+use crate::search::{Facts, Found, Overview, Ranking, Search, Status};
 use crate::{ActivePage, Answer, Claim, List, Order, Page, Query};
 
 /// All rows of a store.
@@ -66,6 +68,7 @@ impl State {
         });
         Dump {
             hubs: self.hubs.iter().cloned().collect(),
+            overviews: self.hubs.iter().map(|hub| self.overview(hub)).collect(),
             instances: self.instances.values().map(|row| self.whole(row)).collect(),
             history: self.history.values().cloned().collect(),
             timers: self.timers.iter().copied().collect(),
@@ -135,10 +138,41 @@ impl State {
                 Answer::Published(self.published.get(&(hub.clone(), kind.clone(), key.clone())).cloned())
             }
             Query::Instances(list) => Answer::Instances(self.list(list)),
+            Query::Search(search) => Answer::Found(self.search(search)),
+            Query::Overview(hub) => Answer::Overview(self.overview(hub)),
             Query::Instance(key) => {
                 Answer::Instance(self.iids.get(key).and_then(|iid| self.instances.get(iid)).cloned().map(Box::new))
             }
         }
+    }
+
+    fn search(&self, search: &Search) -> Found {
+        let mut ranking = Ranking::new(search);
+        for row in self.instances.values().filter(|row| row.hub == search.hub) {
+            ranking.bring(&Facts {
+                iid: row.iid,
+                id: row.id.as_str(),
+                name: &row.name,
+                status: row.status,
+                created_at: row.created_at,
+                updated_at: row.updated_at,
+                completed_at: row.completed_at,
+                shown: Shown::read(&row.body),
+            });
+        }
+        let (matched, overview) = (ranking.matched(), self.overview(&search.hub));
+        let rows = ranking.into_wanted().iter().map(|iid| self.instances[iid].clone()).collect();
+        Found { rows, matched, is_all: true, is_exact: true, overview }
+    }
+
+    pub(super) fn overview(&self, hub: &Hub) -> Overview {
+        let mut overview = Overview::default();
+        for row in self.instances.values().filter(|row| row.hub == *hub) {
+            *overview.counts.entry(Status(row.status.into())).or_default() += 1;
+            let (first, last) = overview.created.unwrap_or((row.created_at, row.created_at));
+            overview.created = Some((first.min(row.created_at), last.max(row.created_at)));
+        }
+        overview
     }
 
     fn list(&self, list: &List) -> Page {

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod api;
+mod emulator;
 mod health;
 mod scheduler;
 mod serve;
@@ -35,11 +36,27 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
         None => with_runtime(&flags.serve.common, serve::run(&flags.serve)),
         Some(Command::Serve(flags)) => with_runtime(&flags.common, serve::run(&flags)),
         Some(Command::Scheduler(flags)) => with_runtime(&flags.common, scheduler::run(&flags)),
+        Some(Command::Emulator(mut flags)) => {
+            flags.common.log = flags.common.log.take().or_else(|| flags.log_level.as_deref().map(log_filter));
+            with_runtime(&flags.common, emulator::run(&flags))
+        }
         Some(Command::Worker(flags)) => with_runtime(&flags.common, worker::run(&flags)),
         Some(Command::Api(flags)) => with_runtime(&flags.common, api::run(&flags)),
         Some(Command::Health(flags)) => health::run(&flags),
         Some(Command::Time(flags)) => time::run(&flags),
     }
+}
+
+/// A level in the emulator's words (.NET's) as ours. What is none is left for the log to refuse.
+fn log_filter(level: &str) -> String {
+    match level.to_ascii_lowercase().as_str() {
+        "information" => "info",
+        "warning" => "warn",
+        "critical" => "error",
+        "none" => "off",
+        other => other,
+    }
+    .to_owned()
 }
 
 fn with_runtime(common: &Common, role: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {

@@ -1,15 +1,17 @@
 //! `placet scheduler`: the gRPC service and the store, alone.
 
 use placet_scheduler::{Scheduler, grpc};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::api;
+use super::emulator::{Sides, beside, start};
 use super::serve::{GRPC_PORT, tokio_listeners};
 use super::{DRAIN_MAX, stop_switch, stopped};
 use crate::announce::{Announcement, url};
 use crate::exit::Failure;
 use crate::flags;
-use crate::listen::{Wanted, listen};
+use crate::listen::{Listening, Wanted, listen};
 use crate::{http, store};
 
 pub(super) async fn run(flags: &flags::Scheduler) -> Result<(), Failure> {
@@ -24,11 +26,14 @@ pub(super) async fn run(flags: &flags::Scheduler) -> Result<(), Failure> {
         listen(Wanted { flag, asked: Some(asked), port_default: 0, insecure })
     });
     let metrics = metrics.transpose()?;
+    let sides = Sides::open(&flags.ports, flags.common.insecure)?;
+    let named = flags::hubs_of(flags.hubs.task_hubs.as_deref().unwrap_or_default())?;
     let opened = store::open(&flags.data)?;
-    let scheduler =
-        Scheduler::start(opened.store).map_err(|error| Failure::system("the scheduler did not start", error))?;
+    let scheduler = start(opened.store, &named, flags.hubs.dynamic_task_hubs).await?;
     let mut announcement = Announcement::new(url(grpc.addr));
+    announcement.serves = true;
     announcement.listening("gRPC", &grpc);
+    sides.announce(&mut announcement);
     announcement.data_dir = Some(opened.dir);
     announcement.ephemeral = opened.temporary.is_some();
 
@@ -39,14 +44,24 @@ pub(super) async fn run(flags: &flags::Scheduler) -> Result<(), Failure> {
         let router = api::operators(scheduler.clone(), &metrics);
         tokio::spawn(http::serve(router, tokio_listeners(metrics)?, stopping.clone()));
     }
-    let serve = tokio::spawn(grpc::serve(scheduler.clone(), tokio_listeners(grpc)?, stopped(stopping.clone())));
+    sides.serve(&scheduler, &stopping)?;
     announcement.make(&flags.common)?;
+    serve_grpc(scheduler, grpc, stopping).await
+}
+
+/// Serves gRPC, and the REST calls beside it, until the process is to stop; then stops the scheduler.
+pub(super) async fn serve_grpc(
+    scheduler: Scheduler,
+    grpc: Listening,
+    stopping: watch::Receiver<bool>,
+) -> Result<(), Failure> {
+    let beside = beside(&scheduler, &grpc, &stopping);
+    let serve = grpc::serve(scheduler.clone(), beside, tokio_listeners(grpc)?, stopped(stopping.clone()));
+    let serve = tokio::spawn(serve);
     stopped(stopping).await;
-    let stop = {
-        let scheduler = scheduler.clone();
-        move || scheduler.stop()
-    };
-    tokio::task::spawn_blocking(stop).await.map_err(|error| Failure::system("the scheduler", error))?;
+    tokio::task::spawn_blocking(move || scheduler.stop())
+        .await
+        .map_err(|error| Failure::system("the scheduler", error))?;
     drop(timeout(DRAIN_MAX, serve).await);
     Ok(())
 }

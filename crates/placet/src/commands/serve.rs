@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use placet::InProcess;
-use placet_scheduler::{Scheduler, grpc};
+use placet_core::ids::Hub;
+use placet_scheduler::grpc;
 use placet_sdk::Client;
 use tokio::time::timeout;
 
+use super::emulator::{Sides, beside, start};
 use super::{DRAIN_MAX, stop_switch, stopped};
 use crate::announce::{Announcement, url};
 use crate::exit::Failure;
 use crate::flags::Serve;
 use crate::listen::{Listening, Wanted, listen};
-use crate::{http, store};
+use crate::{flags, http, store};
 
 /// The ports of the mission: the scheduler's and the API's.
 pub(super) const GRPC_PORT: u16 = 8080;
@@ -32,13 +34,20 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
         port_default: HTTP_PORT,
         insecure,
     })?;
+    let sides = Sides::open(&flags.ports, insecure)?;
     let hub = flags.hub.checked()?;
+    let mut named = flags::hubs_of(flags.hubs.task_hubs.as_deref().unwrap_or_default())?;
+    if !flags.hubs.dynamic_task_hubs {
+        // Its own requests go there.
+        named.push(Hub::new(&hub));
+    }
     let opened = store::open(&flags.data)?;
-    let scheduler =
-        Scheduler::start(opened.store).map_err(|error| Failure::system("the scheduler did not start", error))?;
+    let scheduler = start(opened.store, &named, flags.hubs.dynamic_task_hubs).await?;
 
     let mut announcement = Announcement::new(url(grpc.addr));
+    announcement.serves = true;
     announcement.listening("gRPC", &grpc);
+    sides.announce(&mut announcement);
     announcement.listening("HTTP", &http);
     announcement.http = Some(url(http.addr));
     announcement.taskhub = Some(hub.clone());
@@ -49,7 +58,9 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
     let client = Client::over(Arc::new(InProcess::new(scheduler.clone())), &hub);
     let worker = placet_worker::start(client.clone(), ["*"]);
     let router = super::api::router(&client, &http, Some(scheduler.clone()));
-    let serve_grpc = grpc::serve(scheduler.clone(), tokio_listeners(grpc)?, stopped(stopping.clone()));
+    sides.serve(&scheduler, &stopping)?;
+    let beside = beside(&scheduler, &grpc, &stopping);
+    let serve_grpc = grpc::serve(scheduler.clone(), beside, tokio_listeners(grpc)?, stopped(stopping.clone()));
     let serve_grpc = tokio::spawn(serve_grpc);
     let serve_http = tokio::spawn(http::serve(router, tokio_listeners(http)?, stopping.clone()));
     announcement.make(&flags.common)?;

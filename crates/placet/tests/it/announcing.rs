@@ -24,7 +24,7 @@ async fn a_person_is_told_on_stderr_in_at_most_ten_aligned_lines() {
     insta::assert_snapshot!(text.replace(env!("CARGO_PKG_VERSION"), "VERSION"), @r#"
     Placet VERSION
       Approvals  HTTP/
-      Scheduler  GRPC  (Durable Task gRPC)
+      Scheduler  GRPC  (Durable Task gRPC, REST)
       Task hub   default
       Data       DATA  (kept, synced to disk)
       Open to    this computer only

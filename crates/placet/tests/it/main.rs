@@ -14,6 +14,7 @@ mod data_folder;
 mod deadlines;
 #[cfg(unix)]
 mod disk;
+mod emulator;
 mod foreign;
 mod generations;
 mod health;
