@@ -21,11 +21,14 @@ mod payloads;
 mod scheduler;
 #[cfg(test)]
 mod test_store;
+mod time;
 mod worker;
 
 pub use budget::{Budget, Busy, Share};
+pub use driver::Time;
 pub use health::{Health, NotReady};
 pub use hubs::{HubError, hub_of};
 pub use metrics::Metrics;
 pub use scheduler::{CallError, Generation, Page, Scheduler, StartError, Weighed};
+pub use time::OpenCall;
 pub use worker::{StreamOut, Unread, WorkerSender, WorkerStream};

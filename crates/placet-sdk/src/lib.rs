@@ -46,6 +46,7 @@ mod grpc;
 mod instances;
 mod replay;
 mod state;
+mod time;
 mod transport;
 mod worker;
 
@@ -73,6 +74,7 @@ pub use futures_util::future::Either;
 pub use grpc::GrpcTransport;
 pub use instances::{Filter, Purged};
 pub use state::{InstanceState, Status};
+pub use time::{AdvanceCall, Advanced, ServerTime};
 pub use transport::{BoxFuture, CallError, CallResult, Closed, Code, Completer, Held, Room, Transport, WorkStream};
 pub use worker::{ActivityContext, Worker, WorkerBuilder};
 

@@ -63,7 +63,7 @@ pub async fn serve(
     let (reflection, reflection_alpha) = (reflected().build_v1()?, reflected().build_v1alpha()?);
     let incoming = select_all(listeners.into_iter().map(|listener| accept(listener).boxed()));
     Server::builder()
-        .layer(CountCalls::new(scheduler.metrics().calls()))
+        .layer(CountCalls::new(scheduler.clone()))
         .layer(Admission(scheduler.budget().clone()))
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_stream_window_size(STREAM_WINDOW)

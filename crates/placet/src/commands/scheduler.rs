@@ -24,15 +24,17 @@ pub(super) async fn run(flags: &flags::Scheduler) -> Result<(), Failure> {
         listen(Wanted { flag, asked: Some(asked), port_default: 0, insecure })
     });
     let metrics = metrics.transpose()?;
+    let time = flags.clock.time(&flags.data)?;
     let opened = store::open(&flags.data)?;
-    let scheduler =
-        Scheduler::start(opened.store).map_err(|error| Failure::system("the scheduler did not start", error))?;
+    let scheduler = Scheduler::start_on(opened.store, time);
+    let scheduler = scheduler.map_err(|error| Failure::system("the scheduler did not start", error))?;
     let mut announcement = Announcement::new(url(grpc.addr));
     announcement.listening("gRPC", &grpc);
     announcement.data_dir = Some(opened.dir);
     announcement.ephemeral = opened.temporary.is_some();
+    announcement.virtual_time = flags.clock.virtual_time;
 
-    let stopping = stop_switch()?;
+    let stopping = stop_switch(&flags.common)?;
     if let Some(metrics) = metrics {
         announcement.listening("metrics", &metrics);
         announcement.metrics = Some(url(metrics.addr));

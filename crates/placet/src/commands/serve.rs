@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use placet::InProcess;
 use placet_scheduler::{Scheduler, grpc};
 use placet_sdk::Client;
@@ -33,9 +36,10 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
         insecure,
     })?;
     let hub = flags.hub.checked()?;
+    let time = flags.clock.time(&flags.data)?;
     let opened = store::open(&flags.data)?;
-    let scheduler =
-        Scheduler::start(opened.store).map_err(|error| Failure::system("the scheduler did not start", error))?;
+    let scheduler = Scheduler::start_on(opened.store, time);
+    let scheduler = scheduler.map_err(|error| Failure::system("the scheduler did not start", error))?;
 
     let mut announcement = Announcement::new(url(grpc.addr));
     announcement.listening("gRPC", &grpc);
@@ -44,11 +48,13 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
     announcement.taskhub = Some(hub.clone());
     announcement.data_dir = Some(opened.dir);
     announcement.ephemeral = opened.temporary.is_some();
+    announcement.virtual_time = flags.clock.virtual_time;
 
-    let stopping = stop_switch()?;
+    let stopping = stop_switch(&flags.common)?;
     let client = Client::over(Arc::new(InProcess::new(scheduler.clone())), &hub);
     let worker = placet_worker::start(client.clone(), ["*"]);
     let router = super::api::router(&client, &http, Some(scheduler.clone()));
+    let router = router.layer(from_fn_with_state(scheduler.clone(), keep_time_meanwhile));
     let serve_grpc = grpc::serve(scheduler.clone(), tokio_listeners(grpc)?, stopped(stopping.clone()));
     let serve_grpc = tokio::spawn(serve_grpc);
     let serve_http = tokio::spawn(http::serve(router, tokio_listeners(http)?, stopping.clone()));
@@ -65,6 +71,12 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
     tokio::task::spawn_blocking(stop).await.map_err(|error| Failure::system("the scheduler", error))?;
     drop(timeout(DRAIN_MAX, serve_grpc).await);
     Ok(())
+}
+
+/// A clock that goes on by itself does not while a call over HTTP is under way.
+async fn keep_time_meanwhile(State(scheduler): State<Scheduler>, call: Request, next: Next) -> Response {
+    let _open = scheduler.open_call();
+    next.run(call).await
 }
 
 /// The listeners, in the runtime's hands.
