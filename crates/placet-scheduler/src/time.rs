@@ -66,8 +66,13 @@ impl Scheduler {
     }
 }
 
+/// By hand, since the library's conversion overflows at the most negative number of seconds (prost-types 0.14.6).
 fn duration(field: &str, duration: prost_types::Duration) -> Result<Duration, Refusal> {
-    Duration::try_from(duration).map_err(|_| Refusal::InvalidArgument(format!("{field}: must not be negative")))
+    let nanos = u32::try_from(duration.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+    match (u64::try_from(duration.seconds), nanos) {
+        (Ok(seconds), Some(nanos)) => Ok(Duration::new(seconds, nanos)),
+        _ => Err(Refusal::InvalidArgument(format!("{field}: must not be negative, and nanos be under a second"))),
+    }
 }
 
 /// A call under way: it ends when this is dropped.
@@ -159,8 +164,15 @@ mod tests {
 
         let standing = scheduler(Time::Virtual { auto_after: None });
         let back = prost_types::Duration { seconds: -1, nanos: 0 };
+        let of =
+            |seconds, nanos| AdvanceTimeRequest { by: Some(prost_types::Duration { seconds, nanos }), patience: None };
         for request in [
-            AdvanceTimeRequest { by: Some(back), patience: None },
+            of(-1, 0),
+            of(0, -1),
+            of(1, 1_000_000_000),
+            of(i64::MIN, i32::MIN),
+            of(i64::MAX, i32::MAX),
+            of(i64::MAX, 999_999_999),
             AdvanceTimeRequest { by: None, patience: Some(back) },
             advance(Duration::from_secs(u64::from(u32::MAX) * 365 * 24), Duration::ZERO),
         ] {

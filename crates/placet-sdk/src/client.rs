@@ -275,8 +275,8 @@ impl Client {
     ///
     /// # Cancel safety
     /// The clock stops where it is.
-    pub fn advance_time(&self, by: Duration) -> AdvanceCall<'_> {
-        AdvanceCall { client: self, by, patience: None }
+    pub fn advance_time(&self, by: Duration) -> AdvanceCall {
+        AdvanceCall { client: self.clone(), by, patience: None }
     }
 
     /// Whether the scheduler is there.

@@ -37,6 +37,7 @@
 //! * [`Client`] starts instances, raises events, asks questions and waits.
 //! * [`Worker`] runs orchestrations and activities.
 //! * [`OrchestrationContext`] is what an orchestration may do.
+//! * `testing` (a feature) has a server for tests, on virtual time.
 //! * [`Transport`] is how both reach a scheduler: over gRPC, or in the same process.
 
 mod client;
@@ -46,6 +47,8 @@ mod grpc;
 mod instances;
 mod replay;
 mod state;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 mod transport;
 mod worker;

@@ -34,13 +34,13 @@ pub struct Advanced {
 /// A virtual clock that is about to go on. Await it.
 #[derive(Debug)]
 #[must_use = "it goes when it is awaited"]
-pub struct AdvanceCall<'a> {
-    pub(crate) client: &'a Client,
+pub struct AdvanceCall {
+    pub(crate) client: Client,
     pub(crate) by: Duration,
     pub(crate) patience: Option<Duration>,
 }
 
-impl AdvanceCall<'_> {
+impl AdvanceCall {
     /// How long, in real time, the clock waits for a work item that a worker has, before it leaves it to go on; and all in
     /// all for a worker of items that nobody has taken. 10 s, if nothing is said.
     pub fn patience(mut self, patience: Duration) -> Self {
@@ -49,9 +49,9 @@ impl AdvanceCall<'_> {
     }
 }
 
-impl<'a> IntoFuture for AdvanceCall<'a> {
+impl IntoFuture for AdvanceCall {
     type Output = CallResult<Advanced>;
-    type IntoFuture = BoxFuture<'a, Self::Output>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use placet_sdk::testing::{NotStarted, TestServer, TestTime};
 use placet_sdk::{Client, Code, Either, OrchestrationContext, Result, Worker};
 use placet_testkit::{Http, Launch, Server, eventually};
 use serde_json::{Value, json};
@@ -14,6 +15,11 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 async fn standing() -> Server {
     Launch::serve(PLACET).args(["--ephemeral", "--virtual-time"]).start().await.unwrap()
+}
+
+/// The same as programs written with the SDK have it in their tests.
+async fn test_server(time: TestTime) -> TestServer {
+    TestServer::builder().binary(PLACET).time(time).start().await.unwrap()
 }
 
 async fn auto(more: &[&str]) -> Server {
@@ -160,13 +166,13 @@ fn napper(client: &Client) -> Worker {
 
 #[tokio::test]
 async fn on_a_long_way_every_timer_fires_at_its_own_time_with_all_that_follows_from_it() {
-    let server = standing().await;
+    let server = test_server(TestTime::Manual).await;
     let client = server.client();
     // Nobody is there yet: the clock waits for the first turns before it leaves.
     let first = client.start("naps", &[1, 3, 5]).await.unwrap();
     let second = client.start("naps", &[2, 3, 20]).await.unwrap();
     let worker = napper(&client);
-    let arrived = client.advance_time(DAY).await.unwrap();
+    let arrived = server.advance(DAY).await.unwrap();
     assert_eq!((arrived.timers_fired, arrived.items_out, arrived.items_ready), (5, 0, 0));
     let naps = client.get(&first).await.unwrap().unwrap();
     assert_eq!(naps.output::<Vec<u64>>().unwrap(), Some(vec![1, 4, 9]));
@@ -179,7 +185,7 @@ async fn on_a_long_way_every_timer_fires_at_its_own_time_with_all_that_follows_f
 
 #[tokio::test]
 async fn a_year_of_hours_passes_in_seconds() {
-    let server = standing().await;
+    let server = test_server(TestTime::Manual).await;
     let client = server.client();
     let worker = napper(&client);
     let id = client.start("naps", &vec![24_u64; 365]).await.unwrap();
@@ -246,7 +252,7 @@ async fn by_itself_the_clock_waits_for_an_activity_that_takes_its_time() {
             Either::Right(()) => "late",
         })
     }
-    let server = auto(&["--auto-after=20ms"]).await;
+    let server = test_server(TestTime::Auto(Duration::from_millis(20))).await;
     let client = server.client();
     let slow = |_ctx, (): ()| async {
         // sleep: many times as long as the clock would wait for nothing
@@ -260,4 +266,45 @@ async fn by_itself_the_clock_waits_for_an_activity_that_takes_its_time() {
     assert_eq!(state.output::<String>().unwrap().as_deref(), Some("done"));
     assert_eq!(state.completed_at(), Some(state.created_at()));
     worker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_servers_stand_side_by_side_each_with_a_clock_and_instances_of_its_own() {
+    let mut servers = tokio::task::JoinSet::new();
+    for hours in 1..=10_u32 {
+        servers.spawn(async move {
+            let server = test_server(TestTime::Manual).await;
+            let http = Http::new(server.http());
+            let (before, id) = (server.client().time().await.unwrap().now, id(&ask(&http, f64::from(hours)).await));
+            let arrived = server.advance(HOUR * hours).await.unwrap();
+            assert_eq!(arrived.now, before + HOUR * hours);
+            assert_eq!(look(&http, &id).await["status"], "Timeout");
+            let endpoint = server.endpoint().to_owned();
+            server.stop().await;
+            endpoint
+        });
+    }
+    servers.join_all().await;
+}
+
+#[tokio::test]
+async fn a_test_server_ends_when_it_is_dropped_and_leaves_nothing_behind() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let ready_file = folder.path().join("ready.json");
+    let server = TestServer::builder().binary(PLACET).arg("--ready-file").arg(&ready_file).start().await.unwrap();
+    let announced: Value = serde_json::from_slice(&std::fs::read(&ready_file).unwrap()).unwrap();
+    let (http, data_dir) = (Http::new(server.http()), announced["data_dir"].as_str().unwrap().to_owned());
+    assert_eq!(http.get("/readyz").await.unwrap().status, 200);
+    assert!(std::path::Path::new(&data_dir).exists());
+    drop(server);
+    eventually("it has ended", async || (!std::path::Path::new(&data_dir).exists()).then_some(())).await;
+    assert!(http.get("/readyz").await.is_err());
+}
+
+#[tokio::test]
+async fn why_a_test_server_does_not_start_is_said() {
+    let wrong = TestServer::builder().binary(PLACET).arg("--no-such-flag").start().await.unwrap_err();
+    assert!(matches!(&wrong, NotStarted::Ended { log, .. } if log.contains("--no-such-flag")), "{wrong}");
+    let absent = TestServer::builder().binary("/no-such-placet").start().await.unwrap_err();
+    assert!(absent.to_string().contains("/no-such-placet cannot be run; set PLACET_BIN"), "{absent}");
 }
