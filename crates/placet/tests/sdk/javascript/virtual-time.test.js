@@ -74,7 +74,7 @@ test("timers fire at their own times however far the clock goes at once", async 
 });
 
 test("by itself the clock goes to the end of what nobody answers, and not of what somebody does", async (t) => {
-  const { hub } = await served(t, { virtualTime: "auto" });
+  const { hub } = await served(t, { virtualTime: "auto", autoAfter: 500 });
   const answered = await hub.start("approval", { timeoutHours: 24 });
   await eventually(async () => (await hub.state(answered)).serializedCustomStatus, "it is asked");
   await hub.client.raiseOrchestrationEvent(answered, "approval_response", "Approved");
