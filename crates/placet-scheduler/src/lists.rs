@@ -3,7 +3,7 @@
 //! A page says where the next one begins by the place of its last row in an order that does not change while instances come
 //! and go: each is on one page, once. The token is that place, as text.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt as _};
 use placet_core::command::{CommandKind, Refusal, Reply, is_terminal};
@@ -21,6 +21,7 @@ use prost::Message as _;
 use crate::hubs::hub_of;
 use crate::payloads;
 use crate::scheduler::{CallError, Scheduler, Weighed, damaged};
+use crate::time::duration_of;
 
 /// Instances on one page, whatever a client asks for: Python asks for 2^31 - 1.
 const PAGE_MAX: usize = 1_000;
@@ -188,7 +189,7 @@ impl Scheduler {
         recursive: bool,
     ) -> Result<PurgeInstancesResponse, CallError> {
         let begun = Instant::now();
-        let patience = filter.timeout.and_then(|timeout| Duration::try_from(timeout).ok());
+        let patience = filter.timeout.and_then(duration_of);
         let named = statuses(&filter.runtime_status);
         let wanted: Vec<_> = named.iter().copied().filter(|status| is_terminal(*status)).collect();
         if wanted.is_empty() && !named.is_empty() {

@@ -66,13 +66,16 @@ impl Scheduler {
     }
 }
 
-/// By hand, since the library's conversion overflows at the most negative number of seconds (prost-types 0.14.6).
+/// A duration as the protocol writes it; none if it is negative, or no duration. By hand, since the library's conversion
+/// overflows at the most negative number of seconds (prost-types 0.14.6).
+pub(crate) fn duration_of(duration: prost_types::Duration) -> Option<Duration> {
+    let nanos = u32::try_from(duration.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(u64::try_from(duration.seconds).ok()?, nanos))
+}
+
 fn duration(field: &str, duration: prost_types::Duration) -> Result<Duration, Refusal> {
-    let nanos = u32::try_from(duration.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
-    match (u64::try_from(duration.seconds), nanos) {
-        (Ok(seconds), Some(nanos)) => Ok(Duration::new(seconds, nanos)),
-        _ => Err(Refusal::InvalidArgument(format!("{field}: must not be negative, and nanos be under a second"))),
-    }
+    let refused = || Refusal::InvalidArgument(format!("{field}: must not be negative, and nanos be under a second"));
+    duration_of(duration).ok_or_else(refused)
 }
 
 /// A call under way: it ends when this is dropped.
@@ -140,6 +143,16 @@ mod tests {
         timeout(within, item).await.is_ok()
     }
 
+    #[test]
+    fn a_duration_is_one_or_none_and_no_number_overflows() {
+        let of = |seconds, nanos| duration_of(prost_types::Duration { seconds, nanos });
+        assert_eq!(of(1, 500_000_000), Some(Duration::from_millis(1_500)));
+        assert_eq!(of(i64::MAX, 0), Some(Duration::from_secs(i64::MAX.unsigned_abs())));
+        for (seconds, nanos) in [(-1, 0), (0, -1), (0, 1_000_000_000), (i64::MIN, i32::MIN), (i64::MAX, i32::MAX)] {
+            assert_eq!(of(seconds, nanos), None, "{seconds} s, {nanos} ns");
+        }
+    }
+
     #[tokio::test]
     async fn the_clock_stands_until_it_is_advanced_and_tells_everybody_the_same() {
         let scheduler = scheduler(Time::Virtual { auto_after: None });
@@ -164,15 +177,9 @@ mod tests {
 
         let standing = scheduler(Time::Virtual { auto_after: None });
         let back = prost_types::Duration { seconds: -1, nanos: 0 };
-        let of =
-            |seconds, nanos| AdvanceTimeRequest { by: Some(prost_types::Duration { seconds, nanos }), patience: None };
         for request in [
-            of(-1, 0),
-            of(0, -1),
-            of(1, 1_000_000_000),
-            of(i64::MIN, i32::MIN),
-            of(i64::MAX, i32::MAX),
-            of(i64::MAX, 999_999_999),
+            AdvanceTimeRequest { by: Some(back), patience: None },
+            AdvanceTimeRequest { by: Some(prost_types::Duration { seconds: i64::MAX, nanos: 0 }), patience: None },
             AdvanceTimeRequest { by: None, patience: Some(back) },
             advance(Duration::from_secs(u64::from(u32::MAX) * 365 * 24), Duration::ZERO),
         ] {
