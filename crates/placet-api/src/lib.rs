@@ -5,6 +5,7 @@
 //! never knows whether the scheduler is in this process or at the other end of a connection.
 
 mod body;
+mod duration;
 mod guard;
 mod metrics;
 mod problem;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use placet_sdk::{BoxFuture, Client};
 
+pub use duration::duration;
 pub use guard::{Reach, guarded};
 pub use metrics::Metrics;
 pub use routes::{operators, product};

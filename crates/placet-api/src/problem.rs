@@ -26,6 +26,7 @@ pub(crate) enum Kind {
     SchedulerUnreachable,
     SchedulerFailed,
     OutcomeUnknown,
+    TimeIsReal,
 }
 
 impl Kind {
@@ -54,6 +55,7 @@ impl Kind {
             Kind::OutcomeUnknown => {
                 ("outcome-unknown", "Nobody knows whether it was done", StatusCode::INTERNAL_SERVER_ERROR)
             }
+            Kind::TimeIsReal => ("time-is-real", "The server's time is real", StatusCode::CONFLICT),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::Api;
 use crate::guard;
 use crate::metrics::count;
 use crate::problem::{Kind, Problem};
-use crate::resources::{approvals, front, health, identity, metrics, requests};
+use crate::resources::{approvals, front, health, identity, metrics, requests, time};
 use crate::{Operations, Reach};
 
 /// The approvals API.
@@ -18,6 +18,8 @@ pub fn product(api: Api) -> Router {
         .route("/api/requests", post(requests::create))
         .route("/api/requests/{id}", get(requests::show))
         .route("/api/approvals/{id}", post(approvals::decide).get(approvals::explain))
+        .route("/api/time", get(time::show))
+        .route("/api/time/advance", post(time::advance))
         .route("/msi/token", get(identity::token))
         .with_state(api.clone())
         .merge(for_operators(api.operations))

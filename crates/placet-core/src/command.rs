@@ -11,6 +11,7 @@ use placet_proto::placet::v1::{AskReply, PublishedRow};
 use crate::ids::{CallId, Iid, InstanceId, InstanceKey, PartitionId, Seq, StreamId, Turn};
 use crate::limits;
 use crate::rows::{Lookup, TimerRow};
+use crate::shard::Arrival;
 use crate::token::Token;
 
 /// A command: whom it concerns, what it is, and who waits for the answer.
@@ -246,6 +247,8 @@ pub enum Reply {
     Stale,
     /// This many items were put back to work.
     Retried(u32),
+    /// The virtual clock has gone on.
+    Arrived(Arrival),
 }
 
 /// What became of an ask.

@@ -297,7 +297,7 @@ impl World {
                 self.tokens.extend(item.map(|item| item.completion_token));
                 None
             }
-            Output::Reply(..) | Output::Ping(_) | Output::SetAside(..) => None,
+            Output::Reply(..) | Output::Ping(_) | Output::SetClock(_) | Output::SetAside(..) => None,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::time::Timestamp;
+
 /// Ids longer than this are refused (PROTOCOL.md §1, rule 19).
 pub const INSTANCE_ID_CHARS_MAX: usize = 100;
 
@@ -73,6 +75,19 @@ pub const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(5);
 
 /// A step of the wall clock against the monotonic one beyond this is not believed.
 pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
+
+/// A virtual clock goes no further than 9999-12-31T23:59:59Z: beyond it neither the protocol's times nor most languages' go.
+pub const VIRTUAL_TIME_MAX: Timestamp = Timestamp(253_402_300_799_000_000);
+
+/// On virtual time every timer is at hand, as the clock goes from one to the next.
+pub const VIRTUAL_TIMER_WINDOW: Duration = Duration::from_micros(i64::MAX as u64);
+
+/// How long a virtual clock on its way stops for workers if its caller does not say.
+pub const ADVANCE_PATIENCE_DEFAULT: Duration = Duration::from_secs(10);
+
+/// A virtual clock on its way stops at most so long, in real time, for what the server itself has to do: a store that does
+/// not answer must not keep it for ever.
+pub const VIRTUAL_TIME_INSIDE: Duration = Duration::from_secs(30);
 
 /// After a full disk, new work is refused for this long before it is tried again.
 pub const REFUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);

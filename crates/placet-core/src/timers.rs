@@ -58,6 +58,18 @@ impl Timers {
         }
     }
 
+    /// A timer that nobody waits for any more.
+    pub fn remove(&mut self, row: &TimerRow) {
+        if self.near.remove(row) {
+            self.before_rest -= usize::from(self.rest.is_some_and(|rest| *row <= rest));
+        }
+    }
+
+    /// The next one in memory, due or not.
+    pub fn first(&self) -> Option<TimerRow> {
+        self.near.first().copied()
+    }
+
     /// The next one that is due.
     pub fn pop_due(&mut self, wall: Timestamp) -> Option<TimerRow> {
         let ends =

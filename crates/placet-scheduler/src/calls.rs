@@ -163,7 +163,8 @@ impl Scheduler {
             | Reply::Started(_)
             | Reply::Instance(_)
             | Reply::Stale
-            | Reply::Retried(_) => {
+            | Reply::Retried(_)
+            | Reply::Arrived(_) => {
                 unreachable!("an ask is answered with what became of it")
             }
         };

@@ -6,6 +6,7 @@ mod call;
 mod schema;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use placet_core::fuzzing::{Source, Stored};
 use placet_core::rows::{Batch, PublishedRow};
@@ -15,13 +16,22 @@ use tokio::runtime::Runtime;
 
 use call::World;
 
+use crate::driver::Time;
+
 /// Calls of one run.
 const CALLS_MAX: usize = 60;
 
 /// Every method of the protocol, with messages of any content: each call is carried out or refused, with a code that says
 /// that it was the caller's doing.
 pub fn grpc(data: &[u8]) {
-    run(ModelStore::default(), &mut Source(data), false);
+    let mut source = Source(data);
+    // A clock that is told to go, or goes by itself as soon as it may, is one more that may come at any time.
+    let time = match source.byte() % 4 {
+        0 => Time::Virtual { auto_after: None },
+        1 => Time::Virtual { auto_after: Some(Duration::from_micros(100)) },
+        _ => Time::Real,
+    };
+    run(ModelStore::default(), &mut source, false, time);
 }
 
 /// The same over a store whose rows have any content: what is damaged may be told to be, and breaks nothing.
@@ -43,16 +53,16 @@ pub fn grpc_over_stored_rows(data: &[u8]) {
     }
     let store = ModelStore::default();
     store.commit(&batch).expect("the rows have keys of their own");
-    run(store, &mut source, true);
+    run(store, &mut source, true, Time::Real);
 }
 
-fn run(store: ModelStore, source: &mut Source<'_>, damaged: bool) {
+fn run(store: ModelStore, source: &mut Source<'_>, damaged: bool, time: Time) {
     thread_local! {
         static RUNTIME: Runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     }
     RUNTIME.with(|runtime| {
         runtime.block_on(async {
-            let mut world = World::start(Arc::new(store), damaged);
+            let mut world = World::start(Arc::new(store), damaged, time);
             world.begin().await;
             for _ in 0..CALLS_MAX {
                 if source.0.is_empty() {

@@ -22,11 +22,14 @@ pub mod rest;
 mod scheduler;
 #[cfg(test)]
 mod test_store;
+mod time;
 mod worker;
 
 pub use budget::{Budget, Busy, Share};
+pub use driver::Time;
 pub use health::{Health, NotReady};
 pub use hubs::{HubError, hub_of};
 pub use metrics::Metrics;
-pub use scheduler::{CallError, Generation, Page, Scheduler, StartError, Weighed};
+pub use scheduler::{CallError, Generation, Options, Page, Scheduler, StartError, Weighed};
+pub use time::OpenCall;
 pub use worker::{StreamOut, Unread, WorkerSender, WorkerStream};

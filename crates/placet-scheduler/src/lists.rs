@@ -3,7 +3,7 @@
 //! A page says where the next one begins by the place of its last row in an order that does not change while instances come
 //! and go: each is on one page, once. The token is that place, as text.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt as _};
 use placet_core::command::{CommandKind, Refusal, Reply, is_terminal};
@@ -21,6 +21,7 @@ use prost::Message as _;
 use crate::hubs::hub_of;
 use crate::payloads;
 use crate::scheduler::{CallError, Scheduler, Weighed, damaged};
+use crate::time::duration_of;
 
 /// Instances on one page, whatever a client asks for: Python asks for 2^31 - 1.
 const PAGE_MAX: usize = 1_000;
@@ -188,7 +189,7 @@ impl Scheduler {
         recursive: bool,
     ) -> Result<PurgeInstancesResponse, CallError> {
         let begun = Instant::now();
-        let patience = filter.timeout.as_ref().and_then(patience_of);
+        let patience = filter.timeout.and_then(duration_of);
         let named = statuses(&filter.runtime_status);
         let wanted: Vec<_> = named.iter().copied().filter(|status| is_terminal(*status)).collect();
         if wanted.is_empty() && !named.is_empty() {
@@ -230,14 +231,6 @@ type States = (Vec<OrchestrationState>, Option<Order>, Option<std::sync::Arc<pla
 fn purged_so_far(purged: usize, is_complete: bool) -> PurgeInstancesResponse {
     let deleted_instance_count = i32::try_from(purged).unwrap_or(i32::MAX);
     PurgeInstancesResponse { deleted_instance_count, is_complete: Some(is_complete) }
-}
-
-/// How long a call may take, if its caller says something that makes sense. (The library's own conversion overflows on the
-/// least number.)
-fn patience_of(timeout: &prost_types::Duration) -> Option<Duration> {
-    const NANOS_MAX: u32 = 999_999_999;
-    let (seconds, nanos) = (u64::try_from(timeout.seconds).ok()?, u32::try_from(timeout.nanos).ok()?);
-    Some(Duration::new(seconds, nanos.min(NANOS_MAX)))
 }
 
 fn page_size(asked: i32, default: usize) -> usize {
@@ -283,17 +276,6 @@ fn order_from(order: &Order, token: &str) -> Option<Order> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_timeout_that_makes_no_sense_is_none() {
-        let of = |seconds, nanos| patience_of(&prost_types::Duration { seconds, nanos });
-        assert_eq!(of(1, 500_000_000), Some(Duration::from_millis(1_500)));
-        assert_eq!(of(0, 1), Some(Duration::from_nanos(1)));
-        for (seconds, nanos) in [(i64::MIN, 0), (i64::MIN, i32::MIN), (-1, 0), (0, -1)] {
-            assert_eq!(of(seconds, nanos), None, "{seconds} s, {nanos} ns");
-        }
-        assert!(of(i64::MAX, i32::MAX).is_some());
-    }
 
     #[test]
     fn a_token_leads_back_to_its_place_and_to_no_other_kind_of_list() {

@@ -24,7 +24,7 @@ use prost::Message as _;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::budget::{ANSWER_FROM, Budget, Busy, RETRY_AFTER, Share};
-use crate::driver::{self, Message, ReplyTo};
+use crate::driver::{self, Message, ReplyTo, Time, WallClock};
 use crate::health::Health;
 use crate::hubs::{HubError, Hubs};
 use crate::metrics::{CoreFacts, Metrics};
@@ -98,6 +98,8 @@ struct Inner {
     hubs: Hubs,
     budget: Budget,
     metrics: Metrics,
+    time: Time,
+    clock: WallClock,
     calls: AtomicU64,
     streams: AtomicU64,
     waiting: AtomicUsize,
@@ -128,21 +130,37 @@ pub enum StartError {
     Threads(#[from] std::io::Error),
 }
 
+/// What a scheduler may be told when it starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Whether a task hub is made by its first use. Without that there are those that the store has, and those that are
+    /// created ([`Scheduler::create_hub`]).
+    pub dynamic_hubs: bool,
+    /// The time. A store that outlives the process must not see one that is virtual: what comes after it would be behind what
+    /// is in it.
+    pub time: Time,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { dynamic_hubs: true, time: Time::Real }
+    }
+}
+
 impl Scheduler {
     /// Takes a store into use and begins to serve what is in it.
     ///
     /// # Errors
     /// See [`StartError`].
     pub fn start(store: Arc<dyn Store>) -> Result<Scheduler, StartError> {
-        Scheduler::start_with(store, true)
+        Scheduler::start_with(store, Options::default())
     }
 
-    /// The same; `dynamic_hubs` says whether a task hub is made by its first use. Without that there are those that the
-    /// store has, and those that are created ([`Scheduler::create_hub`]).
+    /// The same, with what is not as always.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start_with(store: Arc<dyn Store>, dynamic_hubs: bool) -> Result<Scheduler, StartError> {
+    pub fn start_with(store: Arc<dyn Store>, Options { dynamic_hubs, time }: Options) -> Result<Scheduler, StartError> {
         let claim = store.claim()?;
         let hubs = match store.query(&Query::Hubs)? {
             Answer::Hubs(hubs) => Hubs::new(hubs, dynamic_hubs),
@@ -150,7 +168,12 @@ impl Scheduler {
         };
         let health = Arc::new(Health::default());
         let (budget, metrics) = (Budget::default(), Metrics::default());
-        let core = driver::start(store.clone(), claim, health.clone(), budget.clone(), metrics.clone())?;
+        let clock = match time {
+            Time::Real => WallClock::Real,
+            Time::Virtual { .. } => WallClock::new_virtual(),
+        };
+        let keeping = (time, clock.clone());
+        let core = driver::start(store.clone(), claim, health.clone(), budget.clone(), metrics.clone(), keeping)?;
         Ok(Scheduler(Arc::new(Inner {
             messages: core.messages,
             thread: Mutex::new(Some(core.thread)),
@@ -159,6 +182,8 @@ impl Scheduler {
             hubs,
             budget,
             metrics,
+            time,
+            clock,
             calls: AtomicU64::new(0),
             streams: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
@@ -270,14 +295,6 @@ impl Scheduler {
             deleted.map(drop)
         })
         .await
-    }
-
-    /// Says that the wall clock is right.
-    ///
-    /// # Errors
-    /// See [`CallError`].
-    pub async fn accept_time(&self) -> Result<(), CallError> {
-        self.call(None, Input::AcceptTime).await.map(drop)
     }
 
     /// Opens a worker's stream.
@@ -483,6 +500,14 @@ impl Scheduler {
         &self.0.budget
     }
 
+    pub(crate) fn clock(&self) -> &WallClock {
+        &self.0.clock
+    }
+
+    pub(crate) fn time(&self) -> Time {
+        self.0.time
+    }
+
     pub(crate) fn new_call(&self) -> CallId {
         CallId(self.0.calls.fetch_add(1, Ordering::Relaxed) + 1)
     }
@@ -492,14 +517,36 @@ impl Scheduler {
         drop(self.0.messages.send(message));
     }
 
-    async fn call(&self, waits: Option<PartitionId>, input: impl FnOnce(CallId) -> Input) -> Result<Reply, CallError> {
-        let _place = waits.map(|_| self.place_to_wait()).transpose()?;
+    pub(crate) async fn call(
+        &self,
+        waits: Option<PartitionId>,
+        input: impl FnOnce(CallId) -> Input,
+    ) -> Result<Reply, CallError> {
+        let Some(partition) = waits else { return self.call_with(input, |_| None).await };
+        self.call_until_gone(input, |call| Input::Cancelled(partition, call)).await
+    }
+
+    /// A call that waits; the core is told so if its caller goes before it is answered.
+    pub(crate) async fn call_until_gone(
+        &self,
+        input: impl FnOnce(CallId) -> Input,
+        gone: impl FnOnce(CallId) -> Input,
+    ) -> Result<Reply, CallError> {
+        let _place = self.place_to_wait()?;
+        self.call_with(input, |call| Some(gone(call))).await
+    }
+
+    async fn call_with(
+        &self,
+        input: impl FnOnce(CallId) -> Input,
+        gone: impl FnOnce(CallId) -> Option<Input>,
+    ) -> Result<Reply, CallError> {
         let call = self.new_call();
         let (sender, reply) = oneshot::channel();
         self.tell(Message::Call(call, ReplyTo::Caller(sender), input(call)));
-        let mut cancel = CancelOnDrop { scheduler: self, call: waits.map(|partition| (partition, call)) };
+        let mut cancel = CancelOnDrop { scheduler: self, input: gone(call) };
         let reply = reply.await;
-        cancel.call = None;
+        cancel.input = None;
         Ok(reply.map_err(|_| CallError::Stopping)??)
     }
 
@@ -578,14 +625,14 @@ impl Drop for Place<'_> {
 /// Tells the core that a caller has gone: a waiter must not outlive its call.
 struct CancelOnDrop<'a> {
     scheduler: &'a Scheduler,
-    /// … and where it waits.
-    call: Option<(PartitionId, CallId)>,
+    /// … by this.
+    input: Option<Input>,
 }
 
 impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
-        if let Some((partition, call)) = self.call {
-            self.scheduler.tell(Message::Input(Input::Cancelled(partition, call)));
+        if let Some(input) = self.input.take() {
+            self.scheduler.tell(Message::Input(input));
         }
     }
 }

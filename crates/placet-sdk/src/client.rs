@@ -18,7 +18,8 @@ use tokio::time::timeout;
 use crate::context::ExternalEvent;
 use crate::grpc::GrpcTransport;
 use crate::replay::Raised;
-use crate::state::{InstanceState, timestamp};
+use crate::state::{InstanceState, system_time, timestamp};
+use crate::time::{AdvanceCall, ServerTime};
 use crate::transport::{BoxFuture, CallError, CallResult, Code, Held, Room, Transport};
 
 /// The hub of a client that was told of none.
@@ -70,7 +71,7 @@ pub enum StartError {
 /// A client of one task hub. Clones are cheap and share their connection.
 #[derive(Debug, Clone)]
 pub struct Client {
-    transport: Arc<dyn Transport>,
+    pub(crate) transport: Arc<dyn Transport>,
     hub: Arc<str>,
 }
 
@@ -240,6 +241,42 @@ impl Client {
     /// If the call fails.
     pub async fn accept_time(&self) -> Result<(), CallError> {
         self.transport.accept_time().await
+    }
+
+    /// The time by which the scheduler's histories, deadlines and timers go. A scheduler that does not tell is taken to
+    /// have this computer's.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn time(&self) -> Result<ServerTime, CallError> {
+        match self.transport.get_time().await {
+            Ok(time) => Ok(ServerTime { now: system_time(time.now.as_ref()), is_virtual: time.is_virtual }),
+            Err(error) if error.code == Code::Unimplemented => {
+                Ok(ServerTime { now: SystemTime::now(), is_virtual: false })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets the clock of a scheduler go on that runs on virtual time (`placet --ephemeral --virtual-time`). It goes from timer
+    /// to timer: each fires at its own time, and the clock stops there until what follows from it has come to rest. When
+    /// this returns, all that could happen by then has happened. By nothing, it waits for just that.
+    ///
+    /// ```no_run
+    /// # async fn run(client: placet_sdk::Client) -> Result<(), placet_sdk::CallError> {
+    /// # use std::time::Duration;
+    /// client.advance_time(Duration::from_secs(24 * 3600)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Code::FailedPrecondition`] if the scheduler's time is real; or if the call fails.
+    ///
+    /// # Cancel safety
+    /// The clock stops where it is.
+    pub fn advance_time(&self, by: Duration) -> AdvanceCall {
+        AdvanceCall { client: self.clone(), by, patience: None }
     }
 
     /// Whether the scheduler is there.

@@ -11,8 +11,8 @@ use placet_proto::durabletask::{
     RewindInstanceRequest, StreamInstanceHistoryRequest, SuspendRequest, TerminateRequest,
 };
 use placet_proto::placet::v1::{
-    AcceptTimeRequest, AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open,
-    WorkerFrame, worker_frame::Frame,
+    AcceptTimeRequest, AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, Completions,
+    GetPublishedRequest, GetPublishedResponse, GetTimeRequest, GetTimeResponse, Open, WorkerFrame, worker_frame::Frame,
 };
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
@@ -192,6 +192,20 @@ impl Transport for GrpcTransport {
             let request = self.request(HUB_NONE, AcceptTimeRequest {})?;
             AdminClient::new(self.channel.clone()).accept_time(request).await?;
             Ok(())
+        })
+    }
+
+    fn get_time(&self) -> BoxFuture<'_, CallResult<GetTimeResponse>> {
+        Box::pin(async move {
+            let request = self.request(HUB_NONE, GetTimeRequest {})?;
+            Ok(AdminClient::new(self.channel.clone()).get_time(request).await?.into_inner())
+        })
+    }
+
+    fn advance_time(&self, request: AdvanceTimeRequest) -> BoxFuture<'_, CallResult<AdvanceTimeResponse>> {
+        Box::pin(async move {
+            let request = self.request(HUB_NONE, request)?;
+            Ok(AdminClient::new(self.channel.clone()).advance_time(request).await?.into_inner())
         })
     }
 

@@ -37,6 +37,7 @@
 //! * [`Client`] starts instances, raises events, asks questions and waits.
 //! * [`Worker`] runs orchestrations and activities.
 //! * [`OrchestrationContext`] is what an orchestration may do.
+//! * `testing` (a feature) has a server for tests, on virtual time.
 //! * [`Transport`] is how both reach a scheduler: over gRPC, or in the same process.
 
 mod client;
@@ -46,6 +47,9 @@ mod grpc;
 mod instances;
 mod replay;
 mod state;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod time;
 mod transport;
 mod worker;
 
@@ -73,6 +77,7 @@ pub use futures_util::future::Either;
 pub use grpc::GrpcTransport;
 pub use instances::{Filter, Purged};
 pub use state::{InstanceState, Status};
+pub use time::{AdvanceCall, Advanced, ServerTime};
 pub use transport::{BoxFuture, CallError, CallResult, Closed, Code, Completer, Held, Room, Transport, WorkStream};
 pub use worker::{ActivityContext, Worker, WorkerBuilder};
 

@@ -13,7 +13,8 @@ use placet_proto::durabletask::{
     TerminateRequest,
 };
 use placet_proto::placet::v1::{
-    AskRequest, AskResponse, Completions, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame,
+    AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, Completions, GetPublishedRequest,
+    GetPublishedResponse, GetTimeResponse, Open, SchedulerFrame,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -90,6 +91,10 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
     fn hello(&self) -> BoxFuture<'_, CallResult<()>>;
     /// placet.v1 AcceptTime.
     fn accept_time(&self) -> BoxFuture<'_, CallResult<()>>;
+    /// placet.v1 GetTime.
+    fn get_time(&self) -> BoxFuture<'_, CallResult<GetTimeResponse>>;
+    /// placet.v1 AdvanceTime.
+    fn advance_time(&self, request: AdvanceTimeRequest) -> BoxFuture<'_, CallResult<AdvanceTimeResponse>>;
     /// placet.v1 Ask.
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>>;
     /// placet.v1 GetPublished.

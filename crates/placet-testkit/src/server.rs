@@ -37,6 +37,7 @@ pub struct Announced {
     pub taskhub: Option<String>,
     pub data_dir: Option<PathBuf>,
     pub ephemeral: bool,
+    pub virtual_time: Option<String>,
     pub synced: bool,
 }
 

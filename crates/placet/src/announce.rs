@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::exit::Failure;
-use crate::flags::Common;
+use crate::flags::{Common, VirtualTime};
 use crate::listen::{Listening, Moved};
 
 /// What a running server says of itself.
@@ -34,6 +34,9 @@ pub(crate) struct Announcement {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) ephemeral: bool,
+    /// When the clock goes on, if its time is virtual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) virtual_time: Option<VirtualTime>,
     /// Whether what was acknowledged is synced to disk: always.
     pub(crate) synced: bool,
     #[serde(skip)]
@@ -58,6 +61,7 @@ impl Announcement {
             taskhub: None,
             data_dir: None,
             ephemeral: false,
+            virtual_time: None,
             synced: true,
             notes: Vec::new(),
             open: false,
@@ -120,6 +124,13 @@ impl Announcement {
             let kept = if self.ephemeral { "temporary, removed at the end" } else { "kept" };
             lines.push(("Data", format!("{}  ({kept}, synced to disk)", dir.display())));
         }
+        if let Some(virtual_time) = self.virtual_time {
+            let goes = match virtual_time {
+                VirtualTime::Manual => "stands until `placet time advance`",
+                VirtualTime::Auto => "goes to the next timer when nothing else is left to happen",
+            };
+            lines.push(("Time", format!("virtual: {goes}")));
+        }
         let who = if self.open { "ANYBODY who reaches it: there is no sign-in yet" } else { "this computer only" };
         lines.push(("Open to", who.to_owned()));
         lines.extend(self.notes.iter().take(2).map(|note| ("Note", note.clone())));
@@ -168,6 +179,7 @@ mod tests {
         announcement.dashboard = Some("http://127.0.0.1:8082".into());
         announcement.taskhub = Some("default".into());
         announcement.data_dir = Some("/srv/placet-data".into());
+        announcement.virtual_time = Some(VirtualTime::Auto);
         announcement.notes = vec!["one".into(), "two".into(), "three".into()];
         let banner = announcement.banner(false);
         assert!(banner.lines().count() <= 10, "{banner}");

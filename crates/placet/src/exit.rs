@@ -27,6 +27,9 @@ pub(crate) enum Failure {
     /// The server asked is not ready.
     #[error("not ready: {0}")]
     NotReady(String),
+    /// The server asked does not do that.
+    #[error("{0}")]
+    Refused(String),
     /// Anything else that the system refused.
     #[error("{what}: {source}")]
     System { what: String, source: Box<dyn std::error::Error + Send + Sync> },
@@ -46,13 +49,17 @@ impl Failure {
             Failure::AddressTaken { .. } => Some("stop it, or choose another port; port 0 picks a free one"),
             Failure::Open { .. } => Some("listen on 127.0.0.1, or add --insecure if the network is yours alone"),
             Failure::Store(error) => Some(error.hint()),
-            Failure::Address { .. } | Failure::Flag { .. } | Failure::NotReady(_) | Failure::System { .. } => None,
+            Failure::Address { .. }
+            | Failure::Flag { .. }
+            | Failure::NotReady(_)
+            | Failure::Refused(_)
+            | Failure::System { .. } => None,
         }
     }
 
     fn code(&self) -> u8 {
         match self {
-            Failure::NotReady(_) => 1,
+            Failure::NotReady(_) | Failure::Refused(_) => 1,
             Failure::Flag { .. } | Failure::Open { .. } => USAGE,
             Failure::Store(OpenError::Damaged { .. } | OpenError::Newer { .. } | OpenError::Foreign { .. }) => DATA,
             Failure::AddressTaken { .. } | Failure::Address { .. } | Failure::Store(OpenError::Locked { .. }) => {

@@ -1,8 +1,11 @@
 //! The command line: every flag with its environment variable and its help, in one catalogue.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use placet_scheduler::Time as SchedulerTime;
+use serde::Serialize;
 
 use placet_core::ids::Hub;
 
@@ -36,7 +39,7 @@ pub(crate) enum Command {
     Api(Api),
     /// Ask a running server whether it is ready: exit 0 if so. For images without a shell.
     Health(Health),
-    /// Say that the scheduler's clock is right, after it was doubted and timers were held.
+    /// What the scheduler's clock says, and what is said to it.
     Time(Time),
 }
 
@@ -45,6 +48,8 @@ pub(crate) enum Command {
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) clock: Clock,
     #[command(flatten)]
     pub(crate) grpc: GrpcAddr,
     #[command(flatten)]
@@ -64,6 +69,8 @@ pub(crate) struct Serve {
 pub(crate) struct Scheduler {
     #[command(flatten)]
     pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) clock: Clock,
     #[command(flatten)]
     pub(crate) grpc: GrpcAddr,
     /// Also answer /healthz, /readyz and /metrics over HTTP here; port 0 picks a free one.
@@ -188,8 +195,73 @@ pub(crate) struct Time {
 /// What is said of the clock.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TimeCommand {
-    /// The wall clock is right: timers that were held run again.
+    /// The wall clock is right: timers that were held, since it was doubted, run again.
     Accept(Endpoint),
+    /// Let a virtual clock go on, and wait until all that could happen by then has happened.
+    Advance(Advance),
+    /// Tell what the clock says.
+    Show(Endpoint),
+}
+
+/// `placet time advance`.
+#[derive(Debug, Args)]
+pub(crate) struct Advance {
+    /// By how much: 24h, 1d, 90m, "1d 12h". By 0s: only wait until all that can happen now has happened.
+    #[arg(value_name = "DURATION", value_parser = placet_api::duration, allow_hyphen_values = true)]
+    pub(crate) by: Duration,
+    /// How long, in real time, the clock stops for a work item that a worker has; as long, all in all, for a worker of
+    /// items that nobody has taken.
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = placet_api::duration)]
+    pub(crate) patience: Duration,
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+}
+
+/// Which time users see.
+#[derive(Debug, Args)]
+pub(crate) struct Clock {
+    /// For tests, with --ephemeral: the clock stands until `placet time advance`; with "auto" it also goes to the next
+    /// timer by itself when nothing else is left to happen
+    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "manual")]
+    pub(crate) virtual_time: Option<VirtualTime>,
+    /// With --virtual-time=auto: when nothing has been left to happen for so long, in real time [default: 100ms].
+    #[arg(long, value_name = "DURATION", value_parser = placet_api::duration)]
+    pub(crate) auto_after: Option<Duration>,
+}
+
+/// When a virtual clock goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum VirtualTime {
+    // When it is told to. (What is said to users of each would make the help three times as long.)
+    Manual,
+    // By itself, too.
+    Auto,
+}
+
+/// How long nothing may be left to happen before a clock goes on by itself: a test that answers what it has just seen wins.
+const AUTO_AFTER_DEFAULT: Duration = Duration::from_millis(100);
+
+impl Clock {
+    /// The time that the scheduler is to have.
+    ///
+    /// # Errors
+    /// If the flags contradict each other, or the data is to be kept.
+    pub(crate) fn time(&self, data: &Data) -> Result<SchedulerTime, Failure> {
+        let wrong = |flag, what: &str| Err(Failure::Flag { flag, what: what.to_owned() });
+        match self.virtual_time {
+            Some(_) if !data.ephemeral => {
+                let what = "only with --ephemeral: data that is kept must not tell of times that have never been";
+                wrong("--virtual-time", what)
+            }
+            Some(VirtualTime::Auto) => {
+                Ok(SchedulerTime::Virtual { auto_after: Some(self.auto_after.unwrap_or(AUTO_AFTER_DEFAULT)) })
+            }
+            _ if self.auto_after.is_some() => wrong("--auto-after", "only with --virtual-time=auto"),
+            Some(VirtualTime::Manual) => Ok(SchedulerTime::Virtual { auto_after: None }),
+            None => Ok(SchedulerTime::Real),
+        }
+    }
 }
 
 /// Where the data is.
@@ -265,6 +337,10 @@ pub(crate) struct Common {
     /// Say nothing.
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    /// Stop when standard input ends: a server that is to live no longer than the program that started it, however that
+    /// one ends.
+    #[arg(long)]
+    pub(crate) until_stdin_ends: bool,
 }
 
 impl Common {

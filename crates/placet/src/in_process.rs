@@ -12,7 +12,8 @@ use placet_proto::durabletask::{
     TerminateRequest, WorkItem,
 };
 use placet_proto::placet::v1::{
-    AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse, Open, SchedulerFrame, WorkEnvelope,
+    AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse,
+    GetTimeResponse, Open, SchedulerFrame, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
 use placet_scheduler::{Generation, Page, Scheduler, Share, StreamOut, Weighed, WorkerStream};
@@ -201,6 +202,14 @@ impl Transport for InProcess {
 
     fn accept_time(&self) -> BoxFuture<'_, CallResult<()>> {
         Box::pin(async { self.0.accept_time().await.map_err(|error| told(&error)) })
+    }
+
+    fn get_time(&self) -> BoxFuture<'_, CallResult<GetTimeResponse>> {
+        Box::pin(std::future::ready(Ok(self.0.get_time())))
+    }
+
+    fn advance_time(&self, request: AdvanceTimeRequest) -> BoxFuture<'_, CallResult<AdvanceTimeResponse>> {
+        Box::pin(async move { self.0.advance_time(request).await.map_err(|error| told(&error)) })
     }
 
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>> {

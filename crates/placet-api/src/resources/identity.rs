@@ -46,6 +46,7 @@ pub(crate) async fn token(headers: HeaderMap, asked: Asked) -> Result<Json<Token
     if headers.get("x-identity-header").is_none_or(|value| value.is_empty()) {
         return Err(Problem::new(Kind::MissingHeader, "X-IDENTITY-HEADER: send what IDENTITY_HEADER says"));
     }
+    // By the real clock, as whoever is given it goes by his own.
     let expires_on = Timestamp::now().saturating_add(LASTS).map_or(i64::MAX, Timestamp::as_second);
     Ok(Json(Token {
         access_token: format!("placet-{}", Uuid::new_v4().simple()),

@@ -6,3 +6,4 @@ pub(crate) mod health;
 pub(crate) mod identity;
 pub(crate) mod metrics;
 pub(crate) mod requests;
+pub(crate) mod time;

@@ -18,6 +18,7 @@ use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
 use crate::problem::{self, Kind, Problem};
+use crate::resources::time::timestamp;
 
 /// The body of `POST /api/requests`: the mission's.
 #[derive(Debug, Deserialize)]
@@ -58,8 +59,9 @@ pub(crate) async fn create(
     let approval_url = approval_url(&base, &request_id);
     let mut request = asked.into_request(approval_url.clone());
     request.check()?;
-    let now = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap_or(Timestamp::UNIX_EPOCH);
-    let due = request.due_from(now)?;
+    // By the clock that will end it: the scheduler's, which may be virtual, or another computer's.
+    let now = api.client.time().await.map_err(|error| problem::of_call(&request_id, &error))?.now;
+    let due = request.due_from(timestamp(now))?;
     request.due = Some(due);
 
     let started = api.client.start(ORCHESTRATION, &request).id(&request_id).only_if_absent().await;

@@ -131,6 +131,8 @@ struct Held {
     spec: ItemSpec,
     /// What was reserved of the stream's unread bytes until it is sent.
     reserved: usize,
+    /// Since when.
+    since: Mono,
 }
 
 /// Who holds an item.
@@ -259,6 +261,11 @@ impl Dispatch {
     /// How many items are with workers.
     pub fn held_count(&self) -> usize {
         self.held.len()
+    }
+
+    /// The same, and when the last one of them was given to one.
+    pub fn held_since(&self) -> (usize, Option<Mono>) {
+        (self.held.len(), self.held.values().map(|held| held.since).max())
     }
 
     /// An item is ready. It is given to a stream at once if one has room, else it waits.
@@ -586,7 +593,7 @@ impl Dispatch {
             self.turns_out += bytes;
             self.redelivery.lease(now, item);
         }
-        self.held.insert(item, Held { by: Holder::Stream(id), reserved: bytes, spec });
+        self.held.insert(item, Held { by: Holder::Stream(id), reserved: bytes, since: now, spec });
         Assignment { item, stream: id }
     }
 

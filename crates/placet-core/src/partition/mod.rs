@@ -17,7 +17,7 @@ use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
 use crate::command::{Ask, Command, CommandKind, Refusal, Reply, WaitFor};
-use crate::dispatch::{ItemId, Takers};
+use crate::dispatch::{ItemId, ItemSpec, Takers};
 use crate::ids::{CallId, Epoch, Hub, Iid, InstanceKey, PartitionId};
 use crate::limits::Limits;
 use crate::outcome::{Effect, Outcome};
@@ -306,6 +306,16 @@ impl Partition {
             Lookup::Key(key) => self.keys.get(key).copied(),
             Lookup::Iid(iid) => self.instances.contains_key(iid).then_some(*iid),
         }
+    }
+
+    /// The next turn of an instance that is in memory, as it would be queued if something woke it.
+    pub fn turn_of(&self, iid: Iid) -> Option<ItemSpec> {
+        self.instances.get(&iid).map(|instance| instance.turn_spec(self.id, &self.limits))
+    }
+
+    /// Whether something waits for an instance to come into memory.
+    pub fn is_loading(&self) -> bool {
+        !self.loading.is_empty()
     }
 
     /// The hub of an instance that is in memory.

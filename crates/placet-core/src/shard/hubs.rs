@@ -43,6 +43,10 @@ impl Shard {
         for partition in &mut self.partitions {
             partition.hub_deletion_ends(hub, durable);
         }
+        if durable && self.virtual_time.is_some() {
+            // Its timers are none to go to.
+            self.timers.reset();
+        }
     }
 }
 

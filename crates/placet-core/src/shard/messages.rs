@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::RecoverRead;
+use super::{Advance, RecoverRead};
 use crate::clock::Doubt;
 use crate::command::{Command, CompleteTurn, Refusal, Reply};
 use crate::dispatch::{ItemId, StreamSpec};
@@ -12,6 +12,7 @@ use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, InstanceKey, PartitionId, Str
 use crate::outcome::HistoryRead;
 use crate::rows::{Batch, LoadedInstance, Lookup, ReadFailure, TimerRow};
 use crate::tally::{DeliveriesByKind, Lateness};
+use crate::time::Timestamp;
 use crate::timers::DueRead;
 use crate::token::Token;
 
@@ -54,6 +55,14 @@ pub enum Input {
     Recovered(RecoverRead, Result<(Vec<LoadedInstance>, Option<Iid>), String>),
     /// The operator says that the wall clock is right.
     AcceptTime(CallId),
+    /// A virtual clock is to go on; the reply says where it has come to. Refused if time is real.
+    AdvanceTime(CallId, Advance),
+    /// Its caller does not wait any more: it goes no further.
+    AdvanceCancelled(CallId),
+    /// A call begins at an edge that does not wait for something to happen. Told only to a shard on virtual time.
+    CallOpened,
+    /// Such a call has ended.
+    CallClosed,
     /// The process is about to stop: who waits for an answer to an ask is told that it is recorded.
     Stopping,
     /// Time has passed.
@@ -88,6 +97,8 @@ pub enum Output {
     Send(StreamId, Hub, Bytes),
     /// Send a health ping on a stream.
     Ping(StreamId),
+    /// The virtual clock says this from now on. Whoever keeps it comes back with that time at once.
+    SetClock(Timestamp),
     /// Write down that an item was delivered too often, and of which instance it is, if that is in memory.
     SetAside(ItemId, Option<InstanceKey>),
 }

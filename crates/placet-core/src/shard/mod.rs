@@ -13,6 +13,7 @@ mod streams;
 mod tells;
 #[cfg(test)]
 mod tests;
+mod virtual_time;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,6 +39,8 @@ use memory::Memory;
 pub use messages::{CommitFailure, Input, LoadRead, Output, ShardStatus, Trouble};
 pub use recovery::RecoverRead;
 use recovery::Recovery;
+use virtual_time::VirtualTime;
+pub use virtual_time::{Advance, Arrival};
 
 /// The machine.
 #[derive(Debug)]
@@ -74,6 +77,8 @@ pub struct Shard {
     /// What was decided is finished, and nothing begins that can wait for the next process.
     stopping: bool,
     timers_late: Lateness,
+    /// What keeps the clock, if its time is virtual.
+    virtual_time: Option<VirtualTime>,
 }
 
 impl Shard {
@@ -112,6 +117,7 @@ impl Shard {
             unserved: Vec::new(),
             stopping: false,
             timers_late: Lateness::default(),
+            virtual_time: None,
         }
     }
 
@@ -126,7 +132,8 @@ impl Shard {
     pub fn successor(&self, watermark: (u32, Iid)) -> Shard {
         let (resets, iid_max) = watermark;
         let next = Shard::new(self.limits, self.incarnation, resets + 1, iid_max, Timestamp::default());
-        Shard { clock: self.clock.clone(), ..next }
+        let virtual_time = self.virtual_time.as_ref().map(VirtualTime::successor);
+        Shard { clock: self.clock.clone(), virtual_time, ..next }
     }
 
     /// Takes one thing that arrived and brings it to an end; appends what is to be done.
@@ -178,6 +185,10 @@ impl Shard {
                 self.clock.accept(now);
                 outputs.push(Output::Reply(call, Ok(Reply::Done)));
             }
+            Input::AdvanceTime(call, advance) => self.advance_time(now, call, advance, outputs),
+            Input::AdvanceCancelled(call) => self.advance_cancelled(call),
+            Input::CallOpened => self.virtual_time.iter_mut().for_each(VirtualTime::call_opened),
+            Input::CallClosed => self.virtual_time.iter_mut().for_each(VirtualTime::call_closed),
         }
         // What begins and ends between two steps has held somebody up, too.
         self.held_up |= self.holds_workers_up();
@@ -194,6 +205,7 @@ impl Shard {
         // Before a batch leaves: what is wrong must not become durable.
         debug_assert_eq!(self.dispatch.violated_invariant().filter(|_| !self.is_congested()), None);
         self.seal(now, outputs);
+        self.keep_time(now, outputs);
     }
 
     /// Whether all that was decided is durable.
@@ -213,6 +225,7 @@ impl Shard {
             self.recovery.next_due(),
             self.next_tell(),
             self.ask_deadlines.first_key_value().map(|((due, _), _)| *due),
+            self.virtual_time.as_ref().and_then(VirtualTime::next_due),
         ];
         let mono = mono.into_iter().flatten().min().map(|due| due.since(now.mono));
         let wall = if self.clock.doubt().is_some() {
@@ -220,7 +233,8 @@ impl Shard {
         } else if self.timers_wait_for_loads() {
             None // until one of them is answered
         } else {
-            self.timers.next_due().map(|due| due.since(now.wall).max(self.timers_rest_until.since(now.mono)))
+            let due = self.timers.next_due().filter(|due| self.virtual_time.is_none() || *due <= now.wall);
+            due.map(|due| due.since(now.wall).max(self.timers_rest_until.since(now.mono)))
         };
         // A clock that is set while we sleep is to be noticed.
         [mono, wall, Some(CLOCK_LOOK)].into_iter().flatten().min()
@@ -297,6 +311,7 @@ impl Shard {
         for timer in outcome.timers.drain(..) {
             self.timers.add(timer);
         }
+        self.forget_timers_deleted_by(&outcome.writes);
         for (due, call, iid) in outcome.ask_deadlines.drain(..) {
             self.ask_deadlines.insert((due, call), (partition, iid));
         }

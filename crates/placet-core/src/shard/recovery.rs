@@ -49,6 +49,16 @@ impl Recovery {
         self.reading.is_some()
     }
 
+    /// Whether there is something to be read back now.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.from.is_some() || self.spilled.is_some()
+    }
+
+    /// Whether work has left memory that no worker could take.
+    pub(super) fn has_unserved(&self) -> bool {
+        self.unserved.is_some()
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.from.is_some()
     }
@@ -91,8 +101,7 @@ impl Shard {
     /// Asks for the next page, if there is work in the store and room for it.
     pub(super) fn recover(&mut self, now: Now, outputs: &mut Vec<Output>) {
         let recovery = &self.recovery;
-        let wanted = recovery.from.is_some() || recovery.spilled.is_some();
-        if !wanted || recovery.reading.is_some() || recovery.retry_at.is_some_and(|at| now.mono < at) {
+        if !recovery.is_wanted() || recovery.reading.is_some() || recovery.retry_at.is_some_and(|at| now.mono < at) {
             return;
         }
         self.recovery.retry_at = None;

@@ -210,3 +210,40 @@ pub struct RetryPoisonedResponse {
 pub struct AcceptTimeRequest {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AcceptTimeResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetTimeRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetTimeResponse {
+    #[prost(message, optional, tag = "1")]
+    pub now: ::core::option::Option<::prost_types::Timestamp>,
+    /// The server runs on virtual time: the clock stands until it is told to go on, or to wait for nothing.
+    #[prost(bool, tag = "2")]
+    pub is_virtual: bool,
+}
+/// The clock goes from timer to timer. Each fires at its own time, and the clock stops there until what follows from it has
+/// come to rest. The answer comes when the clock has arrived and all that could happen by then has happened and is durable.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdvanceTimeRequest {
+    /// By how much. Zero: the clock stays, and the answer comes when all that can happen has happened. Not negative.
+    #[prost(message, optional, tag = "1")]
+    pub by: ::core::option::Option<::prost_types::Duration>,
+    /// In real time: the clock waits so long for a work item that a worker has, and leaves it to go on then; and as long, all
+    /// in all, for a worker of items that nobody has taken. Absent: 10 s. Not negative.
+    #[prost(message, optional, tag = "2")]
+    pub patience: ::core::option::Option<::prost_types::Duration>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdvanceTimeResponse {
+    /// What the clock says now.
+    #[prost(message, optional, tag = "1")]
+    pub now: ::core::option::Option<::prost_types::Timestamp>,
+    /// How many timers have fired on the way.
+    #[prost(uint64, tag = "2")]
+    pub timers_fired: u64,
+    /// Items that workers have, and that were not waited for any longer.
+    #[prost(uint64, tag = "3")]
+    pub items_out: u64,
+    /// Items that no worker has taken.
+    #[prost(uint64, tag = "4")]
+    pub items_ready: u64,
+}

@@ -1,11 +1,45 @@
 //! The two clocks (DESIGN.md §3, "Two times").
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use placet_core::time::Timestamp;
 
-/// The wall clock.
-pub(super) fn wall() -> Timestamp {
+/// The clock that users see. Clones are handles to the same one: whatever tells the time beside the core reads it, too.
+#[derive(Debug, Clone)]
+pub(crate) enum WallClock {
+    /// The machine's.
+    Real,
+    /// One that stands until the core says otherwise: microseconds, as in a [`Timestamp`].
+    Virtual(Arc<AtomicI64>),
+}
+
+impl WallClock {
+    /// A virtual one, which begins with the time that the machine has now.
+    pub(crate) fn new_virtual() -> WallClock {
+        WallClock::Virtual(Arc::new(AtomicI64::new(wall().0)))
+    }
+
+    /// What it says.
+    pub(crate) fn now(&self) -> Timestamp {
+        match self {
+            WallClock::Real => wall(),
+            WallClock::Virtual(micros) => Timestamp(micros.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Sets one that is virtual. Only the core thread does.
+    pub(super) fn set(&self, at: Timestamp) {
+        match self {
+            WallClock::Real => unreachable!("the core sets no clock but a virtual one"),
+            WallClock::Virtual(micros) => micros.store(at.0, Ordering::Release),
+        }
+    }
+}
+
+/// The machine's wall clock.
+fn wall() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -12,7 +12,7 @@ use placet_core::shard::{CommitFailure, Input, LoadRead, RecoverRead};
 use placet_core::timers::DueRead;
 use placet_store::{CommitError, ReadError, Remedy, Store};
 
-use super::Message;
+use super::{Message, WallClock};
 use crate::health::Health;
 use crate::metrics::{Metrics, ReadKind};
 
@@ -58,6 +58,7 @@ impl Io {
         core: Sender<Message>,
         health: Arc<Health>,
         metrics: Metrics,
+        clock: WallClock,
     ) -> std::io::Result<Io> {
         let (batches, to_commit) = channel();
         let (reads, to_read) = channel();
@@ -68,7 +69,7 @@ impl Io {
             let (core, metrics) = (core.clone(), metrics.clone());
             // An earlier process may have left something.
             let sweep_at = Some(Instant::now());
-            let mut committer = Committer { store: store.clone(), batches: to_commit, health, sweep_at };
+            let mut committer = Committer { store: store.clone(), batches: to_commit, health, clock, sweep_at };
             let run = move || committer.run(&answer, &core, &metrics);
             threads.push(std::thread::Builder::new().name("placet-commit".into()).spawn(run)?);
         }
@@ -113,6 +114,7 @@ struct Committer {
     store: Arc<dyn Store>,
     batches: Receiver<Box<Batch>>,
     health: Arc<Health>,
+    clock: WallClock,
     /// When to clear away more of what deleted hubs have left, if there may be any.
     sweep_at: Option<Instant>,
 }
@@ -173,7 +175,7 @@ impl Committer {
 
     fn probe(&self) {
         // Only the time, which makes a row change.
-        let probe = Batch { newest: super::clock::wall(), ..Batch::default() };
+        let probe = Batch { newest: self.clock.now(), ..Batch::default() };
         if commit(&*self.store, &probe).is_ok() {
             self.health.commit_succeeded();
         }
@@ -291,7 +293,8 @@ mod tests {
     fn a_sweep_lets_batches_go_first_and_does_not_wait_for_ever() {
         let store = Arc::new(TestStore::default());
         let (sender, batches) = channel();
-        let mut committer = Committer { store: store.clone(), batches, health: Arc::default(), sweep_at: None };
+        let (health, clock) = (Arc::default(), WallClock::Real);
+        let mut committer = Committer { store: store.clone(), batches, health, clock, sweep_at: None };
         let mut next_batch = |due: Duration| {
             committer.sweep_at = Instant::now().checked_sub(due);
             sender.send(Box::default()).unwrap();

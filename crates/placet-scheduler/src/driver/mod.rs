@@ -27,6 +27,7 @@ use crate::budget::{Budget, Share};
 use crate::health::{BREAKS_WITHIN, Health};
 use crate::metrics::{CoreFacts, Metrics};
 use crate::worker::{Outbox, StreamOut};
+pub(crate) use clock::WallClock;
 use io::Io;
 
 /// Messages taken at once before the outputs are carried out.
@@ -73,6 +74,19 @@ pub(crate) struct CoreThread {
     pub(crate) thread: JoinHandle<()>,
 }
 
+/// Which time users see. Leases, pings and waits go by the machine's in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Time {
+    /// The machine's.
+    #[default]
+    Real,
+    /// One that begins with the machine's and stands until [`Scheduler::advance_time`](crate::Scheduler::advance_time).
+    Virtual {
+        /// It also goes by itself to the next timer when nothing else has been left to happen for so long.
+        auto_after: Option<Duration>,
+    },
+}
+
 /// Starts the core thread, and with it the committer and the readers.
 ///
 /// # Errors
@@ -83,13 +97,18 @@ pub(crate) fn start(
     health: Arc<Health>,
     budget: Budget,
     metrics: Metrics,
+    (time, clock): (Time, WallClock),
 ) -> std::io::Result<CoreThread> {
     let (messages, inbox) = channel();
-    let io = Io::start(store, messages.clone(), health.clone(), metrics)?;
+    let io = Io::start(store, messages.clone(), health.clone(), metrics, clock.clone())?;
     let thread = std::thread::Builder::new().name("placet-core".into()).spawn(move || {
         let _end = End(health.clone());
         let shard = Shard::new(Limits::default(), claim.incarnation, 0, claim.iid_max, claim.newest);
-        Driver::new(shard, inbox, io, health, budget).run();
+        let shard = match time {
+            Time::Real => shard,
+            Time::Virtual { auto_after } => shard.on_virtual_time(auto_after),
+        };
+        Driver::new(shard, inbox, io, health, budget, clock).run();
     })?;
     Ok(CoreThread { messages, thread })
 }
@@ -117,6 +136,7 @@ struct Driver {
     trouble: Trouble,
     /// When invariants broke, of late.
     broken: Vec<Mono>,
+    clock: WallClock,
     started: Duration,
     /// Where the shard stood after its last sound step.
     watermark: (u32, Iid),
@@ -125,7 +145,14 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(shard: Shard, inbox: Receiver<Message>, io: Io, health: Arc<Health>, budget: Budget) -> Driver {
+    fn new(
+        shard: Shard,
+        inbox: Receiver<Message>,
+        io: Io,
+        health: Arc<Health>,
+        budget: Budget,
+        clock: WallClock,
+    ) -> Driver {
         let watermark = shard.watermark();
         Driver {
             shard,
@@ -139,6 +166,7 @@ impl Driver {
             facts: CoreFacts::default(),
             trouble: Trouble::default(),
             broken: Vec::new(),
+            clock,
             started: clock::since_boot(),
             watermark,
             committing: false,
@@ -239,7 +267,7 @@ impl Driver {
         };
         match &input {
             Input::StreamClosed(stream, _) => drop(self.streams.remove(stream)),
-            Input::Cancelled(_, call) => drop(self.calls.remove(call)),
+            Input::Cancelled(_, call) | Input::AdvanceCancelled(call) => drop(self.calls.remove(call)),
             _ => {}
         }
         let now = self.now();
@@ -263,6 +291,8 @@ impl Driver {
                     self.send(stream, StreamOut::Item { hub, item, share });
                 }
                 Output::Ping(stream) => self.send(stream, StreamOut::Ping),
+                // The shard wants to be asked again at once: `wake_in` says so.
+                Output::SetClock(at) => self.clock.set(at),
                 Output::SetAside(item, key) => {
                     self.facts.set_aside += 1;
                     let instance = key.map(|key| key.to_string()).unwrap_or_default();
@@ -358,6 +388,6 @@ impl Driver {
     }
 
     fn now(&self) -> Now {
-        Now { wall: clock::wall(), mono: Mono::default().after(clock::since_boot().saturating_sub(self.started)) }
+        Now { wall: self.clock.now(), mono: Mono::default().after(clock::since_boot().saturating_sub(self.started)) }
     }
 }

@@ -25,9 +25,9 @@ use tower_layer::Layer as _;
 use tower_service::Service as _;
 
 use super::schema::{Method, Schema, Words};
-use crate::driver::Message;
+use crate::driver::{Message, Time};
 use crate::grpc::{Admission, services};
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Options, Scheduler};
 
 /// What may wait is waited for so long …
 const WAIT: Duration = Duration::from_millis(1);
@@ -53,7 +53,7 @@ const LIVELY: [&str; 8] = [
 ];
 
 /// Methods that answer when something happens.
-const WAITING: [&str; 4] = ["/WaitForInstanceStart", "/WaitForInstanceCompletion", "/Ask", "/Work"];
+const WAITING: [&str; 5] = ["/WaitForInstanceStart", "/WaitForInstanceCompletion", "/Ask", "/Work", "/AdvanceTime"];
 
 /// A running scheduler, and what its workers were given.
 pub(super) struct World {
@@ -88,8 +88,8 @@ impl Words for Tokens {
 }
 
 impl World {
-    pub(super) fn start(store: Arc<ModelStore>, damaged: bool) -> World {
-        let scheduler = Scheduler::start(store).expect("threads");
+    pub(super) fn start(store: Arc<ModelStore>, damaged: bool, time: Time) -> World {
+        let scheduler = Scheduler::start_with(store, Options { time, ..Options::default() }).expect("threads");
         let services = services(scheduler.clone()).prepare();
         World { scheduler, services, streams: VecDeque::new(), tokens: Tokens::default(), damaged }
     }

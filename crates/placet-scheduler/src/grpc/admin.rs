@@ -1,11 +1,12 @@
 //! `placet.v1.Admin`: what an operator does by hand.
 
 use placet_proto::placet::v1::{
-    AcceptTimeRequest, AcceptTimeResponse, ListPoisonedRequest, ListPoisonedResponse, RetryPoisonedRequest,
-    RetryPoisonedResponse,
+    AcceptTimeRequest, AcceptTimeResponse, AdvanceTimeRequest, AdvanceTimeResponse, GetTimeRequest, GetTimeResponse,
+    ListPoisonedRequest, ListPoisonedResponse, RetryPoisonedRequest, RetryPoisonedResponse,
 };
 use tonic::{Request, Response, Status};
 
+use super::deadline::within;
 use super::generated::placet::admin_server::Admin;
 use super::metadata;
 use super::status::status_of;
@@ -36,5 +37,18 @@ impl Admin for AdminService {
     async fn accept_time(&self, _request: Request<AcceptTimeRequest>) -> Result<Response<AcceptTimeResponse>, Status> {
         self.0.accept_time().await.map_err(|e| status_of(&e))?;
         Ok(Response::new(AcceptTimeResponse {}))
+    }
+
+    async fn get_time(&self, _request: Request<GetTimeRequest>) -> Result<Response<GetTimeResponse>, Status> {
+        Ok(Response::new(self.0.get_time()))
+    }
+
+    async fn advance_time(
+        &self,
+        request: Request<AdvanceTimeRequest>,
+    ) -> Result<Response<AdvanceTimeResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let advance = async { self.0.advance_time(request).await.map(Response::new).map_err(|e| status_of(&e)) };
+        within(&metadata, advance).await
     }
 }

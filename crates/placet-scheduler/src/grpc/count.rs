@@ -1,4 +1,4 @@
-//! Counts the calls as they pass, below all services.
+//! Counts the calls as they pass, below all services, and lets a clock that goes by itself know of them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,14 +10,24 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::metrics::{Calls, OpenCall};
+use crate::scheduler::Scheduler;
+use crate::time;
+
+/// Calls that wait for something to happen: a clock that goes by itself must not wait for them. A stream is over, for it, when
+/// it is open.
+const WAITING: [&str; 3] = [
+    "/TaskHubSidecarService/WaitForInstanceStart",
+    "/TaskHubSidecarService/WaitForInstanceCompletion",
+    "/placet.v1.Admin/AdvanceTime",
+];
 
 /// The layer.
 #[derive(Debug, Clone)]
-pub(super) struct CountCalls(Arc<Calls>);
+pub(super) struct CountCalls(Scheduler);
 
 impl CountCalls {
-    pub(super) fn new(calls: Arc<Calls>) -> CountCalls {
-        CountCalls(calls)
+    pub(super) fn new(scheduler: Scheduler) -> CountCalls {
+        CountCalls(scheduler)
     }
 }
 
@@ -25,7 +35,7 @@ impl<S> Layer<S> for CountCalls {
     type Service = Counted<S>;
 
     fn layer(&self, inner: S) -> Counted<S> {
-        Counted { inner, calls: self.0.clone() }
+        Counted { inner, calls: self.0.metrics().calls(), scheduler: self.0.clone() }
     }
 }
 
@@ -34,6 +44,7 @@ impl<S> Layer<S> for CountCalls {
 pub(super) struct Counted<S> {
     inner: S,
     calls: Arc<Calls>,
+    scheduler: Scheduler,
 }
 
 impl<S, B, R> Service<Request<B>> for Counted<S>
@@ -49,8 +60,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Counting<S::Future> {
-        let call = self.calls.clone().begin(request.uri().path());
-        Counting { answer: self.inner.call(request), call }
+        let path = request.uri().path();
+        let call = self.calls.clone().begin(path);
+        let open = (!WAITING.contains(&path)).then(|| self.scheduler.open_call());
+        Counting { answer: self.inner.call(request), call, open }
     }
 }
 
@@ -61,6 +74,7 @@ pin_project_lite::pin_project! {
         #[pin]
         answer: F,
         call: OpenCall,
+        open: Option<time::OpenCall>,
     }
 }
 

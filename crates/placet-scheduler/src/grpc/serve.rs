@@ -85,7 +85,7 @@ pub async fn serve(
     let incoming = over_http2(select_all(listeners.into_iter().map(|listener| accept(listener).boxed())), http1);
     let grpc = services(scheduler.clone()).add_service(health).add_service(reflection).add_service(reflection_alpha);
     Server::builder()
-        .layer(CountCalls::new(scheduler.metrics().calls()))
+        .layer(CountCalls::new(scheduler.clone()))
         .layer(Admission(scheduler.budget().clone()))
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_stream_window_size(STREAM_WINDOW)

@@ -400,5 +400,54 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("placet.v1.Admin", "AcceptTime"));
             self.inner.unary(req, path, codec).await
         }
+        /// The time by which histories, deadlines and timers go.
+        pub async fn get_time(
+            &mut self,
+            request: impl tonic::IntoRequest<::placet_proto::placet::v1::GetTimeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::GetTimeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/placet.v1.Admin/GetTime");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("placet.v1.Admin", "GetTime"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets a virtual clock go on. FAILED_PRECONDITION if the server's time is real.
+        pub async fn advance_time(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::placet_proto::placet::v1::AdvanceTimeRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::AdvanceTimeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/placet.v1.Admin/AdvanceTime",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("placet.v1.Admin", "AdvanceTime"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }

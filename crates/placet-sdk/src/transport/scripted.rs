@@ -83,6 +83,8 @@ impl Transport for Scripted {
         delete_hub(_hub: &'a str) -> ();
         hello() -> ();
         accept_time() -> ();
+        get_time() -> GetTimeResponse;
+        advance_time(_request: AdvanceTimeRequest) -> AdvanceTimeResponse;
         ask(_hub: &'a str, _request: AskRequest) -> Held<AskResponse>;
         published(_hub: &'a str, _request: GetPublishedRequest) -> GetPublishedResponse;
     }

@@ -353,7 +353,8 @@ impl World {
             Output::Reply(call, reply) => self.reply(call, reply)?,
             Output::Send(stream, hub, item) => self.send_item(stream, &hub, item)?,
             Output::Ping(stream) => self.send_to_worker(stream, ToWorker::Ping),
-            Output::SetAside(..) => {}
+            // Its time is that of the simulation.
+            Output::SetAside(..) | Output::SetClock(_) => {}
         }
         Ok(())
     }

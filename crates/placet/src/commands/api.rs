@@ -31,7 +31,7 @@ pub(super) async fn run(flags: &flags::Api) -> Result<(), Failure> {
     announcement.http = Some(url(listening.addr));
     announcement.taskhub = Some(client.hub().to_owned());
 
-    let stopping = stop_switch()?;
+    let stopping = stop_switch(&flags.common)?;
     let router = router(&client, &listening, None);
     let serve = tokio::spawn(http::serve(router, tokio_listeners(listening)?, stopping.clone()));
     announcement.make(&flags.common)?;

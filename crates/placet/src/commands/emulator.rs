@@ -7,7 +7,7 @@ use axum::Router;
 use placet_api::{Reach, guarded};
 use placet_core::ids::Hub;
 use placet_scheduler::grpc::Beside;
-use placet_scheduler::{Scheduler, rest};
+use placet_scheduler::{Options, Scheduler, rest};
 use placet_store::Store;
 use tokio::sync::watch;
 
@@ -31,7 +31,8 @@ pub(super) async fn run(flags: &flags::Emulator) -> Result<(), Failure> {
     let named = flags::hubs_of(&flags.task_hubs)?;
     let data = Data { data_dir: flags.data_dir.clone().unwrap_or_default(), ephemeral: flags.data_dir.is_none() };
     let opened = store::open(&data)?;
-    let scheduler = start(opened.store, &named, flags.dynamic_task_hubs).await?;
+    let options = Options { dynamic_hubs: flags.dynamic_task_hubs, ..Options::default() };
+    let scheduler = start(opened.store, &named, options).await?;
 
     let mut announcement = Announcement::new(url(grpc.addr));
     announcement.serves = true;
@@ -40,7 +41,7 @@ pub(super) async fn run(flags: &flags::Emulator) -> Result<(), Failure> {
     announcement.taskhub = Some(named.iter().map(Hub::as_str).collect::<Vec<_>>().join(", "));
     announcement.data_dir = Some(opened.dir);
     announcement.ephemeral = opened.temporary.is_some();
-    let stopping = stop_switch()?;
+    let stopping = stop_switch(&flags.common)?;
     sides.serve(&scheduler, &stopping)?;
     announcement.make(&flags.common)?;
     serve_grpc(scheduler, grpc, stopping).await
@@ -50,9 +51,9 @@ pub(super) async fn run(flags: &flags::Emulator) -> Result<(), Failure> {
 ///
 /// # Errors
 /// If it does not start, or a hub cannot be made.
-pub(super) async fn start(store: Arc<dyn Store>, hubs: &[Hub], dynamic_hubs: bool) -> Result<Scheduler, Failure> {
-    let scheduler = Scheduler::start_with(store, dynamic_hubs)
-        .map_err(|error| Failure::system("the scheduler did not start", error))?;
+pub(super) async fn start(store: Arc<dyn Store>, hubs: &[Hub], options: Options) -> Result<Scheduler, Failure> {
+    let scheduler =
+        Scheduler::start_with(store, options).map_err(|error| Failure::system("the scheduler did not start", error))?;
     for hub in hubs {
         // One that is there stays as it is.
         let made = scheduler.create_hub(hub.clone(), false).await;

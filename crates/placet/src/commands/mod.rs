@@ -11,7 +11,7 @@ mod worker;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use placet_sdk::{CallError, Client};
+use placet_sdk::{CallError, Client, Code};
 use tokio::sync::watch;
 
 use crate::exit::Failure;
@@ -84,7 +84,19 @@ fn connect(endpoint: &str) -> Result<Client, Failure> {
 ///
 /// # Errors
 /// If the endpoint is none, or the call is not answered well in time.
-fn call_once(endpoint: &str, call: impl AsyncFnOnce(Client) -> Result<(), CallError>) -> Result<(), Failure> {
+fn call_once<T>(endpoint: &str, call: impl AsyncFnOnce(Client) -> Result<T, CallError>) -> Result<T, Failure> {
+    make_call(endpoint, Some(CALL_PATIENCE), call)
+}
+
+/// The same within another bound, or none.
+///
+/// # Errors
+/// If the endpoint is none, or the call is not answered well in time.
+fn make_call<T>(
+    endpoint: &str,
+    within: Option<Duration>,
+    call: impl AsyncFnOnce(Client) -> Result<T, CallError>,
+) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -92,10 +104,14 @@ fn call_once(endpoint: &str, call: impl AsyncFnOnce(Client) -> Result<(), CallEr
     // Even a connection that is made later wants its runtime now.
     let _entered = runtime.enter();
     let client = connect(endpoint)?;
-    match runtime.block_on(async { tokio::time::timeout(CALL_PATIENCE, call(client)).await }) {
-        Ok(Ok(())) => Ok(()),
+    let within = within.unwrap_or(Duration::MAX);
+    match runtime.block_on(async { tokio::time::timeout(within, call(client)).await }) {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) if [Code::FailedPrecondition, Code::InvalidArgument].contains(&error.code) => {
+            Err(Failure::Refused(error.message))
+        }
         Ok(Err(error)) => Err(Failure::NotReady(error.to_string())),
-        Err(_) => Err(Failure::NotReady(format!("{endpoint} did not answer in {} s", CALL_PATIENCE.as_secs()))),
+        Err(_) => Err(Failure::NotReady(format!("{endpoint} did not answer in {} s", within.as_secs()))),
     }
 }
 
@@ -109,17 +125,21 @@ fn start_log(common: &Common) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A switch that everything that serves looks at, thrown when the process is asked to stop. Asked a second
-/// time, the process ends at once.
+/// A switch that everything that serves looks at, thrown when the process is asked to stop, or by the end of its input if it
+/// is to live as long as that. Asked a second time, the process ends at once.
 ///
 /// # Errors
 /// If the system gives no signals.
-pub(crate) fn stop_switch() -> Result<watch::Receiver<bool>, Failure> {
+pub(crate) fn stop_switch(common: &Common) -> Result<watch::Receiver<bool>, Failure> {
     let failed = |error| Failure::system("no signals", error);
     let (switch, stopping) = watch::channel(false);
     let asked = os::stop_requested().map_err(failed)?;
+    let input_ends = input_ends(common.until_stdin_ends).map_err(|error| Failure::system("no thread", error))?;
     tokio::spawn(async move {
-        asked.await;
+        tokio::select! {
+            () = asked => {}
+            () = input_ends => {}
+        }
         tracing::info!("stopping");
         switch.send_replace(true);
         // One wish to stop may come twice, to the process and to its group.
@@ -130,6 +150,28 @@ pub(crate) fn stop_switch() -> Result<watch::Receiver<bool>, Failure> {
         }
     });
     Ok(stopping)
+}
+
+/// Ready once standard input has ended; never if nobody wants to know.
+///
+/// # Errors
+/// If the system gives no thread.
+fn input_ends(wanted: bool) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let (sender, ended) = tokio::sync::oneshot::channel::<()>();
+    if wanted {
+        // A thread of its own, which the process does not wait for at its end: it may be reading still.
+        std::thread::Builder::new().name("placet-stdin".into()).spawn(move || {
+            drop(std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+            drop(sender);
+        })?;
+    }
+    Ok(async move {
+        if wanted {
+            drop(ended.await);
+        } else {
+            std::future::pending::<()>().await;
+        }
+    })
 }
 
 /// Ready once the switch is thrown.

@@ -1,6 +1,6 @@
 //! `placet scheduler`: the gRPC service and the store, alone.
 
-use placet_scheduler::{Scheduler, grpc};
+use placet_scheduler::{Options, Scheduler, grpc};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -28,16 +28,18 @@ pub(super) async fn run(flags: &flags::Scheduler) -> Result<(), Failure> {
     let metrics = metrics.transpose()?;
     let sides = Sides::open(&flags.ports, flags.common.insecure)?;
     let named = flags::hubs_of(flags.hubs.task_hubs.as_deref().unwrap_or_default())?;
+    let options = Options { dynamic_hubs: flags.hubs.dynamic_task_hubs, time: flags.clock.time(&flags.data)? };
     let opened = store::open(&flags.data)?;
-    let scheduler = start(opened.store, &named, flags.hubs.dynamic_task_hubs).await?;
+    let scheduler = start(opened.store, &named, options).await?;
     let mut announcement = Announcement::new(url(grpc.addr));
     announcement.serves = true;
     announcement.listening("gRPC", &grpc);
     sides.announce(&mut announcement);
     announcement.data_dir = Some(opened.dir);
     announcement.ephemeral = opened.temporary.is_some();
+    announcement.virtual_time = flags.clock.virtual_time;
 
-    let stopping = stop_switch()?;
+    let stopping = stop_switch(&flags.common)?;
     if let Some(metrics) = metrics {
         announcement.listening("metrics", &metrics);
         announcement.metrics = Some(url(metrics.addr));

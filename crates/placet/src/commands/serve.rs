@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use placet::InProcess;
 use placet_core::ids::Hub;
-use placet_scheduler::grpc;
+use placet_scheduler::{Options, Scheduler, grpc};
 use placet_sdk::Client;
 use tokio::time::timeout;
 
@@ -41,8 +44,9 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
         // Its own requests go there.
         named.push(Hub::new(&hub));
     }
+    let options = Options { dynamic_hubs: flags.hubs.dynamic_task_hubs, time: flags.clock.time(&flags.data)? };
     let opened = store::open(&flags.data)?;
-    let scheduler = start(opened.store, &named, flags.hubs.dynamic_task_hubs).await?;
+    let scheduler = start(opened.store, &named, options).await?;
 
     let mut announcement = Announcement::new(url(grpc.addr));
     announcement.serves = true;
@@ -53,11 +57,13 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
     announcement.taskhub = Some(hub.clone());
     announcement.data_dir = Some(opened.dir);
     announcement.ephemeral = opened.temporary.is_some();
+    announcement.virtual_time = flags.clock.virtual_time;
 
-    let stopping = stop_switch()?;
+    let stopping = stop_switch(&flags.common)?;
     let client = Client::over(Arc::new(InProcess::new(scheduler.clone())), &hub);
     let worker = placet_worker::start(client.clone(), ["*"]);
     let router = super::api::router(&client, &http, Some(scheduler.clone()));
+    let router = router.layer(from_fn_with_state(scheduler.clone(), keep_time_meanwhile));
     sides.serve(&scheduler, &stopping)?;
     let beside = beside(&scheduler, &grpc, &stopping);
     let serve_grpc = grpc::serve(scheduler.clone(), beside, tokio_listeners(grpc)?, stopped(stopping.clone()));
@@ -76,6 +82,12 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
     tokio::task::spawn_blocking(stop).await.map_err(|error| Failure::system("the scheduler", error))?;
     drop(timeout(DRAIN_MAX, serve_grpc).await);
     Ok(())
+}
+
+/// A clock that goes on by itself does not while a call over HTTP is under way.
+async fn keep_time_meanwhile(State(scheduler): State<Scheduler>, call: Request, next: Next) -> Response {
+    let _open = scheduler.open_call();
+    next.run(call).await
 }
 
 /// The listeners, in the runtime's hands.

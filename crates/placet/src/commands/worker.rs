@@ -11,7 +11,7 @@ pub(super) async fn run(flags: &flags::Worker) -> Result<(), Failure> {
     let hubs: Vec<String> = flags.taskhub.split(',').map(|hub| hub.trim().to_owned()).collect();
     let mut announcement = Announcement::new(endpoint.clone());
     announcement.taskhub = Some(hubs.join(", "));
-    let stopping = stop_switch()?;
+    let stopping = stop_switch(&flags.common)?;
     let worker = placet_worker::start(client, hubs);
     announcement.make(&flags.common)?;
     stopped(stopping).await;

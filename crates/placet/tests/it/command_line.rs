@@ -10,7 +10,7 @@ async fn run(args: &[&str]) -> Ended {
 
 #[tokio::test]
 async fn every_command_tells_its_flags_and_their_variables() {
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 11] = [
         &[],
         &["serve"],
         &["scheduler"],
@@ -20,6 +20,8 @@ async fn every_command_tells_its_flags_and_their_variables() {
         &["health"],
         &["time"],
         &["time", "accept"],
+        &["time", "advance"],
+        &["time", "show"],
     ];
     for command in commands {
         let ended = run(&[command, &["--help"]].concat()).await;
@@ -37,7 +39,7 @@ async fn the_version_is_that_of_the_crate() {
 
 #[tokio::test]
 async fn a_wrong_command_line_is_refused_with_the_code_for_it_and_nothing_is_started() {
-    let table: [(&[&str], &str); 13] = [
+    let table: [(&[&str], &str); 18] = [
         (&["--no-such-flag"], "unexpected argument '--no-such-flag'"),
         (&["no-such-command"], "unrecognized subcommand 'no-such-command'"),
         (&["serve", "--http-addr"], "a value is required for '--http-addr <ADDR>'"),
@@ -61,6 +63,11 @@ async fn a_wrong_command_line_is_refused_with_the_code_for_it_and_nothing_is_sta
         ),
         (&["emulator", "--dynamic-task-hubs=perhaps"], "invalid value 'perhaps'"),
         (&["emulator", "--log-level=Loudly=x=y"], "--log: "),
+        (&["--virtual-time"], "--virtual-time: only with --ephemeral"),
+        (&["scheduler", "--virtual-time=auto"], "--virtual-time: only with --ephemeral"),
+        (&["--ephemeral", "--virtual-time", "--auto-after=1s"], "--auto-after: only with --virtual-time=auto"),
+        (&["time", "advance", "-24h"], "\"-24h\" must not be negative"),
+        (&["time", "advance", "tomorrow"], "\"tomorrow\" is no duration such as 24h, 1d or 90m"),
         (&["worker", "--endpoint=::not an address::"], "--endpoint: "),
         (&["api", "--endpoint=::not an address::", "--http-addr=127.0.0.1:0"], "--endpoint: "),
     ];

@@ -30,6 +30,7 @@ mod requests;
 mod reserved;
 mod roles;
 mod stopping;
+mod virtual_time;
 
 use placet_testkit::{Launch, Server};
 

@@ -8,6 +8,7 @@ mod script;
 mod simulated;
 mod store;
 mod successor;
+mod virtual_time;
 
 use insta::assert_snapshot;
 use script::trace;

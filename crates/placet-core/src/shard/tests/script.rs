@@ -29,7 +29,7 @@ use crate::ids::{BatchId, CallId, Hub, Iid, InstanceId, InstanceKey, StreamId, T
 use crate::limits::Limits;
 use crate::partition::view_of_row;
 use crate::rows::{Batch, Lookup, ReadFailure};
-use crate::shard::{CommitFailure, Input, Output, Shard};
+use crate::shard::{Advance, Arrival, CommitFailure, Input, Output, Shard};
 use crate::time::{Mono, Now, Timestamp};
 use crate::wire::Events;
 
@@ -40,7 +40,18 @@ pub(super) fn trace(script: &str) -> String {
 
 /// The same in a shard that may hold no more than this.
 pub(super) fn trace_within(limits: Limits, script: &str) -> String {
-    let mut world = World::new(limits);
+    run(World::new(Shard::new(limits, 1, 0, Iid(0), Timestamp(0)), limits), script)
+}
+
+/// The same on virtual time, which goes on by itself after so long, if at all. The script's times are real; what is traced
+/// has both.
+pub(super) fn trace_on_virtual_time(auto_after: Option<Duration>, script: &str) -> String {
+    let limits = Limits::default();
+    let shard = Shard::new(limits, 1, 0, Iid(0), Timestamp(0)).on_virtual_time(auto_after);
+    run(World { is_virtual: true, ..World::new(shard, limits) }, script)
+}
+
+fn run(mut world: World, script: &str) -> String {
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (time, step) = line.split_once(' ').unwrap_or_else(|| panic!("no time in {line:?}"));
         world.until(seconds(time));
@@ -61,6 +72,7 @@ struct World {
     shard: Shard,
     store: MiniStore,
     now: Now,
+    is_virtual: bool,
     /// Commits are held, as long as this says so.
     holding: bool,
     held: Option<Box<Batch>>,
@@ -92,12 +104,13 @@ enum Piece {
 }
 
 impl World {
-    fn new(limits: Limits) -> World {
+    fn new(shard: Shard, limits: Limits) -> World {
         let mut world = World {
             limits,
-            shard: Shard::new(limits, 1, 0, Iid(0), Timestamp(0)),
+            shard,
             store: MiniStore::default(),
             now: Now::default(),
+            is_virtual: false,
             holding: false,
             held: None,
             calls: BTreeMap::new(),
@@ -118,18 +131,19 @@ impl World {
     }
 
     fn until(&mut self, at: Duration) {
-        let end = Timestamp(i64::try_from(at.as_micros()).unwrap());
+        let end = Mono(0).after(at);
         while let Some(wait) = self.shard.wake_in(self.now)
-            && self.now.wall.after(wait) <= end
+            && self.now.mono.after(wait) <= end
         {
             self.advance(wait.max(Duration::from_micros(1)));
             self.input(Input::Tick);
         }
-        self.advance(end.since(self.now.wall));
+        self.advance(end.since(self.now.mono));
     }
 
     fn advance(&mut self, by: Duration) {
-        self.now = Now { wall: self.now.wall.after(by), mono: self.now.mono.after(by) };
+        let wall = if self.is_virtual { self.now.wall } else { self.now.wall.after(by) };
+        self.now = Now { wall, mono: self.now.mono.after(by) };
     }
 
     fn step(&mut self, step: &str) {
@@ -185,6 +199,14 @@ impl World {
             "full" => self.answer(Err(CommitFailure::Full)),
             "crash" => self.crash(),
             "stop" => self.input(Input::Stopping),
+            "advance" => self.advance_time(rest),
+            "call-opens" => self.input(Input::CallOpened),
+            "call-closes" => self.input(Input::CallClosed),
+            "break" => {
+                self.calls.clear();
+                self.shard = self.shard.successor(self.shard.watermark());
+                self.input(Input::Started);
+            }
             "tick" => self.input(Input::Tick),
             "waiting" => {
                 self.shard.sweep();
@@ -198,7 +220,15 @@ impl World {
 
     fn say(&mut self, line: &str) {
         let seconds = self.now.mono.since(Mono(0)).as_secs_f64();
-        writeln!(self.trace, "{seconds}s {line}").unwrap();
+        let clock = if self.is_virtual { format!(" [{:?}]", self.now.wall.since(Timestamp(0))) } else { String::new() };
+        writeln!(self.trace, "{seconds}s{clock} {line}").unwrap();
+    }
+
+    /// `advance TIME [within TIME]`
+    fn advance_time(&mut self, rest: &str) {
+        let (by, patience) = rest.split_once(" within ").unwrap_or((rest, "10s"));
+        let call = self.call(format!("advance {rest}"));
+        self.input(Input::AdvanceTime(call, Advance { by: seconds(by), patience: seconds(patience) }));
     }
 
     fn open(&mut self, verb: &str) {
@@ -569,6 +599,11 @@ impl World {
                 self.deliver(stream, item);
                 Some(read)
             }
+            Output::SetClock(at) => {
+                assert!(self.is_virtual && at > self.now.wall, "it goes on, and only if it may");
+                self.now.wall = at;
+                Some(Input::Tick)
+            }
             Output::Ping(_) | Output::SetAside(..) => None,
         }
     }
@@ -679,6 +714,9 @@ fn describe(reply: &Result<Reply, Refusal>) -> String {
         Ok(Reply::Asked(Asked::Recorded)) => "recorded".into(),
         Ok(Reply::Stale) => "stale".into(),
         Ok(Reply::Retried(count)) => format!("retried {count}"),
+        Ok(Reply::Arrived(Arrival { timers_fired, items_out, items_ready, .. })) => {
+            format!("arrived, {timers_fired} timers fired, {items_out} items out, {items_ready} ready")
+        }
         Err(refusal) => format!("refused: {refusal}"),
     }
 }

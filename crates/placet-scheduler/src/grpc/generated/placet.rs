@@ -473,6 +473,22 @@ pub mod admin_server {
             tonic::Response<::placet_proto::placet::v1::AcceptTimeResponse>,
             tonic::Status,
         >;
+        /// The time by which histories, deadlines and timers go.
+        async fn get_time(
+            &self,
+            request: tonic::Request<::placet_proto::placet::v1::GetTimeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::GetTimeResponse>,
+            tonic::Status,
+        >;
+        /// Lets a virtual clock go on. FAILED_PRECONDITION if the server's time is real.
+        async fn advance_time(
+            &self,
+            request: tonic::Request<::placet_proto::placet::v1::AdvanceTimeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::AdvanceTimeResponse>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct AdminServer<T> {
@@ -679,6 +695,102 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AcceptTimeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/placet.v1.Admin/GetTime" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetTimeSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<
+                        ::placet_proto::placet::v1::GetTimeRequest,
+                    > for GetTimeSvc<T> {
+                        type Response = ::placet_proto::placet::v1::GetTimeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::placet_proto::placet::v1::GetTimeRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::get_time(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetTimeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/placet.v1.Admin/AdvanceTime" => {
+                    #[allow(non_camel_case_types)]
+                    struct AdvanceTimeSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<
+                        ::placet_proto::placet::v1::AdvanceTimeRequest,
+                    > for AdvanceTimeSvc<T> {
+                        type Response = ::placet_proto::placet::v1::AdvanceTimeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::placet_proto::placet::v1::AdvanceTimeRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::advance_time(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AdvanceTimeSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

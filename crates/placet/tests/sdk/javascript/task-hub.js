@@ -10,7 +10,7 @@ import { NoOpLogger, TaskHubGrpcClient, TaskHubGrpcWorker } from "@microsoft/dur
 const PATIENCE_S = 30;
 
 /**
- * A hub of its own for each test file. PLACET_GRPC is the address of the server.
+ * A hub of its own for each test file, of the server at `url`: the one that PLACET_GRPC names, if nothing is said.
  *
  * Azure's package for JavaScript is not on npm; what it adds is the header that names the hub.
  */
@@ -18,8 +18,7 @@ export class TaskHub {
   #workers = [];
   #connection;
 
-  constructor() {
-    const url = process.env.PLACET_GRPC;
+  constructor(url = process.env.PLACET_GRPC) {
     if (!url) {
       throw new Error(
         "PLACET_GRPC must be the address of a running server; `cargo xtask test --only javascript` starts one",

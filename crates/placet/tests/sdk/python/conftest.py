@@ -1,7 +1,10 @@
 """The server under test and a fresh task hub for each test.
 
-PLACET_GRPC, PLACET_HTTP  addresses of a running server
 PLACET_BIN                the binary, for tests that start (and kill) servers of their own
+PLACET_GRPC, PLACET_HTTP  addresses of a running server; without them one is started for as long as the tests run
+
+What must outlive its server needs one with a folder (`own_server`); what waits for a clock one of `placet.testing`, as users
+have it (`placet_server`, from its plugin).
 """
 
 import os
@@ -12,26 +15,33 @@ from pathlib import Path
 import pytest
 
 from approvals_http import ApprovalsApi
+from placet.testing import Server
 from placet_server import PlacetServer
 from processes import EXAMPLE, Process, free_port, python
 from task_hub import TaskHub
 from waiting import eventually
 
-
-@pytest.fixture(scope="session")
-def grpc_url() -> str:
-    return _address("PLACET_GRPC")
+pytest_plugins = ["placet.testing.plugin"]
 
 
 @pytest.fixture(scope="session")
-def http_url() -> str:
-    return _address("PLACET_HTTP")
+def addresses() -> Iterator[tuple[str, str]]:
+    """Where the server under test answers over gRPC and HTTP."""
+    if "PLACET_GRPC" in os.environ:
+        yield os.environ["PLACET_GRPC"], os.environ["PLACET_HTTP"]
+    else:
+        with Server(virtual_time=None) as server:
+            yield server.endpoint, server.http
 
 
-def _address(variable: str) -> str:
-    if variable not in os.environ:
-        pytest.fail(f"{variable} must be the address of a running server; `cargo xtask test --only python` starts one")
-    return os.environ[variable]
+@pytest.fixture(scope="session")
+def grpc_url(addresses: tuple[str, str]) -> str:
+    return addresses[0]
+
+
+@pytest.fixture(scope="session")
+def http_url(addresses: tuple[str, str]) -> str:
+    return addresses[1]
 
 
 @pytest.fixture
@@ -64,6 +74,14 @@ def own_server(tmp_path: Path) -> Iterator[PlacetServer]:
 def own_hub(own_server: PlacetServer) -> Iterator[TaskHub]:
     """A hub of the server that the test may kill."""
     hub = TaskHub(own_server.grpc, _fresh_hub_name())
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def standing_hub(placet_server: Server) -> Iterator[TaskHub]:
+    """A hub of a server whose clock stands until it is told to go on."""
+    hub = TaskHub(placet_server.endpoint, _fresh_hub_name())
     yield hub
     hub.close()
 

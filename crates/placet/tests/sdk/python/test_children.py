@@ -213,6 +213,8 @@ def test_version_and_tags_of_the_action_go_to_the_child(hub: TaskHub):
     assert (request.instanceId, started.version.value, dict(started.tags)) == ("tagged", "2.1", {"colour": "red"})
     assert started.parentInstance.taskScheduledId == 7
     assert started.parentInstance.orchestrationInstance.instanceId == parent_id
+    # A turn goes out before the message that caused it is on disk, and only what is there is told.
+    eventually(lambda: hub.state("tagged"), "the child is recorded")
     assert dict(hub.raw_state("tagged").tags) == {"colour": "red"}
 
 

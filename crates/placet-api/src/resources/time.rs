@@ -1,0 +1,73 @@
+//! `/api/time`: what the scheduler's clock says, and, if its time is virtual, that it is to go on.
+
+use std::time::{Duration, SystemTime};
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use placet_sdk::{Advanced, CallError, Code};
+use serde::{Deserialize, Serialize};
+
+use crate::Api;
+use crate::body::Body;
+use crate::duration::duration;
+use crate::problem::{self, Kind, Problem};
+
+/// The answer of `GET /api/time`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Told {
+    now: Timestamp,
+    is_virtual: bool,
+}
+
+pub(crate) async fn show(State(api): State<Api>) -> Result<Json<Told>, Problem> {
+    let time = api.client.time().await.map_err(|error| problem::of_call("", &error))?;
+    Ok(Json(Told { now: timestamp(time.now), is_virtual: time.is_virtual }))
+}
+
+/// The body of `POST /api/time/advance`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    by: String,
+    #[serde(default)]
+    patience: Option<String>,
+}
+
+/// Where the clock has come to.
+#[derive(Debug, Serialize)]
+pub(crate) struct Arrived {
+    now: Timestamp,
+    timers_fired: u64,
+    items_out: u64,
+    items_ready: u64,
+}
+
+/// `POST /api/time/advance`: answered when the clock has arrived, and all that could happen by then has happened.
+pub(crate) async fn advance(State(api): State<Api>, Body(asked): Body<Asked>) -> Result<Json<Arrived>, Problem> {
+    let by = field("by", &asked.by)?;
+    let mut advance = api.client.advance_time(by);
+    if let Some(patience) = &asked.patience {
+        advance = advance.patience(field("patience", patience)?);
+    }
+    let Advanced { now, timers_fired, items_out, items_ready } = advance.await.map_err(|error| refused(&error))?;
+    Ok(Json(Arrived { now: timestamp(now), timers_fired, items_out, items_ready }))
+}
+
+fn field(name: &str, text: &str) -> Result<Duration, Problem> {
+    duration(text).map_err(|remedy| Problem::field(name, remedy))
+}
+
+fn refused(error: &CallError) -> Problem {
+    match error.code {
+        Code::FailedPrecondition => Problem::new(Kind::TimeIsReal, error.message.clone()),
+        Code::InvalidArgument => Problem::field("by", error.message.trim_start_matches("by: ")),
+        _ => problem::of_call("", error),
+    }
+}
+
+/// The scheduler's clock has whole microseconds.
+pub(crate) fn timestamp(at: SystemTime) -> Timestamp {
+    let at = Timestamp::try_from(at).unwrap_or(Timestamp::MAX);
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
+}

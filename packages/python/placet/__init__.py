@@ -1,0 +1,1 @@
+"""Placet's own package for Python: what Microsoft's `durabletask` does not have. Tests want `placet.testing`."""
