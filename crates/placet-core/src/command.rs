@@ -82,6 +82,8 @@ pub enum CommandKind {
     CompleteTurn(Box<CompleteTurn>),
     /// A worker finished an activity (CompleteActivityTask).
     CompleteActivity(Box<CompleteActivity>),
+    /// A worker that repeats no tokens finished an activity: the oldest one of this action's id.
+    EndActivity(Box<ActivityResponse>),
     /// Put what was set aside back to work (placet.v1 RetryPoisoned).
     RetryPoisoned,
     /// An item was delivered too often: set it aside.
@@ -98,6 +100,8 @@ pub struct StartInstance {
     pub scheduled_start: Option<prost_types::Timestamp>,
     /// The statuses that may be replaced; absent: any terminal one. Present and empty: none.
     pub reuse: Option<Vec<OrchestrationStatus>>,
+    /// The statuses in which an instance is left as it is, and the start is done.
+    pub keep: Vec<OrchestrationStatus>,
     pub execution_id: String,
     pub tags: std::collections::BTreeMap<String, String>,
     pub parent_trace: Option<TraceContext>,
@@ -272,7 +276,7 @@ pub enum Refusal {
     #[error("there is no instance {0}")]
     NotFound(InstanceKey),
     /// The id is taken.
-    #[error("instance {key} exists already, with status {status}")]
+    #[error("orchestration instance already exists: {key}, with status {status}")]
     AlreadyExists {
         /// The instance.
         key: InstanceKey,

@@ -13,8 +13,8 @@ use placet_core::command::{
 use placet_core::ids::{Hub, InstanceId, InstanceKey};
 use placet_core::limits;
 use placet_proto::durabletask::{
-    CreateInstanceRequest, CreateInstanceResponse, GetInstanceRequest, GetInstanceResponse, OrchestrationStatus,
-    RaiseEventRequest, ResumeRequest, SuspendRequest, TerminateRequest,
+    CreateInstanceRequest, CreateInstanceResponse, GetInstanceRequest, GetInstanceResponse, OrchestrationIdReusePolicy,
+    OrchestrationStatus, RaiseEventRequest, ResumeRequest, SuspendRequest, TerminateRequest,
 };
 use placet_proto::placet::v1::{AskRequest, AskResponse, Recorded, ask_response::Outcome};
 use uuid::Uuid;
@@ -36,12 +36,14 @@ impl Scheduler {
         request: CreateInstanceRequest,
     ) -> Result<CreateInstanceResponse, CallError> {
         let id = if request.instance_id.is_empty() { new_id() } else { request.instance_id };
+        let (reuse, keep) = policy(request.orchestration_id_reuse_policy);
         let start = StartInstance {
             name: request.name,
             version: request.version,
             input: request.input,
             scheduled_start: request.scheduled_start_timestamp,
-            reuse: request.orchestration_id_reuse_policy.map(|policy| statuses(&policy.replaceable_status)),
+            reuse,
+            keep,
             execution_id: request.execution_id.filter(|id| !id.is_empty()).unwrap_or_else(new_id),
             tags: request.tags,
             parent_trace: request.parent_trace_context,
@@ -206,6 +208,23 @@ pub(crate) fn key(hub: Hub, instance_id: &str) -> Result<InstanceKey, CallError>
 /// An id as the SDKs make them: 32 hex digits.
 fn new_id() -> String {
     Uuid::new_v4().simple().to_string()
+}
+
+/// Which statuses are replaced, if it is said, and which are left as they are.
+fn policy(policy: Option<OrchestrationIdReusePolicy>) -> (Option<Vec<OrchestrationStatus>>, Vec<OrchestrationStatus>) {
+    const LEAVE: i32 = 1;
+    const REPLACE: i32 = 2;
+    let Some(policy) = policy else { return (None, Vec::new()) };
+    let mut named = statuses(&policy.replaceable_status);
+    match policy.action {
+        LEAVE => (Some(Vec::new()), named),
+        REPLACE => {
+            // That it is terminated for it is what the action says.
+            named.push(OrchestrationStatus::Terminated);
+            (Some(named), Vec::new())
+        }
+        _ => (Some(named), Vec::new()),
+    }
 }
 
 fn statuses(numbers: &[i32]) -> Vec<OrchestrationStatus> {

@@ -18,7 +18,7 @@ use placet_core::partition::view_of_row;
 use placet_core::rows::{InstanceRow, Lookup};
 use placet_core::shard::Input;
 use placet_core::token::Token;
-use placet_proto::durabletask::{ActivityResponse, OrchestrationState};
+use placet_proto::durabletask::{ActivityResponse, OrchestrationState, OrchestratorResponse};
 use placet_store::{Answer, CommitError, Query, ReadError, Store};
 use prost::Message as _;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
@@ -332,6 +332,22 @@ impl Scheduler {
     /// See [`CallError`].
     pub async fn abandon(&self, token: Token) -> Result<(), CallError> {
         self.call(None, |call| Input::Abandoned(call, token)).await.map(drop)
+    }
+
+    /// Takes what came of the turn that an instance has out, from a worker that does not say of which.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub(crate) async fn end_turn(&self, key: InstanceKey, response: OrchestratorResponse) -> Result<(), CallError> {
+        self.call(None, |call| Input::TurnEnded(call, key, Box::new(response))).await.map(drop)
+    }
+
+    /// Takes the result of an activity likewise.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub(crate) async fn end_activity(&self, key: InstanceKey, response: ActivityResponse) -> Result<(), CallError> {
+        self.call(None, |call| Input::ActivityEnded(call, key, Box::new(response))).await.map(drop)
     }
 
     /// An instance as committed; with its input and output if they are wanted.

@@ -340,7 +340,7 @@ impl StartCall {
 
     /// An instance of this id must not exist, ended or not. (Else one that ended gives way.)
     pub fn only_if_absent(mut self) -> StartCall {
-        let policy = OrchestrationIdReusePolicy { replaceable_status: Vec::new() };
+        let policy = OrchestrationIdReusePolicy::default();
         self.request.orchestration_id_reuse_policy = Some(policy);
         self
     }
@@ -356,7 +356,7 @@ impl StartCall {
             OrchestrationStatus::Pending,
             OrchestrationStatus::Suspended,
         ];
-        let policy = OrchestrationIdReusePolicy { replaceable_status: all.map(i32::from).to_vec() };
+        let policy = OrchestrationIdReusePolicy { replaceable_status: all.map(i32::from).to_vec(), action: 0 };
         self.request.orchestration_id_reuse_policy = Some(policy);
         self
     }

@@ -1,7 +1,7 @@
 //! CompleteActivityTask: the first result of a pending scheduling is recorded, whoever brings it and in
 //! whichever epoch it was handed out; later ones change nothing (DESIGN.md §3, "Completion tokens").
 
-use placet_proto::durabletask::{TaskCompletedEvent, TaskFailedEvent, history_event::EventType};
+use placet_proto::durabletask::{ActivityResponse, TaskCompletedEvent, TaskFailedEvent, history_event::EventType};
 
 use super::failure::readable;
 use crate::body::MessageKind;
@@ -17,6 +17,26 @@ use crate::time::Now;
 use crate::wire;
 
 impl Partition {
+    /// The result of an activity whose worker does not say of which scheduling it is. An action's id may be used more than
+    /// once: it is taken for that of the oldest.
+    pub(crate) fn end_activity(
+        &mut self,
+        now: Now,
+        iid: Iid,
+        response: ActivityResponse,
+        call: Option<CallId>,
+        outcome: &mut Outcome,
+    ) {
+        let instance = self.instances.get(&iid).expect("it is in memory");
+        let mut pending = instance.activities.iter();
+        let Some((seq, _)) = pending.find(|(_, pending)| pending.task_id == response.task_id) else {
+            outcome.reply(call, Ok(Reply::Stale));
+            return;
+        };
+        let completion = CompleteActivity { seq: *seq, execution: instance.execution_digest(), response };
+        self.complete_activity(now, iid, completion, call, outcome);
+    }
+
     pub(crate) fn complete_activity(
         &mut self,
         now: Now,

@@ -97,6 +97,11 @@ impl Partition {
         call: Option<CallId>,
         outcome: &mut Outcome,
     ) {
+        let instance = self.instances.get(&iid).expect("it is in memory");
+        if start.keep.contains(&instance.status) {
+            outcome.reply(call, Ok(Reply::Started(instance.key.id.clone())));
+            return;
+        }
         match self.end_life(iid, &start, outcome) {
             Ok((key, left)) => {
                 let id = key.id.clone();

@@ -101,6 +101,7 @@ impl Partition {
             input: start.input,
             scheduled_start: None,
             reuse: None,
+            keep: Vec::new(),
             execution_id: start.execution_id,
             tags: start.tags,
             parent_trace: start.trace,

@@ -207,6 +207,7 @@ impl Partition {
             CommandKind::FireTimer(timer) => self.fire_timer(now, iid, timer, outcome),
             CommandKind::CompleteTurn(completion) => self.complete_turn(now, iid, *completion, call, outcome),
             CommandKind::CompleteActivity(completion) => self.complete_activity(now, iid, *completion, call, outcome),
+            CommandKind::EndActivity(response) => self.end_activity(now, iid, *response, call, outcome),
             CommandKind::RetryPoisoned => self.retry_poisoned(now, iid, call, outcome),
             CommandKind::SetAside(seq) => self.set_aside(now, iid, seq, outcome),
         }
@@ -220,7 +221,7 @@ impl Partition {
             (CommandKind::Wait(_), _) => outcome.reply(call, Ok(Reply::Instance(None))),
             (CommandKind::Terminate(_), _) => outcome.reply(call, Ok(Reply::Done)),
             (CommandKind::End { .. } | CommandKind::Purge, _) => outcome.reply(call, Ok(Reply::Nothing)),
-            (CommandKind::CompleteTurn(_), _) => outcome.reply(call, Ok(Reply::Stale)),
+            (CommandKind::CompleteTurn(_) | CommandKind::EndActivity(_), _) => outcome.reply(call, Ok(Reply::Stale)),
             (CommandKind::CompleteActivity(completion), _) => {
                 if let Lookup::Iid(iid) = command.target {
                     // Its instance was deleted meanwhile: the worker has room again.

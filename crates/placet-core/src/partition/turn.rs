@@ -8,7 +8,7 @@ use placet_proto::durabletask::{
 
 use crate::body::MessageKind;
 use crate::dispatch::{ItemSpec, StreamSpec};
-use crate::ids::{Iid, Seq, StreamId};
+use crate::ids::{Iid, InstanceKey, Seq, StreamId};
 use crate::limits::Limits;
 use crate::outcome::{HistoryRead, Outcome};
 use crate::planted::{self, Plant};
@@ -85,6 +85,12 @@ impl Partition {
         let begun = instance.item();
         self.count(iid);
         begun
+    }
+
+    /// The token of the turn that an instance has out, if it has one.
+    pub(crate) fn turn_out(&self, key: &InstanceKey) -> Option<Token> {
+        let out = self.instances.get(self.keys.get(key)?)?.out.as_ref()?;
+        Some(out.token)
     }
 
     /// A worker takes an activity.

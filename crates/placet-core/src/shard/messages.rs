@@ -39,6 +39,10 @@ pub enum Input {
     TurnCompleted(CallId, Box<CompleteTurn>),
     /// A worker finished an activity.
     ActivityCompleted(CallId, Token, Box<placet_proto::durabletask::ActivityResponse>),
+    /// A worker that repeats no tokens finished the turn that this instance has out.
+    TurnEnded(CallId, InstanceKey, Box<placet_proto::durabletask::OrchestratorResponse>),
+    /// Likewise an activity of it, by the action's id.
+    ActivityEnded(CallId, InstanceKey, Box<placet_proto::durabletask::ActivityResponse>),
     /// A worker gives an item back.
     Abandoned(CallId, Token),
     /// The batch is durable; how long that took.

@@ -168,6 +168,12 @@ impl Shard {
             Input::ActivityCompleted(call, token, response) => {
                 self.activity_completed(now, call, token, *response, outputs);
             }
+            Input::TurnEnded(call, key, response) => self.turn_ended(now, call, &key, *response, outputs),
+            Input::ActivityEnded(call, key, response) => {
+                let (partition, kind) = (key.partition(), CommandKind::EndActivity(response));
+                let command = Command { target: Lookup::Key(key), kind, call: Some(call) };
+                self.handle_command(now, partition, command, outputs);
+            }
             Input::Abandoned(call, token) => self.abandoned(now, call, token, outputs),
             Input::Committed(batch, took) => self.committed(now, batch, took, outputs),
             Input::CommitFailed(batch, failure) => self.commit_failed(now, batch, failure, outputs),

@@ -1,6 +1,9 @@
 //! Workers: their streams, the items that they take, finish and give back.
 
+use placet_proto::durabletask::OrchestratorResponse;
+
 use crate::command::CompleteActivity;
+use crate::ids::InstanceKey;
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 
@@ -43,6 +46,23 @@ impl Shard {
         }
         let kind = CommandKind::CompleteTurn(completion);
         self.handle_command(now, partition, Command { target: Lookup::Iid(iid), kind, call: Some(call) }, outputs);
+    }
+
+    /// A turn is ended by a worker that does not say which: the one that its instance has out.
+    pub(super) fn turn_ended(
+        &mut self,
+        now: Now,
+        call: CallId,
+        key: &InstanceKey,
+        response: OrchestratorResponse,
+        outputs: &mut Vec<Output>,
+    ) {
+        let Some(token) = self.partitions[key.partition().index()].turn_out(key) else {
+            outputs.push(Output::Reply(call, Ok(Reply::Stale)));
+            return;
+        };
+        let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies: None };
+        self.turn_completed(now, call, Box::new(completion), outputs);
     }
 
     /// Whether the instance of a turn that was handed out is gone. Then its worker has room again.

@@ -970,6 +970,10 @@ pub struct OrchestrationIdReusePolicy {
     /// An instance in one of these may be replaced.
     #[prost(enumeration = "OrchestrationStatus", repeated, tag = "1")]
     pub replaceable_status: ::prost::alloc::vec::Vec<i32>,
+    /// Reserved since; Microsoft's Go SDK up to 0.6 says here what is done with one in one of these: 1 leaves it as it is, and the
+    /// start succeeds, 2 replaces it.
+    #[prost(int32, tag = "2")]
+    pub action: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateInstanceResponse {

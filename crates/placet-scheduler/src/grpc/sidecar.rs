@@ -133,14 +133,14 @@ impl TaskHubSidecarService for Sidecar {
     }
 
     async fn complete_activity_task(&self, request: Request<pb::ActivityResponse>) -> Answer<pb::CompleteTaskResponse> {
-        work::complete_activity(&self.0, request.into_inner()).await
+        work::complete_activity(&self.0, request).await
     }
 
     async fn complete_orchestrator_task(
         &self,
         request: Request<pb::OrchestratorResponse>,
     ) -> Answer<pb::CompleteTaskResponse> {
-        work::complete_turn(&self.0, request.into_inner()).await
+        work::complete_turn(&self.0, request).await
     }
 
     async fn abandon_task_activity_work_item(

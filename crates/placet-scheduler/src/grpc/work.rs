@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use placet_core::command::CompleteTurn;
 use placet_core::dispatch::{Filter, Filters, HubSet, StreamSpec};
+use placet_core::ids::{InstanceId, InstanceKey};
 use placet_core::token::Token;
 use placet_core::wire;
 use placet_proto::durabletask::{
@@ -95,8 +96,14 @@ async fn next(worker: &mut WorkerStream, waiting: &mut VecDeque<StreamOut>, send
 
 pub(super) async fn complete_turn(
     scheduler: &Scheduler,
-    response: OrchestratorResponse,
+    request: Request<OrchestratorResponse>,
 ) -> Result<Response<CompleteTaskResponse>, Status> {
+    if request.get_ref().completion_token.is_empty() {
+        let key = named(scheduler, &request, &request.get_ref().instance_id)?;
+        scheduler.end_turn(key, request.into_inner()).await.map_err(|e| status_of(&e))?;
+        return Ok(Response::new(CompleteTaskResponse {}));
+    }
+    let response = request.into_inner();
     // An unknown token is acknowledged and ignored: an error would only be retried (PROTOCOL.md §7.5).
     if let Ok(token) = response.completion_token.parse::<Token>() {
         let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies: None };
@@ -107,12 +114,24 @@ pub(super) async fn complete_turn(
 
 pub(super) async fn complete_activity(
     scheduler: &Scheduler,
-    response: ActivityResponse,
+    request: Request<ActivityResponse>,
 ) -> Result<Response<CompleteTaskResponse>, Status> {
+    if request.get_ref().completion_token.is_empty() {
+        let key = named(scheduler, &request, &request.get_ref().instance_id)?;
+        scheduler.end_activity(key, request.into_inner()).await.map_err(|e| status_of(&e))?;
+        return Ok(Response::new(CompleteTaskResponse {}));
+    }
+    let response = request.into_inner();
     if let Ok(token) = response.completion_token.parse::<Token>() {
         scheduler.complete_activity(token, response).await.map_err(|e| status_of(&e))?;
     }
     Ok(Response::new(CompleteTaskResponse {}))
+}
+
+/// Whose item a worker has finished that repeats no tokens: Microsoft's Go SDK does not up to 0.6, whose own server goes by the
+/// ids, too. That a late completion of a turn is taken for one of the next turn is then possible.
+fn named<T>(scheduler: &Scheduler, request: &Request<T>, id: &str) -> Result<InstanceKey, Status> {
+    Ok(InstanceKey::new(metadata::hub(scheduler, request)?, InstanceId::new(id)))
 }
 
 pub(super) async fn abandon(scheduler: &Scheduler, token: &str) -> Result<(), Status> {

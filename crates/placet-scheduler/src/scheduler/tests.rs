@@ -5,7 +5,11 @@ use std::pin::Pin;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use placet_core::command::{Caller, RaiseEvent, StartInstance, Terminate, WaitFor};
 use placet_core::ids::InstanceId;
-use placet_proto::durabletask::{GetInstanceRequest, OrchestrationStatus, OrchestratorResponse, WorkItem};
+use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
+use placet_proto::durabletask::{
+    CompleteOrchestrationAction, CreateInstanceRequest, GetInstanceRequest, OrchestrationIdReusePolicy,
+    OrchestrationStatus, OrchestratorAction, OrchestratorResponse, ScheduleTaskAction, WorkItem, work_item::Request,
+};
 use placet_proto::placet::v1::{AskReply, AskRequest, ask_response::Outcome};
 use placet_store::model::ModelStore;
 use tokio::time::timeout;
@@ -314,5 +318,78 @@ async fn what_is_read_for_a_caller_who_has_gone_counts_until_it_is_read() {
             tokio::task::yield_now().await;
         }
     }
+    stop(scheduler).await;
+}
+
+/// The next item of a stream.
+async fn next_item(stream: &mut WorkerStream) -> Request {
+    let mut out = Vec::new();
+    while !matches!(out[..], [StreamOut::Item { .. }]) {
+        out.clear();
+        assert_eq!(timeout(Duration::from_secs(20), stream.recv_many(&mut out, 1)).await, Ok(1));
+    }
+    drop(stream.unread(&out[0]));
+    let [StreamOut::Item { item, .. }] = &out[..] else { unreachable!() };
+    WorkItem::decode(item.clone()).unwrap().request.unwrap()
+}
+
+fn turn(id: i32, action: Action) -> OrchestratorResponse {
+    let actions = vec![OrchestratorAction { id, orchestrator_action_type: Some(action) }];
+    OrchestratorResponse { actions, ..OrchestratorResponse::default() }
+}
+
+#[tokio::test]
+async fn a_worker_that_repeats_no_tokens_ends_the_turn_that_is_out_and_the_activity_of_its_id() {
+    let scheduler = scheduler();
+    let mut stream = scheduler.open_stream(StreamSpec::default()).unwrap();
+    let key = || key("hub", "i");
+    start(&scheduler, key(), "").await.unwrap();
+    assert!(matches!(next_item(&mut stream).await, Request::OrchestratorRequest(_)));
+    let call = Action::ScheduleTask(ScheduleTaskAction { name: "step".into(), ..Default::default() });
+    scheduler.end_turn(key(), turn(7, call.clone())).await.unwrap();
+    let Request::ActivityRequest(activity) = next_item(&mut stream).await else { panic!("an activity comes") };
+    // No turn is out, and no other activity: neither changes anything.
+    scheduler.end_turn(key(), turn(8, call)).await.unwrap();
+    scheduler.end_activity(key(), ActivityResponse { task_id: 8, ..Default::default() }).await.unwrap();
+    let result = Some("\"done\"".to_owned());
+    let response = ActivityResponse { task_id: activity.task_id, result, ..Default::default() };
+    scheduler.end_activity(key(), response.clone()).await.unwrap();
+    scheduler.end_activity(key(), response).await.unwrap();
+    assert!(matches!(next_item(&mut stream).await, Request::OrchestratorRequest(_)));
+    let status = OrchestrationStatus::Completed.into();
+    let end = CompleteOrchestrationAction { orchestration_status: status, ..Default::default() };
+    scheduler.end_turn(key(), turn(-1, Action::CompleteOrchestration(end))).await.unwrap();
+    let Ok(Reply::Instance(Some(view))) = scheduler.command(key(), CommandKind::Wait(WaitFor::Completion)).await else {
+        panic!("it ends")
+    };
+    assert_eq!(view.state.orchestration_status(), OrchestrationStatus::Completed);
+    stop(scheduler).await;
+}
+
+#[tokio::test]
+async fn an_older_policy_leaves_an_instance_as_it_is_or_replaces_it() {
+    let scheduler = scheduler();
+    let begin = async |action, statuses: &[OrchestrationStatus], input: &str| {
+        let replaceable_status = statuses.iter().map(|status| i32::from(*status)).collect();
+        let request = CreateInstanceRequest {
+            instance_id: "i".to_owned(),
+            name: "any".to_owned(),
+            input: Some(input.to_owned()),
+            orchestration_id_reuse_policy: Some(OrchestrationIdReusePolicy { replaceable_status, action }),
+            ..CreateInstanceRequest::default()
+        };
+        scheduler.start_instance(Hub::new("hub"), request).await
+    };
+    let input = async || scheduler.instance(key("hub", "i"), true).await.unwrap().value.unwrap().input.unwrap();
+    begin(1, &[], "first").await.unwrap();
+    begin(1, &[OrchestrationStatus::Pending], "second").await.unwrap();
+    assert_eq!(input().await, "first");
+    let refused = begin(1, &[OrchestrationStatus::Running], "third").await.unwrap_err().to_string();
+    assert_eq!(refused, "orchestration instance already exists: hub/i, with status PENDING");
+    begin(2, &[OrchestrationStatus::Pending], "fourth").await.unwrap();
+    assert_eq!(input().await, "fourth");
+    begin(2, &[OrchestrationStatus::Running], "fifth").await.unwrap_err();
+    begin(0, &[], "sixth").await.unwrap_err();
+    assert_eq!(input().await, "fourth");
     stop(scheduler).await;
 }
