@@ -10,7 +10,9 @@ use report::Report;
 
 mod crashes;
 mod debian;
+mod go;
 mod instructions;
+mod java;
 mod javascript;
 mod program;
 mod python;
@@ -18,7 +20,7 @@ mod report;
 mod rust;
 mod server;
 
-const USAGE: &str = "usage: cargo xtask test [--only rust|python|javascript|crashes] [--long] [--release]
+const USAGE: &str = "usage: cargo xtask test [--only rust|python|javascript|java|go|crashes] [--long] [--release]
 
   --only LANGUAGE  the parts of one language, or what needs all of them: the crashes; may be given more than once
   --long           also the tests that take minutes, and more seeds
@@ -38,13 +40,20 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     if options.wants(Language::Rust) {
         rust::check(&options, &workspace, &mut report);
     }
-    if [Language::Python, Language::JavaScript, Language::All].iter().any(|&language| options.wants(language)) {
+    let others = [Language::Python, Language::JavaScript, Language::Java, Language::Go, Language::All];
+    if others.iter().any(|&language| options.wants(language)) {
         let binary = report.part("server", || server::build(&options, &workspace));
         if options.wants(Language::Python) {
             report.part("python", || python::run(&options, &workspace, binary.as_deref()));
         }
         if options.wants(Language::JavaScript) {
             report.part("javascript", || javascript::run(&workspace, binary.as_deref()));
+        }
+        if options.wants(Language::Java) {
+            report.part("java", || java::run(&workspace, binary.as_deref()));
+        }
+        if options.wants(Language::Go) {
+            report.part("go", || go::run(&workspace, binary.as_deref()));
         }
         if options.wants(Language::All) {
             report.part("crashes", || crashes::run(&workspace, binary.as_deref()));
@@ -67,6 +76,8 @@ enum Language {
     Rust,
     Python,
     JavaScript,
+    Java,
+    Go,
     /// All of them at once.
     All,
 }
@@ -107,6 +118,8 @@ fn language(name: &str) -> Result<Language> {
         "rust" => Language::Rust,
         "python" => Language::Python,
         "javascript" => Language::JavaScript,
+        "java" => Language::Java,
+        "go" => Language::Go,
         "crashes" => Language::All,
         unknown => bail!("there are no tests in `{unknown}`\n\n{USAGE}"),
     })

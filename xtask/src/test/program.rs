@@ -18,6 +18,10 @@ pub(super) enum Tells {
     Pytest,
     /// As node's runner does, each number in a line of its own.
     Node,
+    /// As Maven does, in the last line of its kind.
+    Maven,
+    /// As `go test -v` does, a line for each test.
+    Go,
 }
 
 /// Runs it to its end, in the root of the workspace unless it says otherwise.
@@ -107,6 +111,21 @@ impl Tells {
                 ["ℹ" | "#", "fail" | "cancelled", number] => counts.failed += number.parse().unwrap_or(0),
                 _ => {}
             },
+            Tells::Maven => {
+                let after = |word: &str| {
+                    let number = line.split_once(word)?.1.split(',').next()?;
+                    number.trim().parse::<u32>().ok()
+                };
+                // One for each class, which also tells its time, and one for all.
+                if let Some(run) = after("Tests run:").filter(|_| !line.contains("Time elapsed")) {
+                    counts.failed = after("Failures:").unwrap_or(0) + after("Errors:").unwrap_or(0);
+                    counts.passed = run.saturating_sub(counts.failed);
+                }
+            }
+            Tells::Go => {
+                counts.passed += u32::from(line.starts_with("--- PASS: "));
+                counts.failed += u32::from(line.starts_with("--- FAIL: "));
+            }
         }
     }
 }
