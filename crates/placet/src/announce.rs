@@ -133,7 +133,9 @@ impl Announcement {
         }
         let who = if self.open { "ANYBODY who reaches it: there is no sign-in yet" } else { "this computer only" };
         lines.push(("Open to", who.to_owned()));
-        lines.extend(self.notes.iter().take(2).map(|note| ("Note", note.clone())));
+        // The title, and how to try it, come besides.
+        let room = LINES_MAX.saturating_sub(lines.len() + 2).min(2);
+        lines.extend(self.notes.iter().take(room).map(|note| ("Note", note.clone())));
         if let Some(http) = &self.http {
             let call = format!("curl {http}/api/requests -H 'Content-Type: application/json'");
             lines.push(("Try it", format!(r#"{call} -d '{{"requester": "Alice", "item": "Vacation Request"}}'"#)));
@@ -146,6 +148,9 @@ impl Announcement {
         text
     }
 }
+
+/// A banner is no longer: it is to be read at a glance.
+const LINES_MAX: usize = 10;
 
 /// The URL by which a program reaches an address from this computer.
 pub(crate) fn url(addr: SocketAddr) -> String {
@@ -182,7 +187,7 @@ mod tests {
         announcement.virtual_time = Some(VirtualTime::Auto);
         announcement.notes = vec!["one".into(), "two".into(), "three".into()];
         let banner = announcement.banner(false);
-        assert!(banner.lines().count() <= 10, "{banner}");
+        assert!(banner.lines().count() <= LINES_MAX, "{banner}");
         assert!(!banner.contains('\u{1b}'));
     }
 }

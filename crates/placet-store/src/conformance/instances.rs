@@ -42,7 +42,6 @@ pub(super) fn an_update_changes_all_but_the_id_and_the_time_of_creation(stage: &
     let ended = InstanceRow {
         status: 5.try_into().expect("a status of the protocol"),
         active: false,
-        created_at: Timestamp(5),
         completed_at: Some(Timestamp(-7)),
         body: "the last".into(),
         ..moved
