@@ -22,7 +22,6 @@ const MISSING: &str = "the suite needs Go 1.21 or newer";
 pub(super) fn run(workspace: &Workspace, binary: Option<&Path>) -> Result<Counts> {
     let is_there = || asked("go", &["version"]).is_some();
     if !is_there() {
-        // One that is older gets itself the one that the suite asks for.
         debian::install(&["golang"]).context(MISSING)?;
     }
     is_there().then_some(()).context(MISSING)?;
