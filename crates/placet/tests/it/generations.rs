@@ -1,8 +1,9 @@
-//! A request that continues as new: deadline, custom status and open questions go over.
+//! What continues as new: a loop without end costs no more than its last generation; of a request, deadline, custom status and
+//! open questions go over.
 
 use placet_proto::durabletask::HistoryEvent;
 use placet_proto::durabletask::history_event::EventType;
-use placet_sdk::{Answer, Client};
+use placet_sdk::{Answer, Client, OrchestrationContext, Result, Worker};
 use placet_testkit::{Http, Launch, Server, eventually};
 use serde_json::{Value, json};
 
@@ -144,4 +145,42 @@ async fn a_question_that_is_open_across_the_change_is_answered() {
     let asked = asking.await.unwrap().unwrap();
     assert!(!matches!(asked, Answer::Recorded), "{asked:?}");
     drop(worker);
+}
+
+/// So many generations follow each other; the last one waits.
+const LOOP: u32 = 10_000;
+
+async fn counts(ctx: OrchestrationContext, count: u32) -> Result<u32> {
+    if count < LOOP {
+        ctx.continue_as_new(&(count + 1))?;
+    } else {
+        ctx.external_event::<()>("enough").await?;
+    }
+    Ok(count)
+}
+
+#[tokio::test]
+async fn ten_thousand_generations_leave_behind_what_one_does() {
+    let server = crate::server().await;
+    let client = server.client();
+    let worker = Worker::builder(client.clone()).orchestration("counts", counts).start();
+    let id = client.start("counts", &0_u32).await.unwrap();
+    for gone_by in (LOOP / 10..=LOOP).step_by(1_000) {
+        eventually("a thousand generations more have gone by", async || {
+            // One that is followed by another while it is read is refused.
+            let history = client.history(&id).await.ok()?;
+            (!history.is_empty() && input(&history).as_u64()? >= gone_by.into()).then_some(())
+        })
+        .await;
+    }
+    let history = client.history(&id).await.unwrap();
+    assert!(history.len() <= 3, "{history:?}");
+    client.raise_event(&id, "enough", &()).await.unwrap();
+    let done = client.wait_for_completion(&id).await.unwrap();
+    assert_eq!(done.output::<u32>().unwrap(), Some(LOOP));
+    worker.shutdown().await;
+    // A generation is some 500 bytes: all of them would be five megabytes.
+    let file = server.announced().data_dir.clone().unwrap().join("placet.db");
+    let bytes = std::fs::metadata(&file).unwrap().len();
+    assert!(bytes < 1 << 20, "{bytes} bytes");
 }
