@@ -165,7 +165,7 @@ pub enum ReadFailure {
 pub enum Write {
     /// A new instance. An older life of the same id was deleted before.
     InsertInstance(InstanceRow),
-    /// A changed instance, which keeps its key, its name and the time of its creation; the flag says whether a column that an
+    /// A changed instance, which keeps its key, its hub, its id and the time of its creation; the flag says whether a column that an
     /// index covers (status, active or the time of its end) changed.
     UpdateInstance(InstanceRow, bool),
     /// The instance with its history, inbox, activities and replies. Its timers are deleted one by one.

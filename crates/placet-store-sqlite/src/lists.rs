@@ -6,13 +6,12 @@ use placet_core::ids::{Iid, InstanceId};
 use placet_core::rows::OrchestrationStatus;
 use placet_core::time::Timestamp;
 use placet_store::{List, Order, Page, ReadError};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use crate::damage::Damage;
 use crate::readers::Fault;
 use crate::reads;
 
-const HUB: &str = "SELECT hub FROM hub WHERE name = ?1";
 const CREATED: &str = "
     SELECT created_at, iid FROM instance INDEXED BY instance_list
     WHERE hub = ?1 AND status = ?2 AND created_at >= ?3 AND created_at < ?4 AND (created_at > ?5 OR iid > ?6)
@@ -26,7 +25,7 @@ const ENDED: &str = "
 
 /// For tests of all of them.
 #[cfg(test)]
-pub(crate) const ALL: [&str; 4] = [HUB, CREATED, BY_ID, ENDED];
+pub(crate) const ALL: [&str; 4] = [crate::statements::HUB, CREATED, BY_ID, ENDED];
 
 /// Every status that an instance can have.
 const STATUSES: [OrchestrationStatus; 7] = [
@@ -58,9 +57,7 @@ struct Looked {
 }
 
 fn looked_at(connection: &Connection, list: &List) -> Result<Looked, Fault> {
-    let hub: Option<i64> =
-        connection.prepare_cached(HUB)?.query_row([list.hub.as_str()], |row| row.get(0)).optional()?;
-    let Some(hub) = hub else { return Ok(Looked::default()) };
+    let Some(hub) = reads::number_of_hub(connection, &list.hub)? else { return Ok(Looked::default()) };
     match &list.order {
         Order::Created(after) => created(connection, hub, list, *after),
         Order::Id { prefix, after } => by_id(connection, hub, list, prefix, after.as_ref()),

@@ -110,6 +110,11 @@ fn active(
     wanted.map(|row| whole(connection, row)).transpose()
 }
 
+/// The number that a hub has in its rows, if it is there.
+pub(crate) fn number_of_hub(connection: &Connection, hub: &Hub) -> Result<Option<i64>, Fault> {
+    Ok(connection.prepare_cached(sql::HUB)?.query_row([hub.as_str()], |row| row.get(0)).optional()?)
+}
+
 /// An instance, unless it is gone.
 pub(crate) fn by_iid(connection: &Connection, iid: Iid) -> Result<Option<InstanceRow>, ReadError> {
     Ok(row_of(connection, stored(iid.0))?.and_then(Stored::living))

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter
 
 use crate::damage::Damage;
 use crate::readers::Fault;
-use crate::{reads, statements as sql};
+use crate::reads;
 
 /// So many instances are looked at before the clock is, and others are let through.
 const STRETCH: u64 = 256;
@@ -43,7 +43,7 @@ const BEGINNING: &str = "SELECT count(*) FROM (SELECT 1 FROM instance INDEXED BY
 
 pub(crate) fn search(connection: &Connection, search: &Search, damage: &Damage) -> Result<Found, ReadError> {
     let of_instance = |fault: Fault| fault.of("instance");
-    let Some(hub) = number_of(connection, &search.hub).map_err(of_instance)? else {
+    let Some(hub) = reads::number_of_hub(connection, &search.hub).map_err(of_instance)? else {
         return Ok(Found { is_all: true, is_exact: true, ..Found::default() });
     };
     let overview = overview_of(connection, hub).map_err(of_instance)?;
@@ -58,15 +58,11 @@ pub(crate) fn search(connection: &Connection, search: &Search, damage: &Damage) 
 }
 
 pub(crate) fn overview(connection: &Connection, hub: &Hub) -> Result<Overview, ReadError> {
-    let read = || match number_of(connection, hub)? {
+    let read = || match reads::number_of_hub(connection, hub)? {
         Some(hub) => overview_of(connection, hub),
         None => Ok(Overview::default()),
     };
     read().map_err(|fault| fault.of("tally"))
-}
-
-fn number_of(connection: &Connection, hub: &Hub) -> Result<Option<i64>, Fault> {
-    Ok(connection.prepare_cached(sql::HUB)?.query_row([hub.as_str()], |row| row.get(0)).optional()?)
 }
 
 fn overview_of(connection: &Connection, hub: i64) -> Result<Overview, Fault> {

@@ -74,7 +74,7 @@ pub(crate) const DELETE_INSTANCE: &[&str] = &[
 pub(crate) const INSERT_INSTANCE: &str = "
     INSERT INTO instance(iid, name, created_at, updated_at, completed_at, crc, body, status, active, hub, id)
     VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-/// Names every column but hub and id, which are for life: the core is held to it.
+/// Names every column but hub, id and the time of creation, which are for life: the core is held to it.
 pub(crate) const UPDATE_INSTANCE: &str = "
     UPDATE instance SET name = ?2, updated_at = ?4, completed_at = ?5, crc = ?6, body = ?7,
         status = changed(hub, status, ?8), active = ?9

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::debian;
-use super::program::{Tells, asked, run as run_program};
+use super::program::{Tells, asked};
 use super::report::Counts;
 use super::server::Server;
 use crate::workspace::Workspace;
@@ -25,11 +25,7 @@ pub(super) fn run(workspace: &Workspace, binary: Option<&Path>) -> Result<Counts
         debian::install(&["golang"]).context(MISSING)?;
     }
     is_there().then_some(()).context(MISSING)?;
-    let server = Server::start("go", binary, workspace)?;
     let mut go = Command::new("go");
     go.current_dir(crate::root().join(SUITE)).args(["test", "-count=1", "-v", "./..."]);
-    server.tell(&mut go);
-    let mut counts = run_program(&mut go, Tells::Go)?;
-    counts += server.stop()?;
-    Ok(counts)
+    Server::try_with("go", binary, workspace, &mut go, Tells::Go)
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::debian;
-use super::program::{Tells, asked, run as run_program};
+use super::program::{Tells, asked};
 use super::report::Counts;
 use super::server::Server;
 use crate::workspace::Workspace;
@@ -25,12 +25,8 @@ pub(super) fn run(workspace: &Workspace, binary: Option<&Path>) -> Result<Counts
         debian::install(&["openjdk-17-jdk-headless", "maven"]).context(MISSING)?;
     }
     is_there().then_some(()).context(MISSING)?;
-    let server = Server::start("java", binary, workspace)?;
     let mut maven = Command::new("mvn");
     let build = format!("-DbuildDirectory={}", workspace.target.join("tests/java").display());
     maven.current_dir(crate::root().join(SUITE)).args(["--batch-mode", "--no-transfer-progress", &build, "test"]);
-    server.tell(&mut maven);
-    let mut counts = run_program(&mut maven, Tells::Maven)?;
-    counts += server.stop()?;
-    Ok(counts)
+    Server::try_with("java", binary, workspace, &mut maven, Tells::Maven)
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::debian;
-use super::program::{Tells, asked, must, run as run_program};
+use super::program::{Tells, asked, must};
 use super::report::Counts;
 use super::server::Server;
 use crate::workspace::Workspace;
@@ -24,13 +24,9 @@ const NPM: &str = if cfg!(windows) { "npm.cmd" } else { "npm" };
 /// If something cannot be installed or started.
 pub(super) fn run(workspace: &Workspace, binary: Option<&Path>) -> Result<Counts> {
     let suite = install()?;
-    let server = Server::start("javascript", binary, workspace)?;
     let mut node = Command::new("node");
     node.current_dir(&suite).args(["--test", "--test-concurrency=4", "--test-reporter=spec"]);
-    server.tell(&mut node);
-    let mut counts = run_program(&mut node, Tells::Node)?;
-    counts += server.stop()?;
-    Ok(counts)
+    Server::try_with("javascript", binary, workspace, &mut node, Tells::Node)
 }
 
 fn missing() -> String {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::program::{Tells, asked, must, run as run_program};
+use super::program::{Tells, asked, must};
 use super::report::Counts;
 use super::server::Server;
 use super::{Options, debian};
@@ -26,16 +26,12 @@ const IS_NEW_ENOUGH: &str = "import sys; sys.exit(sys.version_info < (3, 11))";
 pub(super) fn run(options: &Options, workspace: &Workspace, binary: Option<&Path>) -> Result<Counts> {
     let suite = crate::root().join(SUITE);
     let python = installed(workspace)?;
-    let server = Server::start("python", binary, workspace)?;
     let mut pytest = Command::new(python);
     pytest.current_dir(&suite).args(["-m", "pytest", "-p", "no:cacheprovider"]);
     if options.long {
         pytest.args(["-m", ""]);
     }
-    server.tell(&mut pytest);
-    let mut counts = run_program(pytest.env("PYTHONDONTWRITEBYTECODE", "1"), Tells::Pytest)?;
-    counts += server.stop()?;
-    Ok(counts)
+    Server::try_with("python", binary, workspace, pytest.env("PYTHONDONTWRITEBYTECODE", "1"), Tells::Pytest)
 }
 
 /// The interpreter of an environment in which exactly what the suite requires is installed.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::program::{asked, cargo, must};
+use super::program::{Tells, asked, cargo, must, run as run_program};
 use super::report::Counts;
 use super::{Language, Options, rust};
 use crate::workspace::Workspace;
@@ -83,6 +83,25 @@ impl Server {
         let address = |field: &str| Ok::<_, anyhow::Error>(addresses[field].as_str().context("an address")?.to_owned());
         (server.grpc, server.http) = (address("grpc")?, address("http")?);
         Ok(server)
+    }
+
+    /// Runs a suite against one that is started for it, and is asked to end afterwards.
+    ///
+    /// # Errors
+    ///
+    /// If the server or the suite cannot be started.
+    pub(super) fn try_with(
+        name: &str,
+        binary: Option<&Path>,
+        workspace: &Workspace,
+        suite: &mut Command,
+        tells: Tells,
+    ) -> Result<Counts> {
+        let server = Server::start(name, binary, workspace)?;
+        server.tell(suite);
+        let mut counts = run_program(suite, tells)?;
+        counts += server.stop()?;
+        Ok(counts)
     }
 
     /// Tells a suite where the server is.
