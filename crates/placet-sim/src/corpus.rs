@@ -35,4 +35,9 @@ pub const CORPUS: &[Known] = &[
         with: "",
         found: "a turn that was given back after its instance was started over kept its place at its stream",
     },
+    Known {
+        seed: 1_795_912_323_006_325,
+        with: "",
+        found: "a busy worker took all the room that it made, and another's turn never got any",
+    },
 ];

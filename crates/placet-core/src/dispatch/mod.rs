@@ -173,6 +173,8 @@ pub struct Dispatch {
     shrunk: bool,
     /// No stream is to be pinged before then; absent: there is none.
     pings_from: Option<Mono>,
+    /// The stream that was given something last.
+    served: Option<StreamId>,
     deliveries: DeliveriesByKind,
 }
 
@@ -288,9 +290,10 @@ impl Dispatch {
         }
     }
 
-    /// The open streams.
-    pub fn stream_ids(&self) -> Vec<StreamId> {
-        self.streams.keys().copied().collect()
+    /// The open streams, beginning with the one after that which was given something last.
+    pub fn streams_in_turn(&self) -> Vec<StreamId> {
+        let (before, after): (Vec<_>, Vec<_>) = self.streams.keys().partition(|id| Some(**id) <= self.served);
+        after.into_iter().chain(before).copied().collect()
     }
 
     /// Gives a stream what it has room for.
@@ -587,6 +590,7 @@ impl Dispatch {
         let spec = ItemSpec { bytes, past: 0, ..spec };
         let stream = self.streams.get_mut(&id).expect("chosen among the open streams");
         stream.take(item, bytes, now);
+        self.served = Some(id);
         self.unread += bytes;
         self.deliveries.add(item.kind(), self.redelivery.was_delivered(item));
         if item.kind() == Kind::Turn {

@@ -149,19 +149,20 @@ impl Shard {
             self.unserved.push((spec.id.partition(), spec.id.iid()));
             return None;
         }
-        if self.is_congested() {
+        // Who is held up waits longer than what has just come.
+        if self.is_congested() || self.held_up {
             self.dispatch.queue(spec);
             return None;
         }
         self.dispatch.enqueue(now.mono, spec)
     }
 
-    /// What held all workers up may be over: each gets what waits for it.
+    /// What held all workers up may be over: each gets what waits for it, in turn.
     pub(super) fn let_workers_go_on(&mut self, now: Now, outputs: &mut Vec<Output>) {
         while self.dispatch.has_unseen_room() | std::mem::take(&mut self.held_up) {
             let before = self.dispatch.deliveries();
-            for stream in self.dispatch.stream_ids() {
-                self.fill(now, stream, outputs);
+            for stream in self.dispatch.streams_in_turn() {
+                self.fill_now(now, stream, outputs);
             }
             if self.dispatch.deliveries() == before {
                 break;
@@ -181,7 +182,15 @@ impl Shard {
         self.commit.uncommitted_bytes() > self.limits.uncommitted_bytes / 2
     }
 
+    /// A stream has room. While workers are held up by what all of them have together, the room is not its own: it is given
+    /// out in turn, or a busy stream would take all that it makes, and the others would never get any.
     pub(super) fn fill(&mut self, now: Now, stream: StreamId, outputs: &mut Vec<Output>) {
+        if !self.held_up {
+            self.fill_now(now, stream, outputs);
+        }
+    }
+
+    fn fill_now(&mut self, now: Now, stream: StreamId, outputs: &mut Vec<Output>) {
         loop {
             if self.is_congested() {
                 break; // each commit looks again

@@ -310,3 +310,13 @@ fn a_worker_that_lacks_the_state_of_a_long_history_is_sent_it_when_it_is_counted
     let turns: Vec<&str> = trace.lines().filter(|line| line.contains("gets turn a-1")).collect();
     assert!(matches!(&turns[..], [_, kept, whole] if kept.contains("past 0") && whole.contains("past 2")), "{trace}");
 }
+
+#[test]
+fn a_busy_worker_does_not_take_all_the_room_that_it_makes() {
+    // One turn is all that workers may have together, and the first one always has more to do.
+    let limits = Limits { turn_messages: 1, unread_bytes: 8, turns_out_bytes: 1, ..LIMITS };
+    let start = "0s worker\n0s built-in-worker\n0s start a-1\n0s start placet.b-1\n";
+    let busy = (1..=9).fold(String::new(), |script, number| script + &format!("0s raise a-1 event-{number}\n"));
+    let trace = trace_within(limits, &format!("{start}{busy}1s turn a-1: wait\n2s turn placet.b-1: complete"));
+    assert!(trace.contains("reply to turn placet.b-1"), "{trace}");
+}
