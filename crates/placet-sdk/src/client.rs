@@ -20,6 +20,7 @@ use crate::grpc::GrpcTransport;
 use crate::replay::Raised;
 use crate::state::{InstanceState, system_time, timestamp};
 use crate::time::{AdvanceCall, ServerTime};
+use crate::trace::TraceContext;
 use crate::transport::{BoxFuture, CallError, CallResult, Code, Held, Room, Transport};
 
 /// The hub of a client that was told of none.
@@ -329,6 +330,12 @@ impl StartCall {
     /// The orchestration's version.
     pub fn version(mut self, version: impl Into<String>) -> StartCall {
         self.request.version = Some(version.into());
+        self
+    }
+
+    /// The trace that it belongs to: its activities and children are told.
+    pub fn trace(mut self, trace: TraceContext) -> StartCall {
+        self.request.parent_trace_context = Some(trace.into());
         self
     }
 

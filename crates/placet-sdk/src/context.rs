@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::error::{ActivityError, Failure, PayloadError, Result, read};
 use crate::replay::{Raised, Resolved, Shared};
 use crate::state::{system_time, timestamp};
+use crate::trace::TraceContext;
 use crate::transport::BoxFuture;
 
 /// The handle that an orchestration's code works with. Clones are the same handle.
@@ -68,6 +69,11 @@ impl OrchestrationContext {
     /// The version that it was started with, or went on with.
     pub fn version(&self) -> Option<String> {
         self.shared.lock().version.clone()
+    }
+
+    /// The trace that it belongs to, if who started it said so. What it calls is told, too.
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.shared.lock().trace.clone().map(TraceContext::from)
     }
 
     /// Who started it, if another orchestration did.
@@ -162,6 +168,7 @@ impl OrchestrationContext {
             name: name.to_owned(),
             input: Some(serde_json::to_string(input)?),
             tags: [(FIRE_AND_FORGET.to_owned(), String::new())].into(),
+            parent_trace_context: self.shared.lock().trace.clone(),
             ..CreateSubOrchestrationAction::default()
         };
         let mut state = self.shared.lock();
@@ -387,7 +394,7 @@ async fn run_task<O: DeserializeOwned>(
     let (kind, name, action, retry) = match task {
         Described::Activity { name, input, version, tags, retry } => {
             let input = Some(input.map_err(|error| invalid(&name, &error))?);
-            let parent_trace_context = None;
+            let parent_trace_context = context.shared.lock().trace.clone();
             let task = ScheduleTaskAction { name: name.clone(), version, input, tags, parent_trace_context };
             ("activity", name, Action::ScheduleTask(task), retry)
         }
@@ -399,7 +406,7 @@ async fn run_task<O: DeserializeOwned>(
                 version,
                 input,
                 tags,
-                parent_trace_context: None,
+                parent_trace_context: context.shared.lock().trace.clone(),
             };
             ("sub-orchestration", name, Action::CreateSubOrchestration(child), retry)
         }

@@ -50,6 +50,7 @@ mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+mod trace;
 mod transport;
 mod worker;
 
@@ -78,6 +79,7 @@ pub use grpc::GrpcTransport;
 pub use instances::{Filter, Purged};
 pub use state::{InstanceState, Status};
 pub use time::{AdvanceCall, Advanced, ServerTime};
+pub use trace::TraceContext;
 pub use transport::{BoxFuture, CallError, CallResult, Closed, Code, Completer, Held, Room, Transport, WorkStream};
 pub use worker::{ActivityContext, Worker, WorkerBuilder};
 

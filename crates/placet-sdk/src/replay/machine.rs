@@ -200,6 +200,7 @@ impl Orchestration {
         state.version = started.version;
         state.started_at = at;
         state.parent = started.parent_instance;
+        state.trace = started.parent_trace_context;
         drop(state);
         let context = OrchestrationContext::new(self.shared.clone());
         match catch_unwind(AssertUnwindSafe(|| (self.code)(context, started.input))) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
-use placet_proto::durabletask::{EventRaisedEvent, HistoryEvent, OrchestratorAction, TaskFailureDetails};
+use placet_proto::durabletask::{EventRaisedEvent, HistoryEvent, OrchestratorAction, TaskFailureDetails, TraceContext};
 use placet_proto::placet::v1::{AskReply, PublishedRow, Stamp};
 use prost::Message as _;
 
@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub(crate) name: String,
     pub(crate) version: Option<String>,
     pub(crate) parent: Option<placet_proto::durabletask::ParentInstanceInfo>,
+    /// The trace that it belongs to, and with it all that it calls.
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) custom_status: Option<String>,
     /// The new input, if the code asked to continue as new.
     pub(crate) next_input: Option<String>,

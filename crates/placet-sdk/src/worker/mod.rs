@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use crate::client::Client;
 use crate::context::OrchestrationContext;
 use crate::error::Failure;
+use crate::trace::TraceContext;
 pub use cache::CacheCounts;
 pub use registry::Registry;
 pub(crate) use registry::{Untyped, code_of};
@@ -44,6 +45,8 @@ pub struct ActivityContext {
     pub task_id: i32,
     /// The name under which it was called.
     pub name: String,
+    /// The trace that the call belongs to, if any.
+    pub trace: Option<TraceContext>,
 }
 
 /// Describes a worker. [`WorkerBuilder::start`] starts it.

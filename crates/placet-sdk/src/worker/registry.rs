@@ -11,6 +11,7 @@ use super::ActivityContext;
 use crate::context::OrchestrationContext;
 use crate::error::{Failure, read};
 use crate::replay::Code;
+use crate::trace::TraceContext;
 use crate::transport::BoxFuture;
 
 /// Code with the types taken off: from its context and input to its output, as JSON.
@@ -70,6 +71,7 @@ impl Registry {
             instance_id: request.orchestration_instance.unwrap_or_default().instance_id,
             task_id: request.task_id,
             name: request.name,
+            trace: request.parent_trace_context.map(TraceContext::from),
         };
         activity(context, request.input).await
     }

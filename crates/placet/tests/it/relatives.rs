@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
 use placet_sdk::{
-    ActivityContext, Client, Code, Failure, Filter, OrchestrationContext, Result, RetryPolicy, Status, Worker,
+    ActivityContext, Client, Code, Failure, Filter, OrchestrationContext, Result, RetryPolicy, Status, TraceContext,
+    Worker,
 };
 use placet_testkit::eventually;
 
@@ -211,5 +212,34 @@ async fn what_failed_is_tried_again_with_its_children_once_it_is_mended() {
     assert_eq!(done.output::<u32>().unwrap(), Some(14), "{:?}", done.failure());
     assert_eq!(runs.load(Ordering::Relaxed), 4);
     assert_eq!(client.rewind(&id, "it is well").await.unwrap_err().code, Code::FailedPrecondition);
+    worker.shutdown().await;
+}
+
+async fn traced(ctx: OrchestrationContext, depth: u32) -> Result<Vec<String>> {
+    let mut seen = vec![ctx.activity::<String>("trace", &()).await?];
+    match depth {
+        0 => seen.push(ctx.trace().map_or_else(String::new, |trace| trace.parent)),
+        _ => seen.extend(ctx.sub_orchestration::<Vec<String>>("traced", None, &(depth - 1)).await?),
+    }
+    Ok(seen)
+}
+
+#[tokio::test]
+async fn activities_and_children_belong_to_the_trace_of_who_started_their_parent() {
+    let server = crate::server().await;
+    let client = server.client();
+    let worker = Worker::builder(client.clone())
+        .orchestration("traced", traced)
+        .activity("trace", |ctx: ActivityContext, (): ()| async move {
+            let TraceContext { parent, state } = ctx.trace.ok_or_else(|| Failure::new("NoTrace", "none was told"))?;
+            Ok(format!("{parent} {}", state.unwrap_or_default()))
+        })
+        .start();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let trace = TraceContext { state: Some("shop=1".to_owned()), ..TraceContext::new(parent) };
+    let id = client.start("traced", &1).trace(trace).await.unwrap();
+    let done = client.wait_for_completion(&id).await.unwrap();
+    let told = format!("{parent} shop=1");
+    assert_eq!(done.output::<Vec<String>>().unwrap().unwrap(), [&*told, &*told, parent]);
     worker.shutdown().await;
 }

@@ -37,9 +37,9 @@ export class TaskHub {
     this.client = new TaskHubGrpcClient(this.#connection);
   }
 
-  /** A running worker in this process. */
-  async serve({ orchestrators = {}, activities = {} }) {
-    const worker = new TaskHubGrpcWorker(this.#connection);
+  /** A running worker in this process. What else is given are options of the SDK's worker. */
+  async serve({ orchestrators = {}, activities = {}, ...options }) {
+    const worker = new TaskHubGrpcWorker({ ...this.#connection, ...options });
     for (const [name, orchestrator] of Object.entries(orchestrators)) {
       worker.addNamedOrchestrator(name, orchestrator);
     }

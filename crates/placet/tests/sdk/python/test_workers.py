@@ -10,8 +10,14 @@ import durabletask.internal.orchestrator_service_pb2 as pb
 import grpc
 import pytest
 from durabletask import task
+from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
 from durabletask.client import OrchestrationStatus
-from durabletask.worker import ConcurrencyOptions
+from durabletask.worker import (
+    ActivityWorkItemFilter,
+    ConcurrencyOptions,
+    OrchestrationWorkItemFilter,
+    WorkItemFilters,
+)
 from google.protobuf.wrappers_pb2 import StringValue
 
 from processes import Process
@@ -303,3 +309,31 @@ def test_a_worker_that_was_idle_for_minutes_still_works(hub: TaskHub):
     with pytest.raises(TimeoutError):
         hub.client.wait_for_orchestration_start(parked, timeout=200)
     assert hub.ended(hub.start(echo, input=1), timeout=5).get_output() == 1
+
+
+def test_workers_with_filters_get_what_they_name_and_what_nobody_names_waits(hub: TaskHub):
+    def serve(answer: str, *versions: str) -> None:
+        def versioned(ctx: task.OrchestrationContext, _):
+            return (yield ctx.call_activity(f"say{answer}"))
+
+        worker = DurableTaskSchedulerWorker(**hub.connection())
+        worker.add_orchestrator(versioned)
+        worker._registry.add_named_activity(f"say{answer}", lambda _, __: answer)
+        worker.use_work_item_filters(
+            WorkItemFilters(
+                orchestrations=[OrchestrationWorkItemFilter("versioned", list(versions))],
+                activities=[ActivityWorkItemFilter(f"say{answer}", [])],
+            )
+        )
+        worker.start()
+        hub._workers.append(worker)
+
+    serve("old", "1.0", "1.1")
+    serve("new", "2.0")
+    waiting = hub.start("versioned", version="3.0")
+    unnamed = hub.start("another")
+    started = [hub.start("versioned", version=version) for version in ("1.0", "2.0", "1.1", "2.0")]
+    assert [hub.ended(each).get_output() for each in started] == ["old", "new", "old", "new"]
+    serve("newest")
+    assert hub.ended(waiting).get_output() == "newest"
+    assert hub.state(unnamed).runtime_status == OrchestrationStatus.PENDING
