@@ -88,6 +88,8 @@ pub enum CommandKind {
     RetryPoisoned,
     /// An item was delivered too often: set it aside.
     SetAside(Option<Seq>),
+    /// An item of so many bytes is too long for its workers: it fails.
+    FailTooLong(Option<Seq>, usize),
 }
 
 /// `CreateInstanceRequest`, as far as it has a meaning here.

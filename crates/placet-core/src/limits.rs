@@ -52,6 +52,13 @@ pub const TURN_LEASE: Duration = Duration::from_secs(300);
 /// complete it by a unary call.
 pub const ACTIVITY_GRACE: Duration = Duration::from_secs(30);
 
+/// A stream that breaks so soon after it was sent a long item is taken to have broken on it.
+pub const BREAKS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Streams that broke on a long item before it is given up: no worker can take it, and each try costs all else that its
+/// stream held.
+pub const BREAKS_MAX: u32 = 3;
+
 /// Failed deliveries after which an item is set aside.
 pub const DELIVERIES_MAX: u32 = 10;
 
@@ -173,6 +180,9 @@ pub struct Limits {
     pub stream_turn_bytes: usize,
     /// The same for all streams together. Beyond it no worker gets a turn that is long.
     pub turns_out_bytes: usize,
+    /// Bytes that a gRPC client takes in one message, unless its program says otherwise: what is longer may break its stream
+    /// each time. Our own SDK takes whatever there is.
+    pub client_message_bytes: usize,
     /// Active instances taken from the store at once.
     pub recover_page: usize,
     /// … and bytes of them, the first one excepted.
@@ -243,6 +253,7 @@ impl Default for Limits {
             unread_bytes: 48 << 20,
             stream_turn_bytes: 16 << 20,
             turns_out_bytes: 96 << 20,
+            client_message_bytes: 4 << 20,
             recover_page: 1_000,
             recover_page_bytes: 16 << 20,
             sweep_from: 1_024,

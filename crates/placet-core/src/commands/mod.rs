@@ -14,6 +14,7 @@ mod start;
 mod suspend;
 mod tell;
 mod terminate;
+mod too_long;
 mod wait;
 
 pub(crate) use ask::check_ask;

@@ -94,8 +94,22 @@ impl Partition {
 
     pub(crate) fn end_terminated(&mut self, now: Now, iid: Iid, outcome: &mut Outcome) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
-        let at = instance.record_time(now);
         let (output, children) = instance.termination();
+        let end = End { id: -1, status: OrchestrationStatus::Terminated, output, failure: None };
+        self.end_without_worker(now, iid, end, children, outcome);
+    }
+
+    /// Ends an instance whose last turn no worker runs: what is in its inbox becomes that turn.
+    pub(super) fn end_without_worker(
+        &mut self,
+        now: Now,
+        iid: Iid,
+        end: End,
+        children: Option<ExecutionTerminatedEvent>,
+        outcome: &mut Outcome,
+    ) {
+        let instance = self.instances.get_mut(&iid).expect("it is in memory");
+        let at = instance.record_time(now);
         let mut run = BytesMut::new();
         let started = EventType::OrchestratorStarted(OrchestratorStartedEvent {});
         wire::push_event(&mut run, wire::PAST_EVENTS, &wire::event(-1, at, started));
@@ -105,7 +119,6 @@ impl Partition {
         instance.body.held = false;
         let messages = instance.inbox.len();
         self.consume(iid, messages, Taken::Nothing, outcome);
-        let end = End { id: -1, status: OrchestrationStatus::Terminated, output, failure: None };
         self.end(iid, at, end, children, &mut run, outcome);
         self.record_turn(iid, run.freeze(), outcome);
         self.wake_waiters(iid, outcome);

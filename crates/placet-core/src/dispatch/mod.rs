@@ -58,6 +58,14 @@ impl ItemId {
         }
     }
 
+    /// Which activity it is, if it is one.
+    pub fn seq(self) -> Option<Seq> {
+        match self {
+            ItemId::Turn(..) => None,
+            ItemId::Activity(_, _, seq) => Some(seq),
+        }
+    }
+
     fn kind(self) -> Kind {
         match self {
             ItemId::Turn(..) => Kind::Turn,
@@ -120,6 +128,8 @@ pub struct Returned {
     pub turns: Vec<ItemId>,
     /// Items that were delivered too often, to be set aside.
     pub poisoned: Vec<ItemId>,
+    /// Items that are too long for the workers that they were sent, and how many bytes they have: to be failed.
+    pub too_long: Vec<(ItemId, usize)>,
     /// Open streams that have room again. Follow with [`Dispatch::pull`].
     pub freed: Vec<StreamId>,
 }
@@ -131,6 +141,8 @@ struct Held {
     spec: ItemSpec,
     /// What was reserved of the stream's unread bytes until it is sent.
     reserved: usize,
+    /// Bytes that its worker was sent.
+    sent: usize,
     /// Since when.
     since: Mono,
 }
@@ -200,7 +212,10 @@ impl Dispatch {
 
     /// An item goes out: so many bytes are to be read.
     pub fn sent(&mut self, id: StreamId, item: ItemId, bytes: usize) {
-        let reserved = self.held.get_mut(&item).map_or(0, |held| std::mem::take(&mut held.reserved));
+        let reserved = self.held.get_mut(&item).map_or(0, |held| {
+            held.sent = bytes;
+            std::mem::take(&mut held.reserved)
+        });
         self.shrunk |= bytes < reserved;
         if let Some(stream) = self.streams.get_mut(&id) {
             let before = stream.unread;
@@ -361,8 +376,17 @@ impl Dispatch {
             self.pings_from = None;
         }
         let mut returned = Returned::default();
+        let takes_all = drained || stream.spec.keeps_state;
         for item in stream.into_items() {
             self.redelivery.end_lease(item);
+            let broke_on = if takes_all { None } else { self.may_have_broken_on(now, item) };
+            if let Some(bytes) = broke_on
+                && self.redelivery.broke(item) >= limits::BREAKS_MAX
+            {
+                self.held.remove(&item);
+                returned.too_long.push((item, bytes));
+                continue;
+            }
             if !drained && self.redelivery.failed(item) >= limits::DELIVERIES_MAX {
                 self.held.remove(&item);
                 returned.poisoned.push(item);
@@ -373,6 +397,11 @@ impl Dispatch {
                     self.held.remove(&item);
                     returned.turns.push(item);
                 }
+                // Its worker never saw it: no result can come.
+                Kind::Activity if broke_on.is_some() => {
+                    let held = self.held.remove(&item).expect("what a stream holds is held");
+                    self.redelivery.delay_failed(now, held.spec);
+                }
                 Kind::Activity => {
                     let until = self.redelivery.grace(now, item);
                     let held = self.held.get_mut(&item).expect("what a stream holds is held");
@@ -381,6 +410,13 @@ impl Dispatch {
             }
         }
         returned
+    }
+
+    /// How many bytes an item has on which its stream may have broken: a client that cannot take a message ends its call.
+    fn may_have_broken_on(&self, now: Mono, item: ItemId) -> Option<usize> {
+        let held = self.held.get(&item)?;
+        let is_suspect = held.sent > self.limits.client_message_bytes && now <= held.since.after(limits::BREAKS_WITHIN);
+        is_suspect.then_some(held.sent)
     }
 
     /// What is due: leases that ran out (their turns must be taken back), and items whose grace or delay is
@@ -597,7 +633,7 @@ impl Dispatch {
             self.turns_out += bytes;
             self.redelivery.lease(now, item);
         }
-        self.held.insert(item, Held { by: Holder::Stream(id), reserved: bytes, since: now, spec });
+        self.held.insert(item, Held { by: Holder::Stream(id), reserved: bytes, sent: 0, since: now, spec });
         Assignment { item, stream: id }
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Redelivery {
 struct Failures {
     /// Its worker's stream broke, or its lease ran out, while it was held.
     failed: u32,
+    /// Of those, how often the stream broke as it was sent, though it is long.
+    broke: u32,
     /// All of those, and those that were given back: how long the next delay is.
     returned: u32,
     /// When it may come again.
@@ -60,6 +62,13 @@ impl Redelivery {
         failures.failed += 1;
         failures.returned += 1;
         failures.failed
+    }
+
+    /// Counts a stream that broke as it was sent a long item and tells how many did.
+    pub(super) fn broke(&mut self, item: ItemId) -> u32 {
+        let failures = self.failures.entry(item).or_default();
+        failures.broke += 1;
+        failures.broke
     }
 
     /// How many deliveries of the item have failed.

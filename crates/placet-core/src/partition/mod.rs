@@ -210,6 +210,7 @@ impl Partition {
             CommandKind::EndActivity(response) => self.end_activity(now, iid, *response, call, outcome),
             CommandKind::RetryPoisoned => self.retry_poisoned(now, iid, call, outcome),
             CommandKind::SetAside(seq) => self.set_aside(now, iid, seq, outcome),
+            CommandKind::FailTooLong(seq, bytes) => self.fail_too_long(now, iid, seq, bytes, outcome),
         }
     }
 
@@ -238,8 +239,8 @@ impl Partition {
                 | CommandKind::RetryPoisoned,
                 Some(key),
             ) => outcome.reply(call, Err(Refusal::NotFound(key))),
-            // A timer of an instance that is gone: it was deleted with it.
-            (CommandKind::FireTimer(_), _) => {}
+            // A timer, or an item, of an instance that is gone: it was deleted with it.
+            (CommandKind::FireTimer(_) | CommandKind::FailTooLong(..), _) => {}
             (CommandKind::SetAside(seq), _) => {
                 if let Lookup::Iid(iid) = command.target {
                     outcome.effects.push(Effect::SetAside(ItemId::of(self.id, iid, seq)));

@@ -313,6 +313,11 @@ impl Shard {
         outputs.extend(self.dispatch.pings(now.mono).into_iter().map(Output::Ping));
     }
 
+    fn decide_about(&mut self, now: Now, item: ItemId, kind: CommandKind, outputs: &mut Vec<Output>) {
+        let command = Command { target: Lookup::Iid(item.iid()), kind, call: None };
+        self.handle_command(now, item.partition(), command, outputs);
+    }
+
     fn take_back(&mut self, now: Now, returned: crate::dispatch::Returned, outputs: &mut Vec<Output>) {
         // What waited for room goes first: what comes back had its turn.
         for stream in returned.freed {
@@ -326,15 +331,12 @@ impl Shard {
             }
         }
         for item in returned.poisoned {
-            let seq = match item {
-                ItemId::Turn(..) => None,
-                ItemId::Activity(_, _, seq) => Some(seq),
-            };
             let key = self.partitions[item.partition().index()].key_of(item.iid());
             outputs.push(Output::SetAside(item, key));
-            let kind = CommandKind::SetAside(seq);
-            let command = Command { target: Lookup::Iid(item.iid()), kind, call: None };
-            self.handle_command(now, item.partition(), command, outputs);
+            self.decide_about(now, item, CommandKind::SetAside(item.seq()), outputs);
+        }
+        for (item, bytes) in returned.too_long {
+            self.decide_about(now, item, CommandKind::FailTooLong(item.seq(), bytes), outputs);
         }
     }
 }

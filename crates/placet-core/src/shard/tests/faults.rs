@@ -2,7 +2,8 @@
 
 use insta::assert_snapshot;
 
-use super::script::trace;
+use super::script::{trace, trace_within};
+use crate::limits::Limits;
 
 #[test]
 fn a_delivery_from_before_its_instance_left_memory_counts_for_nothing() {
@@ -268,4 +269,61 @@ fn a_timer_that_a_full_disk_did_not_let_fire_rests_before_it_is_tried_again() {
         2s turn seq-1: complete
     "
     ));
+}
+
+/// Of a shard whose workers take so little in a message that each item is too long for them.
+fn trace_of_long_items(script: &str) -> String {
+    trace_within(Limits { client_message_bytes: 20, ..Limits::default() }, script)
+}
+
+#[test]
+fn a_long_turn_on_which_three_streams_broke_fails_and_can_be_rewound() {
+    assert_snapshot!(trace_of_long_items(
+        "
+        0s start a-1
+        10s worker
+        11s disconnect
+        20s worker
+        21s disconnect
+        40s worker
+        41s disconnect
+        50s state a-1
+        51s rewind a-1
+        52s sticky-worker
+        53s turn a-1: complete
+    "
+    ));
+}
+
+#[test]
+fn a_long_activity_on_which_three_streams_broke_fails_in_its_orchestration() {
+    assert_snapshot!(trace_of_long_items(
+        "
+        0s worker
+        0s start a-1
+        0s turn a-1: activity one
+        1s disconnect
+        2s worker
+        3s tick
+        4s disconnect
+        5s worker
+        9s tick
+        10s disconnect
+        20s sticky-worker
+        21s turn a-1: complete
+        22s history a-1
+    "
+    ));
+}
+
+#[test]
+fn a_stream_that_breaks_later_or_takes_whatever_comes_says_nothing_of_an_items_length() {
+    let late = (1..=4).fold("0s start a-1\n".to_owned(), |script, round| {
+        script + &format!("{}s worker\n{}s disconnect\n", 100 * round, 100 * round + 11)
+    });
+    let ours = late.replace("worker", "sticky-worker").replace("11s", "01s");
+    for script in [late, ours] {
+        let trace = trace_of_long_items(&format!("{script}1000s worker\n1001s turn a-1: complete"));
+        assert!(trace.contains("reply to turn a-1") && !trace.contains("FAILED"), "{trace}");
+    }
 }

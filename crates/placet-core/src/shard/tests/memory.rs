@@ -30,6 +30,7 @@ const LIMITS: Limits = Limits {
     unread_bytes: 1 << 20,
     stream_turn_bytes: 1 << 20,
     turns_out_bytes: 1 << 20,
+    client_message_bytes: 1 << 20,
     recover_page: 100,
     recover_page_bytes: 1 << 20,
     sweep_from: 0,

@@ -34,9 +34,9 @@ class TaskHub:
             "token_credential": None,
         }
 
-    def serve(self, *functions: Callable, **options: Any) -> DurableTaskSchedulerWorker:
+    def serve(self, *functions: Callable, only_these: bool = False, **options: Any) -> DurableTaskSchedulerWorker:
         """A running worker in this process. A function whose first parameter is `ctx` is an orchestrator; any other
-        is an activity."""
+        is an activity. `only_these`: it tells the scheduler which they are, and gets no others."""
         worker = DurableTaskSchedulerWorker(
             **self.connection(),
             # The tests that restart servers should not wait for a back-off made for a cloud.
@@ -48,6 +48,8 @@ class TaskHub:
         for function in functions:
             is_orchestrator = next(iter(inspect.signature(function).parameters)) == "ctx"
             (worker.add_orchestrator if is_orchestrator else worker.add_activity)(function)
+        if only_these:
+            worker.use_work_item_filters()
         worker.start()
         self._workers.append(worker)
         return worker

@@ -1,8 +1,12 @@
 """Long histories: a worker that can read them by a call of its own is told to."""
 
 import durabletask.internal.orchestrator_service_pb2 as pb
+from durabletask import task
+from durabletask.client import OrchestrationStatus
+from durabletask.grpc_options import GrpcChannelOptions
 
 from task_hub import TaskHub
+from waiting import PATIENCE_S, eventually
 
 LONG = "x" * (700 << 10)
 
@@ -68,3 +72,54 @@ def test_a_short_history_comes_with_its_turn(hub: TaskHub):
     hub.client.raise_orchestration_event(instance_id, "event")
     request = next(items).orchestratorRequest
     assert not request.requiresHistoryStreaming and len(request.pastEvents) == 2
+
+
+MORE_THAN_A_CLIENT_TAKES = "x" * (3 << 20)
+
+
+def test_a_turn_that_its_workers_cannot_take_fails_with_the_remedy_and_goes_on_once_that_is_done(hub: TaskHub):
+    def gathers(ctx: task.OrchestrationContext, _: str):
+        said = yield ctx.wait_for_external_event("said")
+        return len(said)
+
+    def neighbour(ctx: task.OrchestrationContext, value: int):
+        return value
+
+    worker = hub.serve(gathers, neighbour)
+    instance_id = hub.start(gathers, input=MORE_THAN_A_CLIENT_TAKES)
+    eventually(lambda: hub.raw_state(instance_id).orchestrationStatus == pb.ORCHESTRATION_STATUS_RUNNING, "it waits")
+    hub.client.raise_orchestration_event(instance_id, "said", data=MORE_THAN_A_CLIENT_TAKES)
+    state = hub.client.wait_for_orchestration_completion(instance_id, fetch_payloads=False, timeout=PATIENCE_S)
+    assert state.runtime_status == OrchestrationStatus.FAILED
+    failure = raw_failure(hub, instance_id)
+    assert failure.errorType == "WorkItemTooLong"
+    assert "max_receive_message_length" in failure.errorMessage and "4194304" in failure.errorMessage
+    # The worker lives, and serves the others.
+    assert hub.run(neighbour, input=7).get_output() == 7
+    worker.stop()
+
+    hub.client.rewind_orchestration(instance_id, reason="the workers take more now")
+    hub.serve(gathers, channel_options=GrpcChannelOptions(max_receive_message_length=64 << 20))
+    state = hub.client.wait_for_orchestration_completion(instance_id, fetch_payloads=False, timeout=PATIENCE_S)
+    assert state.runtime_status == OrchestrationStatus.COMPLETED
+
+
+def test_an_activity_that_its_workers_cannot_take_fails_in_its_orchestration(hub: TaskHub):
+    def takes(_: task.ActivityContext, value: str):
+        return len(value)
+
+    def asks_for_much(ctx: task.OrchestrationContext, _):
+        try:
+            return (yield ctx.call_activity(takes, input=2 * MORE_THAN_A_CLIENT_TAKES))
+        except task.TaskFailedError as error:
+            return error.details.error_type
+
+    takes_more = GrpcChannelOptions(max_receive_message_length=64 << 20)
+    hub.serve(asks_for_much, only_these=True, channel_options=takes_more)
+    hub.serve(takes, only_these=True)
+    assert hub.run(asks_for_much).get_output() == "WorkItemTooLong"
+
+
+def raw_failure(hub: TaskHub, instance_id: str) -> pb.TaskFailureDetails:
+    answer = hub.call("GetInstance", pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=False))
+    return answer.orchestrationState.failureDetails

@@ -358,4 +358,19 @@ final class OrchestrationsTest {
         }).activity("length", ctx -> ctx.getInput(String.class).length()).start();
         assertEquals(3 << 20, hub.end(client.scheduleNewOrchestrationInstance("long")).readOutputAs(int.class));
     }
+
+    @Test
+    void aTurnThatIsLongerThanTheWorkerTakesFailsAndTheWorkerGoesOn() throws Exception {
+        hub.orchestration("gathers", ctx -> ctx.complete(ctx.waitForExternalEvent("said", String.class).await().length()))
+            .orchestration("neighbour", ctx -> ctx.complete(7))
+            .start();
+        String threeMebibytes = "x".repeat(3 << 20);
+        String id = client.scheduleNewOrchestrationInstance("gathers", threeMebibytes);
+        client.waitForInstanceStart(id, TaskHub.PATIENCE);
+        client.raiseEvent(id, "said", threeMebibytes);
+        OrchestrationMetadata state = client.waitForInstanceCompletion(id, TaskHub.PATIENCE, false);
+        assertEquals(FAILED, state.getRuntimeStatus());
+        assertEquals("WorkItemTooLong", state.getFailureDetails().getErrorType());
+        assertEquals(7, hub.end(client.scheduleNewOrchestrationInstance("neighbour")).readOutputAs(int.class));
+    }
 }
