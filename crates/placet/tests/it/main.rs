@@ -19,6 +19,7 @@ mod foreign;
 mod generations;
 mod health;
 mod histories;
+mod long_histories;
 mod metrics;
 mod mission;
 mod other_languages;
