@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -29,8 +32,12 @@ type hub struct {
 
 func newHub(t *testing.T, register func(*task.TaskRegistry)) hub {
 	t.Helper()
+	return newHubOf(t, strings.TrimPrefix(os.Getenv("PLACET_GRPC"), "http://"), register)
+}
+
+func newHubOf(t *testing.T, address string, register func(*task.TaskRegistry)) hub {
+	t.Helper()
 	t.Parallel()
-	address := strings.TrimPrefix(os.Getenv("PLACET_GRPC"), "http://")
 	name := "go-" + strings.ToLower(t.Name())
 	unary := func(ctx context.Context, method string, request, reply any, connection *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
 		return invoke(metadata.AppendToOutgoingContext(ctx, "taskhub", name), method, request, reply, connection, options...)
@@ -253,4 +260,112 @@ func TestAnIdIsRefusedWhileItsInstanceLives(t *testing.T) {
 	}
 	must(t, h.RaiseEvent(h.ctx, id, "word", api.WithEventPayload("!")))
 	same(t, `"first!"`, h.end(id, "COMPLETED"))
+}
+
+// What is done with an instance that is there, as this SDK says it: nothing, or it is terminated and replaced, or that is an error.
+func TestAnIdThatIsTakenIsLeftReplacedOrRefused(t *testing.T) {
+	h := newHub(t, func(r *task.TaskRegistry) {
+		r.AddOrchestratorN("first", func(ctx *task.OrchestrationContext) (any, error) {
+			return "first", ctx.WaitForSingleEvent("go", time.Minute).Await(nil)
+		})
+		r.AddOrchestratorN("second", func(ctx *task.OrchestrationContext) (any, error) { return "second", nil })
+	})
+	again := func(id api.InstanceID, action api.CreateOrchestrationAction) error {
+		running := []api.OrchestrationStatus{api.RUNTIME_STATUS_RUNNING, api.RUNTIME_STATUS_PENDING}
+		policy := &api.OrchestrationIdReusePolicy{Action: action, OperationStatus: running}
+		_, err := h.ScheduleNewOrchestration(h.ctx, "second", api.WithInstanceID(id), api.WithOrchestrationIdReusePolicy(policy))
+		return err
+	}
+	for _, id := range []api.InstanceID{"left", "replaced", "refused"} {
+		h.start("first", api.WithInstanceID(id))
+		_, err := h.WaitForOrchestrationStart(h.ctx, id)
+		must(t, err)
+	}
+	must(t, again("left", api.REUSE_ID_ACTION_IGNORE))
+	must(t, again("replaced", api.REUSE_ID_ACTION_TERMINATE))
+	if again("refused", api.REUSE_ID_ACTION_ERROR) == nil {
+		t.Fatal("it was not refused")
+	}
+	must(t, h.RaiseEvent(h.ctx, "left", "go"))
+	must(t, h.RaiseEvent(h.ctx, "refused", "go"))
+	same(t, `"first"`, h.end("left", "COMPLETED"))
+	same(t, `"first"`, h.end("refused", "COMPLETED"))
+	same(t, `"second"`, h.end("replaced", "COMPLETED"))
+}
+
+// The server is killed under a worker and a client, which find its successor by themselves.
+func TestWhatRanWhenTheServerWasKilledGoesOnWithItsSuccessor(t *testing.T) {
+	server := startServer(t)
+	running, restarted := make(chan struct{}, 9), make(chan struct{})
+	h := newHubOf(t, server.address, func(r *task.TaskRegistry) {
+		r.AddOrchestratorN("asks", func(ctx *task.OrchestrationContext) (any, error) {
+			var value, more int
+			if err := ctx.CallActivity("slow", task.WithActivityInput(20)).Await(&value); err != nil {
+				return nil, err
+			}
+			if err := ctx.WaitForSingleEvent("more", time.Minute).Await(&more); err != nil {
+				return nil, err
+			}
+			err := ctx.CallActivity("slow", task.WithActivityInput(value+more)).Await(&value)
+			return value, err
+		})
+		r.AddActivityN("slow", func(ctx task.ActivityContext) (any, error) {
+			var value int
+			err := ctx.GetInput(&value)
+			running <- struct{}{}
+			<-restarted
+			return value + 1, err
+		})
+	})
+	id := h.start("asks")
+	<-running
+	server.kill()
+	server.start()
+	close(restarted)
+	for h.RaiseEvent(h.ctx, id, "more", api.WithEventPayload(20)) != nil {
+		must(t, h.ctx.Err())
+		time.Sleep(20 * time.Millisecond)
+	}
+	same(t, "42", h.end(id, "COMPLETED"))
+}
+
+// A server of a test's own, which it kills and starts again on the same folder and port.
+type ownServer struct {
+	t       *testing.T
+	folder  string
+	address string
+	process *exec.Cmd
+}
+
+func startServer(t *testing.T) *ownServer {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	server := &ownServer{t: t, folder: t.TempDir(), address: free.Addr().String()}
+	must(t, free.Close())
+	server.start()
+	t.Cleanup(server.kill)
+	return server
+}
+
+func (s *ownServer) start() {
+	s.t.Helper()
+	ready := filepath.Join(s.folder, "ready.json")
+	os.Remove(ready)
+	s.process = exec.Command(os.Getenv("PLACET_BIN"), "--data-dir", filepath.Join(s.folder, "data"),
+		"--grpc-addr", s.address, "--http-addr", "127.0.0.1:0", "--ready-file", ready)
+	must(s.t, s.process.Start())
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(ready); err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatal("the server is not ready")
+		}
+	}
+}
+
+func (s *ownServer) kill() {
+	s.process.Process.Kill()
+	s.process.Wait()
 }

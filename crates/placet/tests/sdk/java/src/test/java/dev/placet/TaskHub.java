@@ -30,7 +30,10 @@ final class TaskHub implements AutoCloseable {
     private DurableTaskGrpcWorker worker;
 
     TaskHub() {
-        String address = System.getenv("PLACET_GRPC").replaceFirst("^http://", "");
+        this(System.getenv("PLACET_GRPC").replaceFirst("^http://", ""));
+    }
+
+    TaskHub(String address) {
         connection = ManagedChannelBuilder.forTarget(address).usePlaintext().build();
         Metadata headers = new Metadata();
         headers.put(Metadata.Key.of("taskhub", Metadata.ASCII_STRING_MARSHALLER), "java-" + UUID.randomUUID());
