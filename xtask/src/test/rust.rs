@@ -14,6 +14,9 @@ use crate::workspace::Workspace;
 const SEEDS: [&str; 2] = ["20000", "600"];
 const SEEDS_LONG: [&str; 2] = ["250000", "7200"];
 
+/// Tests at once.
+const TEST_THREADS: &str = "4";
+
 /// What the workspace is checked with: the generator's feature, so that the tests tell, too, whether what it writes is
 /// fresh. Not all features: with the core's planted bugs nothing but the simulator is to be built.
 const FEATURES: &str = "--features=xtask/codegen";
@@ -53,6 +56,10 @@ pub(super) fn check(options: &Options, workspace: &Workspace, report: &mut Repor
         tests.arg("--no-fail-fast");
         // Tells the tests that the suites in other languages run as well, and how long a test may take.
         tests.env("PLACET_SUITES", "xtask").env("INSTA_UPDATE", "no");
+        // Many tests wait for other processes: more of them run than there are cores.
+        if std::env::var_os("RUST_TEST_THREADS").is_none() {
+            tests.env("RUST_TEST_THREADS", TEST_THREADS);
+        }
         if options.long {
             tests.env("PLACET_LONG", "1");
         }

@@ -2,7 +2,7 @@
 //! whoever is refused is told what is too much.
 //!
 //! Each test has a server of its own, which it measures. They run one after another: two bombs at once would measure
-//! each other. `PLACET_LONG` makes the figures those of the promise; `PLACET_BIN` names another server (a release build).
+//! each other; but those that wait for slow peers for a minute or two do so together. `PLACET_LONG` makes the figures those of the promise; `PLACET_BIN` names another server (a release build).
 
 mod connections;
 mod floods;

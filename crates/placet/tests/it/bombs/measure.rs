@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use placet_sdk::{Client, OrchestrationContext, Result, Worker};
 use placet_testkit::{Launch, Server};
-use tokio::sync::{Mutex, MutexGuard, oneshot};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, oneshot};
 
 /// What the process may take, whatever comes.
 const RESIDENT_MAX: usize = 512 << 20;
@@ -25,8 +25,14 @@ const SYNC_NOISE: Duration = Duration::from_millis(250);
 /// … or beside commits of some 100 MiB, on a slow disk.
 pub(super) const LONG_COMMITS: Duration = Duration::from_secs(1);
 
-/// One bomb at a time.
-static ALONE: Mutex<()> = Mutex::const_new(());
+/// One bomb at a time, or those together that do little but wait.
+static MACHINE: RwLock<()> = RwLock::const_new(());
+
+/// A part of the machine.
+enum Part {
+    All { _alone: RwLockWriteGuard<'static, ()> },
+    Some { _shared: RwLockReadGuard<'static, ()> },
+}
 
 /// A server of a bomb's own, and a small client of another hub, which makes one sequence after another. The same client
 /// does the same with a second server, the control, that no bomb falls on: what the bomb's own clients, and all that works
@@ -37,7 +43,7 @@ pub(super) struct Target {
     control: Steady,
     over: Arc<AtomicBool>,
     _control: Arc<Server>,
-    _alone: MutexGuard<'static, ()>,
+    _part: Part,
 }
 
 /// How long calls took, before the bomb and since.
@@ -98,8 +104,16 @@ impl Steady {
 
 impl Target {
     pub(super) async fn new() -> Target {
+        Target::with(Part::All { _alone: MACHINE.write().await }).await
+    }
+
+    /// For a bomb that does little but wait for somebody's patience to end: such run beside each other.
+    pub(super) async fn waiting() -> Target {
+        Target::with(Part::Some { _shared: MACHINE.read().await }).await
+    }
+
+    async fn with(part: Part) -> Target {
         raise_descriptor_limit();
-        let alone = ALONE.lock().await;
         let program = || std::env::var_os("PLACET_BIN").unwrap_or_else(|| crate::PLACET.into());
         let server = Arc::new(Launch::serve(program()).start().await.expect("the server starts"));
         let control_server = Arc::new(Launch::serve(program()).start().await.expect("the control starts"));
@@ -108,7 +122,7 @@ impl Target {
             Steady::start(server.clone(), over.clone()),
             Steady::start(control_server.clone(), over.clone())
         );
-        Target { server, here, control, over, _control: control_server, _alone: alone }
+        Target { server, here, control, over, _control: control_server, _part: part }
     }
 
     /// Bytes that the server has resident now, and had at most.

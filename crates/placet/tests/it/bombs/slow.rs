@@ -1,11 +1,12 @@
-//! Peers that send or read a byte a second. They are cut off, and cost little until then.
+//! Peers that send or read a byte a second, or read nothing. They are cut off, and cost little until then.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_all};
 use futures_util::stream;
-use placet_proto::durabletask::GetInstanceRequest;
+use placet_proto::durabletask::{ActivityFilter, GetInstanceRequest, GetWorkItemsRequest, WorkItemFilters};
+use placet_sdk::{OrchestrationContext, Result, Worker};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 use super::measure::{LONG_COMMITS, Target};
 use super::{figure, raw};
 
-/// The server gives thirty seconds; a busy machine may take longer to keep its word.
+/// The server gives thirty to forty seconds; a busy machine may take longer to keep its word.
 const CUT_OFF_WITHIN: Duration = Duration::from_secs(120);
 
 async fn second() {
@@ -47,7 +48,7 @@ async fn drip(address: String, at_once: String, slowly: String) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_sends_a_byte_a_second_is_cut_off_over_http_and_over_grpc() {
-    let target = Target::new().await;
+    let target = Target::waiting().await;
     let address = |url: &str| url.trim_start_matches("http://").to_owned();
     let http = address(target.server.announced().http.as_deref().unwrap());
     let grpc = address(target.server.endpoint());
@@ -86,7 +87,7 @@ async fn whoever_sends_a_byte_a_second_is_cut_off_over_http_and_over_grpc() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_reads_a_byte_a_second_holds_up_nobody() {
-    let target = Target::new().await;
+    let target = Target::waiting().await;
     let client = target.server.client();
     let payload = "x".repeat(8 << 20);
     client.start("nobody", &payload).id("large").await.unwrap();
@@ -121,7 +122,7 @@ async fn whoever_reads_a_byte_a_second_holds_up_nobody() {
 /// The transport takes all of an answer as soon as its reader takes any of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn long_answers_of_which_only_the_beginning_is_taken_count_until_they_are_taken() {
-    let target = Target::new().await;
+    let target = Target::waiting().await;
     let client = target.server.client();
     let payload = "x".repeat((64 << 20) - 2);
     client.start("nobody", &()).id("largest").await.unwrap();
@@ -141,7 +142,7 @@ async fn long_answers_of_which_only_the_beginning_is_taken_count_until_they_are_
 /// What is too short to wait for is much when a thousand ask for it on a connection and take nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_nobody_takes_count_however_short_they_are() {
-    let target = Target::new().await;
+    let target = Target::waiting().await;
     let client = target.server.client();
     let payload = "x".repeat(60 << 10);
     client.start("nobody", &payload).id("short").await.unwrap();
@@ -179,4 +180,39 @@ async fn answers_that_nobody_takes_count_however_short_they_are() {
 
 fn everything_of(id: &str) -> GetInstanceRequest {
     GetInstanceRequest { instance_id: id.to_owned(), get_inputs_and_outputs: true }
+}
+
+async fn asks_much(ctx: OrchestrationContext, (): ()) -> Result<usize> {
+    Ok(ctx.activity("gulp", &"x".repeat(8 << 20)).await?)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_that_take_what_is_long_and_read_none_of_it_are_cut_off() {
+    let target = Target::waiting().await;
+    let client = target.server.client();
+    let worker = Worker::builder(client.clone()).orchestration("asks_much", asks_much).only_registered().start();
+    for number in 0..8 {
+        let id = client.start("asks_much", &()).id(format!("much-{number}")).await.unwrap();
+        client.wait_for_start(&id).await.unwrap();
+    }
+    worker.shutdown().await;
+    let mut deaf = Vec::new();
+    for _ in 0..8 {
+        let mut connection = raw::Reluctant::connect(target.server.endpoint(), 65_535).await;
+        let gulp = ActivityFilter { name: "gulp".into(), versions: Vec::new() };
+        let filters = WorkItemFilters { activities: vec![gulp], ..WorkItemFilters::default() };
+        let request = GetWorkItemsRequest { work_item_filters: Some(filters), ..GetWorkItemsRequest::default() };
+        let items = connection.call("GetWorkItems", &request).await.unwrap().await.unwrap();
+        deaf.push(async move {
+            let mut items = items.into_body();
+            // What comes before it takes any: nothing is what the others have it wait for.
+            let came = items.data().await;
+            connection.ended().await;
+            came.is_some()
+        });
+    }
+    let (was_given, ..) =
+        timeout(CUT_OFF_WITHIN, select_all(deaf.into_iter().map(Box::pin))).await.expect("one is cut off");
+    assert!(was_given, "it was cut off for what it was given");
+    target.judge_with("workers that do not read what is long", LONG_COMMITS).await;
 }

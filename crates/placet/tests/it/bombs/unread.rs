@@ -1,20 +1,14 @@
 //! Workers that take work and do not read it, or read it and never answer.
 
-use std::time::Duration;
-
-use futures_util::future::{join_all, select_all};
-use placet_proto::durabletask::{ActivityFilter, GetWorkItemsRequest, WorkItemFilters};
+use futures_util::future::join_all;
+use placet_proto::durabletask::GetWorkItemsRequest;
 use placet_sdk::{OrchestrationContext, Result, Worker};
-use tokio::time::timeout;
 
 use super::measure::{LONG_COMMITS, Target};
 use super::payloads::insistently;
 use super::{figure, raw};
 
 const MEBIBYTE: usize = 1 << 20;
-
-/// The server gives some forty seconds; a busy machine may take longer to keep its word.
-const CUT_OFF_WITHIN: Duration = Duration::from_secs(120);
 
 async fn size(_: OrchestrationContext, input: String) -> Result<usize> {
     Ok(input.len())
@@ -83,39 +77,4 @@ async fn workers_that_never_answer_hold_little_and_the_rest_is_done_by_another()
     done_by_another(&target, number, number - 4 * 20).await;
     mute.into_iter().for_each(|worker| worker.abort());
     target.judge_with("workers that do not answer", LONG_COMMITS).await;
-}
-
-async fn asks_much(ctx: OrchestrationContext, (): ()) -> Result<usize> {
-    Ok(ctx.activity("gulp", &"x".repeat(8 * MEBIBYTE)).await?)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_that_take_what_is_long_and_read_none_of_it_are_cut_off() {
-    let target = Target::new().await;
-    let client = target.server.client();
-    let worker = Worker::builder(client.clone()).orchestration("asks_much", asks_much).only_registered().start();
-    for number in 0..8 {
-        let id = client.start("asks_much", &()).id(format!("much-{number}")).await.unwrap();
-        client.wait_for_start(&id).await.unwrap();
-    }
-    worker.shutdown().await;
-    let mut deaf = Vec::new();
-    for _ in 0..8 {
-        let mut connection = raw::Reluctant::connect(target.server.endpoint(), 65_535).await;
-        let gulp = ActivityFilter { name: "gulp".into(), versions: Vec::new() };
-        let filters = WorkItemFilters { activities: vec![gulp], ..WorkItemFilters::default() };
-        let request = GetWorkItemsRequest { work_item_filters: Some(filters), ..GetWorkItemsRequest::default() };
-        let items = connection.call("GetWorkItems", &request).await.unwrap().await.unwrap();
-        deaf.push(async move {
-            let mut items = items.into_body();
-            // What comes before it takes any: nothing is what the others have it wait for.
-            let came = items.data().await;
-            connection.ended().await;
-            came.is_some()
-        });
-    }
-    let (was_given, ..) =
-        timeout(CUT_OFF_WITHIN, select_all(deaf.into_iter().map(Box::pin))).await.expect("one is cut off");
-    assert!(was_given, "it was cut off for what it was given");
-    target.judge_with("workers that do not read what is long", LONG_COMMITS).await;
 }
