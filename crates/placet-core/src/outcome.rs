@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::command::{Refusal, Reply, Tell};
 use crate::dispatch::{ItemId, ItemSpec};
-use crate::ids::{CallId, Hub, Iid, PartitionId, Turn};
+use crate::ids::{CallId, Hub, Iid, PartitionId, RecordKey, Turn};
 use crate::rows::{Lookup, TimerRow, Write};
 use crate::time::Mono;
 use crate::token::Token;
@@ -21,6 +21,8 @@ pub struct Outcome {
     pub ready: Vec<ItemSpec>,
     /// Instances that must be in memory before a command can be decided.
     pub loads: Vec<Lookup>,
+    /// Record rows that must be known before a command can be decided, with the number of the question.
+    pub record_loads: Vec<(RecordKey, u64)>,
     /// Timers that may fall into the window that is held in memory.
     pub timers: Vec<TimerRow>,
     /// Items that were completed: their stream has room.
@@ -68,6 +70,8 @@ pub enum Effect {
     Offer(ItemSpec),
     /// A write of this instance is durable.
     Settled(PartitionId, Iid),
+    /// A write of this record row is durable.
+    RecordSettled(PartitionId, Box<RecordKey>),
     /// That this item is set aside is durable.
     SetAside(ItemId),
     /// The deletion of this instance is durable.

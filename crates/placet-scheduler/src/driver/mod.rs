@@ -285,6 +285,8 @@ impl Driver {
                 Output::ReadHistory(read) => self.io.read(io::Read::History(read)),
                 Output::ReadTimers(read) => self.io.read(io::Read::Timers(read)),
                 Output::Recover(read) => self.io.read(io::Read::Active(read)),
+                Output::LoadRecord(read) => self.io.read(io::Read::Record(read)),
+                Output::FindExpired(read) => self.io.read(io::Read::Expired(read)),
                 Output::Reply(call, reply) => self.reply(call, reply),
                 Output::Send(stream, hub, item) => {
                     let share = self.budget.claim(item.len());
