@@ -21,8 +21,6 @@ pub struct Outcome {
     pub ready: Vec<ItemSpec>,
     /// Instances that must be in memory before a command can be decided.
     pub loads: Vec<Lookup>,
-    /// Record rows that must be known before a command can be decided, with the number of the question.
-    pub record_loads: Vec<(RecordKey, u64)>,
     /// Timers that may fall into the window that is held in memory.
     pub timers: Vec<TimerRow>,
     /// Items that were completed: their stream has room.

@@ -629,8 +629,9 @@ impl Scheduler {
     }
 }
 
-/// What makes a hub, or takes one away, is heard to its end though its caller has gone: the hubs are counted by it.
-async fn to_its_end<T: Send + 'static>(
+/// What makes a hub, takes one away, or begins what goes on by itself is heard to its end though its caller has gone: the
+/// hubs are counted by it.
+pub(crate) async fn to_its_end<T: Send + 'static>(
     call: impl Future<Output = Result<T, CallError>> + Send + 'static,
 ) -> Result<T, CallError> {
     tokio::spawn(call).await.unwrap_or(Err(CallError::Refused(Refusal::Unknown)))

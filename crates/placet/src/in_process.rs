@@ -230,7 +230,7 @@ impl Transport for InProcess {
     }
 
     fn list_bulks<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<ListBulksResponse>> {
-        Box::pin(self.call(hub, async |scheduler, hub| scheduler.list_bulks(hub).await))
+        Box::pin(self.call(hub, async |scheduler, hub| Ok(scheduler.list_bulks(hub).await?.value)))
     }
 
     fn bulk_results<'a>(
@@ -238,7 +238,7 @@ impl Transport for InProcess {
         hub: &'a str,
         request: BulkResultsRequest,
     ) -> BoxFuture<'a, CallResult<BulkResultsResponse>> {
-        Box::pin(self.call(hub, async move |scheduler, hub| scheduler.bulk_results(hub, request).await))
+        Box::pin(self.call(hub, async move |scheduler, hub| Ok(scheduler.bulk_results(hub, request).await?.value)))
     }
 
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>> {

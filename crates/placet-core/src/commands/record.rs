@@ -5,6 +5,7 @@ use crate::command::{RecordChange, RecordCommand, RecordContent, Recorded, Refus
 use crate::limits;
 use crate::outcome::{Effect, Outcome};
 use crate::partition::{Partition, Standing};
+use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{RecordRow, Write};
 use crate::time::Now;
@@ -37,7 +38,9 @@ impl Partition {
         let has_expired = |stands: &Standing| stands.expires_at.is_some_and(|at| at <= now.wall);
         let there = stored.filter(|stands| !has_expired(stands)).map(|stands| stands.version);
         let (write, stands, recorded) = match change {
-            RecordChange::Create(content) if there.is_none() => written(&key, 1, content),
+            RecordChange::Create(content) if there.is_none() || planted::is(Plant::RecordMadeTwice) => {
+                written(&key, 1, content)
+            }
             RecordChange::Replace(version, content) if there == Some(version) => written(&key, version + 1, content),
             RecordChange::Delete(version) if there.is_some() && version.is_none_or(|named| there == Some(named)) => {
                 (Write::DeleteRecord(key.clone()), None, Recorded::Deleted)

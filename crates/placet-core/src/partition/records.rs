@@ -59,8 +59,14 @@ impl Records {
 }
 
 impl Partition {
-    /// Takes a command for a record row: decides it if the row is known, else asks for it first.
-    pub(crate) fn handle_record(&mut self, now: Now, command: RecordCommand, outcome: &mut Outcome) {
+    /// Takes a command for a record row: decides it if the row is known, else it waits. Which row is to be read for it, with
+    /// the number of that question, if none is under way.
+    pub(crate) fn handle_record(
+        &mut self,
+        now: Now,
+        command: RecordCommand,
+        outcome: &mut Outcome,
+    ) -> Option<(RecordKey, u64)> {
         if let Some(held) = self.records.held.get(&command.key) {
             let stands = held.stands;
             self.decide_record(now, command, stands, outcome);
@@ -71,10 +77,11 @@ impl Partition {
             loading.commands.push(command);
         } else {
             self.records.asked += 1;
-            let number = self.records.asked;
-            outcome.record_loads.push((command.key.clone(), number));
-            self.records.loading.insert(command.key.clone(), Loading { number, commands: vec![command] });
+            let (key, number) = (command.key.clone(), self.records.asked);
+            self.records.loading.insert(key.clone(), Loading { number, commands: vec![command] });
+            return Some((key, number));
         }
+        None
     }
 
     /// The store's answer. What waited for it is decided in the order in which it came.

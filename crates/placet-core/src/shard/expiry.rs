@@ -5,6 +5,8 @@ use crate::command::{RecordChange, RecordCommand, Refusal};
 use crate::commands::check_record;
 use crate::ids::RecordKey;
 use crate::limits;
+use crate::outcome::Outcome;
+use crate::partition::Partition;
 use crate::rows::{ReadFailure, RecordRow};
 use crate::shard::{ExpiredRead, Output, RecordRead, Shard};
 use crate::time::{Mono, Now};
@@ -35,8 +37,12 @@ impl Shard {
 
     /// The same, of one that was let in already.
     pub(super) fn record_decided(&mut self, now: Now, command: RecordCommand, outputs: &mut Vec<Output>) {
-        let partition = command.key.partition();
-        self.at_partition(now, partition, outputs, |partition, outcome| partition.handle_record(now, command, outcome));
+        let id = command.key.partition();
+        let handle = |partition: &mut Partition, outcome: &mut Outcome| partition.handle_record(now, command, outcome);
+        if let Some((key, number)) = self.at_partition(now, id, outputs, handle) {
+            let read = RecordRead { partition: id, epoch: self.partitions[id.index()].epoch(), number, key };
+            outputs.push(Output::LoadRecord(Box::new(read)));
+        }
     }
 
     pub(super) fn record_loaded(

@@ -60,7 +60,7 @@ pub enum Input {
     /// The store's answer to [`Output::Recover`].
     Recovered(RecoverRead, Result<(Vec<LoadedInstance>, Option<Iid>), String>),
     /// The store's answer to [`Output::LoadRecord`].
-    RecordLoaded(RecordRead, Result<Option<RecordRow>, ReadFailure>),
+    RecordLoaded(Box<RecordRead>, Result<Option<RecordRow>, ReadFailure>),
     /// The store's answer to [`Output::FindExpired`].
     ExpiredFound(ExpiredRead, Result<Vec<RecordKey>, String>),
     /// The operator says that the wall clock is right.
@@ -102,7 +102,7 @@ pub enum Output {
     /// Read a page of active instances; the answer is [`Input::Recovered`].
     Recover(RecoverRead),
     /// Read this record row; the answer is [`Input::RecordLoaded`].
-    LoadRecord(RecordRead),
+    LoadRecord(Box<RecordRead>),
     /// Find record rows that have expired; the answer is [`Input::ExpiredFound`].
     FindExpired(ExpiredRead),
     /// Answer a call.

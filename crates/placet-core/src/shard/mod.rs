@@ -192,7 +192,7 @@ impl Shard {
                 }
             },
             Input::Recovered(read, page) => self.recovered(now, read, page, outputs),
-            Input::RecordLoaded(read, found) => self.record_loaded(now, read, found, outputs),
+            Input::RecordLoaded(read, found) => self.record_loaded(now, *read, found, outputs),
             Input::ExpiredFound(read, found) => self.expired_found(now, read, found, outputs),
             Input::AcceptTime(call) => {
                 self.clock.accept(now);
@@ -320,9 +320,6 @@ impl Shard {
         for lookup in outcome.loads.drain(..) {
             self.timer_loads += usize::from(self.firing);
             outputs.push(Output::Load(LoadRead { partition, epoch, lookup, for_timer: self.firing }));
-        }
-        for (key, number) in outcome.record_loads.drain(..) {
-            outputs.push(Output::LoadRecord(RecordRead { partition, epoch, number, key }));
         }
         for timer in outcome.timers.drain(..) {
             self.timers.add(timer);

@@ -13,8 +13,8 @@ use placet_store::{Answer, List, Order, Page, Query, ReadError, Store};
 
 use crate::lists::{between, order_from, token_of};
 
-/// Instances that are looked at in one reading.
-const LOOKED_AT: usize = 512;
+/// Instances that are looked at in one reading: each may have 64 KiB of tags and as much of status, and all are in memory.
+const LOOKED_AT: usize = 128;
 
 /// Bytes of ids that are found at once: they stand in the operation's row, and again with its results.
 const IDS_BYTES: usize = 16 << 10;

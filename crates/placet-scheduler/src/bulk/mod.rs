@@ -29,8 +29,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::budget::Share;
 use crate::records::{BULK_OPERATION, BULK_RESULT};
-use crate::scheduler::{CallError, Scheduler};
+use crate::scheduler::{CallError, Scheduler, Weighed, to_its_end};
 use meant::{Count, Meant};
 use run::Run;
 use stored::{Stored, key_of};
@@ -41,14 +42,20 @@ const ACTING_MAX: usize = 2;
 /// Operations of a hub that have not ended, at most: each more would only wait.
 const UNENDED_MAX: usize = 16;
 
+/// … and of all hubs: each is in memory with its texts, 64 KiB at most.
+const ALL_UNENDED_MAX: usize = 256;
+
 /// Operations that a list tells: as many as fit into an answer.
 const LISTED_MAX: usize = 200;
 
-/// Operations that are read at a time: a few mebibytes at most.
-const READ_AT_ONCE: usize = 50;
+/// Operations that are read at a time: two mebibytes at most.
+const READ_AT_ONCE: usize = 32;
 
-/// Pages of results in one answer: half a mebibyte at most.
+/// Pages of results in one answer.
 const PAGES_PER_ANSWER: usize = 10;
+
+/// What those, or the operations of a list, may come to, as rows and as an answer.
+const ANSWER_BYTES: usize = 2 << 20;
 
 /// How many ids of instances a dry run tells.
 const FIRST_IDS: usize = 20;
@@ -88,6 +95,10 @@ struct Running {
 impl Running {
     fn is_cancelled(&self) -> bool {
         *self.cancelled.borrow()
+    }
+
+    fn cancel(&self) {
+        self.cancelled.send_replace(true);
     }
 
     fn changed(&self, version: u64) {
@@ -144,7 +155,10 @@ impl Scheduler {
         let id = operation_id(request.operation_id)?;
         let iid_last = self.iid_last().await?;
         let meant = Meant::new(hub.clone(), &filter, iid_last)?;
-        let count = self.read(move |store| meant.count(store, FIRST_IDS, COUNT_PATIENCE)).await?;
+        let count = {
+            let _place = self.place_to_search().await?;
+            self.read(move |store| meant.count(store, FIRST_IDS, COUNT_PATIENCE)).await?
+        };
         let Count { matched, is_least, first } = count;
         let told =
             |operation| StartBulkResponse { operation, matched, matched_is_least: is_least, first_instance_ids: first };
@@ -171,13 +185,25 @@ impl Scheduler {
             proof: caller.proof,
             ..Stored::default()
         };
-        Ok(told(Some(self.begin_bulk(&hub, stored).await?)))
+        // Though its caller has gone meanwhile: what is written down is carried on.
+        let scheduler = self.clone();
+        let begun = to_its_end(async move { scheduler.begin_bulk(&hub, stored).await }).await?;
+        Ok(told(Some(begun)))
     }
 
     /// Writes an operation down and begins it; one of the same id that is there is told as it stands.
     async fn begin_bulk(&self, hub: &Hub, stored: Stored) -> Result<BulkOperation, CallError> {
         let key = key_of(hub, &stored.operation.id);
-        match self.change_record(key, RecordChange::Create(stored.content(self.now()))).await? {
+        let content = stored.content(self.now());
+        let made = match self.change_record(key.clone(), RecordChange::Create(content.clone())).await {
+            Err(CallError::Refused(Refusal::Unknown)) => {
+                // It may be there all the same, and nobody else would carry it on.
+                let there = self.record(key).await?.filter(|row| row.body == content.body);
+                Recorded::Version(there.ok_or(Refusal::Unknown)?.version)
+            }
+            made => made?,
+        };
+        match made {
             Recorded::Version(version) => {
                 self.carry_on(hub, stored.clone(), version);
                 Ok(stored.told(version))
@@ -194,11 +220,15 @@ impl Scheduler {
     }
 
     fn has_room_for_a_bulk(&self, hub: &Hub) -> Result<(), CallError> {
-        let running = self.bulks().lock().keys().filter(|(of, _)| of == hub).count();
-        if running < UNENDED_MAX {
-            return Ok(());
-        }
-        let what = format!("{running} bulk operations of hub {hub} have not ended, which is as many as it may have");
+        let (all, here) = {
+            let running = self.bulks().lock();
+            (running.len(), running.keys().filter(|(of, _)| of == hub).count())
+        };
+        let what = match (here < UNENDED_MAX, all < ALL_UNENDED_MAX) {
+            (true, true) => return Ok(()),
+            (false, _) => format!("{here} bulk operations of hub {hub} have not ended, as many as it may have"),
+            (true, false) => format!("{all} bulk operations of this server have not ended, as many as it may have"),
+        };
         Err(Refusal::FailedPrecondition(what).into())
     }
 
@@ -276,7 +306,7 @@ impl Scheduler {
         if let Some(running) = self.bulks().running(&hub, id) {
             let _place = self.place_to_wait()?;
             let mut version = running.version.subscribe();
-            running.cancelled.send_replace(true);
+            running.cancel();
             drop(running);
             while version.changed().await.is_ok() {}
         }
@@ -287,7 +317,8 @@ impl Scheduler {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn list_bulks(&self, hub: Hub) -> Result<ListBulksResponse, CallError> {
+    pub async fn list_bulks(&self, hub: Hub) -> Result<Weighed<ListBulksResponse>, CallError> {
+        let share = self.room_to_read().await?;
         let mut operations: Vec<BulkOperation> = Vec::new();
         let mut after = None;
         while let Some((rows, last)) = self.bulk_rows(&hub, after).await? {
@@ -297,7 +328,13 @@ impl Scheduler {
             operations.truncate(LISTED_MAX);
             after = Some(last);
         }
-        Ok(ListBulksResponse { operations })
+        let value = ListBulksResponse { operations };
+        Ok(Weighed { bytes: value.encoded_len(), value, share: Some(share) })
+    }
+
+    /// The room that an answer has, and what is read for it.
+    async fn room_to_read(&self) -> Result<Share, CallError> {
+        self.budget().large(ANSWER_BYTES).await.map_err(|_| CallError::Busy)
     }
 
     /// placet.v1 BulkResults: what became of an operation's instances, some pages of it.
@@ -308,9 +345,10 @@ impl Scheduler {
         &self,
         hub: Hub,
         BulkResultsRequest { operation_id: id, page_token }: BulkResultsRequest,
-    ) -> Result<BulkResultsResponse, CallError> {
+    ) -> Result<Weighed<BulkResultsResponse>, CallError> {
         let refused = |_| Refusal::InvalidArgument("page_token: not one that this server gave".to_owned());
         let from: u64 = if page_token.is_empty() { 0 } else { page_token.parse().map_err(refused)? };
+        let share = self.room_to_read().await?;
         // First: what it has written by then is read below.
         let is_unended = is_unended(&self.bulk(&hub, &id).await?);
         let after = from.checked_sub(1).map(|page| (BULK_RESULT.name.into(), format!("{id}/{page:012}").into()));
@@ -327,7 +365,8 @@ impl Scheduler {
         let pages = rows.iter().filter_map(|row| BulkResultsResponse::decode(&row.body[..]).ok());
         let results = pages.flat_map(|page| page.results).collect();
         let next_page_token = if is_full || is_unended { next.to_string() } else { String::new() };
-        Ok(BulkResultsResponse { results, next_page_token })
+        let value = BulkResultsResponse { results, next_page_token };
+        Ok(Weighed { bytes: value.encoded_len(), value, share: Some(share) })
     }
 
     /// The rows of some operations behind this key, without those that have expired, and the last key that was looked at.

@@ -121,8 +121,11 @@ impl Run {
                 results
             }
         };
-        // If not, it is cancelled before it came to all.
-        self.stored.is_exhausted &= results.len() == meant;
+        if results.len() < meant {
+            // It is cancelled before it came to all, or was so when the server ended.
+            self.running.cancel();
+            self.stored.is_exhausted = false;
+        }
         if !results.is_empty() {
             self.stored.pages += 1;
         }

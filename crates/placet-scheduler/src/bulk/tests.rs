@@ -74,7 +74,7 @@ impl World {
         let (mut all, mut page_token) = (Vec::new(), String::new());
         loop {
             let request = BulkResultsRequest { operation_id: id.to_owned(), page_token };
-            let page = self.scheduler.bulk_results(hub(), request).await.unwrap();
+            let page = self.scheduler.bulk_results(hub(), request).await.unwrap().value;
             all.extend(page.results);
             if page.next_page_token.is_empty() {
                 return all;
@@ -160,7 +160,7 @@ async fn a_dry_run_tells_how_many_and_the_first_and_does_nothing() {
         assert_eq!(answer.first_instance_ids.len() as u64, count.min(20));
     }
     assert_eq!(world.status("i-01"), Some(OrchestrationStatus::Pending));
-    assert_eq!(world.scheduler.list_bulks(hub()).await.unwrap().operations, []);
+    assert_eq!(world.scheduler.list_bulks(hub()).await.unwrap().value.operations, []);
     world.stop().await;
 }
 

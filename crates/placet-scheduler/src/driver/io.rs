@@ -42,7 +42,7 @@ pub(super) enum Read {
     History(HistoryRead),
     Timers(DueRead),
     Active(RecoverRead),
-    Record(RecordRead),
+    Record(Box<RecordRead>),
     Expired(ExpiredRead),
 }
 

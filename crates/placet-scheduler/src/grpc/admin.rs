@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 use super::deadline::within;
 use super::generated::placet::admin_server::Admin;
 use super::metadata;
+use super::sidecar::weighed;
 use super::status::status_of;
 use crate::scheduler::{CallError, Scheduler};
 
@@ -73,16 +74,16 @@ impl Admin for AdminService {
     }
 
     async fn list_bulks(&self, request: Request<ListBulksRequest>) -> Result<Response<ListBulksResponse>, Status> {
-        let hub = metadata::hub(&self.0, &request)?;
-        answer(self.0.list_bulks(hub)).await
+        let (hub, peer) = (metadata::hub(&self.0, &request)?, metadata::peer(&request));
+        weighed(self.0.list_bulks(hub).await, peer.as_ref())
     }
 
     async fn bulk_results(
         &self,
         request: Request<BulkResultsRequest>,
     ) -> Result<Response<BulkResultsResponse>, Status> {
-        let hub = metadata::hub(&self.0, &request)?;
-        answer(self.0.bulk_results(hub, request.into_inner())).await
+        let (hub, peer) = (metadata::hub(&self.0, &request)?, metadata::peer(&request));
+        weighed(self.0.bulk_results(hub, request.into_inner()).await, peer.as_ref())
     }
 }
 

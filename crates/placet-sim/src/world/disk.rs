@@ -71,7 +71,7 @@ pub(crate) enum ReadAsk {
     History(HistoryRead),
     Timers(DueRead),
     Recover(RecoverRead),
-    Record(RecordRead),
+    Record(Box<RecordRead>),
     Expired(ExpiredRead),
 }
 

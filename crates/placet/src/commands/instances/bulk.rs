@@ -1,17 +1,24 @@
 //! Operations of the server on all instances that a filter means: counted, confirmed, begun, followed, told of.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
-use placet_sdk::Client;
 use placet_sdk::bulk::{Action, BulkOperation, BulkOutcome, BulkResult, BulkStatus, StartBulkResponse};
+use placet_sdk::{Client, Code};
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::act::Deed;
 use super::progress::Progress;
 use super::{filter, refused, say, tell, written};
 use crate::exit::Failure;
 use crate::flags::instances::{Operation, Place, Which};
+
+/// A server that is not there for so long does not come back soon.
+const OUTLIVES: Duration = Duration::from_secs(60);
+
+/// How long it is left alone.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// Ids that are shown of those that are meant.
 const SHOWN: usize = 5;
@@ -92,7 +99,7 @@ async fn to_its_end(client: &Client, mut operation: BulkOperation, place: &Place
     while operation.status() == BulkStatus::Running {
         progress.at(&operation);
         tokio::select! {
-            changed = client.bulk_after(&operation.id, operation.version) => operation = changed.map_err(refused)?,
+            changed = changed(client, &operation) => operation = changed?,
             _ = &mut interrupted => {
                 let id = operation.id.clone();
                 tell(&format!("operation {id} is being cancelled; interrupt again to leave it to the server"));
@@ -105,6 +112,17 @@ async fn to_its_end(client: &Client, mut operation: BulkOperation, place: &Place
     }
     progress.end();
     tell_end(&operation, place)
+}
+
+/// The operation once it has changed. It outlives its server, and so does whoever follows it, for a while.
+async fn changed(client: &Client, operation: &BulkOperation) -> Result<BulkOperation, Failure> {
+    let begun = Instant::now();
+    loop {
+        match client.bulk_after(&operation.id, operation.version).await {
+            Err(error) if error.code == Code::Unavailable && begun.elapsed() < OUTLIVES => sleep(AGAIN_AFTER).await,
+            answer => return answer.map_err(refused),
+        }
+    }
 }
 
 /// How it stands; an error unless all went well.
