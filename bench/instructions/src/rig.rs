@@ -158,6 +158,8 @@ impl Rig {
             Output::ReadHistory(read) => Some(Input::HistoryRead(read, Ok(Vec::new()))),
             Output::ReadTimers(read) => Some(Input::TimersRead(read, Ok(Vec::new()))),
             Output::Recover(read) => Some(Input::Recovered(read, Ok((Vec::new(), None)))),
+            Output::LoadRecord(read) => Some(Input::RecordLoaded(read, Ok(None))),
+            Output::FindExpired(read) => Some(Input::ExpiredFound(read, Ok(Vec::new()))),
             Output::Send(_, _, item) => {
                 self.items.push_back(item);
                 None

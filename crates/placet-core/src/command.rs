@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use placet_proto::durabletask::{
     ActivityResponse, OrchestrationState, OrchestrationStatus, OrchestratorResponse, ParentInstanceInfo, TraceContext,
 };
 use placet_proto::placet::v1::{AskReply, PublishedRow};
 
-use crate::ids::{CallId, Iid, InstanceId, InstanceKey, PartitionId, Seq, StreamId, Turn};
+use crate::ids::{CallId, Iid, InstanceId, InstanceKey, PartitionId, RecordKey, Seq, StreamId, Turn};
 use crate::limits;
 use crate::rows::{Lookup, TimerRow};
 use crate::shard::Arrival;
+use crate::time::Timestamp;
 use crate::token::Token;
 
 /// A command: whom it concerns, what it is, and who waits for the answer.
@@ -45,6 +47,60 @@ impl Command {
             self.call = None;
         }
     }
+}
+
+/// A command for a record row: which, what is to be done, and who waits for the answer.
+#[derive(Debug, Clone)]
+pub struct RecordCommand {
+    /// The row.
+    pub key: RecordKey,
+    /// What is to be done.
+    pub change: RecordChange,
+    /// The call that is answered; absent if nobody waits.
+    pub call: Option<CallId>,
+}
+
+/// What is to be done with a record row. One that has expired counts as absent.
+#[derive(Debug, Clone)]
+pub enum RecordChange {
+    /// Make it, with version 1, if it is absent.
+    Create(RecordContent),
+    /// Replace it if it has this version: it has the next one then.
+    Replace(u64, RecordContent),
+    /// Delete it if it has this version; whichever it has, if none is named.
+    Delete(Option<u64>),
+    /// Delete it if it has expired.
+    Expire,
+}
+
+/// What a record row is to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordContent {
+    /// When it counts as absent; never, if absent.
+    pub expires_at: Option<Timestamp>,
+    /// At most [`limits::RECORD_BYTES_MAX`].
+    pub body: Bytes,
+}
+
+impl RecordCommand {
+    /// Bytes that it brings to be kept.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        match &self.change {
+            RecordChange::Create(content) | RecordChange::Replace(_, content) => content.body.len(),
+            RecordChange::Delete(_) | RecordChange::Expire => 0,
+        }
+    }
+}
+
+/// What became of a record row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It has this version now.
+    Version(u64),
+    /// It is there no more.
+    Deleted,
+    /// Nothing was done: it has this version, or is absent.
+    Conflict(Option<u64>),
 }
 
 /// What is to be done. Each has its file in `commands/`.
@@ -255,6 +311,8 @@ pub enum Reply {
     Retried(u32),
     /// The virtual clock has gone on.
     Arrived(Arrival),
+    /// What became of a record row.
+    Recorded(Recorded),
 }
 
 /// What became of an ask.

@@ -289,6 +289,8 @@ impl World {
                 found.sort_by_key(|found| found.row.iid);
                 Some(Input::Recovered(read, Ok((found, None))))
             }
+            Output::LoadRecord(read) => Some(Input::RecordLoaded(read, Ok(None))),
+            Output::FindExpired(read) => Some(Input::ExpiredFound(read, Ok(Vec::new()))),
             Output::Send(_, _, item) => {
                 // Events that a store gave are passed on unread.
                 let is_read = self.stored.instances.is_empty();

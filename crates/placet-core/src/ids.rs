@@ -121,6 +121,38 @@ impl fmt::Display for InstanceKey {
     }
 }
 
+/// A record row, named: what belongs to no instance (`commands/record.rs`).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct RecordKey {
+    /// The task hub.
+    pub hub: Hub,
+    /// What it is: a kind has its rows to itself.
+    pub kind: Arc<str>,
+    /// Which of its kind.
+    pub key: Arc<str>,
+}
+
+impl RecordKey {
+    /// The row `key` of this kind in a hub.
+    pub fn new(hub: Hub, kind: impl Into<Arc<str>>, key: impl Into<Arc<str>>) -> RecordKey {
+        RecordKey { hub, kind: kind.into(), key: key.into() }
+    }
+
+    /// Who writes it: xxh3 of the lower-case hub name, the kind and the key, with a zero byte between them, modulo
+    /// [`PARTITIONS`]. A stable format, like an instance's (there is a test vector).
+    pub fn partition(&self) -> PartitionId {
+        let parts = [self.hub.as_str(), &*self.kind, &*self.key];
+        let hash = xxh3_64(parts.join("\0").as_bytes());
+        PartitionId((hash % PARTITIONS as u64).to_le_bytes()[0])
+    }
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} of {}", self.kind, self.key, self.hub)
+    }
+}
+
 macro_rules! number_id {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
@@ -208,6 +240,16 @@ mod tests {
         assert_eq!(vector, VECTOR);
     }
 
+    #[test]
+    fn a_record_falls_into_the_same_partition_for_ever() {
+        let partition = |hub: &str, kind: &str, key: &str| RecordKey::new(Hub::new(hub), kind, key).partition().0;
+        let names = [("default", "k", "a"), ("DEFAULT", "k", "a"), ("default", "k", ""), ("h", "k", "Ünïcode")];
+        assert_eq!(names.map(|(hub, kind, key)| partition(hub, kind, key)), RECORDS_VECTOR);
+    }
+
     /// Frozen: changing the hash would strand every stored instance in the wrong partition.
     const VECTOR: [u8; 5] = [178, 178, 87, 113, 166];
+
+    /// Frozen likewise.
+    const RECORDS_VECTOR: [u8; 4] = [176, 176, 148, 233];
 }

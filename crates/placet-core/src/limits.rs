@@ -16,6 +16,21 @@ pub const PUBLISHED_BYTES_MAX: usize = 64 << 10;
 /// The same for an instance's first turn, which publishes the whole request.
 pub const PUBLISHED_BYTES_FIRST_MAX: usize = 4 << 20;
 
+/// Bytes of a record row's body (DESIGN.md §4): what is longer is several rows.
+pub const RECORD_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a record row's kind and key together: they stand in an index.
+pub const RECORD_NAME_BYTES_MAX: usize = 1 << 10;
+
+/// How often record rows that have expired are looked for: nobody waits for it, since they count as absent already.
+pub const EXPIRY_EVERY: Duration = Duration::from_secs(60);
+
+/// So many are deleted at a time: each is read once more, and none of that is to be felt.
+pub const EXPIRED_AT_ONCE: usize = 128;
+
+/// If there were as many, others are looked for after so long.
+pub const EXPIRY_GOES_ON_AFTER: Duration = Duration::from_secs(1);
+
 /// Items outstanding on a stream whose worker stated no limit (PROTOCOL.md §1, rule 3: 0 is "no stated limit").
 pub const STREAM_ITEMS_DEFAULT: usize = 256;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::command::{Refusal, Reply, Tell};
 use crate::dispatch::{ItemId, ItemSpec};
-use crate::ids::{CallId, Hub, Iid, PartitionId, Turn};
+use crate::ids::{CallId, Hub, Iid, PartitionId, RecordKey, Turn};
 use crate::rows::{Lookup, TimerRow, Write};
 use crate::time::Mono;
 use crate::token::Token;
@@ -68,6 +68,8 @@ pub enum Effect {
     Offer(ItemSpec),
     /// A write of this instance is durable.
     Settled(PartitionId, Iid),
+    /// A write of this record row is durable.
+    RecordSettled(PartitionId, Box<RecordKey>),
     /// That this item is set aside is durable.
     SetAside(ItemId),
     /// The deletion of this instance is durable.

@@ -112,6 +112,8 @@ plants! {
     ChildNotRewound = "child-not-rewound",
     /// An instance is deleted though it has yet to tell its parent how it ended.
     PurgedUntold = "purged-untold",
+    /// A record row is made though it is there already.
+    RecordMadeTwice = "record-made-twice",
 }
 
 #[cfg(feature = "planted")]

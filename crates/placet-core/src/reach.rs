@@ -56,6 +56,10 @@ corners! {
     InboxFullForChild,
     /// What was to be told was told already, or its sender's turn came to nothing.
     ToldInVain,
+    /// A record row was not as whoever wanted to change it thought.
+    RecordConflict,
+    /// A record row had expired, and was deleted.
+    RecordExpired,
     /// Somebody had no room for what he was told.
     ToldLater,
     /// A long history was left to be read by its worker.

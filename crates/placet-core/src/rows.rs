@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 pub use placet_proto::durabletask::OrchestrationStatus;
 
-use crate::ids::{BatchId, Epoch, Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
+use crate::ids::{BatchId, Epoch, Hub, Iid, InstanceId, InstanceKey, PartitionId, RecordKey, Seq, Turn};
 use crate::time::Timestamp;
 
 /// One life of an instance. What queries look at are columns, the rest is in `body`. The input stands in the
@@ -119,6 +119,27 @@ pub struct PublishedRow {
     pub body: Option<Bytes>,
 }
 
+/// What belongs to no instance: a row that is made, replaced and deleted by commands of its own, each of which says which
+/// version it means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordRow {
+    /// Its name.
+    pub key: RecordKey,
+    /// One when it is made, one more with each replacement.
+    pub version: u64,
+    /// From then on it counts as absent, and is deleted before long; absent: never.
+    pub expires_at: Option<Timestamp>,
+    /// Its content, of at most [`crate::limits::RECORD_BYTES_MAX`].
+    pub body: Bytes,
+}
+
+impl RecordRow {
+    /// Whether it counts as absent by now.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
 /// An instance as the store gives it back: without history, with all else that a decision needs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LoadedInstance {
@@ -197,6 +218,10 @@ pub enum Write {
     DropReplies(Iid, Turn),
     /// A published row, or its deletion.
     Publish(PublishedRow),
+    /// A record row that is new or replaces the one before.
+    PutRecord(RecordRow),
+    /// A record row that is no more, or never was.
+    DeleteRecord(RecordKey),
     /// A task hub that exists though it holds nothing.
     CreateHub(Hub),
     /// A task hub with all that is in it. What is in memory of it was dropped before.
@@ -236,6 +261,9 @@ pub struct Batch {
     pub replies_put: Vec<ReplyRow>,
     /// Inserted, replaced or (without a body) deleted.
     pub published: Vec<PublishedRow>,
+    pub records_deleted: Vec<RecordKey>,
+    /// Inserted, or replaced if the key is there.
+    pub records_put: Vec<RecordRow>,
 }
 
 impl Batch {
@@ -257,5 +285,7 @@ impl Batch {
             + self.replies_dropped.len()
             + self.replies_put.len()
             + self.published.len()
+            + self.records_deleted.len()
+            + self.records_put.len()
     }
 }

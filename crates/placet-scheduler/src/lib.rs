@@ -5,6 +5,7 @@
 //! commands of that handle, and [`rest`] those of HTTP; the in-process transport uses the same handle. No `if` about meaning stands here.
 
 mod budget;
+mod bulk;
 mod calls;
 pub mod connections;
 mod driver;
@@ -18,6 +19,7 @@ mod manage;
 mod metrics;
 pub mod outgoing;
 mod payloads;
+mod records;
 pub mod rest;
 mod scheduler;
 #[cfg(test)]

@@ -242,7 +242,10 @@ fn statuses(numbers: &[i32]) -> Vec<OrchestrationStatus> {
 }
 
 /// From the one on, up to before the other.
-fn between(from: Option<&prost_types::Timestamp>, to: Option<&prost_types::Timestamp>) -> std::ops::Range<Timestamp> {
+pub(crate) fn between(
+    from: Option<&prost_types::Timestamp>,
+    to: Option<&prost_types::Timestamp>,
+) -> std::ops::Range<Timestamp> {
     from.map_or(ALWAYS.0, Timestamp::from_proto)..to.map_or(ALWAYS.1, Timestamp::from_proto)
 }
 
@@ -251,7 +254,7 @@ fn bad_token(field: &str) -> Refusal {
 }
 
 /// Where an order begins, as text.
-fn token_of(order: &Order) -> String {
+pub(crate) fn token_of(order: &Order) -> String {
     match order {
         Order::Created(Some((at, iid))) | Order::Ended { after: Some((at, iid)), .. } => format!("{}.{}", at.0, iid.0),
         Order::Id { after: Some(id), .. } => format!("id.{}", id.as_str()),
@@ -260,7 +263,7 @@ fn token_of(order: &Order) -> String {
 }
 
 /// The same order from where the text says.
-fn order_from(order: &Order, token: &str) -> Option<Order> {
+pub(crate) fn order_from(order: &Order, token: &str) -> Option<Order> {
     if let Order::Id { prefix, .. } = order {
         let after = token.strip_prefix("id.").filter(|id| id.starts_with(prefix))?;
         return Some(Order::Id { prefix: prefix.clone(), after: Some(InstanceId::new(after)) });

@@ -9,8 +9,8 @@ use placet_core::wire::Events;
 use placet_proto::durabletask::history_event::EventType;
 use placet_proto::durabletask::purge_instances_request::Request as Purge;
 use placet_proto::durabletask::{
-    CreateInstanceRequest, HistoryEvent, OrchestrationState, PurgeInstancesRequest, PurgeInstancesResponse,
-    RestartInstanceRequest, RestartInstanceResponse, RewindInstanceRequest,
+    CreateInstanceRequest, HistoryEvent, OrchestrationIdReusePolicy, OrchestrationState, PurgeInstancesRequest,
+    PurgeInstancesResponse, RestartInstanceRequest, RestartInstanceResponse, RewindInstanceRequest,
     SkipGracefulOrchestrationTerminationsRequest, SkipGracefulOrchestrationTerminationsResponse,
 };
 use prost::Message as _;
@@ -31,27 +31,49 @@ impl Scheduler {
         hub: Hub,
         request: RestartInstanceRequest,
     ) -> Result<RestartInstanceResponse, CallError> {
-        let new_id = request.restart_with_new_instance_id;
-        let key = key(hub.clone(), &request.instance_id)?;
-        let Weighed { value: state, share: _until_it_is_started, .. } = self.instance(key.clone(), true).await?;
-        let state = state.ok_or_else(|| Refusal::NotFound(key.clone()))?;
-        if !new_id && !is_terminal(state.orchestration_status()) {
-            let status = state.orchestration_status().as_str_name();
-            let what = format!("instance {key} has not ended ({status}): restart it with a new instance id");
-            return Err(Refusal::FailedPrecondition(what).into());
-        }
-        let OrchestrationState { instance_id, name, version, input, tags, .. } = state;
-        let instance_id = if new_id { String::new() } else { instance_id };
-        let version = version.filter(|version| !version.is_empty());
-        let start = CreateInstanceRequest { instance_id, name, version, input, tags, ..Default::default() };
-        match self.start_instance(hub, start).await {
-            Ok(started) => Ok(RestartInstanceResponse { instance_id: started.instance_id }),
+        let new_id = request.restart_with_new_instance_id.then(String::new);
+        match self.restart_as(&hub, &request.instance_id, new_id).await {
+            Ok(instance_id) => Ok(RestartInstanceResponse { instance_id }),
             // Somebody else began it again meanwhile.
             Err(CallError::Refused(refusal @ Refusal::AlreadyExists { .. })) => {
                 Err(Refusal::FailedPrecondition(refusal.to_string()).into())
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Starts an instance again, under its own id, or as a new one: under this id, which must be free, or, if it is empty, one
+    /// that is made. The id.
+    pub(crate) async fn restart_as(
+        &self,
+        hub: &Hub,
+        instance_id: &str,
+        new_id: Option<String>,
+    ) -> Result<String, CallError> {
+        let key = key(hub.clone(), instance_id)?;
+        let Weighed { value: state, share: _until_it_is_started, .. } = self.instance(key.clone(), true).await?;
+        let state = state.ok_or_else(|| Refusal::NotFound(key.clone()))?;
+        if new_id.is_none() && !is_terminal(state.orchestration_status()) {
+            let status = state.orchestration_status().as_str_name();
+            let what = format!("instance {key} has not ended ({status}): restart it with a new instance id");
+            return Err(Refusal::FailedPrecondition(what).into());
+        }
+        let OrchestrationState { instance_id, name, version, input, tags, .. } = state;
+        // Present, and naming no status: nothing that is there gives way.
+        let is_new = new_id.as_ref().is_some_and(|id| !id.is_empty());
+        let orchestration_id_reuse_policy = is_new.then(OrchestrationIdReusePolicy::default);
+        let instance_id = new_id.unwrap_or(instance_id);
+        let version = version.filter(|version| !version.is_empty());
+        let start = CreateInstanceRequest {
+            instance_id,
+            name,
+            version,
+            input,
+            tags,
+            orchestration_id_reuse_policy,
+            ..Default::default()
+        };
+        Ok(self.start_instance(hub.clone(), start).await?.instance_id)
     }
 
     /// RewindInstance.

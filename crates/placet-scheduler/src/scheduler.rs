@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use placet_core::command::{Command, CommandKind, CompleteTurn, InstanceView, Refusal, Reply};
 use placet_core::dispatch::{HubSet, StreamLoad, StreamSpec};
-use placet_core::ids::{CallId, Hub, InstanceKey, PartitionId, StreamId, Turn};
+use placet_core::ids::{CallId, Hub, Iid, InstanceKey, PartitionId, StreamId, Turn};
 use placet_core::partition::view_of_row;
 use placet_core::rows::{InstanceRow, Lookup};
 use placet_core::shard::Input;
@@ -24,6 +24,7 @@ use prost::Message as _;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::budget::{ANSWER_FROM, Budget, Busy, RETRY_AFTER, Share};
+use crate::bulk::Bulks;
 use crate::driver::{self, Message, ReplyTo, Time, WallClock};
 use crate::health::Health;
 use crate::hubs::{HubError, Hubs};
@@ -81,6 +82,9 @@ pub enum CallError {
     /// Its history was being read when the instance continued as new: what was read is not all of one generation.
     #[error("the instance continued as new while its history was read: read it again")]
     ContinuedAsNew,
+    /// There is no such bulk operation.
+    #[error("there is no bulk operation {0:?}; one is told of for seven days after its last change")]
+    NoOperation(String),
     /// The server is stopping. Nothing was done.
     #[error("the server is stopping")]
     Stopping,
@@ -107,6 +111,7 @@ struct Inner {
     searches: Semaphore,
     /// Who of a crowd is answered.
     crowd: Semaphore,
+    bulks: Bulks,
 }
 
 impl std::fmt::Debug for Scheduler {
@@ -190,6 +195,7 @@ impl Scheduler {
             reads: Arc::new(Semaphore::new(READS_MAX)),
             searches: Semaphore::new(SEARCHES_MAX),
             crowd: Semaphore::new(CROWD),
+            bulks: Bulks::default(),
         })))
     }
 
@@ -253,6 +259,24 @@ impl Scheduler {
     /// If it is no name, or there is none.
     pub fn hub(&self, name: &str) -> Result<Hub, HubError> {
         self.0.hubs.named(name)
+    }
+
+    /// Whether there is this hub already.
+    ///
+    /// # Errors
+    /// [`HubError::Unknown`].
+    pub(crate) fn is_known(&self, hub: &Hub) -> Result<(), HubError> {
+        if self.0.hubs.admits(hub)? { Ok(()) } else { Err(HubError::Unknown(hub.to_string())) }
+    }
+
+    /// The newest instance that there is, or is about to be.
+    ///
+    /// # Errors
+    /// [`CallError::Stopping`].
+    pub(crate) async fn iid_last(&self) -> Result<Iid, CallError> {
+        let (sender, answer) = oneshot::channel();
+        self.tell(Message::IidLast(sender));
+        answer.await.map_err(|_| CallError::Stopping)
     }
 
     /// The workers that serve a hub, with what each has now.
@@ -516,6 +540,10 @@ impl Scheduler {
         &self.0.budget
     }
 
+    pub(crate) fn bulks(&self) -> &Bulks {
+        &self.0.bulks
+    }
+
     pub(crate) fn clock(&self) -> &WallClock {
         &self.0.clock
     }
@@ -566,7 +594,7 @@ impl Scheduler {
         Ok(reply.map_err(|_| CallError::Stopping)??)
     }
 
-    fn place_to_wait(&self) -> Result<Place<'_>, CallError> {
+    pub(crate) fn place_to_wait(&self) -> Result<Place<'_>, CallError> {
         let place = Place(&self.0.waiting);
         if place.0.fetch_add(1, Ordering::Relaxed) < WAITS_MAX { Ok(place) } else { Err(CallError::TooManyWait) }
     }
@@ -601,8 +629,9 @@ impl Scheduler {
     }
 }
 
-/// What makes a hub, or takes one away, is heard to its end though its caller has gone: the hubs are counted by it.
-async fn to_its_end<T: Send + 'static>(
+/// What makes a hub, takes one away, or begins what goes on by itself is heard to its end though its caller has gone: the
+/// hubs are counted by it.
+pub(crate) async fn to_its_end<T: Send + 'static>(
     call: impl Future<Output = Result<T, CallError>> + Send + 'static,
 ) -> Result<T, CallError> {
     tokio::spawn(call).await.unwrap_or(Err(CallError::Refused(Refusal::Unknown)))
@@ -630,7 +659,7 @@ impl<T> Weighed<T> {
 }
 
 /// One of the places for calls that wait.
-struct Place<'a>(&'a AtomicUsize);
+pub(crate) struct Place<'a>(&'a AtomicUsize);
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {

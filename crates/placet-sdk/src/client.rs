@@ -290,7 +290,7 @@ impl Client {
 }
 
 /// Makes a call again and again until one of them is answered in time.
-async fn renewed<'a, T>(call: impl Fn() -> BoxFuture<'a, CallResult<T>>) -> CallResult<T> {
+pub(crate) async fn renewed<'a, T>(call: impl Fn() -> BoxFuture<'a, CallResult<T>>) -> CallResult<T> {
     loop {
         if let Ok(answer) = timeout(WAIT_RENEWED_AFTER, call()).await {
             return answer;

@@ -11,8 +11,10 @@ use placet_proto::durabletask::{
     RewindInstanceRequest, StreamInstanceHistoryRequest, SuspendRequest, TerminateRequest,
 };
 use placet_proto::placet::v1::{
-    AcceptTimeRequest, AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, Completions,
-    GetPublishedRequest, GetPublishedResponse, GetTimeRequest, GetTimeResponse, Open, WorkerFrame, worker_frame::Frame,
+    AcceptTimeRequest, AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation,
+    BulkResultsRequest, BulkResultsResponse, CancelBulkRequest, Completions, GetBulkRequest, GetPublishedRequest,
+    GetPublishedResponse, GetTimeRequest, GetTimeResponse, ListBulksRequest, ListBulksResponse, Open, StartBulkRequest,
+    StartBulkResponse, WorkerFrame, worker_frame::Frame,
 };
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
@@ -101,6 +103,10 @@ impl GrpcTransport {
         ClientClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    fn admin(&self) -> AdminClient<Channel> {
+        AdminClient::new(self.channel.clone())
     }
 
     async fn placet_work(&self, hub: &str, open: Open) -> CallResult<WorkStream> {
@@ -207,6 +213,36 @@ impl Transport for GrpcTransport {
             let request = self.request(HUB_NONE, request)?;
             Ok(AdminClient::new(self.channel.clone()).advance_time(request).await?.into_inner())
         })
+    }
+
+    fn start_bulk<'a>(
+        &'a self,
+        hub: &'a str,
+        request: StartBulkRequest,
+    ) -> BoxFuture<'a, CallResult<StartBulkResponse>> {
+        Box::pin(async move { Ok(self.admin().start_bulk(self.request(hub, request)?).await?.into_inner()) })
+    }
+
+    fn get_bulk<'a>(&'a self, hub: &'a str, request: GetBulkRequest) -> BoxFuture<'a, CallResult<BulkOperation>> {
+        Box::pin(async move { Ok(self.admin().get_bulk(self.request(hub, request)?).await?.into_inner()) })
+    }
+
+    fn cancel_bulk<'a>(&'a self, hub: &'a str, request: CancelBulkRequest) -> BoxFuture<'a, CallResult<BulkOperation>> {
+        Box::pin(async move { Ok(self.admin().cancel_bulk(self.request(hub, request)?).await?.into_inner()) })
+    }
+
+    fn list_bulks<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<ListBulksResponse>> {
+        Box::pin(
+            async move { Ok(self.admin().list_bulks(self.request(hub, ListBulksRequest {})?).await?.into_inner()) },
+        )
+    }
+
+    fn bulk_results<'a>(
+        &'a self,
+        hub: &'a str,
+        request: BulkResultsRequest,
+    ) -> BoxFuture<'a, CallResult<BulkResultsResponse>> {
+        Box::pin(async move { Ok(self.admin().bulk_results(self.request(hub, request)?).await?.into_inner()) })
     }
 
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>> {

@@ -40,6 +40,7 @@
 //! * `testing` (a feature) has a server for tests, on virtual time.
 //! * [`Transport`] is how both reach a scheduler: over gRPC, or in the same process.
 
+pub mod bulk;
 mod client;
 mod context;
 mod error;

@@ -13,8 +13,9 @@ use placet_proto::durabletask::{
     TerminateRequest,
 };
 use placet_proto::placet::v1::{
-    AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, Completions, GetPublishedRequest,
-    GetPublishedResponse, GetTimeResponse, Open, SchedulerFrame,
+    AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation, BulkResultsRequest,
+    BulkResultsResponse, CancelBulkRequest, Completions, GetBulkRequest, GetPublishedRequest, GetPublishedResponse,
+    GetTimeResponse, ListBulksResponse, Open, SchedulerFrame, StartBulkRequest, StartBulkResponse,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -95,6 +96,24 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
     fn get_time(&self) -> BoxFuture<'_, CallResult<GetTimeResponse>>;
     /// placet.v1 AdvanceTime.
     fn advance_time(&self, request: AdvanceTimeRequest) -> BoxFuture<'_, CallResult<AdvanceTimeResponse>>;
+    /// placet.v1 StartBulk.
+    fn start_bulk<'a>(
+        &'a self,
+        hub: &'a str,
+        request: StartBulkRequest,
+    ) -> BoxFuture<'a, CallResult<StartBulkResponse>>;
+    /// placet.v1 GetBulk.
+    fn get_bulk<'a>(&'a self, hub: &'a str, request: GetBulkRequest) -> BoxFuture<'a, CallResult<BulkOperation>>;
+    /// placet.v1 CancelBulk.
+    fn cancel_bulk<'a>(&'a self, hub: &'a str, request: CancelBulkRequest) -> BoxFuture<'a, CallResult<BulkOperation>>;
+    /// placet.v1 ListBulks.
+    fn list_bulks<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<ListBulksResponse>>;
+    /// placet.v1 BulkResults.
+    fn bulk_results<'a>(
+        &'a self,
+        hub: &'a str,
+        request: BulkResultsRequest,
+    ) -> BoxFuture<'a, CallResult<BulkResultsResponse>>;
     /// placet.v1 Ask.
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>>;
     /// placet.v1 GetPublished.

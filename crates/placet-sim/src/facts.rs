@@ -79,6 +79,35 @@ pub(crate) enum What {
     EmptyHub,
     /// Put what was set aside back to work.
     RetryPoisoned,
+    /// Change a record row, which is no instance's.
+    Record {
+        /// Which.
+        row: u8,
+        /// How.
+        change: RowChange,
+        /// The version that it is thought to have.
+        version: u64,
+    },
+}
+
+/// How a record row is to be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowChange {
+    /// It is to be made.
+    Create,
+    /// It is to be replaced.
+    Replace,
+    /// It is to be deleted.
+    Delete,
+}
+
+/// A record row as it stands in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// Its version.
+    pub(crate) version: u64,
+    /// The call that wrote it.
+    pub(crate) by: u64,
 }
 
 /// A call, as it was sent once.
@@ -113,6 +142,10 @@ pub(crate) enum Answer {
     Exists,
     /// It is not such that this could be done.
     Unfit,
+    /// A row has this version now; how it stands in the store at that moment.
+    Written(u64, Option<Row>),
+    /// A row was left as it is: with this version, or absent.
+    Conflict(Option<u64>),
     /// Nothing was done: try again.
     TryLater,
     /// Whether it was done is not known.

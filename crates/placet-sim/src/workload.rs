@@ -8,8 +8,9 @@ use std::collections::{BTreeSet, VecDeque};
 use placet_approval::NewRequest;
 
 use crate::chance::Chance;
+use crate::checkers::fades;
 use crate::expectations::Program;
-use crate::facts::What;
+use crate::facts::{RowChange, What};
 use crate::overrides::Overrides;
 use crate::plan::{INSTANCES_LEAST, MILLISECOND, Plan, SECOND, Size};
 use crate::programs::{
@@ -92,6 +93,8 @@ const ENOUGH: u64 = 400;
 pub(crate) const HUB: &str = "default";
 /// The hub that is deleted.
 pub(crate) const DOOMED: &str = "doomed";
+/// Record rows that clients change; those with an odd number may be deleted, and expire.
+pub(crate) const ROWS: u8 = 4;
 
 impl Workload {
     /// The workload of a plan.
@@ -116,6 +119,7 @@ impl Workload {
         while workload.least < ENOUGH || (workload.slots.len() as u64) < INSTANCES_LEAST {
             workload.add_instance(plan, &mut chance.fork());
         }
+        workload.add_records(plan, &mut chance.fork());
         if let Some(kept) = &overrides.instances {
             // Whoever belongs to one that is kept is kept.
             let slots = &workload.slots;
@@ -135,6 +139,23 @@ impl Workload {
             steps.push(Step::Call(What::Raise { name: "noise", id: format!("{slot}-0-{number}") }));
         }
         self.actor(plan, slot, steps);
+    }
+
+    /// Clients that change record rows, all of them the same few.
+    fn add_records(&mut self, plan: &Plan, chance: &mut Chance) {
+        for _ in 0..chance.below(4) {
+            let mut steps = Vec::new();
+            for _ in 0..chance.between(1, 12) {
+                let row = u8::try_from(chance.below(ROWS.into())).expect("they are few");
+                let change = match chance.below(5) {
+                    0 | 1 => RowChange::Create,
+                    2 if fades(row) => RowChange::Delete,
+                    _ => RowChange::Replace,
+                };
+                steps.extend([pause(plan, chance), Step::Call(What::Record { row, change, version: 0 })]);
+            }
+            self.actor(plan, 0, steps);
+        }
     }
 
     fn slot(&mut self, hub: &str, program: Program) -> usize {

@@ -3,7 +3,7 @@
 
 use crc32fast::Hasher;
 use placet_core::ids::Hub;
-use placet_core::rows::InstanceRow;
+use placet_core::rows::{InstanceRow, RecordRow};
 
 /// Of a payload in a row with a key of two numbers.
 pub(crate) fn of_row(iid: i64, number: i64, payload: &[u8]) -> i64 {
@@ -41,6 +41,13 @@ pub(crate) fn of_published(hub: &Hub, kind: &str, key: &str, body: &[u8]) -> i64
     Sum::default().text(hub.as_str()).text(kind).text(key).bytes(body).finish()
 }
 
+/// Of a record row: over all of its columns, with its hub's name.
+pub(crate) fn of_record(RecordRow { key, version, expires_at, body }: &RecordRow) -> i64 {
+    let sum = Sum::default().text(key.hub.as_str()).text(&key.kind).text(&key.key);
+    let sum = sum.bytes(&version.to_le_bytes()).number(expires_at.is_some().into());
+    sum.number(expires_at.map_or(0, |at| at.0)).bytes(body).finish()
+}
+
 /// CRC-32 (the one of zlib and PNG) over parts whose bounds are never in doubt.
 #[derive(Default)]
 struct Sum(Hasher);
@@ -66,7 +73,7 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
-    use placet_core::ids::{Iid, InstanceId};
+    use placet_core::ids::{Iid, InstanceId, RecordKey};
     use placet_core::time::Timestamp;
 
     use super::*;
@@ -86,6 +93,13 @@ mod tests {
             body: "body".into(),
         };
         let ended = InstanceRow { completed_at: Some(Timestamp(6)), ..row.clone() };
+        let record = RecordRow {
+            key: RecordKey::new(Hub::new("hub"), "kind", "key"),
+            version: 3,
+            expires_at: Some(Timestamp(4)),
+            body: "body".into(),
+        };
+        let lasting = RecordRow { expires_at: None, ..record.clone() };
         let sums = [
             of_row(1, 2, b"payload"),
             of_instance(1, &row),
@@ -97,12 +111,14 @@ mod tests {
             of_reply(1, "ask", 0, Some("yes")),
             of_reply(1, "ask", 7, Some("yes")),
             of_published(&Hub::new("hub"), "kind", "key", b"body"),
+            of_record(&record),
+            of_record(&lasting),
         ];
         assert_eq!(sums, VECTOR);
     }
 
     /// Frozen: every stored row would be taken for damaged.
-    const VECTOR: [i64; 10] = [
+    const VECTOR: [i64; 12] = [
         2_652_228_202,
         4_208_270_286,
         1_888_453_992,
@@ -113,5 +129,7 @@ mod tests {
         18_412_949,
         1_056_144_558,
         4_038_946_753,
+        3_447_050_612,
+        2_870_268_237,
     ];
 }

@@ -6,15 +6,15 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use placet_core::fuzzing::Source;
-use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, Turn};
-use placet_core::rows::{InstanceRow, LoadedInstance, Lookup, TimerRow};
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, RecordKey, Turn};
+use placet_core::rows::{InstanceRow, LoadedInstance, Lookup, RecordRow, TimerRow};
 use placet_core::time::Timestamp;
-use placet_store::{List, Order, ReadError};
+use placet_store::{List, Order, ReadError, RecordList};
 use rusqlite::{Connection, params};
 
 use crate::damage::Damage;
 use crate::pieces::Kind;
-use crate::{checksum, header, lists, reads, schema, session};
+use crate::{checksum, header, lists, reads, records, schema, session};
 
 /// Rows of one run.
 const ROWS_MAX: usize = 40;
@@ -33,6 +33,8 @@ const HUB: &str = "INSERT OR REPLACE INTO hub(hub, name) VALUES(?1, CAST(?2 AS T
 const REPLY: &str = "INSERT OR REPLACE INTO reply(iid, ask_id, crc, answer, turn) VALUES(?1, CAST(?2 AS TEXT), ?3, CAST(?4 AS TEXT), ?5)";
 const PUBLISHED: &str = "INSERT OR REPLACE INTO published(hub, kind, key, crc, body)
     VALUES(?1, CAST(?2 AS TEXT), CAST(?3 AS TEXT), ?4, ?5)";
+const RECORD: &str = "INSERT OR REPLACE INTO record(hub, kind, key, version, expires_at, crc, body)
+    VALUES(?1, CAST(?2 AS TEXT), CAST(?3 AS TEXT), ?4, ?5, ?6, ?7)";
 const INSTANCE: &str = "INSERT OR REPLACE INTO
     instance(iid, hub, id, name, status, active, created_at, updated_at, completed_at, crc, body)
     VALUES(?1, ?2, CAST(?3 AS TEXT), CAST(?4 AS TEXT), ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
@@ -118,7 +120,7 @@ impl Rows<'_, '_, '_> {
     }
 
     fn write(&mut self) {
-        match self.source.byte() % 16 {
+        match self.source.byte() % 18 {
             0 => self.hub(),
             1 => self.instance(),
             2 | 3 => self.turn(),
@@ -127,6 +129,7 @@ impl Rows<'_, '_, '_> {
             9 | 10 => self.timer(),
             11 | 12 => self.reply(),
             13 | 14 => self.published(),
+            15 | 16 => self.record(),
             _ => {
                 let key = ["incarnation", "newest"][usize::from(self.source.byte() % 2)];
                 let value = self.number();
@@ -236,6 +239,23 @@ impl Rows<'_, '_, '_> {
         let crc = self.crc(sum, ("published", i64::from(!is_known), 0));
         self.put(PUBLISHED, params![1, kind, key, crc, body]);
     }
+
+    fn record(&mut self) {
+        let (kind, key) =
+            if self.source.flag() { (b"kind".to_vec(), b"key".to_vec()) } else { (self.text(), self.text()) };
+        let (version, expires_at) = (self.number(), self.source.some(|source| source.number()));
+        let body = self.source.bytes();
+        let [kind_said, key_said] = [&kind, &key].map(|text| String::from_utf8_lossy(text));
+        let sum = checksum::of_record(&RecordRow {
+            key: RecordKey::new(Hub::new("hub"), &*kind_said, &*key_said),
+            version: version.cast_unsigned(),
+            expires_at: expires_at.map(Timestamp),
+            body: Bytes::copy_from_slice(body),
+        });
+        let is_known = kind == b"kind" && key == b"key";
+        let crc = self.crc(sum, ("record", i64::from(!is_known), 0));
+        self.put(RECORD, params![1, kind, key, version, expires_at, crc, body]);
+    }
 }
 
 /// What is written of a sound instance.
@@ -290,7 +310,14 @@ fn read_all(connection: &Connection, wrong: &HashSet<Key>) {
         if damaged_or(reads::published(connection, &hub, "kind", "key")).flatten().is_some() {
             is_right(("published", 0, 0));
         }
+        let is_known = |key: &RecordKey| *key == RecordKey::new(Hub::new("hub"), "kind", "key");
+        let all = RecordList { hub: hub.clone(), kind: None, starts: String::new(), after: None, limit: ROWS_MAX };
+        let mut listed = damaged_or(records::list(connection, &all, &damage)).unwrap_or_default();
+        let named = damaged_or(records::one(connection, &RecordKey::new(hub, "kind", "key"))).flatten();
+        listed.extend(named);
+        listed.iter().filter(|row| is_known(&row.key)).for_each(|_| is_right(("record", 0, 0)));
     }
+    drop(damaged_or(records::expired(connection, Timestamp(1), 10, &damage)));
     drop(session::next_claim(connection));
 }
 

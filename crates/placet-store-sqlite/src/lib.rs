@@ -20,6 +20,7 @@ mod open;
 mod pieces;
 mod readers;
 mod reads;
+mod records;
 mod schema;
 mod search;
 mod session;

@@ -324,7 +324,7 @@ fn one<T>(
     found.transpose()
 }
 
-fn compare(computed: i64, stored: i64, which: impl FnOnce() -> String) -> Result<(), Fault> {
+pub(crate) fn compare(computed: i64, stored: i64, which: impl FnOnce() -> String) -> Result<(), Fault> {
     if computed == stored { Ok(()) } else { Err(Fault::Damaged(format!("{}: the checksum differs", which()))) }
 }
 
@@ -350,14 +350,14 @@ fn stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn count(limit: usize) -> i64 {
+pub(crate) fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lists;
+    use crate::{lists, records};
 
     /// How SQLite finds the rows, a line a step.
     fn plan(statement: &str) -> Vec<String> {
@@ -394,8 +394,14 @@ mod tests {
             ],
             &["SEARCH instance USING COVERING INDEX instance_id (hub=? AND id>?)"],
             &["SEARCH instance USING COVERING INDEX instance_ended (hub=? AND completed_at>? AND completed_at<?)"],
+            &[hub_by_name, "SEARCH record USING INDEX record_key (hub=? AND kind=? AND key=?)"],
+            &["SEARCH record USING INDEX record_key (hub=? AND (kind,key)>(?,?))"],
+            &[
+                "SEARCH record USING INDEX record_expiry (expires_at<?)",
+                "SEARCH hub USING INTEGER PRIMARY KEY (rowid=?)",
+            ],
         ];
-        let statements = ALL.iter().chain(&pieces::READS).chain(&lists::ALL);
+        let statements = ALL.iter().chain(&pieces::READS).chain(&lists::ALL).chain(&records::ALL);
         assert_eq!(statements.clone().count(), expected.len());
         for (statement, expected) in statements.zip(expected) {
             assert_eq!(plan(statement), expected, "{statement}");

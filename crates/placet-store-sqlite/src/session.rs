@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use placet_core::ids::{Hub, Iid, Seq};
-use placet_core::rows::{Batch, InstanceRow, PublishedRow};
+use placet_core::ids::{Hub, Iid, RecordKey, Seq};
+use placet_core::rows::{Batch, InstanceRow, PublishedRow, RecordRow};
 use placet_core::time::Timestamp;
 use placet_store::{Claim, CommitError};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Statement, params};
@@ -150,7 +150,13 @@ impl Session {
         })?;
         each(connection, sql::DELETE_TIMER, &batch.timers_deleted, |statement, row| {
             statement.execute([row.fire_at.0, key(row.iid.0)?, key(row.seq.0)?])
-        })
+        })?;
+        for RecordKey { hub, kind, key } in &batch.records_deleted {
+            if let Some(hub) = self.known_hub(hub)? {
+                self.execute(sql::DELETE_RECORD, params![hub, &**kind, &**key])?;
+            }
+        }
+        Ok(())
     }
 
     fn insert(&mut self, batch: &Batch) -> Result<(), WriteError> {
@@ -187,7 +193,8 @@ impl Session {
             let crc = checksum::of_reply(iid, &row.ask_id, row.turn.0, answer);
             statement.execute(params![iid, &*row.ask_id, crc, answer, row.turn.0])
         })?;
-        batch.published.iter().try_for_each(|row| self.publish(row))
+        batch.published.iter().try_for_each(|row| self.publish(row))?;
+        batch.records_put.iter().try_for_each(|row| self.put_record(row))
     }
 
     fn insert_instance(&mut self, row: &InstanceRow) -> Result<(), WriteError> {
@@ -270,6 +277,15 @@ impl Session {
         } else if let Some(hub) = self.known_hub(&row.hub)? {
             self.execute(sql::WITHDRAW, params![hub, kind, name])?;
         }
+        Ok(())
+    }
+
+    fn put_record(&mut self, row: &RecordRow) -> Result<(), WriteError> {
+        let hub = self.hub(&row.key.hub)?;
+        let (version, expires_at) = (key(row.version)?, row.expires_at.map(|at| at.0));
+        let crc = checksum::of_record(row);
+        let values = params![hub, &*row.key.kind, &*row.key.key, version, expires_at, crc, &row.body[..]];
+        self.execute(sql::PUT_RECORD, values)?;
         Ok(())
     }
 

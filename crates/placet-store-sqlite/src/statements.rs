@@ -57,9 +57,25 @@ pub(crate) const SWEEP_INSTANCE: [Swept; 5] = [
         delete: "DELETE FROM instance WHERE iid = ?2 AND iid = ?1",
     },
 ];
-pub(crate) const IS_PUBLISHED: &str = "SELECT 1 FROM published WHERE hub = ?1 LIMIT 1";
-pub(crate) const PUBLISHED: &str = "SELECT rowid, hub, length(body) FROM published WHERE rowid > ?1 ORDER BY rowid";
-pub(crate) const DELETE_PUBLISHED: &str = "DELETE FROM published WHERE rowid = ?1";
+/// How rows of a table that stand in a hub by themselves are cleared away: whether there are any, those behind a row, and
+/// one of them.
+#[derive(Debug)]
+pub(crate) struct SweptOfHub {
+    pub(crate) any: &'static str,
+    pub(crate) rows: &'static str,
+    pub(crate) delete: &'static str,
+}
+
+pub(crate) const SWEEP_PUBLISHED: SweptOfHub = SweptOfHub {
+    any: "SELECT 1 FROM published WHERE hub = ?1 LIMIT 1",
+    rows: "SELECT rowid, hub, length(body) FROM published WHERE rowid > ?1 ORDER BY rowid",
+    delete: "DELETE FROM published WHERE rowid = ?1",
+};
+pub(crate) const SWEEP_RECORDS: SweptOfHub = SweptOfHub {
+    any: "SELECT 1 FROM record WHERE hub = ?1 LIMIT 1",
+    rows: "SELECT rowid, hub, length(body) FROM record WHERE rowid > ?1 ORDER BY rowid",
+    delete: "DELETE FROM record WHERE rowid = ?1",
+};
 
 /// An instance without its timers, which a batch deletes one by one.
 pub(crate) const DELETE_INSTANCE: &[&str] = &[
@@ -113,3 +129,9 @@ pub(crate) const PUBLISH: &str = "
     INSERT INTO published(hub, kind, key, crc, body) VALUES(?1, ?2, ?3, ?4, ?5)
     ON CONFLICT(hub, kind, key) DO UPDATE SET crc = excluded.crc, body = excluded.body";
 pub(crate) const WITHDRAW: &str = "DELETE FROM published WHERE hub = ?1 AND kind = ?2 AND key = ?3";
+
+pub(crate) const PUT_RECORD: &str = "
+    INSERT INTO record(hub, kind, key, version, expires_at, crc, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    ON CONFLICT(hub, kind, key) DO UPDATE SET version = excluded.version, expires_at = excluded.expires_at,
+        crc = excluded.crc, body = excluded.body";
+pub(crate) const DELETE_RECORD: &str = "DELETE FROM record WHERE hub = ?1 AND kind = ?2 AND key = ?3";

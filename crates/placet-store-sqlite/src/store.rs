@@ -16,7 +16,7 @@ use crate::damage::Damage;
 use crate::lock::{self, Lock};
 use crate::readers::Readers;
 use crate::session::{Session, WriteError};
-use crate::{lists, open, reads, search};
+use crate::{lists, open, reads, records, search};
 
 /// How to open a store.
 #[derive(Clone, Debug, Default)]
@@ -275,6 +275,11 @@ impl Store for SqliteStore {
             Query::Instances(list) => lists::page(connection, list, &self.damage).map(Answer::Instances),
             Query::Search(search) => search::search(connection, search, &self.damage).map(Answer::Found),
             Query::Overview(hub) => search::overview(connection, hub).map(Answer::Overview),
+            Query::Record(key) => records::one(connection, key).map(Answer::Record),
+            Query::Records(list) => records::list(connection, list, &self.damage).map(Answer::Records),
+            Query::Expired { until, limit } => {
+                records::expired(connection, *until, *limit, &self.damage).map(Answer::Expired)
+            }
             Query::Instance(key) => reads::row(connection, key).map(|row| Answer::Instance(row.map(Box::new))),
         })
     }

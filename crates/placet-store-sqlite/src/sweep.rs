@@ -35,8 +35,10 @@ pub(crate) enum Sweep {
     Timers { hub: i64, iids: Vec<i64>, after: (i64, i64, i64) },
     /// The instances are deleted, from the end of the list.
     Instances { hub: i64, iids: Vec<i64> },
-    /// What was published in it is deleted, after this row, then the hub itself.
+    /// What was published in it is deleted, after this row,
     Published { hub: i64, after: i64 },
+    /// … then its record rows, then the hub itself.
+    Records { hub: i64, after: i64 },
 }
 
 impl Sweep {
@@ -68,13 +70,21 @@ impl Sweep {
                 // When all are gone there may be others, which had no room in the list.
                 if iids.is_empty() { Sweep::lists(hub) } else { Sweep::Instances { hub, iids } }
             }
-            Sweep::Published { hub, after } => match published(connection, hub, after, limit, &mut room)? {
-                Some(after) => Sweep::Published { hub, after },
-                None => {
-                    connection.prepare_cached(sql::DELETE_HUB)?.execute([hub])?;
-                    Sweep::Begins
+            Sweep::Published { hub, after } => {
+                match rows_of_hub(connection, &sql::SWEEP_PUBLISHED, (hub, after), limit, &mut room)? {
+                    Some(after) => Sweep::Published { hub, after },
+                    None => Sweep::Records { hub, after: i64::MIN },
                 }
-            },
+            }
+            Sweep::Records { hub, after } => {
+                match rows_of_hub(connection, &sql::SWEEP_RECORDS, (hub, after), limit, &mut room)? {
+                    Some(after) => Sweep::Records { hub, after },
+                    None => {
+                        connection.prepare_cached(sql::DELETE_HUB)?.execute([hub])?;
+                        Sweep::Begins
+                    }
+                }
+            }
         };
         Ok(true)
     }
@@ -146,20 +156,20 @@ fn timers(
     Ok(is_cut.then_some(after))
 }
 
-/// Deletes what was published in a hub. Where to go on, if it is not at the end.
-fn published(
+/// Deletes rows that stand in a hub by themselves. Where to go on, if it is not at the end.
+fn rows_of_hub(
     connection: &Connection,
-    hub: i64,
-    mut after: i64,
+    table: &sql::SweptOfHub,
+    (hub, mut after): (i64, i64),
     limit: usize,
     room: &mut Room,
 ) -> rusqlite::Result<Option<i64>> {
-    if !connection.prepare_cached(sql::IS_PUBLISHED)?.exists([hub])? {
+    if !connection.prepare_cached(table.any)?.exists([hub])? {
         return Ok(None);
     }
     let page = limit.saturating_mul(LOOKED_AT);
     let (mut looked_at, mut gone) = (0, Vec::new());
-    let mut statement = connection.prepare_cached(sql::PUBLISHED)?;
+    let mut statement = connection.prepare_cached(table.rows)?;
     let mut rows = statement.query([after])?;
     while looked_at < page
         && room.0 > 0
@@ -172,7 +182,7 @@ fn published(
             room.0 -= 1 + row.get::<_, i64>(2)? / PAGE;
         }
     }
-    let mut delete = connection.prepare_cached(sql::DELETE_PUBLISHED)?;
+    let mut delete = connection.prepare_cached(table.delete)?;
     for rowid in gone {
         delete.execute([rowid])?;
     }

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use placet_core::ids::{Hub, Iid, Turn};
-use placet_core::rows::{HistoryRow, LoadedInstance, Lookup, PublishedRow, TimerRow};
+use placet_core::rows::{HistoryRow, LoadedInstance, Lookup, PublishedRow, RecordRow, TimerRow};
 use placet_core::time::Timestamp;
 
-use crate::{Answer, Overview, Query, ReadError, Status, Store};
+use crate::{Answer, Overview, Query, ReadError, RecordList, Status, Store};
 
 /// Every row, in the order of its key. Its text has a line a row, with payloads cut short.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -23,6 +23,8 @@ pub struct Dump {
     pub timers: Vec<TimerRow>,
     /// The published rows.
     pub published: Vec<PublishedRow>,
+    /// The record rows.
+    pub records: Vec<RecordRow>,
 }
 
 /// Where to look for rows: the trait finds instances by key and published rows by name, it cannot list them.
@@ -50,6 +52,9 @@ impl Dump {
             timers: store.due(&|_| true, None, Timestamp::MAX, usize::MAX)?,
             ..Dump::default()
         };
+        for hub in &dump.hubs {
+            dump.records.extend(records(store, hub)?);
+        }
         for iid in iids {
             dump.history.extend(store.history(iid, Turn(0), usize::MAX)?);
         }
@@ -72,6 +77,14 @@ fn overview(store: &dyn Store, hub: &Hub) -> Result<Overview, ReadError> {
     match store.query(&Query::Overview(hub.clone()))? {
         Answer::Overview(overview) => Ok(overview),
         answer => panic!("asked for an overview, answered {answer:?}"),
+    }
+}
+
+fn records(store: &dyn Store, hub: &Hub) -> Result<Vec<RecordRow>, ReadError> {
+    let all = RecordList { hub: hub.clone(), kind: None, starts: String::new(), after: None, limit: usize::MAX };
+    match store.query(&Query::Records(all))? {
+        Answer::Records(records) => Ok(records),
+        answer => panic!("asked for records, answered {answer:?}"),
     }
 }
 
@@ -104,6 +117,9 @@ impl fmt::Display for Dump {
         for row in &self.published {
             let body = row.body.as_deref().unwrap_or_default();
             writeln!(f, "published {} {} {}: {}", row.hub, row.kind, row.key, Payload(body))?;
+        }
+        for RecordRow { key, version, expires_at, body } in &self.records {
+            writeln!(f, "record {key} version {version} expires {expires_at:?}: {}", Payload(body))?;
         }
         Ok(())
     }

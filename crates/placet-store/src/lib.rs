@@ -18,7 +18,7 @@ use std::time::Duration;
 use placet_core::ids::{Iid, PartitionId, Turn};
 use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
 use placet_core::time::Timestamp;
-pub use query::{Answer, List, Order, Page, Query};
+pub use query::{Answer, List, Order, Page, Query, RecordList};
 pub use search::{Column, Facts, Filter, Found, Needle, Overview, Ranking, Search, Sort, Status};
 
 /// What a process learns when it takes the store into use.

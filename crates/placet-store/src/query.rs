@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey};
-use placet_core::rows::{InstanceRow, OrchestrationStatus};
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, RecordKey};
+use placet_core::rows::{InstanceRow, OrchestrationStatus, RecordRow};
 use placet_core::time::Timestamp;
 
 use crate::search::{Found, Overview, Search};
@@ -32,6 +32,57 @@ pub enum Query {
     Search(Box<Search>),
     /// How many there are in a hub.
     Overview(Hub),
+    /// One record row, whether or not it has expired.
+    Record(RecordKey),
+    /// Many, likewise, by their kinds and keys.
+    Records(RecordList),
+    /// The names of record rows that have expired, the first of them first.
+    Expired {
+        /// By then.
+        until: Timestamp,
+        /// At most so many are looked at.
+        limit: usize,
+    },
+}
+
+/// Which record rows to list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordList {
+    /// The hub.
+    pub hub: Hub,
+    /// The kind; all of them, if absent.
+    pub kind: Option<Arc<str>>,
+    /// How the keys begin, if a kind is named.
+    pub starts: String,
+    /// Behind the row of this kind and key.
+    pub after: Option<(Arc<str>, Arc<str>)>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl RecordList {
+    /// The first kind and key that may be one of them.
+    pub fn from(&self) -> (&str, &str) {
+        let first = self.kind.as_ref().map_or(("", ""), |kind| (&**kind, self.starts.as_str()));
+        let after = self.after.as_ref().map_or(("", ""), |(kind, key)| (&**kind, &**key));
+        first.max(after)
+    }
+
+    /// Whether a row is one of them.
+    pub fn holds(&self, key: &RecordKey) -> bool {
+        let named = (&*key.kind, &*key.key);
+        key.hub == self.hub
+            && self.after.as_ref().is_none_or(|(kind, key)| named > (&**kind, &**key))
+            && self.kind.as_ref().is_none_or(|kind| *kind == key.kind && key.key.starts_with(&self.starts))
+    }
+
+    /// Whether a row of the hub comes behind all of them.
+    pub fn is_behind(&self, key: &RecordKey) -> bool {
+        let is_beyond = |kind: &Arc<str>| {
+            key.kind > *kind || (key.kind == *kind && !key.key.starts_with(&self.starts) && *key.key > *self.starts)
+        };
+        self.kind.as_ref().is_some_and(is_beyond)
+    }
 }
 
 /// Which instances to list, in which order, and how many of them to look at.
@@ -122,4 +173,10 @@ pub enum Answer {
     Found(Found),
     /// To [`Query::Overview`].
     Overview(Overview),
+    /// To [`Query::Record`].
+    Record(Option<RecordRow>),
+    /// To [`Query::Records`].
+    Records(Vec<RecordRow>),
+    /// To [`Query::Expired`].
+    Expired(Vec<RecordKey>),
 }

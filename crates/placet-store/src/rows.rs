@@ -65,6 +65,18 @@ pub const TABLES: &[Table] = &[
     Table { name: "meta", columns: &[text("key"), integer("value")] },
     Table { name: "published", columns: &[integer("hub"), text("kind"), text("key"), integer("crc"), bytes("body")] },
     Table {
+        name: "record",
+        columns: &[
+            integer("hub"),
+            text("kind"),
+            text("key"),
+            integer("version"),
+            nullable(integer("expires_at")),
+            integer("crc"),
+            bytes("body"),
+        ],
+    },
+    Table {
         name: "reply",
         columns: &[integer("iid"), text("ask_id"), integer("crc"), nullable(text("answer")), integer("turn")],
     },

@@ -1,5 +1,7 @@
 //! The command line: every flag with its environment variable and its help, in one catalogue.
 
+pub(crate) mod instances;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +43,8 @@ pub(crate) enum Command {
     Health(Health),
     /// What the scheduler's clock says, and what is said to it.
     Time(Time),
+    /// Look at instances, and act on them: by their ids, or on all that a filter means.
+    Instances(Box<instances::Instances>),
 }
 
 /// `placet serve`.

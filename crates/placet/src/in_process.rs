@@ -12,8 +12,9 @@ use placet_proto::durabletask::{
     TerminateRequest, WorkItem,
 };
 use placet_proto::placet::v1::{
-    AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse,
-    GetTimeResponse, Open, SchedulerFrame, WorkEnvelope,
+    AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation, BulkResultsRequest,
+    BulkResultsResponse, CancelBulkRequest, GetBulkRequest, GetPublishedRequest, GetPublishedResponse, GetTimeResponse,
+    ListBulksResponse, Open, SchedulerFrame, StartBulkRequest, StartBulkResponse, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
 use placet_scheduler::{Generation, Page, Scheduler, Share, StreamOut, Weighed, WorkerStream};
@@ -210,6 +211,34 @@ impl Transport for InProcess {
 
     fn advance_time(&self, request: AdvanceTimeRequest) -> BoxFuture<'_, CallResult<AdvanceTimeResponse>> {
         Box::pin(async move { self.0.advance_time(request).await.map_err(|error| told(&error)) })
+    }
+
+    fn start_bulk<'a>(
+        &'a self,
+        hub: &'a str,
+        request: StartBulkRequest,
+    ) -> BoxFuture<'a, CallResult<StartBulkResponse>> {
+        Box::pin(self.call(hub, async move |scheduler, hub| scheduler.start_bulk(hub, request, caller()).await))
+    }
+
+    fn get_bulk<'a>(&'a self, hub: &'a str, request: GetBulkRequest) -> BoxFuture<'a, CallResult<BulkOperation>> {
+        Box::pin(self.call(hub, async move |scheduler, hub| scheduler.get_bulk(hub, request).await))
+    }
+
+    fn cancel_bulk<'a>(&'a self, hub: &'a str, request: CancelBulkRequest) -> BoxFuture<'a, CallResult<BulkOperation>> {
+        Box::pin(self.call(hub, async move |scheduler, hub| scheduler.cancel_bulk(hub, request).await))
+    }
+
+    fn list_bulks<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<ListBulksResponse>> {
+        Box::pin(self.call(hub, async |scheduler, hub| Ok(scheduler.list_bulks(hub).await?.value)))
+    }
+
+    fn bulk_results<'a>(
+        &'a self,
+        hub: &'a str,
+        request: BulkResultsRequest,
+    ) -> BoxFuture<'a, CallResult<BulkResultsResponse>> {
+        Box::pin(self.call(hub, async move |scheduler, hub| Ok(scheduler.bulk_results(hub, request).await?.value)))
     }
 
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>> {

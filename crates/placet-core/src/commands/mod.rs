@@ -9,6 +9,7 @@ mod fire_timer;
 mod poison;
 mod purge;
 mod raise_event;
+mod record;
 mod rewind;
 mod start;
 mod suspend;
@@ -18,5 +19,6 @@ mod too_long;
 mod wait;
 
 pub(crate) use ask::check_ask;
+pub(crate) use record::check_record;
 pub(crate) use start::check_start;
 pub(crate) use tell::Heard;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
-use crate::ids::{Epoch, Hub, Iid, PartitionId, Seq, Turn};
+use crate::ids::{Epoch, Hub, Iid, PartitionId, RecordKey, Seq, Turn};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
-use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, ReplyRow, TimerRow, Write};
+use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, RecordRow, ReplyRow, TimerRow, Write};
 
 type Map<K, V> = HashMap<K, V, FxBuildHasher>;
 
@@ -45,6 +45,8 @@ pub(super) struct Merge {
     activities: BTreeMap<(Iid, Seq), RowChange<ActivityRow>>,
     timers: BTreeMap<TimerRow, RowChange<()>>,
     replies: BTreeMap<(Iid, Arc<str>), ReplyRow>,
+    /// None: it is deleted, if it is there.
+    records: BTreeMap<RecordKey, Option<RecordRow>>,
     rest: Batch,
     bytes: usize,
 }
@@ -103,6 +105,12 @@ impl Merge {
             }
             Write::DropReplies(iid, before) => self.drop_replies(iid, before),
             Write::Publish(row) => self.rest.published.push(row),
+            Write::PutRecord(row) => {
+                self.records.insert(row.key.clone(), Some(row));
+            }
+            Write::DeleteRecord(key) => {
+                self.records.insert(key, None);
+            }
             Write::CreateHub(hub) => self.rest.hubs_created.push(hub),
             Write::DeleteHub(hub) => self.delete_hub(hub),
         }
@@ -174,6 +182,7 @@ impl Merge {
     fn delete_hub(&mut self, hub: Hub) {
         self.rest.hubs_created.retain(|created| *created != hub);
         self.rest.published.retain(|row| row.hub != hub);
+        self.records.retain(|key, _| key.hub != hub);
         if !self.rest.hubs_deleted.contains(&hub) {
             self.rest.hubs_deleted.push(hub);
         }
@@ -197,6 +206,12 @@ impl Merge {
         batch.replies_dropped = sorted(self.replies_dropped.into_iter());
         (batch.inbox_put, batch.inbox_deleted) = split(self.inbox);
         (batch.activities_put, batch.activities_deleted) = split(self.activities);
+        for (key, row) in self.records {
+            match row {
+                Some(row) => batch.records_put.push(row),
+                None => batch.records_deleted.push(key),
+            }
+        }
         for (row, change) in self.timers {
             match change {
                 RowChange::Put(()) | RowChange::Replace(()) => batch.timers_put.push(row),
@@ -267,6 +282,7 @@ fn size(write: &Write) -> usize {
             Write::PutActivity(row) | Write::UpdateActivity(row) => row.data.len(),
             Write::PutReply(row) => row.answer.as_ref().map_or(0, |answer| answer.len()),
             Write::Publish(row) => row.body.as_ref().map_or(0, bytes::Bytes::len),
+            Write::PutRecord(row) => row.body.len() + row.key.key.len(),
             Write::DeleteInstance(_)
             | Write::DropInstance(..)
             | Write::DropHistory(..)
@@ -275,6 +291,7 @@ fn size(write: &Write) -> usize {
             | Write::DeleteActivity(..)
             | Write::PutTimer(_)
             | Write::DeleteTimer(_)
+            | Write::DeleteRecord(_)
             | Write::CreateHub(_)
             | Write::DeleteHub(_) => 0,
         }

@@ -7,6 +7,7 @@ mod departures;
 mod instance;
 mod load;
 mod pieces;
+mod records;
 mod turn;
 mod view;
 
@@ -30,6 +31,7 @@ pub use instance::Damage;
 pub(crate) use instance::{
     Ended, Instance, Known, Message, Outbound, activity_bytes, kept, message_bytes, reply_bytes,
 };
+pub(crate) use records::{Records, Standing};
 pub use turn::{Begun, TurnStart};
 pub use view::view_of_row;
 
@@ -74,6 +76,8 @@ pub struct Partition {
     pub(crate) page: Option<Asked>,
     /// What left memory while the store was being asked.
     pub(crate) departures: Departures,
+    /// Record rows that were decided and are not durable, or are being read.
+    pub(crate) records: Records,
     /// Instances whose deletion is not durable yet: the store still has them, and what it says of them is old.
     pub(crate) deleted: Vec<Iid>,
     /// Hubs whose deletion is not durable yet.
@@ -103,6 +107,7 @@ impl Partition {
             loading: Map::default(),
             page: None,
             departures: Departures::default(),
+            records: Records::default(),
             deleted: Vec::new(),
             hubs_deleted: Vec::new(),
             waiters: Map::default(),
@@ -376,6 +381,7 @@ impl Partition {
             }
             stays
         });
+        self.drop_records(hub, outcome);
         self.hubs_deleted.push(hub.clone());
     }
 

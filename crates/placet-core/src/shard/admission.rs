@@ -17,6 +17,16 @@ impl Shard {
         if matches!(command.kind, CommandKind::Wait(_)) {
             return Ok(());
         }
+        self.admit_bytes(now, command.payload_bytes())?;
+        match (&command.kind, &command.target) {
+            (CommandKind::Start(start), Lookup::Key(key)) => check_start(key, start),
+            (CommandKind::Ask(ask), _) => check_ask(ask),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there is room for what a command brings.
+    pub(super) fn admit_bytes(&mut self, now: Now, bytes: usize) -> Result<(), Refusal> {
         if let Some(until) = self.refuse_until {
             if now.mono < until {
                 reach(Corner::RefusedFull);
@@ -24,7 +34,7 @@ impl Shard {
             }
             self.refuse_until = None;
         }
-        if !self.has_room_to_write(command.payload_bytes()) {
+        if !self.has_room_to_write(bytes) {
             reach(Corner::RefusedUncommitted);
             let retry_after = limits::REFUSE_AFTER_FAILURE;
             return Err(Refusal::Exhausted { what: "too much waits to be written", retry_after });
@@ -34,11 +44,7 @@ impl Shard {
             let what = "too much work is in memory: its workers do not keep up";
             return Err(Refusal::Exhausted { what, retry_after: limits::REFUSE_AFTER_FAILURE });
         }
-        match (&command.kind, &command.target) {
-            (CommandKind::Start(start), Lookup::Key(key)) => check_start(key, start),
-            (CommandKind::Ask(ask), _) => check_ask(ask),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// Whether so many bytes more may wait to be written. A few large payloads take all the room there is for a

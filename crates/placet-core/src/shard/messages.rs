@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::{Advance, RecoverRead};
 use crate::clock::Doubt;
-use crate::command::{Command, CompleteTurn, Refusal, Reply};
+use crate::command::{Command, CompleteTurn, RecordCommand, Refusal, Reply};
 use crate::dispatch::{ItemId, StreamSpec};
-use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, InstanceKey, PartitionId, StreamId};
+use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, InstanceKey, PartitionId, RecordKey, StreamId};
 use crate::outcome::HistoryRead;
-use crate::rows::{Batch, LoadedInstance, Lookup, ReadFailure, TimerRow};
+use crate::rows::{Batch, LoadedInstance, Lookup, ReadFailure, RecordRow, TimerRow};
 use crate::tally::{DeliveriesByKind, Lateness};
 use crate::time::Timestamp;
 use crate::timers::DueRead;
@@ -23,6 +23,8 @@ pub enum Input {
     Started,
     /// A client's command; its reply is an [`Output::Reply`].
     Call(CallId, Command),
+    /// A command for a record row, whose `call` is answered.
+    Record(RecordCommand),
     /// The caller does not wait any more for something that becomes of an instance of this partition.
     Cancelled(PartitionId, CallId),
     /// A task hub is to be made, or emptied and made again.
@@ -57,6 +59,10 @@ pub enum Input {
     TimersRead(DueRead, Result<Vec<TimerRow>, String>),
     /// The store's answer to [`Output::Recover`].
     Recovered(RecoverRead, Result<(Vec<LoadedInstance>, Option<Iid>), String>),
+    /// The store's answer to [`Output::LoadRecord`].
+    RecordLoaded(Box<RecordRead>, Result<Option<RecordRow>, ReadFailure>),
+    /// The store's answer to [`Output::FindExpired`].
+    ExpiredFound(ExpiredRead, Result<Vec<RecordKey>, String>),
     /// The operator says that the wall clock is right.
     AcceptTime(CallId),
     /// A virtual clock is to go on; the reply says where it has come to. Refused if time is real.
@@ -95,6 +101,10 @@ pub enum Output {
     ReadTimers(DueRead),
     /// Read a page of active instances; the answer is [`Input::Recovered`].
     Recover(RecoverRead),
+    /// Read this record row; the answer is [`Input::RecordLoaded`].
+    LoadRecord(Box<RecordRead>),
+    /// Find record rows that have expired; the answer is [`Input::ExpiredFound`].
+    FindExpired(ExpiredRead),
     /// Answer a call.
     Reply(CallId, Result<Reply, Refusal>),
     /// Send an encoded `WorkItem` on a stream.
@@ -118,6 +128,28 @@ pub struct LoadRead {
     pub lookup: Lookup,
     /// It is a timer that asks, and no caller.
     pub for_timer: bool,
+}
+
+/// A record row that a partition wants to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRead {
+    /// Where.
+    pub partition: PartitionId,
+    /// An answer from an earlier epoch is void.
+    pub epoch: Epoch,
+    /// The question's number in that epoch: the answer to an earlier one is void, too.
+    pub number: u64,
+    /// Which.
+    pub key: RecordKey,
+}
+
+/// Which record rows are looked for to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpiredRead {
+    /// Those that had expired by then.
+    pub until: Timestamp,
+    /// So many of them.
+    pub limit: usize,
 }
 
 /// What keeps a shard from its work.

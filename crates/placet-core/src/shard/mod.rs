@@ -5,6 +5,7 @@
 //! so that what is most dangerous, the order of commits and effects, is inside the simulator.
 
 mod admission;
+mod expiry;
 mod hubs;
 mod memory;
 mod messages;
@@ -35,8 +36,9 @@ use crate::tally::Lateness;
 use crate::time::{Mono, Now, Timestamp};
 use crate::timers::Timers;
 use crate::token::Token;
+use expiry::Expiry;
 use memory::Memory;
-pub use messages::{CommitFailure, Input, LoadRead, Output, ShardStatus, Trouble};
+pub use messages::{CommitFailure, ExpiredRead, Input, LoadRead, Output, RecordRead, ShardStatus, Trouble};
 pub use recovery::RecoverRead;
 use recovery::Recovery;
 use virtual_time::VirtualTime;
@@ -77,6 +79,7 @@ pub struct Shard {
     /// What was decided is finished, and nothing begins that can wait for the next process.
     stopping: bool,
     timers_late: Lateness,
+    expiry: Expiry,
     /// What keeps the clock, if its time is virtual.
     virtual_time: Option<VirtualTime>,
 }
@@ -117,6 +120,7 @@ impl Shard {
             unserved: Vec::new(),
             stopping: false,
             timers_late: Lateness::default(),
+            expiry: Expiry::default(),
             virtual_time: None,
         }
     }
@@ -151,6 +155,7 @@ impl Shard {
                 self.expire_asks(Now { mono: Mono(u64::MAX), ..now }, outputs);
             }
             Input::Call(call, command) => self.call(now, call, command, outputs),
+            Input::Record(command) => self.record(now, command, outputs),
             Input::Cancelled(partition, call) => {
                 if let Some(until) = self.partitions[partition.index()].cancel(call) {
                     self.ask_deadlines.remove(&(until, call));
@@ -187,6 +192,8 @@ impl Shard {
                 }
             },
             Input::Recovered(read, page) => self.recovered(now, read, page, outputs),
+            Input::RecordLoaded(read, found) => self.record_loaded(now, *read, found, outputs),
+            Input::ExpiredFound(read, found) => self.expired_found(now, read, found, outputs),
             Input::AcceptTime(call) => {
                 self.clock.accept(now);
                 outputs.push(Output::Reply(call, Ok(Reply::Done)));
@@ -400,6 +407,7 @@ impl Shard {
                     self.memory.active(partition, iid);
                 }
             }
+            Effect::RecordSettled(partition, key) => self.partitions[partition.index()].record_settled(&key),
             Effect::SetAside(item) => self.dispatch.is_set_aside(item),
             Effect::Deleted(partition, iid) => self.partitions[partition.index()].deletion_is_durable(iid),
             Effect::ReadHistory(read) if read.by_worker => {
@@ -456,6 +464,7 @@ impl Shard {
                 // Their partitions look at the store again, and so do the timers.
                 Effect::Offer(_)
                 | Effect::Settled(..)
+                | Effect::RecordSettled(..)
                 | Effect::SetAside(_)
                 | Effect::Deleted(..)
                 | Effect::ReadTimers => {}
@@ -469,11 +478,12 @@ impl Shard {
             self.partitions.iter_mut().for_each(Partition::recovery_ends);
         }
         let mut interrupted = Vec::new();
-        let mut freed = Vec::new();
+        let (mut freed, mut records) = (Vec::new(), Vec::new());
         for id in voided.partitions {
             freed.extend(self.dispatch.reset(id));
             self.memory.reset(id);
             self.ask_deadlines.retain(|_, (partition, _)| *partition != id);
+            records.extend(self.partitions[id.index()].records.take_waiting());
             let commands = self.partitions[id.index()].reset(epoch);
             self.memory.count(&self.partitions[id.index()]);
             interrupted.extend(commands.into_iter().map(|command| (id, command)));
@@ -482,6 +492,9 @@ impl Shard {
         for (partition, command) in interrupted {
             reach(Corner::VoidedWhileLoading);
             self.handle_command(now, partition, command, outputs);
+        }
+        for command in records {
+            self.record_decided(now, command, outputs);
         }
         for stream in freed {
             if !planted::is(Plant::StreamsNotRefilled) {
@@ -543,6 +556,7 @@ impl Shard {
         self.dispatch_tick(now, outputs);
         self.expire_asks(now, outputs);
         self.tell_again(now, outputs);
+        self.find_expired(now, outputs);
         self.shed(now);
         self.recover(now, outputs);
     }

@@ -247,3 +247,287 @@ pub struct AdvanceTimeResponse {
     #[prost(uint64, tag = "4")]
     pub items_ready: u64,
 }
+/// Which instances are meant: those for which all of this holds. A filter that says nothing is refused unless it says `all`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BulkFilter {
+    /// Every instance of the hub, if nothing else is said.
+    #[prost(bool, tag = "1")]
+    pub all: bool,
+    /// With one of these statuses when the operation comes to them.
+    #[prost(
+        enumeration = "crate::durabletask::OrchestrationStatus",
+        repeated,
+        tag = "2"
+    )]
+    pub statuses: ::prost::alloc::vec::Vec<i32>,
+    /// Whose orchestration has exactly this name.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// Whose id begins so.
+    #[prost(string, tag = "4")]
+    pub id_prefix: ::prost::alloc::string::String,
+    /// Created then or later, and before.
+    #[prost(message, optional, tag = "5")]
+    pub created_from: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "6")]
+    pub created_to: ::core::option::Option<::prost_types::Timestamp>,
+    /// Changed last then or later, and before.
+    #[prost(message, optional, tag = "7")]
+    pub updated_from: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "8")]
+    pub updated_to: ::core::option::Option<::prost_types::Timestamp>,
+    /// With all of these tags.
+    #[prost(btree_map = "string, string", tag = "9")]
+    pub tags: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkAction {
+    #[prost(oneof = "bulk_action::Action", tags = "1, 2, 3, 4, 5, 6, 7")]
+    pub action: ::core::option::Option<bulk_action::Action>,
+}
+/// Nested message and enum types in `BulkAction`.
+pub mod bulk_action {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Action {
+        #[prost(message, tag = "1")]
+        Terminate(super::BulkTerminate),
+        #[prost(message, tag = "2")]
+        Suspend(super::BulkSuspend),
+        #[prost(message, tag = "3")]
+        Resume(super::BulkResume),
+        #[prost(message, tag = "4")]
+        RaiseEvent(super::BulkRaiseEvent),
+        #[prost(message, tag = "5")]
+        Restart(super::BulkRestart),
+        #[prost(message, tag = "6")]
+        Rewind(super::BulkRewind),
+        #[prost(message, tag = "7")]
+        Purge(super::BulkPurge),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkTerminate {
+    /// JSON by convention.
+    #[prost(string, optional, tag = "1")]
+    pub output: ::core::option::Option<::prost::alloc::string::String>,
+    /// And the children that they wait for, and theirs.
+    #[prost(bool, tag = "2")]
+    pub recursive: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkSuspend {
+    #[prost(string, optional, tag = "1")]
+    pub reason: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkResume {
+    #[prost(string, optional, tag = "1")]
+    pub reason: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Each instance hears the event once, whatever happens to the server.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkRaiseEvent {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// JSON by convention.
+    #[prost(string, optional, tag = "2")]
+    pub input: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkRestart {
+    /// As other instances, under ids that the results tell.
+    #[prost(bool, tag = "1")]
+    pub new_instance_ids: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkRewind {
+    #[prost(string, optional, tag = "1")]
+    pub reason: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkPurge {
+    /// With their children, and theirs.
+    #[prost(bool, tag = "1")]
+    pub recursive: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StartBulkRequest {
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<BulkFilter>,
+    #[prost(message, optional, tag = "2")]
+    pub action: ::core::option::Option<BulkAction>,
+    /// Nothing is done: the answer tells how many instances are meant, and which are the first.
+    #[prost(bool, tag = "3")]
+    pub dry_run: bool,
+    /// Who starts an operation twice with the same id starts it once. Empty: minted. Letters, digits, '-', '_' and '.'.
+    #[prost(string, tag = "4")]
+    pub operation_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StartBulkResponse {
+    /// Absent: it was a dry run.
+    #[prost(message, optional, tag = "1")]
+    pub operation: ::core::option::Option<BulkOperation>,
+    /// How many instances are meant now.
+    #[prost(uint64, tag = "2")]
+    pub matched: u64,
+    /// There may be more: it took too long to look at all.
+    #[prost(bool, tag = "3")]
+    pub matched_is_least: bool,
+    /// The first of them.
+    #[prost(string, repeated, tag = "4")]
+    pub first_instance_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BulkOperation {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(enumeration = "BulkStatus", tag = "2")]
+    pub status: i32,
+    #[prost(message, optional, tag = "3")]
+    pub filter: ::core::option::Option<BulkFilter>,
+    #[prost(message, optional, tag = "4")]
+    pub action: ::core::option::Option<BulkAction>,
+    /// Instances that were created later are not touched.
+    #[prost(message, optional, tag = "5")]
+    pub began_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "6")]
+    pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// How many instances were meant when it began.
+    #[prost(uint64, tag = "7")]
+    pub total: u64,
+    #[prost(bool, tag = "8")]
+    pub total_is_least: bool,
+    /// What became of those that it has come to.
+    #[prost(uint64, tag = "9")]
+    pub done: u64,
+    #[prost(uint64, tag = "10")]
+    pub skipped: u64,
+    #[prost(uint64, tag = "11")]
+    pub failed: u64,
+    /// Rises with every change: what GetBulk waits for.
+    #[prost(uint64, tag = "12")]
+    pub version: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBulkRequest {
+    #[prost(string, tag = "1")]
+    pub operation_id: ::prost::alloc::string::String,
+    /// Answer when the operation has another version than this, or has ended. 0: at once.
+    #[prost(uint64, tag = "2")]
+    pub known_version: u64,
+    /// … or after so many milliseconds; a minute at most.
+    #[prost(uint32, tag = "3")]
+    pub wait_ms: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelBulkRequest {
+    #[prost(string, tag = "1")]
+    pub operation_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListBulksRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListBulksResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub operations: ::prost::alloc::vec::Vec<BulkOperation>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkResultsRequest {
+    #[prost(string, tag = "1")]
+    pub operation_id: ::prost::alloc::string::String,
+    /// Where to go on: what the last answer said. Empty: at the beginning.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BulkResultsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<BulkResult>,
+    /// Empty: there are no more as yet.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkResult {
+    #[prost(string, tag = "1")]
+    pub instance_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "BulkOutcome", tag = "2")]
+    pub outcome: i32,
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// Of a restart with new ids.
+    #[prost(string, tag = "4")]
+    pub new_instance_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BulkStatus {
+    Unspecified = 0,
+    Running = 1,
+    /// It came to all instances.
+    Completed = 2,
+    /// Somebody ended it before.
+    Cancelled = 3,
+}
+impl BulkStatus {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BULK_STATUS_UNSPECIFIED",
+            Self::Running => "BULK_STATUS_RUNNING",
+            Self::Completed => "BULK_STATUS_COMPLETED",
+            Self::Cancelled => "BULK_STATUS_CANCELLED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BULK_STATUS_UNSPECIFIED" => Some(Self::Unspecified),
+            "BULK_STATUS_RUNNING" => Some(Self::Running),
+            "BULK_STATUS_COMPLETED" => Some(Self::Completed),
+            "BULK_STATUS_CANCELLED" => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BulkOutcome {
+    Unspecified = 0,
+    Done = 1,
+    /// There was nothing to do, and `reason` tells why.
+    Skipped = 2,
+    /// It was refused or went wrong, and `reason` tells why.
+    Failed = 3,
+}
+impl BulkOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BULK_OUTCOME_UNSPECIFIED",
+            Self::Done => "BULK_OUTCOME_DONE",
+            Self::Skipped => "BULK_OUTCOME_SKIPPED",
+            Self::Failed => "BULK_OUTCOME_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BULK_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "BULK_OUTCOME_DONE" => Some(Self::Done),
+            "BULK_OUTCOME_SKIPPED" => Some(Self::Skipped),
+            "BULK_OUTCOME_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}

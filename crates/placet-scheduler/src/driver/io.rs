@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use placet_core::outcome::HistoryRead;
 use placet_core::rows::{Batch, ReadFailure};
-use placet_core::shard::{CommitFailure, Input, LoadRead, RecoverRead};
+use placet_core::shard::{CommitFailure, ExpiredRead, Input, LoadRead, RecordRead, RecoverRead};
 use placet_core::timers::DueRead;
-use placet_store::{CommitError, ReadError, Remedy, Store};
+use placet_store::{Answer, CommitError, Query, ReadError, Remedy, Store};
 
 use super::{Message, WallClock};
 use crate::health::Health;
@@ -42,6 +42,8 @@ pub(super) enum Read {
     History(HistoryRead),
     Timers(DueRead),
     Active(RecoverRead),
+    Record(Box<RecordRead>),
+    Expired(ExpiredRead),
 }
 
 #[derive(Debug)]
@@ -232,6 +234,7 @@ fn kind_of(read: &Read) -> ReadKind {
         Read::History(_) => ReadKind::History,
         Read::Timers(_) => ReadKind::Timers,
         Read::Active(_) => ReadKind::Active,
+        Read::Record(_) | Read::Expired(_) => ReadKind::Records,
     }
 }
 
@@ -257,6 +260,17 @@ fn answer(store: &dyn Store, read: Read) -> Input {
                 contained(|| store.recover(&|_| true, read.after, read.limit, read.bytes_max), ReadError::Unavailable)
                     .map_err(told);
             Input::Recovered(read, page.map(|page| (page.instances, page.next)))
+        }
+        Read::Record(read) => {
+            let answer = contained(|| store.query(&Query::Record(read.key.clone())), ReadError::Unavailable);
+            let found = answer.map(|answer| if let Answer::Record(row) = answer { row } else { None });
+            Input::RecordLoaded(read, found.map_err(failure_of))
+        }
+        Read::Expired(read) => {
+            let query = Query::Expired { until: read.until, limit: read.limit };
+            let answer = contained(|| store.query(&query), ReadError::Unavailable).map_err(told);
+            let found = answer.map(|answer| if let Answer::Expired(keys) = answer { keys } else { Vec::new() });
+            Input::ExpiredFound(read, found)
         }
     }
 }

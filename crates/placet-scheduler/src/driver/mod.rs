@@ -61,6 +61,8 @@ pub(crate) enum Message {
     Look(tokio::sync::oneshot::Sender<Box<CoreFacts>>),
     /// Somebody wants to know who serves this hub.
     Workers(Hub, tokio::sync::oneshot::Sender<Vec<StreamLoad>>),
+    /// Somebody wants to know the newest instance.
+    IidLast(tokio::sync::oneshot::Sender<Iid>),
     /// The committer has answered. What it says is taken before all that waits here.
     CommitAnswered,
     /// Finish what was decided, then end.
@@ -259,6 +261,11 @@ impl Driver {
                 drop(asker.send(self.shard.workers(&hub)));
                 return;
             }
+            Message::IidLast(asker) => {
+                // Whoever does not wait any more has gone.
+                asker.send(self.shard.watermark().1).ok();
+                return;
+            }
             Message::CommitAnswered => return,
             Message::Stop => {
                 self.begin_to_stop();
@@ -285,6 +292,8 @@ impl Driver {
                 Output::ReadHistory(read) => self.io.read(io::Read::History(read)),
                 Output::ReadTimers(read) => self.io.read(io::Read::Timers(read)),
                 Output::Recover(read) => self.io.read(io::Read::Active(read)),
+                Output::LoadRecord(read) => self.io.read(io::Read::Record(read)),
+                Output::FindExpired(read) => self.io.read(io::Read::Expired(read)),
                 Output::Reply(call, reply) => self.reply(call, reply),
                 Output::Send(stream, hub, item) => {
                     let share = self.budget.claim(item.len());
@@ -380,7 +389,7 @@ impl Driver {
                 Ok(Message::CommitAnswered) => self.committing = self.io.commit_answer().is_none(),
                 Ok(Message::Call(call, reply_to, _)) => drop(self.calls.insert(call, reply_to)),
                 Ok(Message::StreamOpened(_, outbox, _)) => outbox.send(StreamOut::Closed),
-                Ok(Message::Input(_) | Message::Look(_) | Message::Workers(..)) => {}
+                Ok(Message::Input(_) | Message::Look(_) | Message::Workers(..) | Message::IidLast(_)) => {}
                 Ok(Message::Stop) => self.stopping = true,
                 Err(_) => return,
             }

@@ -53,7 +53,8 @@ const LIVELY: [&str; 8] = [
 ];
 
 /// Methods that answer when something happens.
-const WAITING: [&str; 5] = ["/WaitForInstanceStart", "/WaitForInstanceCompletion", "/Ask", "/Work", "/AdvanceTime"];
+const WAITING: [&str; 7] =
+    ["/WaitForInstanceStart", "/WaitForInstanceCompletion", "/Ask", "/Work", "/AdvanceTime", "/GetBulk", "/CancelBulk"];
 
 /// A running scheduler, and what its workers were given.
 pub(super) struct World {

@@ -1,16 +1,19 @@
 //! `placet.v1.Admin`: what an operator does by hand.
 
 use placet_proto::placet::v1::{
-    AcceptTimeRequest, AcceptTimeResponse, AdvanceTimeRequest, AdvanceTimeResponse, GetTimeRequest, GetTimeResponse,
-    ListPoisonedRequest, ListPoisonedResponse, RetryPoisonedRequest, RetryPoisonedResponse,
+    AcceptTimeRequest, AcceptTimeResponse, AdvanceTimeRequest, AdvanceTimeResponse, BulkOperation, BulkResultsRequest,
+    BulkResultsResponse, CancelBulkRequest, GetBulkRequest, GetTimeRequest, GetTimeResponse, ListBulksRequest,
+    ListBulksResponse, ListPoisonedRequest, ListPoisonedResponse, RetryPoisonedRequest, RetryPoisonedResponse,
+    StartBulkRequest, StartBulkResponse,
 };
 use tonic::{Request, Response, Status};
 
 use super::deadline::within;
 use super::generated::placet::admin_server::Admin;
 use super::metadata;
+use super::sidecar::weighed;
 use super::status::status_of;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{CallError, Scheduler};
 
 /// The service.
 #[derive(Debug)]
@@ -51,4 +54,40 @@ impl Admin for AdminService {
         let advance = async { self.0.advance_time(request).await.map(Response::new).map_err(|e| status_of(&e)) };
         within(&metadata, advance).await
     }
+
+    async fn start_bulk(&self, request: Request<StartBulkRequest>) -> Result<Response<StartBulkResponse>, Status> {
+        let (hub, caller) = (metadata::hub(&self.0, &request)?, metadata::caller(&request));
+        let (metadata, _, request) = request.into_parts();
+        within(&metadata, answer(self.0.start_bulk(hub, request, caller))).await
+    }
+
+    async fn get_bulk(&self, request: Request<GetBulkRequest>) -> Result<Response<BulkOperation>, Status> {
+        let hub = metadata::hub(&self.0, &request)?;
+        let (metadata, _, request) = request.into_parts();
+        within(&metadata, answer(self.0.get_bulk(hub, request))).await
+    }
+
+    async fn cancel_bulk(&self, request: Request<CancelBulkRequest>) -> Result<Response<BulkOperation>, Status> {
+        let hub = metadata::hub(&self.0, &request)?;
+        let (metadata, _, request) = request.into_parts();
+        within(&metadata, answer(self.0.cancel_bulk(hub, request))).await
+    }
+
+    async fn list_bulks(&self, request: Request<ListBulksRequest>) -> Result<Response<ListBulksResponse>, Status> {
+        let (hub, peer) = (metadata::hub(&self.0, &request)?, metadata::peer(&request));
+        weighed(self.0.list_bulks(hub).await, peer.as_ref())
+    }
+
+    async fn bulk_results(
+        &self,
+        request: Request<BulkResultsRequest>,
+    ) -> Result<Response<BulkResultsResponse>, Status> {
+        let (hub, peer) = (metadata::hub(&self.0, &request)?, metadata::peer(&request));
+        weighed(self.0.bulk_results(hub, request.into_inner()).await, peer.as_ref())
+    }
+}
+
+/// What a call comes to, as this service says it.
+async fn answer<T>(call: impl Future<Output = Result<T, CallError>>) -> Result<Response<T>, Status> {
+    call.await.map(Response::new).map_err(|error| status_of(&error))
 }

@@ -15,10 +15,12 @@ use crate::time;
 
 /// Calls that wait for something to happen: a clock that goes by itself must not wait for them. A stream is over, for it, when
 /// it is open.
-const WAITING: [&str; 3] = [
+const WAITING: [&str; 5] = [
     "/TaskHubSidecarService/WaitForInstanceStart",
     "/TaskHubSidecarService/WaitForInstanceCompletion",
     "/placet.v1.Admin/AdvanceTime",
+    "/placet.v1.Admin/GetBulk",
+    "/placet.v1.Admin/CancelBulk",
 ];
 
 /// The layer.

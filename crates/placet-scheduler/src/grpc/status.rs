@@ -53,7 +53,11 @@ fn retry_after(error: &CallError) -> Option<Duration> {
     match error {
         CallError::Refused(refusal) => refusal.retry_after(),
         CallError::Busy | CallError::TooManyWait => Some(RETRY_AFTER),
-        CallError::Hub(_) | CallError::Read(_) | CallError::ContinuedAsNew | CallError::Stopping => None,
+        CallError::Hub(_)
+        | CallError::Read(_)
+        | CallError::ContinuedAsNew
+        | CallError::NoOperation(_)
+        | CallError::Stopping => None,
     }
 }
 
@@ -89,6 +93,7 @@ fn code_of(error: &CallError) -> Code {
         CallError::Hub(HubError::Invalid(_)) => Code::InvalidArgument,
         CallError::Hub(HubError::Unknown(_)) => Code::NotFound,
         CallError::Hub(HubError::TooMany) | CallError::Busy | CallError::TooManyWait => Code::ResourceExhausted,
+        CallError::NoOperation(_) => Code::NotFound,
         CallError::ContinuedAsNew => Code::Aborted,
         CallError::Read(_) => Code::Internal,
         CallError::Stopping => Code::Unavailable,
@@ -133,6 +138,7 @@ mod tests {
             assert_eq!(status_of(&CallError::Refused(refusal)).code(), code);
         }
         assert_eq!(status_of(&CallError::Stopping).code(), Code::Unavailable);
+        assert_eq!(status_of(&CallError::NoOperation("x".into())).code(), Code::NotFound);
         assert_eq!(status_of(&CallError::Busy).code(), Code::ResourceExhausted);
     }
 

@@ -58,13 +58,15 @@ pub(crate) enum ReadKind {
     History,
     Timers,
     Active,
+    Records,
 }
 
-const READ_KINDS: [(ReadKind, &str); 4] = [
+const READ_KINDS: [(ReadKind, &str); 5] = [
     (ReadKind::Instances, "instances"),
     (ReadKind::History, "history"),
     (ReadKind::Timers, "timers"),
     (ReadKind::Active, "active"),
+    (ReadKind::Records, "records"),
 ];
 
 /// The metrics of one scheduler. Clones are handles to the same ones.

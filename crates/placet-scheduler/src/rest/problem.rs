@@ -123,6 +123,8 @@ impl From<CallError> for Problem {
             CallError::Hub(error) => return error.into(),
             CallError::Busy | CallError::TooManyWait | CallError::Stopping => Kind::Overloaded,
             CallError::ContinuedAsNew => Kind::Conflict,
+            // No call over HTTP asks for one.
+            CallError::NoOperation(_) => Kind::SchedulerFailed,
             CallError::Read(_) => Kind::SchedulerFailed,
         };
         if kind == Kind::SchedulerFailed {

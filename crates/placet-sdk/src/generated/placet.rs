@@ -449,5 +449,134 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("placet.v1.Admin", "AdvanceTime"));
             self.inner.unary(req, path, codec).await
         }
+        /// Begins to do the same to all instances that a filter means, or tells how many those are. The server goes on with it by
+        /// itself, also after a restart.
+        pub async fn start_bulk(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::placet_proto::placet::v1::StartBulkRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::StartBulkResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/placet.v1.Admin/StartBulk",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("placet.v1.Admin", "StartBulk"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// An operation as it stands; waits for a change, if it is told to. NOT_FOUND seven days after its last one.
+        pub async fn get_bulk(
+            &mut self,
+            request: impl tonic::IntoRequest<::placet_proto::placet::v1::GetBulkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::BulkOperation>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/placet.v1.Admin/GetBulk");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("placet.v1.Admin", "GetBulk"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends an operation after what is under way, and answers when it has ended.
+        pub async fn cancel_bulk(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::placet_proto::placet::v1::CancelBulkRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::BulkOperation>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/placet.v1.Admin/CancelBulk",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("placet.v1.Admin", "CancelBulk"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The operations of a hub, those that began last first.
+        pub async fn list_bulks(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::placet_proto::placet::v1::ListBulksRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::ListBulksResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/placet.v1.Admin/ListBulks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("placet.v1.Admin", "ListBulks"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What became of the instances of an operation, in the order in which it came to them.
+        pub async fn bulk_results(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::placet_proto::placet::v1::BulkResultsRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::BulkResultsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/placet.v1.Admin/BulkResults",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("placet.v1.Admin", "BulkResults"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }

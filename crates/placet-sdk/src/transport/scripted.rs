@@ -85,6 +85,11 @@ impl Transport for Scripted {
         accept_time() -> ();
         get_time() -> GetTimeResponse;
         advance_time(_request: AdvanceTimeRequest) -> AdvanceTimeResponse;
+        start_bulk(_hub: &'a str, _request: StartBulkRequest) -> StartBulkResponse;
+        get_bulk(_hub: &'a str, _request: GetBulkRequest) -> BulkOperation;
+        cancel_bulk(_hub: &'a str, _request: CancelBulkRequest) -> BulkOperation;
+        list_bulks(_hub: &'a str) -> ListBulksResponse;
+        bulk_results(_hub: &'a str, _request: BulkResultsRequest) -> BulkResultsResponse;
         ask(_hub: &'a str, _request: AskRequest) -> Held<AskResponse>;
         published(_hub: &'a str, _request: GetPublishedRequest) -> GetPublishedResponse;
     }

@@ -4,7 +4,7 @@
 //!
 //! | invariant | broken if | found by |
 //! | --- | --- | --- |
-//! | I1 | an acknowledged write is missing | [`durable`] |
+//! | I1 | an acknowledged write is missing | [`durable`], [`records`] |
 //! | I2 | a turn is half applied | `world/ledger.rs`, after each batch; the published row: `world/disk.rs` |
 //! | I3 | a caller is told "failed" of what shows up later | [`once`] (what was refused is not there) |
 //! | I4 | an effect comes before its commit | [`durable`] (answers), [`once`] (activities, completions) |
@@ -38,11 +38,13 @@ mod once;
 mod order;
 mod parked;
 mod progress;
+mod records;
 
 pub(crate) use approval::in_words;
 pub(crate) use history::answers;
+pub(crate) use records::fades;
 
-use crate::facts::{Fact, Stored};
+use crate::facts::{Fact, Row, Stored};
 use crate::workload::Slot;
 use crate::world::Violation;
 
@@ -61,6 +63,7 @@ pub(crate) struct Checkers {
     bounds: bounds::Bounds,
     progress: progress::Progress,
     approval: approval::Approval,
+    records: records::Records,
 }
 
 impl Checkers {
@@ -76,6 +79,7 @@ impl Checkers {
             bounds: bounds::Bounds,
             progress: progress::Progress,
             approval: approval::Approval::default(),
+            records: records::Records::default(),
         }
     }
 
@@ -92,7 +96,16 @@ impl Checkers {
         told("P5, parked costs nothing", self.parked.see(fact))?;
         told("bounds", self.bounds.see(fact))?;
         told("progress", self.progress.see(fact))?;
-        told("approvals", self.approval.see(fact))
+        told("approvals", self.approval.see(fact))?;
+        told("record rows", self.records.see(fact))
+    }
+
+    /// The run is over, and this is how a record row stands.
+    ///
+    /// # Errors
+    /// The promise that is broken.
+    pub(crate) fn row_at_end(&self, row: u8, stored: Option<Row>) -> Result<(), Violation> {
+        told("record rows", self.records.at_end(row, stored))
     }
 
     /// The run is over, and this is how an instance stands.

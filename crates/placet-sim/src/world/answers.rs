@@ -1,7 +1,7 @@
 //! What a client is told, and what the store says of it at that moment.
 
 use placet_core::body;
-use placet_core::command::{Asked, InstanceView, Refusal, Reply, is_terminal};
+use placet_core::command::{Asked, InstanceView, Recorded, Refusal, Reply, is_terminal};
 use placet_core::ids::{Hub, InstanceId, InstanceKey};
 use placet_core::rows::Lookup;
 use placet_proto::durabletask::HistoryEvent;
@@ -10,7 +10,7 @@ use prost::Message as _;
 
 use super::ledger::{Life, holds_event};
 use super::{Event, Violation, World};
-use crate::facts::{Answer, Call, Fact, Outcome, Seen, Stored};
+use crate::facts::{Answer, Call, Fact, Outcome, Seen, Stored, What};
 use crate::struck::FaultKind;
 
 impl World {
@@ -22,7 +22,12 @@ impl World {
         reply: Result<Reply, Refusal>,
     ) -> Result<(), Violation> {
         let stored = if wants_store(&reply) { self.stored(call.slot)? } else { None };
-        let answer = answer_of(reply, stored.as_ref());
+        let answer = match (&reply, &call.what) {
+            (Ok(Reply::Recorded(Recorded::Version(version))), What::Record { row, .. }) => {
+                Answer::Written(*version, self.stored_row(*row)?)
+            }
+            _ => answer_of(reply, stored.as_ref()),
+        };
         self.trace.note(self.now, &[40, call.number], || format!("the server answers {}: {answer:?}", call.number));
         self.see(&Fact::Released(&call, &answer, stored.as_ref()))?;
         if waits && !self.goes_wrong(FaultKind::CallLost) {
@@ -85,7 +90,7 @@ impl World {
 /// Whether the answer tells of something that must be in the store.
 fn wants_store(reply: &Result<Reply, Refusal>) -> bool {
     match reply {
-        Ok(Reply::Instance(None) | Reply::Nothing) | Err(_) => false,
+        Ok(Reply::Instance(None) | Reply::Nothing | Reply::Recorded(_)) | Err(_) => false,
         Ok(_) => true,
     }
 }
@@ -104,6 +109,9 @@ fn answer_of(reply: Result<Reply, Refusal>, stored: Option<&Stored>) -> Answer {
         Err(Refusal::Exhausted { .. } | Refusal::Unreadable(_)) => Answer::TryLater,
         Err(Refusal::Unknown) => Answer::Unknown,
         Ok(Reply::Stale) => Answer::Wrong("stale".to_owned()),
+        Ok(Reply::Recorded(Recorded::Deleted)) => Answer::Done,
+        Ok(Reply::Recorded(Recorded::Conflict(there))) => Answer::Conflict(there),
+        Ok(Reply::Recorded(Recorded::Version(version))) => Answer::Written(version, None),
         Ok(Reply::Arrived(_)) => Answer::Wrong("arrived".to_owned()),
         Err(other) => Answer::Wrong(other.to_string()),
     }

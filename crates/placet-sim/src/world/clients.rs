@@ -81,6 +81,9 @@ impl World {
             What::Start { life, delay, over_running, .. } => {
                 What::Start { life, delay, over_running, execution: format!("{slot:08x}{life:08x}{number:016x}") }
             }
+            What::Record { row, change, .. } => {
+                What::Record { row, change, version: self.versions_told.get(&row).copied().unwrap_or(1) }
+            }
             what => what,
         };
         let call = Call { number, slot, what };
@@ -91,7 +94,10 @@ impl World {
         if call.what == What::Rewind {
             self.repaired.insert(slot);
         }
-        let request = self.request(slot, &call.what);
+        let request = match call.what {
+            What::Record { row, change, version } => Request::Record(self.record_command(number, row, change, version)),
+            _ => self.request(slot, &call.what),
+        };
         if !self.goes_wrong(FaultKind::CallLost) {
             self.call_server(ReplyTo::Client(at, call.clone(), waits), request);
         }
@@ -148,6 +154,7 @@ impl World {
             What::RetryPoisoned => CommandKind::RetryPoisoned,
             What::DeleteHub => return Request::DeleteHub(Hub::new(&slot.hub)),
             What::EmptyHub => return Request::CreateHub(Hub::new(&slot.hub)),
+            What::Record { .. } => unreachable!("it is about no instance"),
         };
         let key = InstanceKey::new(Hub::new(&slot.hub), InstanceId::new(slot.id.as_str()));
         Request::Command(Command { target: Lookup::Key(key), kind, call: None })
@@ -172,6 +179,11 @@ impl World {
         self.trace.note(self.now, &[31, at as u64, number], || format!("client {at} is told {number}: {answer:?}"));
         self.see(&Fact::Told(&call, &answer))?;
         self.mark_answer(&call, &answer);
+        if let (What::Record { row, .. }, Answer::Written(version, _) | Answer::Conflict(Some(version))) =
+            (&call.what, &answer)
+        {
+            self.versions_told.insert(*row, *version);
+        }
         if matches!(call.what, What::DeleteHub | What::EmptyHub) && self.goes_wrong(FaultKind::CrashAfterDelete) {
             // Keys of instances that are gone are given again after a restart.
             let wait = self.chance.skewed(1_000, SECOND);
@@ -204,6 +216,8 @@ impl World {
             | Answer::Ended(_)
             | Answer::Exists
             | Answer::Unfit
+            | Answer::Written(..)
+            | Answer::Conflict(_)
             | Answer::Wrong(_) => true,
         }
     }
@@ -275,6 +289,7 @@ fn may_double(what: &What) -> bool {
         | What::Purge
         | What::DeleteHub
         | What::EmptyHub
-        | What::RetryPoisoned => false,
+        | What::RetryPoisoned
+        | What::Record { .. } => false,
     }
 }

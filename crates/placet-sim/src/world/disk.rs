@@ -12,11 +12,11 @@ use placet_core::command::is_terminal;
 use placet_core::ids::{BatchId, Iid, Turn};
 use placet_core::outcome::HistoryRead;
 use placet_core::rows::{Batch, ReadFailure};
-use placet_core::shard::{CommitFailure, Input, LoadRead, RecoverRead};
+use placet_core::shard::{CommitFailure, ExpiredRead, Input, LoadRead, RecordRead, RecoverRead};
 use placet_core::timers::DueRead;
 use placet_proto::durabletask::{HistoryEvent, history_event::EventType};
-use placet_store::Store as _;
 use placet_store::model::ModelStore;
+use placet_store::{Answer, Query, Store as _};
 use prost::Message as _;
 
 use super::ledger::{Life, Wrote};
@@ -71,6 +71,8 @@ pub(crate) enum ReadAsk {
     History(HistoryRead),
     Timers(DueRead),
     Recover(RecoverRead),
+    Record(Box<RecordRead>),
+    Expired(ExpiredRead),
 }
 
 /// The most history that is read for one turn.
@@ -321,6 +323,18 @@ impl World {
                     store.recover(&|_| true, read.after, read.limit, read.bytes_max).map_err(|error| error.to_string());
                 let page = page.map(|page| (page.instances, page.next));
                 Input::Recovered(read, if fails { failed() } else { page })
+            }
+            ReadAsk::Record(read) => {
+                let answer = store.query(&Query::Record(read.key.clone())).map_err(|error| error.to_string());
+                let found = answer.map(|answer| if let Answer::Record(row) = answer { row } else { None });
+                let found = if fails { failed() } else { found };
+                Input::RecordLoaded(read, found.map_err(ReadFailure::Unavailable))
+            }
+            ReadAsk::Expired(read) => {
+                let query = Query::Expired { until: read.until, limit: read.limit };
+                let answer = store.query(&query).map_err(|error| error.to_string());
+                let found = answer.map(|answer| if let Answer::Expired(keys) = answer { keys } else { Vec::new() });
+                Input::ExpiredFound(read, if fails { failed() } else { found })
             }
         };
         let wait = self.chance.skewed(10, self.plan.commit_max);

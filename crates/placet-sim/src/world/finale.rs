@@ -46,7 +46,7 @@ impl World {
             let ended = self.checkers.at_end(slot, named, stored.as_ref());
             ended.map_err(|broken| Violation { what: format!("{}: {}", named.id, broken.what), ..broken })?;
         }
-        Ok(())
+        self.check_rows()
     }
 
     fn mark_end(&mut self, history: &[placet_proto::durabletask::HistoryEvent]) {

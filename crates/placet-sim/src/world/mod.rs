@@ -15,6 +15,7 @@ mod lies;
 mod pieces;
 mod progress;
 mod queue;
+mod records;
 mod relatives;
 mod server;
 mod stopping;
@@ -200,6 +201,8 @@ pub(crate) struct World {
     /// In which process an activity was first handed out.
     handed_out: BTreeMap<(u64, u64), ProcessId>,
     told_recorded: BTreeSet<(usize, String)>,
+    /// The version of each record row that somebody was told last.
+    versions_told: BTreeMap<u8, u64>,
     told_answer: BTreeSet<(usize, String)>,
     /// What was brittle for these and their children is so no longer.
     repaired: BTreeSet<usize>,
@@ -257,6 +260,7 @@ impl World {
             executions: BTreeMap::new(),
             handed_out: BTreeMap::new(),
             told_recorded: BTreeSet::new(),
+            versions_told: BTreeMap::new(),
             told_answer: BTreeSet::new(),
             repaired: BTreeSet::new(),
             plan,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use placet_core::command::{Command, CompleteTurn, Refusal, Reply};
+use placet_core::command::{Command, CompleteTurn, RecordCommand, Refusal, Reply};
 use placet_core::dispatch::StreamSpec;
 use placet_core::ids::{CallId, Hub, PartitionId, StreamId};
 use placet_core::rows::Lookup;
@@ -52,6 +52,7 @@ pub(crate) enum Request {
     Command(Command),
     CreateHub(Hub),
     DeleteHub(Hub),
+    Record(RecordCommand),
 }
 
 /// Who is told what became of it.
@@ -314,6 +315,7 @@ impl World {
                     Request::Command(command) => Input::Call(call, Command { call: Some(call), ..command }),
                     Request::CreateHub(hub) => Input::CreateHub(call, hub, true),
                     Request::DeleteHub(hub) => Input::DeleteHub(call, hub),
+                    Request::Record(command) => Input::Record(RecordCommand { call: Some(call), ..command }),
                 }
             }
             Arrival::Cancel(number) => {
@@ -350,6 +352,8 @@ impl World {
             Output::ReadHistory(read) => self.ask_store(process, ReadAsk::History(read)),
             Output::ReadTimers(read) => self.ask_store(process, ReadAsk::Timers(read)),
             Output::Recover(read) => self.ask_store(process, ReadAsk::Recover(read)),
+            Output::LoadRecord(read) => self.ask_store(process, ReadAsk::Record(read)),
+            Output::FindExpired(read) => self.ask_store(process, ReadAsk::Expired(read)),
             Output::Reply(call, reply) => self.reply(call, reply)?,
             Output::Send(stream, hub, item) => self.send_item(stream, &hub, item)?,
             Output::Ping(stream) => self.send_to_worker(stream, ToWorker::Ping),
@@ -488,6 +492,7 @@ fn is_command(input: &Input) -> bool {
     matches!(
         input,
         Input::Call(..)
+            | Input::Record(RecordCommand { call: Some(_), .. })
             | Input::CreateHub(..)
             | Input::DeleteHub(..)
             | Input::TurnCompleted(..)

@@ -73,6 +73,7 @@ fn a_column_with_another_value_is_found_out() {
             let sought_by = table.name == "published" && ["hub", "kind", "key"].contains(&column.name);
             match found {
                 Ok(dump) if table.name == "timer" => assert_eq!(dump.timers, [], "{damage}"),
+                Ok(dump) if table.name == "record" => assert_eq!(dump.records, [], "{damage}"),
                 Ok(dump) => assert!(sought_by && dump.published.is_empty(), "{damage}: {dump}"),
                 Err(Unread::NotRead(ReadError::Damaged { table: told, .. })) => {
                     // A hub's name is part of its instances.
@@ -183,6 +184,7 @@ fn is_part(dump: &Dump, whole: &Dump) -> bool {
     dump.history.iter().all(|row| whole.history.contains(row))
         && dump.timers.iter().all(|row| whole.timers.contains(row))
         && dump.published.iter().all(|row| whole.published.contains(row))
+        && dump.records.iter().all(|row| whole.records.contains(row))
         && dump.instances.iter().all(|found| {
             whole.instances.iter().any(|written| {
                 found.row == written.row

@@ -5,8 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, Seq, Turn};
-use placet_core::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, TimerRow};
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, RecordKey, Seq, Turn};
+use placet_core::rows::{
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, RecordRow, ReplyRow, TimerRow,
+};
 use placet_core::time::Timestamp;
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -33,7 +35,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 pub(crate) fn left_behind(path: &Path) -> BTreeMap<&'static str, i64> {
     let owned = ["piece", "history", "inbox", "activity", "reply", "timer"];
     let owned = owned.map(|table| (table, format!("{table} WHERE iid NOT IN (SELECT iid FROM instance)")));
-    let in_hubs = ["instance", "published"];
+    let in_hubs = ["instance", "published", "record"];
     let in_hubs = in_hubs.map(|table| (table, format!("{table} WHERE hub NOT IN (SELECT hub FROM hub)")));
     let hubs = [("hub", "hub WHERE name <> lower(name)".to_owned())];
     let connection = Connection::open(path).unwrap();
@@ -70,6 +72,12 @@ pub(crate) fn instance(iid: u64) -> Batch {
             kind: "request".into(),
             key: key.id.as_str().into(),
             body: Some("{}".into()),
+        }],
+        records_put: vec![RecordRow {
+            key: RecordKey::new(Hub::new("default"), "link", format!("link-{iid}")),
+            version: 3,
+            expires_at: Some(fire_at),
+            body: "a link".into(),
         }],
         instances_inserted: vec![row],
         ..Batch::default()

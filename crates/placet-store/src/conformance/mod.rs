@@ -31,6 +31,7 @@ mod limits;
 mod lists;
 mod openings;
 mod payloads;
+mod records;
 mod recoveries;
 mod samples;
 mod scripts;
@@ -173,6 +174,15 @@ cases! {
         published_rows_are_inserted_replaced_and_deleted,
         published_rows_are_told_apart_by_hub_projection_and_key,
         deleting_a_row_that_was_never_published_makes_no_hub;
+    records:
+        a_record_is_there_until_it_is_deleted,
+        a_record_is_replaced_as_a_whole,
+        records_are_told_apart_by_hub_kind_and_key,
+        records_are_listed_by_kind_and_key_from_any_place,
+        what_has_expired_is_found_in_the_order_in_which_it_did,
+        records_go_with_their_hub,
+        a_record_may_be_deleted_and_made_again_in_one_batch,
+        a_record_may_be_as_large_as_it_comes;
     concurrency:
         a_read_sees_a_batch_whole_or_not_at_all,
         what_was_committed_is_read_at_once;

@@ -1,8 +1,10 @@
 //! Rows to commit. What a case does not speak of is derived from the key, so that no two rows are alike.
 
 use bytes::Bytes;
-use placet_core::ids::{Hub, Iid, InstanceId, Seq, Turn};
-use placet_core::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, TimerRow};
+use placet_core::ids::{Hub, Iid, InstanceId, RecordKey, Seq, Turn};
+use placet_core::rows::{
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, RecordRow, ReplyRow, TimerRow,
+};
 use placet_core::time::Timestamp;
 
 pub(super) fn instance(iid: u64, hub: &str, id: &str) -> InstanceRow {
@@ -49,6 +51,11 @@ pub(super) fn published(hub: &str, kind: &str, key: &str, body: Option<&'static 
     PublishedRow { hub: Hub::new(hub), kind: kind.into(), key: key.into(), body: body.map(Bytes::from) }
 }
 
+pub(super) fn record(hub: &str, kind: &str, key: &str, version: u64, expires_at: Option<i64>) -> RecordRow {
+    let (key, expires_at) = (RecordKey::new(Hub::new(hub), kind, key), expires_at.map(Timestamp));
+    RecordRow { body: format!("version {version} of {key}").into(), key, version, expires_at }
+}
+
 /// A batch that inserts these instances and nothing else.
 pub(super) fn inserts(rows: impl IntoIterator<Item = InstanceRow>) -> Batch {
     Batch { instances_inserted: rows.into_iter().collect(), ..Batch::default() }
@@ -65,6 +72,7 @@ pub(super) fn furnished(iid: u64, hub: &str, id: &str) -> Batch {
         timers_put: vec![timer(50, 5, &owner), timer(70, 6, &owner)],
         replies_put: vec![reply(iid, "ask-1", Some("yes")), reply(iid, "ask-2", None)],
         published: vec![published(hub, "requests", id, Some("published"))],
+        records_put: vec![record(hub, "links", id, 1, Some(90)), record(hub, "users", id, 7, None)],
         instances_inserted: vec![owner],
         ..Batch::default()
     }

@@ -7,9 +7,10 @@
 
 use bytes::Bytes;
 use placet_core::body::InstanceBody;
-use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, RecordKey, Seq, Turn};
 use placet_core::rows::{
-    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow, ReplyRow, TimerRow,
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow, RecordRow, ReplyRow,
+    TimerRow,
 };
 use placet_core::time::Timestamp;
 use prost::Message as _;
@@ -230,6 +231,7 @@ impl Script {
             self.insert(&mut batch, key);
         }
         self.publish(&mut batch);
+        self.change_records(&mut batch);
         batch
     }
 
@@ -338,6 +340,24 @@ impl Script {
         }
     }
 
+    fn change_records(&mut self, batch: &mut Batch) {
+        let mut changed = Vec::new();
+        for _ in 0..self.chance.below(4) {
+            let key = self.chance.pick(&every_record()).expect("there are names");
+            if changed.contains(&key) {
+                continue;
+            }
+            changed.push(key.clone());
+            if self.chance.one_in(3) {
+                batch.records_deleted.push(key);
+            } else {
+                let expires_at = self.chance.one_in(2).then_some(Timestamp(self.now));
+                let version = self.chance.below(1_000);
+                batch.records_put.push(RecordRow { key, version, expires_at, body: self.payload() });
+            }
+        }
+    }
+
     fn plain_change_of(&mut self, row: InstanceRow) -> InstanceRow {
         let name = self.one_of(&NAMES).into();
         InstanceRow { name, updated_at: Timestamp(self.now), body: self.body(), ..row }
@@ -418,4 +438,10 @@ fn every_name() -> Vec<PublishedRow> {
             })
         })
         .collect()
+}
+
+/// Every record that a script writes.
+fn every_record() -> Vec<RecordKey> {
+    let pairs = HUBS.iter().flat_map(|hub| NAMES.iter().map(move |key| (hub, key)));
+    pairs.flat_map(|(hub, key)| ["links", "users"].map(|kind| RecordKey::new(Hub::new(hub), kind, *key))).collect()
 }

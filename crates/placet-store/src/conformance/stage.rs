@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, Turn};
-use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, RecordKey, Turn};
+use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, RecordRow, TimerRow};
 use placet_core::time::Timestamp;
 
 use super::Home;
 use crate::dump::{Dump, Extent};
-use crate::{ActivePage, Answer, CommitError, Found, List, Overview, Page, Query, Search, Store};
+use crate::{ActivePage, Answer, CommitError, Found, List, Overview, Page, Query, RecordList, Search, Store};
 
 /// The highest key that a case's instances have.
 const IID_MAX: Iid = Iid(100);
@@ -117,6 +117,28 @@ impl Stage {
         match self.store().query(&query).expect("the store can be read") {
             Answer::Published(body) => body.map(Vec::from),
             answer => panic!("asked for a published row, answered {answer:?}"),
+        }
+    }
+
+    pub(super) fn record(&self, key: &RecordKey) -> Option<RecordRow> {
+        match self.store().query(&Query::Record(key.clone())).expect("the store can be read") {
+            Answer::Record(record) => record,
+            answer => panic!("asked for a record, answered {answer:?}"),
+        }
+    }
+
+    pub(super) fn records(&self, list: &RecordList) -> Vec<RecordRow> {
+        match self.store().query(&Query::Records(list.clone())).expect("the store can be read") {
+            Answer::Records(records) => records,
+            answer => panic!("asked for records, answered {answer:?}"),
+        }
+    }
+
+    pub(super) fn expired(&self, until: i64, limit: usize) -> Vec<RecordKey> {
+        let query = Query::Expired { until: Timestamp(until), limit };
+        match self.store().query(&query).expect("the store can be read") {
+            Answer::Expired(keys) => keys,
+            answer => panic!("asked for what has expired, answered {answer:?}"),
         }
     }
 

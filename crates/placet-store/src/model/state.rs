@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use placet_core::body::Shown;
-use placet_core::ids::{Hub, Iid, InstanceKey, PartitionId, Seq, Turn};
+use placet_core::ids::{Hub, Iid, InstanceKey, PartitionId, RecordKey, Seq, Turn};
 use placet_core::rows::{
-    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow, ReplyRow, TimerRow,
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow, RecordRow, ReplyRow,
+    TimerRow,
 };
 use placet_core::time::Timestamp;
 
@@ -29,6 +30,7 @@ pub struct State {
     timers: BTreeSet<TimerRow>,
     replies: BTreeMap<Iid, BTreeMap<Arc<str>, ReplyRow>>,
     published: BTreeMap<(Hub, Arc<str>, Arc<str>), Bytes>,
+    records: BTreeMap<RecordKey, RecordRow>,
     incarnation: u32,
     newest: Timestamp,
 }
@@ -73,6 +75,7 @@ impl State {
             history: self.history.values().cloned().collect(),
             timers: self.timers.iter().copied().collect(),
             published: published.collect(),
+            records: self.records.values().cloned().collect(),
         }
     }
 
@@ -140,6 +143,16 @@ impl State {
             Query::Instances(list) => Answer::Instances(self.list(list)),
             Query::Search(search) => Answer::Found(self.search(search)),
             Query::Overview(hub) => Answer::Overview(self.overview(hub)),
+            Query::Record(key) => Answer::Record(self.records.get(key).cloned()),
+            Query::Records(list) => {
+                let found = self.records.values().filter(|row| list.holds(&row.key));
+                Answer::Records(found.take(list.limit).cloned().collect())
+            }
+            Query::Expired { until, limit } => {
+                let mut found: Vec<&RecordRow> = self.records.values().filter(|row| row.has_expired(*until)).collect();
+                found.sort_by_key(|row| row.expires_at);
+                Answer::Expired(found.into_iter().take(*limit).map(|row| row.key.clone()).collect())
+            }
             Query::Instance(key) => {
                 Answer::Instance(self.iids.get(key).and_then(|iid| self.instances.get(iid)).cloned().map(Box::new))
             }
@@ -217,6 +230,7 @@ impl State {
         gone.iter().for_each(|iid| self.delete_instance(*iid));
         self.timers.retain(|row| !gone.contains(&row.iid));
         self.published.retain(|(owner, ..), _| owner != hub);
+        self.records.retain(|key, _| key.hub != *hub);
         self.hubs.remove(hub);
     }
 
@@ -249,6 +263,9 @@ impl State {
         for row in &batch.timers_deleted {
             self.timers.remove(row);
         }
+        for key in &batch.records_deleted {
+            self.records.remove(key);
+        }
     }
 
     fn insert(&mut self, batch: &Batch) {
@@ -266,6 +283,8 @@ impl State {
             self.replies.entry(row.iid).or_default().insert(row.ask_id.clone(), row.clone());
         }
         batch.published.iter().for_each(|row| self.publish(row));
+        self.hubs.extend(batch.records_put.iter().map(|row| row.key.hub.clone()));
+        self.records.extend(batch.records_put.iter().map(|row| (row.key.clone(), row.clone())));
     }
 
     fn publish(&mut self, row: &PublishedRow) {

@@ -59,6 +59,7 @@ pub(super) async fn start(store: Arc<dyn Store>, hubs: &[Hub], options: Options)
         let made = scheduler.create_hub(hub.clone(), false).await;
         made.map_err(|error| Failure::system(format!("task hub {hub}"), error))?;
     }
+    scheduler.resume_bulks().await.map_err(|error| Failure::system("the bulk operations under way", error))?;
     Ok(scheduler)
 }
 

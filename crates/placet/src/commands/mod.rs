@@ -3,6 +3,7 @@
 mod api;
 mod emulator;
 mod health;
+mod instances;
 mod scheduler;
 mod serve;
 mod time;
@@ -44,6 +45,7 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
         Some(Command::Api(flags)) => with_runtime(&flags.common, api::run(&flags)),
         Some(Command::Health(flags)) => health::run(&flags),
         Some(Command::Time(flags)) => time::run(&flags),
+        Some(Command::Instances(flags)) => instances::run(&flags),
     }
 }
 

@@ -8,6 +8,7 @@ mod announcing;
 mod asking;
 #[cfg(target_os = "linux")]
 mod bombs;
+mod bulk;
 mod command_line;
 mod crashes;
 mod data_folder;

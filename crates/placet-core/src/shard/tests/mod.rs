@@ -3,6 +3,7 @@
 mod faults;
 mod memory;
 mod protocol;
+mod records;
 mod relatives;
 mod script;
 mod simulated;

@@ -21,11 +21,11 @@ use prost::Message as _;
 
 use super::store::MiniStore;
 use crate::command::{
-    Ask, Asked, Caller, Command, CommandKind, CompleteTurn, RaiseEvent, Refusal, Reply, StartInstance, Suspend,
-    Terminate, WaitFor, status_name,
+    Ask, Asked, Caller, Command, CommandKind, CompleteTurn, RaiseEvent, RecordChange, RecordCommand, RecordContent,
+    Recorded, Refusal, Reply, StartInstance, Suspend, Terminate, WaitFor, status_name,
 };
 use crate::dispatch::StreamSpec;
-use crate::ids::{BatchId, CallId, Hub, Iid, InstanceId, InstanceKey, StreamId, Turn};
+use crate::ids::{BatchId, CallId, Hub, Iid, InstanceId, InstanceKey, RecordKey, StreamId, Turn};
 use crate::limits::Limits;
 use crate::partition::view_of_row;
 use crate::rows::{Batch, Lookup, ReadFailure};
@@ -189,6 +189,8 @@ impl World {
                 let call = self.call("delete-hub".to_owned());
                 self.input(Input::DeleteHub(call, Hub::new("default")));
             }
+            "record" => self.record(rest),
+            "records" => writeln!(self.trace, "{}", self.store.records()).unwrap(),
             "spill" => self.spill(rest),
             "room" => self.shard.limits.active_instances = rest.parse().unwrap(),
             "state" => self.state(rest),
@@ -222,6 +224,24 @@ impl World {
         let seconds = self.now.mono.since(Mono(0)).as_secs_f64();
         let clock = if self.is_virtual { format!(" [{:?}]", self.now.wall.since(Timestamp(0))) } else { String::new() };
         writeln!(self.trace, "{seconds}s{clock} {line}").unwrap();
+    }
+
+    /// `record KEY create|replace VERSION|delete [VERSION] [BODY] [until TIME]`
+    fn record(&mut self, rest: &str) {
+        let (what, until) = rest.split_once(" until ").unwrap_or((rest, ""));
+        let expires_at = (!until.is_empty()).then(|| Timestamp(0).after(seconds(until)));
+        let words: Vec<&str> = what.split(' ').collect();
+        let content = |body: &str| RecordContent { expires_at, body: body.to_owned().into() };
+        let change = match words[1..] {
+            ["create", body] => RecordChange::Create(content(body)),
+            ["replace", version, body] => RecordChange::Replace(version.parse().unwrap(), content(body)),
+            ["delete"] => RecordChange::Delete(None),
+            ["delete", version] => RecordChange::Delete(Some(version.parse().unwrap())),
+            _ => panic!("no such change: {rest}"),
+        };
+        let key = RecordKey::new(Hub::new("default"), "kind", words[0]);
+        let call = self.call(format!("record {rest}"));
+        self.input(Input::Record(RecordCommand { key, change, call: Some(call) }));
     }
 
     /// `advance TIME [within TIME]`
@@ -587,6 +607,24 @@ impl World {
                 page.truncate(read.limit);
                 Some(Input::Recovered(read, Ok((page, next))))
             }
+            Output::LoadRecord(read) if self.unreadable => {
+                Some(Input::RecordLoaded(read, Err(ReadFailure::Unavailable("unreadable".into()))))
+            }
+            Output::LoadRecord(read) => {
+                let found = self.store.record(&read.key);
+                let answer = Input::RecordLoaded(read, Ok(found));
+                match &mut self.loads {
+                    Some(held) => {
+                        held.push_back(answer);
+                        None
+                    }
+                    None => Some(answer),
+                }
+            }
+            Output::FindExpired(read) => {
+                let found = self.store.expired(read.until, read.limit);
+                Some(Input::ExpiredFound(read, Ok(found)))
+            }
             Output::Reply(call, reply) => {
                 if let Some(label) = self.calls.remove(&call) {
                     let reply = describe(&reply);
@@ -712,6 +750,10 @@ fn describe(reply: &Result<Reply, Refusal>) -> String {
             format!("ended {}", status_name(view.state.orchestration_status()).to_lowercase())
         }
         Ok(Reply::Asked(Asked::Recorded)) => "recorded".into(),
+        Ok(Reply::Recorded(Recorded::Version(version))) => format!("version {version}"),
+        Ok(Reply::Recorded(Recorded::Deleted)) => "deleted".into(),
+        Ok(Reply::Recorded(Recorded::Conflict(None))) => "conflict: it is absent".into(),
+        Ok(Reply::Recorded(Recorded::Conflict(Some(version)))) => format!("conflict: version {version}"),
         Ok(Reply::Stale) => "stale".into(),
         Ok(Reply::Retried(count)) => format!("retried {count}"),
         Ok(Reply::Arrived(Arrival { timers_fired, items_out, items_ready, .. })) => {

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::ids::{Iid, Seq, Turn};
-use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, ReplyRow, TimerRow};
+use crate::ids::{Iid, RecordKey, Seq, Turn};
+use crate::rows::{
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, RecordRow, ReplyRow, TimerRow,
+};
 use crate::time::Timestamp;
 
 #[derive(Debug, Default)]
@@ -16,6 +18,7 @@ pub(super) struct MiniStore {
     activities: BTreeMap<(Iid, Seq), ActivityRow>,
     replies: BTreeMap<(Iid, String), ReplyRow>,
     timers: BTreeSet<TimerRow>,
+    records: BTreeMap<RecordKey, RecordRow>,
 }
 
 impl MiniStore {
@@ -27,6 +30,7 @@ impl MiniStore {
             for iid in gone {
                 self.delete(iid);
             }
+            self.records.retain(|key, _| key.hub != *hub);
         }
         for iid in &batch.instances_deleted {
             assert!(self.delete(*iid) || hub_deleted, "what is deleted is there");
@@ -58,6 +62,10 @@ impl MiniStore {
         for (iid, before) in &batch.replies_dropped {
             self.replies.retain(|(owner, _), row| owner != iid || row.turn >= *before);
         }
+        for key in &batch.records_deleted {
+            self.records.remove(key);
+        }
+        self.records.extend(batch.records_put.iter().map(|row| (row.key.clone(), row.clone())));
         let replies = batch.replies_put.iter().map(|row| ((row.iid, row.ask_id.to_string()), row.clone()));
         self.replies.extend(replies);
     }
@@ -81,6 +89,22 @@ impl MiniStore {
 
     pub(super) fn due(&self, after: Option<TimerRow>, until: Timestamp, limit: usize) -> Vec<TimerRow> {
         self.timers.iter().filter(|row| row.fire_at <= until && Some(**row) > after).take(limit).copied().collect()
+    }
+
+    pub(super) fn record(&self, key: &RecordKey) -> Option<RecordRow> {
+        self.records.get(key).cloned()
+    }
+
+    pub(super) fn expired(&self, until: Timestamp, limit: usize) -> Vec<RecordKey> {
+        let expired = self.records.values().filter(|row| row.has_expired(until));
+        expired.take(limit).map(|row| row.key.clone()).collect()
+    }
+
+    /// The record rows: key, version and body of each.
+    pub(super) fn records(&self) -> String {
+        let told = |row: &RecordRow| format!("{} v{} {}", row.key.key, row.version, String::from_utf8_lossy(&row.body));
+        let all: Vec<String> = self.records.values().map(told).collect();
+        format!("records: {}", if all.is_empty() { "none".to_owned() } else { all.join(", ") })
     }
 
     pub(super) fn iid_max(&self) -> Iid {

@@ -489,6 +489,47 @@ pub mod admin_server {
             tonic::Response<::placet_proto::placet::v1::AdvanceTimeResponse>,
             tonic::Status,
         >;
+        /// Begins to do the same to all instances that a filter means, or tells how many those are. The server goes on with it by
+        /// itself, also after a restart.
+        async fn start_bulk(
+            &self,
+            request: tonic::Request<::placet_proto::placet::v1::StartBulkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::StartBulkResponse>,
+            tonic::Status,
+        >;
+        /// An operation as it stands; waits for a change, if it is told to. NOT_FOUND seven days after its last one.
+        async fn get_bulk(
+            &self,
+            request: tonic::Request<::placet_proto::placet::v1::GetBulkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::BulkOperation>,
+            tonic::Status,
+        >;
+        /// Ends an operation after what is under way, and answers when it has ended.
+        async fn cancel_bulk(
+            &self,
+            request: tonic::Request<::placet_proto::placet::v1::CancelBulkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::BulkOperation>,
+            tonic::Status,
+        >;
+        /// The operations of a hub, those that began last first.
+        async fn list_bulks(
+            &self,
+            request: tonic::Request<::placet_proto::placet::v1::ListBulksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::ListBulksResponse>,
+            tonic::Status,
+        >;
+        /// What became of the instances of an operation, in the order in which it came to them.
+        async fn bulk_results(
+            &self,
+            request: tonic::Request<::placet_proto::placet::v1::BulkResultsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::BulkResultsResponse>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct AdminServer<T> {
@@ -791,6 +832,246 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AdvanceTimeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/placet.v1.Admin/StartBulk" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartBulkSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<
+                        ::placet_proto::placet::v1::StartBulkRequest,
+                    > for StartBulkSvc<T> {
+                        type Response = ::placet_proto::placet::v1::StartBulkResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::placet_proto::placet::v1::StartBulkRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::start_bulk(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartBulkSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/placet.v1.Admin/GetBulk" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetBulkSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<
+                        ::placet_proto::placet::v1::GetBulkRequest,
+                    > for GetBulkSvc<T> {
+                        type Response = ::placet_proto::placet::v1::BulkOperation;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::placet_proto::placet::v1::GetBulkRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::get_bulk(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetBulkSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/placet.v1.Admin/CancelBulk" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelBulkSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<
+                        ::placet_proto::placet::v1::CancelBulkRequest,
+                    > for CancelBulkSvc<T> {
+                        type Response = ::placet_proto::placet::v1::BulkOperation;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::placet_proto::placet::v1::CancelBulkRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::cancel_bulk(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelBulkSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/placet.v1.Admin/ListBulks" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListBulksSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<
+                        ::placet_proto::placet::v1::ListBulksRequest,
+                    > for ListBulksSvc<T> {
+                        type Response = ::placet_proto::placet::v1::ListBulksResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::placet_proto::placet::v1::ListBulksRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::list_bulks(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListBulksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/placet.v1.Admin/BulkResults" => {
+                    #[allow(non_camel_case_types)]
+                    struct BulkResultsSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<
+                        ::placet_proto::placet::v1::BulkResultsRequest,
+                    > for BulkResultsSvc<T> {
+                        type Response = ::placet_proto::placet::v1::BulkResultsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::placet_proto::placet::v1::BulkResultsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::bulk_results(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BulkResultsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
