@@ -12,6 +12,7 @@ use crate::ids::{CallId, Iid, InstanceId, InstanceKey, PartitionId, Seq, StreamI
 use crate::limits;
 use crate::rows::{Lookup, TimerRow};
 use crate::shard::Arrival;
+use crate::time::Timestamp;
 use crate::token::Token;
 
 /// A command: whom it concerns, what it is, and who waits for the answer.
@@ -70,6 +71,8 @@ pub enum CommandKind {
     },
     /// Delete an instance that has ended, with all that it has (PurgeInstances).
     Purge,
+    /// Delete an instance that has been kept for as long as it was to be (DESIGN.md §4, "Retention").
+    Expire(Expiry),
     /// Answer once the instance has started or ended (WaitForInstanceStart, WaitForInstanceCompletion).
     Wait(WaitFor),
     /// Deliver a question and answer with what became of it (placet.v1 Ask).
@@ -88,6 +91,15 @@ pub enum CommandKind {
     RetryPoisoned,
     /// An item was delivered too often: set it aside.
     SetAside(Option<Seq>),
+}
+
+/// Which end of an instance is meant, and for how long it is kept after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expiry {
+    /// When it ended. If it has begun again meanwhile, it stays.
+    pub ended_at: Timestamp,
+    /// For so long, by the wall clock.
+    pub kept_for: Duration,
 }
 
 /// `CreateInstanceRequest`, as far as it has a meaning here.

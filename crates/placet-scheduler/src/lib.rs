@@ -19,6 +19,7 @@ mod metrics;
 pub mod outgoing;
 mod payloads;
 pub mod rest;
+mod retention;
 mod scheduler;
 #[cfg(test)]
 mod test_store;
@@ -30,6 +31,7 @@ pub use driver::Time;
 pub use health::{Health, NotReady};
 pub use hubs::{HubError, hub_of};
 pub use metrics::Metrics;
+pub use retention::{Retention, Scope};
 pub use scheduler::{CallError, Generation, Options, Page, Scheduler, StartError, Weighed};
 pub use time::OpenCall;
 pub use worker::{StreamOut, Unread, WorkerSender, WorkerStream};

@@ -20,6 +20,7 @@ use prost::Message as _;
 
 use crate::hubs::hub_of;
 use crate::payloads;
+use crate::retention::ENDED;
 use crate::scheduler::{CallError, Scheduler, Weighed, damaged};
 use crate::time::duration_of;
 
@@ -36,14 +37,6 @@ const IDS_DEFAULT: usize = 100;
 const PURGED_AT_ONCE: usize = 64;
 
 const ALWAYS: (Timestamp, Timestamp) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
-
-/// Those that have ended.
-const ENDED: [OrchestrationStatus; 4] = [
-    OrchestrationStatus::Completed,
-    OrchestrationStatus::Failed,
-    OrchestrationStatus::Canceled,
-    OrchestrationStatus::Terminated,
-];
 
 impl Scheduler {
     /// QueryInstances.

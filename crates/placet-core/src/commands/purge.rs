@@ -1,11 +1,13 @@
-//! PurgeInstances, one instance: it is deleted with its history, if it has ended (PROTOCOL.md §4).
+//! PurgeInstances, one instance: it is deleted with its history, if it has ended (PROTOCOL.md §4); and the same by itself,
+//! once it has been kept for as long as it was to be.
 
-use crate::command::Reply;
+use crate::command::{Expiry, Reply};
 use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
 use crate::partition::Partition;
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
+use crate::time::Now;
 
 impl Partition {
     /// What it has yet to tell others is told first: its parent may be on its way into memory.
@@ -21,6 +23,26 @@ impl Partition {
         } else if let Some(call) = call {
             reach(Corner::PurgeWaited);
             self.purgers.entry(instance.key.clone()).or_default().push(call);
+        }
+    }
+
+    /// Nobody waits for it: an instance that has yet to tell others something stays, as does one that ended another time than
+    /// was thought, since it has been rewound or started over.
+    pub(crate) fn expire(
+        &mut self,
+        now: Now,
+        iid: Iid,
+        Expiry { ended_at, kept_for }: Expiry,
+        call: Option<CallId>,
+        outcome: &mut Outcome,
+    ) {
+        let instance = self.instances.get(&iid).expect("it is in memory");
+        let is_meant = instance.is_terminal() && instance.completed_at == Some(ended_at);
+        if is_meant && now.wall.since(ended_at) >= kept_for && instance.outbox.is_empty() {
+            self.delete_instance(iid, outcome);
+            outcome.reply(call, Ok(Reply::Done));
+        } else {
+            outcome.reply(call, Ok(Reply::Nothing));
         }
     }
 

@@ -21,7 +21,7 @@ use prost::Message as _;
 
 use super::store::MiniStore;
 use crate::command::{
-    Ask, Asked, Caller, Command, CommandKind, CompleteTurn, RaiseEvent, Refusal, Reply, StartInstance, Suspend,
+    Ask, Asked, Caller, Command, CommandKind, CompleteTurn, Expiry, RaiseEvent, Refusal, Reply, StartInstance, Suspend,
     Terminate, WaitFor, status_name,
 };
 use crate::dispatch::StreamSpec;
@@ -165,6 +165,8 @@ impl World {
                 self.command(rest, CommandKind::Rewind { reason: Some("again".into()) }, &format!("rewind {rest}"));
             }
             "purge" => self.command(rest, CommandKind::Purge, &format!("purge {rest}")),
+            "expire" => self.expire(rest),
+            "clock-jumps" => self.clock_jumps(rest),
             "wait" => self.command(rest, CommandKind::Wait(WaitFor::Completion), &format!("wait {rest}")),
             "turn" => self.turn(rest, Piece::Whole),
             "piece" => self.piece(rest, Piece::OneOf),
@@ -222,6 +224,22 @@ impl World {
         let seconds = self.now.mono.since(Mono(0)).as_secs_f64();
         let clock = if self.is_virtual { format!(" [{:?}]", self.now.wall.since(Timestamp(0))) } else { String::new() };
         writeln!(self.trace, "{seconds}s{clock} {line}").unwrap();
+    }
+
+    /// `clock-jumps TIME`, or back: `clock-jumps -TIME`
+    fn clock_jumps(&mut self, rest: &str) {
+        let micros = |text| i64::try_from(seconds(text).as_micros()).unwrap();
+        let by = rest.strip_prefix('-').map_or_else(|| micros(rest), |back| -micros(back));
+        self.now.wall = Timestamp(self.now.wall.0 + by);
+        self.input(Input::Tick);
+    }
+
+    /// `expire INSTANCE ended TIME kept TIME`
+    fn expire(&mut self, rest: &str) {
+        let (id, times) = rest.split_once(" ended ").expect("which end is meant");
+        let (ended, kept) = times.split_once(" kept ").expect("how long it is kept");
+        let expiry = Expiry { ended_at: Timestamp(0).after(seconds(ended)), kept_for: seconds(kept) };
+        self.command(id, CommandKind::Expire(expiry), &format!("expire {rest}"));
     }
 
     /// `advance TIME [within TIME]`
