@@ -23,6 +23,7 @@ mod reads;
 mod schema;
 mod search;
 mod session;
+mod shrink;
 mod statements;
 mod store;
 mod sweep;
@@ -30,4 +31,4 @@ mod tally;
 
 #[doc(hidden)]
 pub use store::FileLimits;
-pub use store::{Options, SqliteStore};
+pub use store::{Compacted, Options, SqliteStore};

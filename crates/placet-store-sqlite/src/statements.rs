@@ -11,6 +11,13 @@ pub(crate) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// Copies the rest, and makes the next commit begin at the head of the log.
 pub(crate) const RESTART_LOG: &str = "PRAGMA wal_checkpoint(RESTART)";
 
+/// The same, and leaves the log empty.
+pub(crate) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
+pub(crate) const FREE_PAGES: &str = "PRAGMA freelist_count";
+pub(crate) const PAGES: &str = "PRAGMA page_count";
+pub(crate) const AUTO_VACUUM: &str = "PRAGMA auto_vacuum";
+
 pub(crate) const PUT_META: &str =
     "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value";
 pub(crate) const META: &str = "SELECT value FROM meta WHERE key = ?1";

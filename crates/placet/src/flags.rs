@@ -38,6 +38,9 @@ pub(crate) enum Command {
     Worker(Worker),
     /// Run the HTTP API alone, against a scheduler at ENDPOINT.
     Api(Api),
+    /// Rewrite the data without the room that deleted instances have left in it, while no server runs on it; from then on
+    /// the server gives such room back by itself. Takes as much space again while it works.
+    Compact(Compact),
     /// Ask a running server whether it is ready: exit 0 if so. For images without a shell.
     Health(Health),
     /// What the scheduler's clock says, and what is said to it.
@@ -179,6 +182,20 @@ pub(crate) struct Api {
     pub(crate) hub: TaskHub,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// `placet compact`.
+#[derive(Debug, Args)]
+pub(crate) struct Compact {
+    /// The folder that holds the data.
+    #[arg(
+        long = "data-dir",
+        visible_alias = "data",
+        env = "PLACET_DATA_DIR",
+        default_value = "./placet-data",
+        value_name = "DIR"
+    )]
+    pub(crate) data_dir: PathBuf,
 }
 
 /// `placet health`.
