@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use placet_core::ids::{Hub, Iid, Seq};
+use placet_core::ids::{Hub, Iid, InstanceKey, Seq};
 use placet_core::rows::{Batch, InstanceRow, PublishedRow};
 use placet_core::time::Timestamp;
 use placet_store::{Claim, CommitError};
@@ -104,6 +104,7 @@ impl Session {
         self.execute(sql::BEGIN, [])?;
         batch.hubs_deleted.iter().try_for_each(|hub| self.delete_hub(hub))?;
         self.delete(batch)?;
+        batch.withdrawn.iter().try_for_each(|key| self.withdraw(key))?;
         self.insert(batch)?;
         self.update_instances(&batch.instances_updated)?;
         self.tally.write(&self.connection)?;
@@ -269,12 +270,29 @@ impl Session {
         let (kind, name) = (&*row.kind, &*row.key);
         if let Some(body) = &row.body {
             let hub = self.hub(&row.hub)?;
-            let crc = checksum::of_published(&row.hub, kind, name, body);
-            self.execute(sql::PUBLISH, params![hub, kind, name, crc, &body[..]])?;
+            let owner = Some(row.owner.as_str()).filter(|owner| *owner != name);
+            let crc = checksum::of_published((&row.hub, kind, name), owner, body);
+            self.execute(sql::PUBLISH, params![hub, kind, name, crc, &body[..], owner])?;
         } else if let Some(hub) = self.known_hub(&row.hub)? {
-            self.execute(sql::WITHDRAW, params![hub, kind, name])?;
+            self.execute(sql::UNPUBLISH, params![hub, kind, name])?;
         }
         Ok(())
+    }
+
+    /// Deletes what an instance has published.
+    fn withdraw(&mut self, key: &InstanceKey) -> Result<(), WriteError> {
+        let Some(hub) = self.known_hub(&key.hub)? else { return Ok(()) };
+        let mut kind = self.kind(sql::FIRST_KIND, hub, "")?;
+        while let Some(of) = kind {
+            self.execute(sql::WITHDRAW_OWN, params![hub, of, key.id.as_str()])?;
+            kind = self.kind(sql::NEXT_KIND, hub, &of)?;
+        }
+        self.execute(sql::WITHDRAW_OTHERS, params![hub, key.id.as_str()])?;
+        Ok(())
+    }
+
+    fn kind(&self, statement: &str, hub: i64, from: &str) -> rusqlite::Result<Option<String>> {
+        self.connection.prepare_cached(statement)?.query_row(params![hub, from], |row| row.get(0)).optional()
     }
 
     fn delete_hub(&mut self, hub: &Hub) -> Result<(), WriteError> {

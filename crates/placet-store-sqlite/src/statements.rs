@@ -64,8 +64,9 @@ pub(crate) const SWEEP_INSTANCE: [Swept; 5] = [
         delete: "DELETE FROM instance WHERE iid = ?2 AND iid = ?1",
     },
 ];
-pub(crate) const IS_PUBLISHED: &str = "SELECT 1 FROM published WHERE hub = ?1 LIMIT 1";
-pub(crate) const PUBLISHED: &str = "SELECT rowid, hub, length(body) FROM published WHERE rowid > ?1 ORDER BY rowid";
+pub(crate) const PUBLISHED_IN_HUB: &str =
+    "SELECT rowid FROM published INDEXED BY published_key WHERE hub = ?1 LIMIT ?2";
+pub(crate) const PUBLISHED_BYTES: &str = "SELECT length(body) FROM published WHERE rowid = ?1";
 pub(crate) const DELETE_PUBLISHED: &str = "DELETE FROM published WHERE rowid = ?1";
 
 /// An instance without its timers, which a batch deletes one by one.
@@ -117,6 +118,16 @@ pub(crate) const PUT_REPLY: &str =
     "INSERT OR REPLACE INTO reply(iid, ask_id, crc, answer, turn) VALUES(?1, ?2, ?3, ?4, ?5)";
 
 pub(crate) const PUBLISH: &str = "
-    INSERT INTO published(hub, kind, key, crc, body) VALUES(?1, ?2, ?3, ?4, ?5)
-    ON CONFLICT(hub, kind, key) DO UPDATE SET crc = excluded.crc, body = excluded.body";
-pub(crate) const WITHDRAW: &str = "DELETE FROM published WHERE hub = ?1 AND kind = ?2 AND key = ?3";
+    INSERT INTO published(hub, kind, key, crc, body, owner) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT(hub, kind, key) DO UPDATE SET crc = excluded.crc, body = excluded.body, owner = excluded.owner";
+pub(crate) const UNPUBLISH: &str = "DELETE FROM published WHERE hub = ?1 AND kind = ?2 AND key = ?3";
+
+/// What an instance has published: under its own id, by projection, of which there are few; and under others.
+pub(crate) const FIRST_KIND: &str = "SELECT kind FROM published WHERE hub = ?1 AND kind >= ?2 ORDER BY kind LIMIT 1";
+pub(crate) const NEXT_KIND: &str = "SELECT kind FROM published WHERE hub = ?1 AND kind > ?2 ORDER BY kind LIMIT 1";
+pub(crate) const WITHDRAW_OWN: &str =
+    "DELETE FROM published WHERE hub = ?1 AND kind = ?2 AND key = ?3 AND owner IS NULL";
+pub(crate) const WITHDRAW_OTHERS: &str = "DELETE FROM published WHERE hub = ?1 AND owner = ?2";
+/// For tests of how they find what they delete.
+#[cfg(test)]
+pub(crate) const WITHDRAWALS: [&str; 4] = [FIRST_KIND, NEXT_KIND, WITHDRAW_OWN, WITHDRAW_OTHERS];

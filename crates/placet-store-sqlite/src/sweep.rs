@@ -35,8 +35,8 @@ pub(crate) enum Sweep {
     Timers { hub: i64, iids: Vec<i64>, after: (i64, i64, i64) },
     /// The instances are deleted, from the end of the list.
     Instances { hub: i64, iids: Vec<i64> },
-    /// What was published in it is deleted, after this row, then the hub itself.
-    Published { hub: i64, after: i64 },
+    /// What was published in it is deleted, from the end of a list, then the hub itself.
+    Published { hub: i64, rowids: Vec<i64> },
 }
 
 impl Sweep {
@@ -68,13 +68,18 @@ impl Sweep {
                 // When all are gone there may be others, which had no room in the list.
                 if iids.is_empty() { Sweep::lists(hub) } else { Sweep::Instances { hub, iids } }
             }
-            Sweep::Published { hub, after } => match published(connection, hub, after, limit, &mut room)? {
-                Some(after) => Sweep::Published { hub, after },
-                None => {
+            Sweep::Published { hub, mut rowids } => {
+                if rowids.is_empty() {
+                    rowids = list_published(connection, hub, limit)?;
+                }
+                if rowids.is_empty() {
                     connection.prepare_cached(sql::DELETE_HUB)?.execute([hub])?;
                     Sweep::Begins
+                } else {
+                    published(connection, &mut rowids, &mut room)?;
+                    Sweep::Published { hub, rowids }
                 }
-            },
+            }
         };
         Ok(true)
     }
@@ -109,7 +114,7 @@ fn list(
     iids.sort_unstable();
     let first = (i64::MIN, i64::MIN, i64::MIN);
     Ok(if iids.is_empty() {
-        Sweep::Published { hub, after: i64::MIN }
+        Sweep::Published { hub, rowids: Vec::new() }
     } else {
         Sweep::Timers { hub, iids, after: first }
     })
@@ -146,37 +151,26 @@ fn timers(
     Ok(is_cut.then_some(after))
 }
 
-/// Deletes what was published in a hub. Where to go on, if it is not at the end.
-fn published(
-    connection: &Connection,
-    hub: i64,
-    mut after: i64,
-    limit: usize,
-    room: &mut Room,
-) -> rusqlite::Result<Option<i64>> {
-    if !connection.prepare_cached(sql::IS_PUBLISHED)?.exists([hub])? {
-        return Ok(None);
-    }
-    let page = limit.saturating_mul(LOOKED_AT);
-    let (mut looked_at, mut gone) = (0, Vec::new());
-    let mut statement = connection.prepare_cached(sql::PUBLISHED)?;
-    let mut rows = statement.query([after])?;
-    while looked_at < page
-        && room.0 > 0
-        && let Some(row) = rows.next()?
-    {
-        after = row.get(0)?;
-        looked_at += 1;
-        if row.get::<_, i64>(1)? == hub {
-            gone.push(after);
-            room.0 -= 1 + row.get::<_, i64>(2)? / PAGE;
-        }
-    }
+/// Lists some of what was published in a hub, which an index has by its name, in the order of the table: the last one first.
+fn list_published(connection: &Connection, hub: i64, limit: usize) -> rusqlite::Result<Vec<i64>> {
+    let page = i64::try_from(limit.saturating_mul(LOOKED_AT)).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(sql::PUBLISHED_IN_HUB)?;
+    let mut rowids = statement.query_map([hub, page], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    rowids.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(rowids)
+}
+
+/// Deletes published rows from the end of a list, as many as there is room for.
+fn published(connection: &Connection, rowids: &mut Vec<i64>, room: &mut Room) -> rusqlite::Result<()> {
+    let mut bytes = connection.prepare_cached(sql::PUBLISHED_BYTES)?;
     let mut delete = connection.prepare_cached(sql::DELETE_PUBLISHED)?;
-    for rowid in gone {
+    while room.0 > 0
+        && let Some(rowid) = rowids.pop()
+    {
+        room.0 -= 1 + bytes.query_row([rowid], |row| row.get::<_, i64>(0))? / PAGE;
         delete.execute([rowid])?;
     }
-    Ok(Some(after))
+    Ok(())
 }
 
 /// Deletes an instance with all that hangs on it, its own row last: by it reads know that the others are gone. Whether

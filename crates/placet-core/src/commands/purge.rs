@@ -2,11 +2,13 @@
 //! once it has been kept for as long as it was to be.
 
 use crate::command::{Expiry, Reply};
+use crate::dispatch::RESERVED_PREFIX;
 use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
 use crate::partition::Partition;
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
+use crate::rows::Write;
 use crate::time::Now;
 
 impl Partition {
@@ -18,7 +20,7 @@ impl Partition {
             return;
         }
         if instance.outbox.is_empty() || planted::is(Plant::PurgedUntold) {
-            self.delete_instance(iid, outcome);
+            self.delete_for_good(iid, outcome);
             outcome.reply(call, Ok(Reply::Done));
         } else if let Some(call) = call {
             reach(Corner::PurgeWaited);
@@ -39,7 +41,7 @@ impl Partition {
         let instance = self.instances.get(&iid).expect("it is in memory");
         let is_meant = instance.is_terminal() && instance.completed_at == Some(ended_at);
         if is_meant && now.wall.since(ended_at) >= kept_for && instance.outbox.is_empty() {
-            self.delete_instance(iid, outcome);
+            self.delete_for_good(iid, outcome);
             outcome.reply(call, Ok(Reply::Done));
         } else {
             outcome.reply(call, Ok(Reply::Nothing));
@@ -52,11 +54,20 @@ impl Partition {
         let Some(calls) = self.purgers.remove(&instance.key) else { return };
         let deleted = instance.is_terminal();
         if deleted {
-            self.delete_instance(iid, outcome);
+            self.delete_for_good(iid, outcome);
         }
         for (place, call) in calls.into_iter().enumerate() {
             let reply = if deleted && place == 0 { Reply::Done } else { Reply::Nothing };
             outcome.reply(Some(call), Ok(reply));
+        }
+    }
+
+    /// Deletes an instance with all that it has, and what it has published, which stays when one only gives way to another of
+    /// its id.
+    fn delete_for_good(&mut self, iid: Iid, outcome: &mut Outcome) {
+        let gone = self.delete_instance(iid, outcome);
+        if gone.name.starts_with(RESERVED_PREFIX) {
+            outcome.writes.push(Write::Withdraw(gone.key));
         }
     }
 }

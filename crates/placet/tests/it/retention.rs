@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
-use placet_sdk::{Client, OrchestrationContext, Result, Worker};
+use placet_sdk::{Client, Filter, OrchestrationContext, Result, Worker};
 use placet_testkit::{Http, Launch, eventually};
 
 use crate::PLACET;
-use crate::requests::{approve, ask_for_id};
+use crate::requests::{approve, ask_for_id, look};
 
 /// Instances that go …
 const MANY: usize = 4_000;
@@ -130,4 +131,23 @@ async fn a_file_is_compacted_while_no_server_has_it_and_says_how_long_it_was_and
     approve(&server.http(), &id).await;
     let nothing = compact().args([data.join("nowhere")]).run().await.unwrap();
     assert_eq!(nothing.code, Some(73), "{nothing:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_purged_is_shown_nowhere_and_its_neighbour_is() {
+    let server = crate::server().await;
+    let (http, client) = (server.http(), server.client());
+    let (gone, kept) = (ask_for_id(&http).await, ask_for_id(&http).await);
+    approve(&http, &gone).await;
+    assert!(client.published("request", &gone).await.unwrap().is_some());
+    assert!(!client.purge(&kept).await.unwrap(), "it waits for somebody");
+    assert!(client.purge(&gone).await.unwrap());
+    assert_eq!(http.get(&format!("/api/requests/{gone}")).await.unwrap().status, 404);
+    assert_eq!(client.published("request", &gone).await.unwrap(), None);
+    let listed: Vec<_> = client.list(Filter::default()).try_collect().await.unwrap();
+    assert_eq!(listed.iter().map(|state| state.id()).collect::<Vec<_>>(), [kept.as_str()]);
+    // After a restart, too; and who was not purged is there.
+    let server = server.kill().await.unwrap().start().await.unwrap();
+    assert_eq!(server.client().published("request", &gone).await.unwrap(), None);
+    assert_eq!(look(&server.http(), &kept).await["status"], "Pending");
 }
