@@ -126,6 +126,8 @@ pub enum CommandKind {
     },
     /// Delete an instance that has ended, with all that it has (PurgeInstances).
     Purge,
+    /// Delete an instance that has been kept for as long as it was to be (DESIGN.md §4, "Retention").
+    Expire(Expiry),
     /// Answer once the instance has started or ended (WaitForInstanceStart, WaitForInstanceCompletion).
     Wait(WaitFor),
     /// Deliver a question and answer with what became of it (placet.v1 Ask).
@@ -146,6 +148,15 @@ pub enum CommandKind {
     SetAside(Option<Seq>),
     /// An item of so many bytes is too long for its workers: it fails.
     FailTooLong(Option<Seq>, usize),
+}
+
+/// Which end of an instance is meant, and for how long it is kept after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expiry {
+    /// When it ended. If it has begun again meanwhile, it stays.
+    pub ended_at: Timestamp,
+    /// For so long, by the wall clock.
+    pub kept_for: Duration,
 }
 
 /// `CreateInstanceRequest`, as far as it has a meaning here.

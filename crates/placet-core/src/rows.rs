@@ -115,6 +115,8 @@ pub struct PublishedRow {
     pub kind: Arc<str>,
     /// The row's key in it.
     pub key: Arc<str>,
+    /// The id of the instance that published it last: purged, it takes the row along.
+    pub owner: InstanceId,
     /// Its content; absent deletes the row.
     pub body: Option<Bytes>,
 }
@@ -222,6 +224,8 @@ pub enum Write {
     PutRecord(RecordRow),
     /// A record row that is no more, or never was.
     DeleteRecord(RecordKey),
+    /// All that instances of this key have published.
+    Withdraw(InstanceKey),
     /// A task hub that exists though it holds nothing.
     CreateHub(Hub),
     /// A task hub with all that is in it. What is in memory of it was dropped before.
@@ -259,6 +263,8 @@ pub struct Batch {
     /// Before this turn.
     pub replies_dropped: Vec<(Iid, Turn)>,
     pub replies_put: Vec<ReplyRow>,
+    /// Instances whose published rows are deleted, before others are inserted.
+    pub withdrawn: Vec<InstanceKey>,
     /// Inserted, replaced or (without a body) deleted.
     pub published: Vec<PublishedRow>,
     pub records_deleted: Vec<RecordKey>,
@@ -284,6 +290,7 @@ impl Batch {
             + self.timers_put.len()
             + self.replies_dropped.len()
             + self.replies_put.len()
+            + self.withdrawn.len()
             + self.published.len()
             + self.records_deleted.len()
             + self.records_put.len()

@@ -44,6 +44,7 @@ pub fn grpc_over_stored_rows(data: &[u8]) {
             hub: found.row.hub.clone(),
             kind: source.text().into(),
             key: source.text().into(),
+            owner: found.row.id.clone(),
             body: source.some(|source| source.bytes().to_vec().into()),
         });
         batch.instances_inserted.push(found.row);

@@ -112,6 +112,11 @@ impl Health {
         self.lock().commit_owed_since.is_some()
     }
 
+    /// Whether timers are held, and with them all that goes by the wall clock.
+    pub(crate) fn doubts_clock(&self) -> bool {
+        self.lock().core.clock_doubt.is_some()
+    }
+
     pub(crate) fn core_ended(&self) {
         self.lock().core_ended = true;
     }

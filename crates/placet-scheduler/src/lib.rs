@@ -21,6 +21,7 @@ pub mod outgoing;
 mod payloads;
 mod records;
 pub mod rest;
+mod retention;
 mod scheduler;
 #[cfg(test)]
 mod test_store;
@@ -32,6 +33,7 @@ pub use driver::Time;
 pub use health::{Health, NotReady};
 pub use hubs::{HubError, hub_of};
 pub use metrics::Metrics;
+pub use retention::{Retention, Scope};
 pub use scheduler::{CallError, Generation, Options, Page, Scheduler, StartError, Weighed};
 pub use time::OpenCall;
 pub use worker::{StreamOut, Unread, WorkerSender, WorkerStream};

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use placet_core::command::{CommandKind, Refusal, Reply, is_terminal};
 use placet_core::ids::{Hub, Iid, InstanceId};
 use placet_core::partition::view_of_row;
@@ -20,6 +20,7 @@ use prost::Message as _;
 
 use crate::hubs::hub_of;
 use crate::payloads;
+use crate::retention::ENDED;
 use crate::scheduler::{CallError, Scheduler, Weighed, damaged};
 use crate::time::duration_of;
 
@@ -36,14 +37,6 @@ const IDS_DEFAULT: usize = 100;
 const PURGED_AT_ONCE: usize = 64;
 
 const ALWAYS: (Timestamp, Timestamp) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
-
-/// Those that have ended.
-const ENDED: [OrchestrationStatus; 4] = [
-    OrchestrationStatus::Completed,
-    OrchestrationStatus::Failed,
-    OrchestrationStatus::Canceled,
-    OrchestrationStatus::Terminated,
-];
 
 impl Scheduler {
     /// QueryInstances.
@@ -190,6 +183,7 @@ impl Scheduler {
     ) -> Result<PurgeInstancesResponse, CallError> {
         let begun = Instant::now();
         let patience = filter.timeout.and_then(duration_of);
+        let is_over = || patience.is_some_and(|patience| begun.elapsed() >= patience);
         let named = statuses(&filter.runtime_status);
         let wanted: Vec<_> = named.iter().copied().filter(|status| is_terminal(*status)).collect();
         if wanted.is_empty() && !named.is_empty() {
@@ -201,16 +195,23 @@ impl Scheduler {
         let mut purged = 0;
         loop {
             let (rows, next) = self.page_of_rows(list.clone()).await?;
-            let purges = rows.into_iter().map(|row| self.purge_one(hub.clone(), row.id, recursive));
-            let mut purges = stream::iter(purges).buffer_unordered(PURGED_AT_ONCE);
-            while let Some(done) = purges.next().await {
-                purged += done?;
-                if patience.is_some_and(|patience| begun.elapsed() >= patience) {
-                    drop(purges);
-                    return Ok(purged_so_far(purged, false));
+            let (mut rows, mut purges) = (rows.into_iter(), FuturesUnordered::new());
+            loop {
+                // One in any case, or a call that is repeated with too little time would never come to an end.
+                while purges.len() < PURGED_AT_ONCE
+                    && (!is_over() || purged + purges.len() == 0)
+                    && let Some(row) = rows.next()
+                {
+                    purges.push(self.purge_one(hub.clone(), row.id, recursive));
                 }
+                // Those that have begun are waited for: they are done, and count.
+                let Some(done) = purges.next().await else { break };
+                purged += done?;
             }
             drop(purges);
+            if rows.len() > 0 {
+                return Ok(purged_so_far(purged, false));
+            }
             let Some(next) = next else { return Ok(purged_so_far(purged, true)) };
             list.order = next;
         }

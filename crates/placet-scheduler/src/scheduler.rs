@@ -30,6 +30,7 @@ use crate::health::Health;
 use crate::hubs::{HubError, Hubs};
 use crate::metrics::{CoreFacts, Metrics};
 use crate::payloads;
+use crate::retention::{Keeper, Means, Retention};
 use crate::worker::WorkerStream;
 pub(crate) use reading::damaged;
 pub use reading::{Generation, Page};
@@ -104,7 +105,9 @@ struct Inner {
     metrics: Metrics,
     time: Time,
     clock: WallClock,
-    calls: AtomicU64,
+    calls: Arc<AtomicU64>,
+    /// Absent if everything is kept for ever, and once it has stopped.
+    keeper: Mutex<Option<Keeper>>,
     streams: AtomicU64,
     waiting: AtomicUsize,
     reads: Arc<Semaphore>,
@@ -136,7 +139,7 @@ pub enum StartError {
 }
 
 /// What a scheduler may be told when it starts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Whether a task hub is made by its first use. Without that there are those that the store has, and those that are
     /// created ([`Scheduler::create_hub`]).
@@ -144,11 +147,13 @@ pub struct Options {
     /// The time. A store that outlives the process must not see one that is virtual: what comes after it would be behind what
     /// is in it.
     pub time: Time,
+    /// For how long what has ended is kept.
+    pub retention: Retention,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { dynamic_hubs: true, time: Time::Real }
+        Options { dynamic_hubs: true, time: Time::Real, retention: Retention::off() }
     }
 }
 
@@ -165,7 +170,8 @@ impl Scheduler {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start_with(store: Arc<dyn Store>, Options { dynamic_hubs, time }: Options) -> Result<Scheduler, StartError> {
+    pub fn start_with(store: Arc<dyn Store>, options: Options) -> Result<Scheduler, StartError> {
+        let Options { dynamic_hubs, time, retention } = options;
         let claim = store.claim()?;
         let hubs = match store.query(&Query::Hubs)? {
             Answer::Hubs(hubs) => Hubs::new(hubs, dynamic_hubs),
@@ -179,6 +185,14 @@ impl Scheduler {
         };
         let keeping = (time, clock.clone());
         let core = driver::start(store.clone(), claim, health.clone(), budget.clone(), metrics.clone(), keeping)?;
+        let calls: Arc<AtomicU64> = Arc::default();
+        let keeper = if retention.is_off() {
+            None
+        } else {
+            let (store, core, calls, clock) = (store.clone(), core.messages.clone(), calls.clone(), clock.clone());
+            let (health, metrics) = (health.clone(), metrics.clone());
+            Some(Keeper::start(retention, Means { store, core, calls, clock, health, metrics })?)
+        };
         Ok(Scheduler(Arc::new(Inner {
             messages: core.messages,
             thread: Mutex::new(Some(core.thread)),
@@ -189,7 +203,8 @@ impl Scheduler {
             metrics,
             time,
             clock,
-            calls: AtomicU64::new(0),
+            calls,
+            keeper: Mutex::new(keeper),
             streams: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             reads: Arc::new(Semaphore::new(READS_MAX)),
@@ -202,7 +217,9 @@ impl Scheduler {
     /// Ends the workers' streams, makes durable what was decided, and stops. Blocks until that is done.
     pub fn stop(&self) {
         self.0.health.stopping();
+        let keeper = self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.tell(Message::Stop);
+        keeper.into_iter().for_each(Keeper::stop);
         let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             drop(thread.join());
@@ -226,7 +243,7 @@ impl Scheduler {
         self.tell(Message::Look(sender));
         let answer: Option<Box<CoreFacts>> =
             tokio::time::timeout(LOOK_PATIENCE, answer).await.ok().and_then(Result::ok);
-        self.0.metrics.looked(answer, &self.0.budget);
+        self.0.metrics.looked(answer, &self.0.budget, self.now());
     }
 
     /// Gives a command to the core and waits for its reply; what the reply tells of is durable.
@@ -550,6 +567,20 @@ impl Scheduler {
 
     pub(crate) fn time(&self) -> Time {
         self.0.time
+    }
+
+    /// Waits until all that was kept for its time by now has gone.
+    pub(crate) async fn retention_catches_up(&self) {
+        if let Some(caught_up) = self.wake_retention() {
+            // If it has ended meanwhile, the server is stopping.
+            drop(caught_up.await);
+        }
+    }
+
+    /// Has what was kept for its time looked for now.
+    pub(crate) fn wake_retention(&self) -> Option<oneshot::Receiver<()>> {
+        let keeper = self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        keeper.as_ref().map(Keeper::catch_up)
     }
 
     pub(crate) fn new_call(&self) -> CallId {

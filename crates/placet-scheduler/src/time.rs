@@ -28,12 +28,14 @@ impl Scheduler {
     /// # Errors
     /// See [`CallError`].
     pub async fn accept_time(&self) -> Result<(), CallError> {
-        self.call(None, Input::AcceptTime).await.map(drop)
+        self.call(None, Input::AcceptTime).await?;
+        self.wake_retention();
+        Ok(())
     }
 
     /// placet.v1 AdvanceTime: lets a virtual clock go on, from timer to timer: each fires at its own time, and the clock stops there until what
     /// follows from it has come to rest. So it does before it leaves, and when it has come to where it is to be: all that
-    /// could happen by then has happened and is durable.
+    /// could happen by then has happened and is durable, and what has been kept for its time has gone.
     ///
     /// # Errors
     /// See [`CallError`]; [`Refusal::FailedPrecondition`] if time is real.
@@ -46,6 +48,7 @@ impl Scheduler {
         let advance = Advance { by, patience: patience.unwrap_or(limits::ADVANCE_PATIENCE_DEFAULT) };
         let reply = self.call_until_gone(|call| Input::AdvanceTime(call, advance), Input::AdvanceCancelled).await?;
         let Reply::Arrived(arrival) = reply else { unreachable!("it is told where the clock has come to") };
+        self.retention_catches_up().await;
         Ok(AdvanceTimeResponse {
             now: Some(arrival.now.to_proto()),
             timers_fired: arrival.timers_fired,

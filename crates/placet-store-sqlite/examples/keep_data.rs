@@ -75,7 +75,13 @@ fn timer(owner: &InstanceRow, seq: u64, fire_at: Timestamp) -> TimerRow {
 }
 
 fn published(hub: &str, key: &str, body: Option<&'static str>) -> PublishedRow {
-    PublishedRow { hub: Hub::new(hub), kind: "request".into(), key: key.into(), body: body.map(Into::into) }
+    PublishedRow {
+        hub: Hub::new(hub),
+        kind: "request".into(),
+        key: key.into(),
+        owner: InstanceId::new(key),
+        body: body.map(Into::into),
+    }
 }
 
 /// Instances of every kind: with work, parked, in two hubs, with names and payloads of many sizes.

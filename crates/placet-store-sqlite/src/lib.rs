@@ -24,6 +24,7 @@ mod records;
 mod schema;
 mod search;
 mod session;
+mod shrink;
 mod statements;
 mod store;
 mod sweep;
@@ -31,4 +32,4 @@ mod tally;
 
 #[doc(hidden)]
 pub use store::FileLimits;
-pub use store::{Options, SqliteStore};
+pub use store::{Compacted, Options, SqliteStore};

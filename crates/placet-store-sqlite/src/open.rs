@@ -10,7 +10,7 @@ use placet_store::rows::TABLES;
 use rusqlite::{Connection, ErrorCode, Row};
 
 use crate::header::{self, Found};
-use crate::{Options, connection, schema};
+use crate::{Options, connection, schema, shrink};
 
 /// The first version whose checkpoints from two connections do not corrupt a log (STORAGE.md, "Pitfalls met").
 const ENGINE_NEEDED: (i32, &str) = (3_051_003, "3.51.3");
@@ -51,15 +51,23 @@ fn engine(version: i32) -> Result<(), OpenError> {
 fn create(path: &Path) -> Result<(), OpenError> {
     let unwritable = |source| OpenError::Unwritable { path: path.to_owned(), source };
     let draft = beside(path, "-new");
-    for leftover in ["", "-journal", "-wal", "-shm"] {
-        match std::fs::remove_file(beside(&draft, leftover)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(unwritable(error.into())),
-            Ok(()) | Err(_) => {}
-        }
-    }
+    remove_draft(&draft)?;
     draw_up(&draft).map_err(|error| unwritable(error.into()))?;
     std::fs::rename(&draft, path).map_err(|error| unwritable(error.into()))?;
     sync_folder(path).map_err(|error| unwritable(error.into()))
+}
+
+/// Removes what a crash has left of a draft.
+fn remove_draft(draft: &Path) -> Result<(), OpenError> {
+    for leftover in ["", "-journal", "-wal", "-shm"] {
+        match std::fs::remove_file(beside(draft, leftover)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(OpenError::Unwritable { path: draft.to_owned(), source: error.into() });
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// The path with more behind its name.
@@ -69,10 +77,49 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
+/// Writes all that is in a file into another one, densely, and puts that in its place.
+///
+/// The lock is held, and nobody else has the file open.
+pub(crate) fn rewrite(path: &Path) -> Result<(), OpenError> {
+    let draft = beside(path, "-new");
+    remove_draft(&draft)?;
+    let failed = |error| failed(path, error);
+    let connection = connection::writer(path).map_err(failed)?;
+    let rewritten = shrink::rewrite(&connection, &draft);
+    // The last one to close it takes its log away, which must not be taken for the new file's.
+    connection.close().map_err(|(_, error)| failed(error))?;
+    rewritten.and_then(|()| finish_draft(&draft)).map_err(|error| {
+        // What is left of it is in the way of nothing.
+        drop(remove_draft(&draft));
+        failed(error)
+    })?;
+    let unwritable = |source: std::io::Error| OpenError::Unwritable { path: path.to_owned(), source: source.into() };
+    File::open(&draft).and_then(|file| file.sync_all()).map_err(unwritable)?;
+    if beside(path, "-wal").exists() {
+        drop(remove_draft(&draft));
+        return Err(unwritable(std::io::Error::other("another program has the file open: close it first")));
+    }
+    std::fs::rename(&draft, path).map_err(unwritable)?;
+    sync_folder(path).map_err(unwritable)
+}
+
+fn finish_draft(draft: &Path) -> rusqlite::Result<()> {
+    let connection = connection::creator(draft)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+/// In bytes.
+pub(crate) fn length(path: &Path) -> Result<u64, OpenError> {
+    let length = std::fs::metadata(path).map(|metadata| metadata.len());
+    length.map_err(|source| OpenError::Unwritable { path: path.to_owned(), source: source.into() })
+}
+
 /// In WAL mode from the end on only: until then there is one file, which a rename takes along.
 fn draw_up(draft: &Path) -> rusqlite::Result<()> {
     let mut connection = connection::creator(draft)?;
     connection.pragma_update(None, "page_size", 4_096)?;
+    connection.pragma_update(None, "auto_vacuum", shrink::INCREMENTAL)?;
     connection.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
     schema::migrate(&mut connection)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
@@ -129,6 +176,12 @@ fn bring_up_to_date(path: &Path) -> rusqlite::Result<()> {
     })?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     schema::migrate(&mut connection)?;
+    if shrink::is_worth_making_able(&connection)?
+        && let Err(error) = shrink::make_able(&connection)
+    {
+        // It is as it was, and serves; `placet compact` may be tried.
+        tracing::warn!(error = &error as &dyn std::error::Error, "the file stays one that does not give space back");
+    }
     connection.close().map_err(|(_, error)| error)
 }
 

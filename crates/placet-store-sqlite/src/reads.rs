@@ -47,7 +47,7 @@ const GONE: &str = "
     WHERE instance.iid = ?1 AND hub.name >= 'DELETED ' AND hub.name < 'DELETED!'";
 const HUBS: &str = "SELECT name FROM hub ORDER BY name";
 const PUBLISHED: &str = "
-    SELECT published.crc, published.body
+    SELECT published.crc, published.body, published.owner
     FROM hub JOIN published ON published.hub = hub.hub
     WHERE hub.name = ?1 AND published.kind = ?2 AND published.key = ?3";
 
@@ -203,7 +203,8 @@ pub(crate) fn hubs(connection: &Connection) -> Result<Vec<Hub>, ReadError> {
 pub(crate) fn published(connection: &Connection, hub: &Hub, kind: &str, key: &str) -> Result<Option<Bytes>, ReadError> {
     let found = one(connection, PUBLISHED, [hub.as_str(), kind, key], |row| {
         let body = blob(row, 1)?;
-        let crc = checksum::of_published(hub, kind, key, body);
+        let owner = row.get_ref(2)?.as_str_or_null().map_err(|error| Fault::Damaged(error.to_string()))?;
+        let crc = checksum::of_published((hub, kind, key), owner, body);
         compare(crc, row.get(0)?, || format!("{kind} {key} of {hub}"))?;
         Ok(Bytes::copy_from_slice(body))
     });
@@ -367,6 +368,20 @@ mod tests {
         let values = vec![rusqlite::types::Null; explain.parameter_count()];
         let steps = explain.query_map(rusqlite::params_from_iter(values), |row| row.get(3)).unwrap();
         steps.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn what_an_instance_has_published_is_found_without_a_look_at_others() {
+        let by_kind = "SEARCH published USING COVERING INDEX published_key (hub=? AND kind>?)";
+        let expected = [
+            by_kind,
+            by_kind,
+            "SEARCH published USING INDEX published_key (hub=? AND kind=? AND key=?)",
+            "SEARCH published USING INDEX published_owner (hub=? AND owner=?)",
+        ];
+        for (statement, expected) in crate::statements::WITHDRAWALS.into_iter().zip(expected) {
+            assert_eq!(plan(statement), [expected], "{statement}");
+        }
     }
 
     #[test]

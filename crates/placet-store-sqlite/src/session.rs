@@ -6,13 +6,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use placet_core::ids::{Hub, Iid, RecordKey, Seq};
+use placet_core::ids::{Hub, Iid, InstanceKey, RecordKey, Seq};
 use placet_core::rows::{Batch, InstanceRow, PublishedRow, RecordRow};
 use placet_core::time::Timestamp;
 use placet_store::{Claim, CommitError};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Statement, params};
 
 use crate::pieces::{Kind, Pieces};
+use crate::shrink::Shrink;
 use crate::statements as sql;
 use crate::sweep::Sweep;
 use crate::tally::Tally;
@@ -38,6 +39,7 @@ pub(crate) struct Session {
     log: Log,
     pieces: Pieces,
     sweep: Sweep,
+    shrink: Shrink,
     tally: Tally,
 }
 
@@ -81,7 +83,8 @@ impl Session {
         let log = Log { limits, frames: 0, copied: 0, restart_at: limits.restart };
         let pieces = Pieces::open(&connection, limits.payload)?;
         let tally = Tally::of(&connection)?;
-        Ok(Session { connection, hubs: HashMap::new(), newest, log, pieces, sweep: Sweep::default(), tally })
+        let (sweep, shrink) = (Sweep::default(), Shrink::default());
+        Ok(Session { connection, hubs: HashMap::new(), newest, log, pieces, sweep, shrink, tally })
     }
 
     pub(crate) fn claim(&mut self) -> Result<Claim, WriteError> {
@@ -101,6 +104,7 @@ impl Session {
         self.execute(sql::BEGIN, [])?;
         batch.hubs_deleted.iter().try_for_each(|hub| self.delete_hub(hub))?;
         self.delete(batch)?;
+        batch.withdrawn.iter().try_for_each(|key| self.withdraw(key))?;
         self.insert(batch)?;
         self.update_instances(&batch.instances_updated)?;
         self.tally.write(&self.connection)?;
@@ -112,11 +116,12 @@ impl Session {
         Ok(durable)
     }
 
-    /// Clears away a piece of what belonged to deleted hubs, and tells whether there is more. After an error as after a
-    /// commit's.
+    /// Clears away a piece of what belonged to deleted hubs, then gives a piece of the file back, and tells whether there is
+    /// more. After an error as after a commit's.
     pub(crate) fn sweep(&mut self) -> Result<bool, WriteError> {
         self.execute(sql::BEGIN, [])?;
-        let more = self.sweep.step(&self.connection, &mut self.pieces, self.log.limits.sweep)?;
+        let more = self.sweep.step(&self.connection, &mut self.pieces, self.log.limits.sweep)?
+            || self.shrink.step(&self.connection, &self.log.limits)?;
         self.execute(sql::COMMIT, [])?;
         self.measure_log();
         Ok(more)
@@ -272,10 +277,11 @@ impl Session {
         let (kind, name) = (&*row.kind, &*row.key);
         if let Some(body) = &row.body {
             let hub = self.hub(&row.hub)?;
-            let crc = checksum::of_published(&row.hub, kind, name, body);
-            self.execute(sql::PUBLISH, params![hub, kind, name, crc, &body[..]])?;
+            let owner = Some(row.owner.as_str()).filter(|owner| *owner != name);
+            let crc = checksum::of_published((&row.hub, kind, name), owner, body);
+            self.execute(sql::PUBLISH, params![hub, kind, name, crc, &body[..], owner])?;
         } else if let Some(hub) = self.known_hub(&row.hub)? {
-            self.execute(sql::WITHDRAW, params![hub, kind, name])?;
+            self.execute(sql::UNPUBLISH, params![hub, kind, name])?;
         }
         Ok(())
     }
@@ -287,6 +293,22 @@ impl Session {
         let values = params![hub, &*row.key.kind, &*row.key.key, version, expires_at, crc, &row.body[..]];
         self.execute(sql::PUT_RECORD, values)?;
         Ok(())
+    }
+
+    /// Deletes what an instance has published.
+    fn withdraw(&mut self, key: &InstanceKey) -> Result<(), WriteError> {
+        let Some(hub) = self.known_hub(&key.hub)? else { return Ok(()) };
+        let mut kind = self.kind(sql::FIRST_KIND, hub, "")?;
+        while let Some(of) = kind {
+            self.execute(sql::WITHDRAW_OWN, params![hub, of, key.id.as_str()])?;
+            kind = self.kind(sql::NEXT_KIND, hub, &of)?;
+        }
+        self.execute(sql::WITHDRAW_OTHERS, params![hub, key.id.as_str()])?;
+        Ok(())
+    }
+
+    fn kind(&self, statement: &str, hub: i64, from: &str) -> rusqlite::Result<Option<String>> {
+        self.connection.prepare_cached(statement)?.query_row(params![hub, from], |row| row.get(0)).optional()
     }
 
     fn delete_hub(&mut self, hub: &Hub) -> Result<(), WriteError> {
@@ -365,12 +387,30 @@ impl Session {
         self.log.frames >= self.log.restart_at
     }
 
+    /// Whether the log is to be emptied, so that the file is cut and the log is short.
+    pub(crate) fn wants_log_empty(&self) -> bool {
+        self.shrink.wants_log_empty()
+    }
+
+    /// Copies the log into the file, which is cut by that, and leaves the log empty. Tells whether there is more to sweep.
+    pub(crate) fn empty_log(&mut self) -> rusqlite::Result<bool> {
+        let busy = self.copy_whole_log(sql::EMPTY_LOG)?;
+        self.measure_log();
+        Ok(self.shrink.tried_to_empty_log(!busy))
+    }
+
+    /// Waits a moment for readers; whether they did not let go.
+    fn copy_whole_log(&self, how: &str) -> rusqlite::Result<bool> {
+        self.connection.busy_timeout(RESTART_PATIENCE)?;
+        let busy = self.connection.prepare_cached(how)?.query_row([], |row| row.get(0));
+        self.connection.busy_timeout(connection::BUSY)?;
+        busy
+    }
+
     /// Begins the log anew. Before a commit and not after it: whoever waits for that one has his answer. A full
     /// disk shows here as well: the log cannot be copied, and must not grow for ever.
     pub(crate) fn restart_log(&mut self) -> rusqlite::Result<()> {
-        self.connection.busy_timeout(RESTART_PATIENCE)?;
-        let busy: bool = self.connection.prepare_cached(sql::RESTART_LOG)?.query_row([], |row| row.get(0))?;
-        self.connection.busy_timeout(connection::BUSY)?;
+        let busy = self.copy_whole_log(sql::RESTART_LOG)?;
         let limits = self.log.limits;
         self.log.restart_at = if busy { self.log.frames + limits.checkpoint } else { limits.restart };
         Ok(())

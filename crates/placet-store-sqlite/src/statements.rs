@@ -11,6 +11,13 @@ pub(crate) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// Copies the rest, and makes the next commit begin at the head of the log.
 pub(crate) const RESTART_LOG: &str = "PRAGMA wal_checkpoint(RESTART)";
 
+/// The same, and leaves the log empty.
+pub(crate) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
+pub(crate) const FREE_PAGES: &str = "PRAGMA freelist_count";
+pub(crate) const PAGES: &str = "PRAGMA page_count";
+pub(crate) const AUTO_VACUUM: &str = "PRAGMA auto_vacuum";
+
 pub(crate) const PUT_META: &str =
     "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value";
 pub(crate) const META: &str = "SELECT value FROM meta WHERE key = ?1";
@@ -57,25 +64,27 @@ pub(crate) const SWEEP_INSTANCE: [Swept; 5] = [
         delete: "DELETE FROM instance WHERE iid = ?2 AND iid = ?1",
     },
 ];
-/// How rows of a table that stand in a hub by themselves are cleared away: whether there are any, those behind a row, and
-/// one of them.
+/// How rows of a table that stand in a hub by themselves are cleared away: some of them, by an index, how long one of them is,
+/// and that one.
 #[derive(Debug)]
 pub(crate) struct SweptOfHub {
-    pub(crate) any: &'static str,
     pub(crate) rows: &'static str,
+    pub(crate) bytes: &'static str,
     pub(crate) delete: &'static str,
 }
 
-pub(crate) const SWEEP_PUBLISHED: SweptOfHub = SweptOfHub {
-    any: "SELECT 1 FROM published WHERE hub = ?1 LIMIT 1",
-    rows: "SELECT rowid, hub, length(body) FROM published WHERE rowid > ?1 ORDER BY rowid",
-    delete: "DELETE FROM published WHERE rowid = ?1",
-};
-pub(crate) const SWEEP_RECORDS: SweptOfHub = SweptOfHub {
-    any: "SELECT 1 FROM record WHERE hub = ?1 LIMIT 1",
-    rows: "SELECT rowid, hub, length(body) FROM record WHERE rowid > ?1 ORDER BY rowid",
-    delete: "DELETE FROM record WHERE rowid = ?1",
-};
+pub(crate) const SWEEP_HUB: [SweptOfHub; 2] = [
+    SweptOfHub {
+        rows: "SELECT rowid FROM published INDEXED BY published_key WHERE hub = ?1 LIMIT ?2",
+        bytes: "SELECT length(body) FROM published WHERE rowid = ?1",
+        delete: "DELETE FROM published WHERE rowid = ?1",
+    },
+    SweptOfHub {
+        rows: "SELECT rowid FROM record INDEXED BY record_key WHERE hub = ?1 LIMIT ?2",
+        bytes: "SELECT length(body) FROM record WHERE rowid = ?1",
+        delete: "DELETE FROM record WHERE rowid = ?1",
+    },
+];
 
 /// An instance without its timers, which a batch deletes one by one.
 pub(crate) const DELETE_INSTANCE: &[&str] = &[
@@ -126,12 +135,22 @@ pub(crate) const PUT_REPLY: &str =
     "INSERT OR REPLACE INTO reply(iid, ask_id, crc, answer, turn) VALUES(?1, ?2, ?3, ?4, ?5)";
 
 pub(crate) const PUBLISH: &str = "
-    INSERT INTO published(hub, kind, key, crc, body) VALUES(?1, ?2, ?3, ?4, ?5)
-    ON CONFLICT(hub, kind, key) DO UPDATE SET crc = excluded.crc, body = excluded.body";
-pub(crate) const WITHDRAW: &str = "DELETE FROM published WHERE hub = ?1 AND kind = ?2 AND key = ?3";
+    INSERT INTO published(hub, kind, key, crc, body, owner) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT(hub, kind, key) DO UPDATE SET crc = excluded.crc, body = excluded.body, owner = excluded.owner";
+pub(crate) const UNPUBLISH: &str = "DELETE FROM published WHERE hub = ?1 AND kind = ?2 AND key = ?3";
 
 pub(crate) const PUT_RECORD: &str = "
     INSERT INTO record(hub, kind, key, version, expires_at, crc, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT(hub, kind, key) DO UPDATE SET version = excluded.version, expires_at = excluded.expires_at,
         crc = excluded.crc, body = excluded.body";
 pub(crate) const DELETE_RECORD: &str = "DELETE FROM record WHERE hub = ?1 AND kind = ?2 AND key = ?3";
+
+/// What an instance has published: under its own id, by projection, of which there are few; and under others.
+pub(crate) const FIRST_KIND: &str = "SELECT kind FROM published WHERE hub = ?1 AND kind >= ?2 ORDER BY kind LIMIT 1";
+pub(crate) const NEXT_KIND: &str = "SELECT kind FROM published WHERE hub = ?1 AND kind > ?2 ORDER BY kind LIMIT 1";
+pub(crate) const WITHDRAW_OWN: &str =
+    "DELETE FROM published WHERE hub = ?1 AND kind = ?2 AND key = ?3 AND owner IS NULL";
+pub(crate) const WITHDRAW_OTHERS: &str = "DELETE FROM published WHERE hub = ?1 AND owner = ?2";
+/// For tests of how they find what they delete.
+#[cfg(test)]
+pub(crate) const WITHDRAWALS: [&str; 4] = [FIRST_KIND, NEXT_KIND, WITHDRAW_OWN, WITHDRAW_OTHERS];

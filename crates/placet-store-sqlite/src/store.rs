@@ -42,12 +42,26 @@ pub struct FileLimits {
     pub payload: usize,
     /// Of a deleted hub about so many rows are cleared away at a time.
     pub sweep: usize,
+    /// So many pages are left free in the file when space is given back: a mebibyte, so that what comes next need not make
+    /// it longer again.
+    pub free: i64,
+    /// So many pages are moved and given back at a time.
+    pub give_back: i64,
 }
 
 impl Default for FileLimits {
     fn default() -> FileLimits {
-        FileLimits { checkpoint: 4_096, restart: 16_384, payload: 256 << 10, sweep: 250 }
+        FileLimits { checkpoint: 4_096, restart: 16_384, payload: 256 << 10, sweep: 250, free: 256, give_back: 128 }
     }
+}
+
+/// How long a file was, and is, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compacted {
+    /// As it was found.
+    pub before: u64,
+    /// As it is now.
+    pub after: u64,
 }
 
 /// A store in one SQLite file, which no other process may use at the same time.
@@ -149,6 +163,25 @@ impl SqliteStore {
         })
     }
 
+    /// Writes all that is in the file into another one, densely and so that it gives space back from then on, and puts that in
+    /// its place: for files of earlier versions, and after much was deleted at once. Takes as much space again meanwhile.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`], or if there is no file, or no space for another one: then the file is as it was.
+    pub fn compact(path: &Path) -> Result<Compacted, OpenError> {
+        let options = Options::default();
+        if !open::inspect(path, &options)? {
+            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(OpenError::Unwritable { path: path.to_owned(), source: missing.into() });
+        }
+        let mut lock = Lock::take(path)?;
+        let before = open::length(path)?;
+        open::prepare(path, &options)?;
+        lock.leave_id();
+        open::rewrite(path)?;
+        Ok(Compacted { before, after: open::length(path)? })
+    }
+
     /// The connections, which are opened anew first if the file is in doubt (`checkpointer.rs`). Not while nobody
     /// knows of the last batch: by opening the file it could come to light, which a later batch makes impossible.
     fn engine(&self) -> rusqlite::Result<Opened<'_>> {
@@ -235,6 +268,13 @@ impl Store for SqliteStore {
             if session.has_much_to_copy() {
                 checkpointer.call();
                 return Ok(true);
+            }
+            if session.wants_log_empty() {
+                // A checkpoint that runs would make it fail; it is awaited.
+                let _pause = checkpointer.pause();
+                if !checkpointer.is_in_doubt() {
+                    return Ok(session.empty_log().inspect_err(|error| checkpointer.failed(error))?);
+                }
             }
             add_to_log(checkpointer, session, Session::sweep)
         })

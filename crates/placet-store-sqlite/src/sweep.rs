@@ -35,10 +35,8 @@ pub(crate) enum Sweep {
     Timers { hub: i64, iids: Vec<i64>, after: (i64, i64, i64) },
     /// The instances are deleted, from the end of the list.
     Instances { hub: i64, iids: Vec<i64> },
-    /// What was published in it is deleted, after this row,
-    Published { hub: i64, after: i64 },
-    /// … then its record rows, then the hub itself.
-    Records { hub: i64, after: i64 },
+    /// What stands in it by itself is deleted, a table after the other, from the end of a list; then the hub itself.
+    OfHub { hub: i64, table: usize, rowids: Vec<i64> },
 }
 
 impl Sweep {
@@ -70,19 +68,19 @@ impl Sweep {
                 // When all are gone there may be others, which had no room in the list.
                 if iids.is_empty() { Sweep::lists(hub) } else { Sweep::Instances { hub, iids } }
             }
-            Sweep::Published { hub, after } => {
-                match rows_of_hub(connection, &sql::SWEEP_PUBLISHED, (hub, after), limit, &mut room)? {
-                    Some(after) => Sweep::Published { hub, after },
-                    None => Sweep::Records { hub, after: i64::MIN },
+            Sweep::OfHub { hub, table, mut rowids } => {
+                let Some(swept) = sql::SWEEP_HUB.get(table) else {
+                    connection.prepare_cached(sql::DELETE_HUB)?.execute([hub])?;
+                    return Ok(true);
+                };
+                if rowids.is_empty() {
+                    rowids = list_of_hub(connection, swept, hub, limit)?;
                 }
-            }
-            Sweep::Records { hub, after } => {
-                match rows_of_hub(connection, &sql::SWEEP_RECORDS, (hub, after), limit, &mut room)? {
-                    Some(after) => Sweep::Records { hub, after },
-                    None => {
-                        connection.prepare_cached(sql::DELETE_HUB)?.execute([hub])?;
-                        Sweep::Begins
-                    }
+                if rowids.is_empty() {
+                    Sweep::OfHub { hub, table: table + 1, rowids }
+                } else {
+                    rows_of_hub(connection, swept, &mut rowids, &mut room)?;
+                    Sweep::OfHub { hub, table, rowids }
                 }
             }
         };
@@ -119,7 +117,7 @@ fn list(
     iids.sort_unstable();
     let first = (i64::MIN, i64::MIN, i64::MIN);
     Ok(if iids.is_empty() {
-        Sweep::Published { hub, after: i64::MIN }
+        Sweep::OfHub { hub, table: 0, rowids: Vec::new() }
     } else {
         Sweep::Timers { hub, iids, after: first }
     })
@@ -156,37 +154,32 @@ fn timers(
     Ok(is_cut.then_some(after))
 }
 
-/// Deletes rows that stand in a hub by themselves. Where to go on, if it is not at the end.
+/// Lists some of the rows that stand in a hub by themselves, which an index has by its name, in the order of their table: the
+/// last one first.
+fn list_of_hub(connection: &Connection, table: &sql::SweptOfHub, hub: i64, limit: usize) -> rusqlite::Result<Vec<i64>> {
+    let page = i64::try_from(limit.saturating_mul(LOOKED_AT)).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(table.rows)?;
+    let mut rowids = statement.query_map([hub, page], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    rowids.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(rowids)
+}
+
+/// Deletes them from the end of a list, as many as there is room for.
 fn rows_of_hub(
     connection: &Connection,
     table: &sql::SweptOfHub,
-    (hub, mut after): (i64, i64),
-    limit: usize,
+    rowids: &mut Vec<i64>,
     room: &mut Room,
-) -> rusqlite::Result<Option<i64>> {
-    if !connection.prepare_cached(table.any)?.exists([hub])? {
-        return Ok(None);
-    }
-    let page = limit.saturating_mul(LOOKED_AT);
-    let (mut looked_at, mut gone) = (0, Vec::new());
-    let mut statement = connection.prepare_cached(table.rows)?;
-    let mut rows = statement.query([after])?;
-    while looked_at < page
-        && room.0 > 0
-        && let Some(row) = rows.next()?
-    {
-        after = row.get(0)?;
-        looked_at += 1;
-        if row.get::<_, i64>(1)? == hub {
-            gone.push(after);
-            room.0 -= 1 + row.get::<_, i64>(2)? / PAGE;
-        }
-    }
+) -> rusqlite::Result<()> {
+    let mut bytes = connection.prepare_cached(table.bytes)?;
     let mut delete = connection.prepare_cached(table.delete)?;
-    for rowid in gone {
+    while room.0 > 0
+        && let Some(rowid) = rowids.pop()
+    {
+        room.0 -= 1 + bytes.query_row([rowid], |row| row.get::<_, i64>(0))? / PAGE;
         delete.execute([rowid])?;
     }
-    Ok(Some(after))
+    Ok(())
 }
 
 /// Deletes an instance with all that hangs on it, its own row last: by it reads know that the others are gone. Whether

@@ -61,7 +61,8 @@ pub trait Store: Send + Sync + 'static {
     /// Clears away a piece of what deleted hubs have left behind, synced, and tells whether there is more. A hub that is
     /// deleted with a batch is gone with it, however large: none of its rows is read any more, and its name is free. What
     /// takes long is done here, in pieces that hold up no commit; it goes on after a restart. Until then its instances'
-    /// keys are not given again, and a claim counts them.
+    /// keys are not given again, and a claim counts them. When nothing is left, a store that has much room to spare, since
+    /// much was deleted, gives a piece of it back to the system.
     ///
     /// # Errors
     /// See [`CommitError`]: nothing that can be read has changed. It is to be tried again later.

@@ -63,7 +63,18 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table { name: "meta", columns: &[text("key"), integer("value")] },
-    Table { name: "published", columns: &[integer("hub"), text("kind"), text("key"), integer("crc"), bytes("body")] },
+    Table {
+        name: "published",
+        columns: &[
+            integer("hub"),
+            text("kind"),
+            text("key"),
+            integer("crc"),
+            bytes("body"),
+            // The id of the instance that published it last, if that is not the key.
+            nullable(text("owner")),
+        ],
+    },
     Table {
         name: "record",
         columns: &[

@@ -16,10 +16,11 @@ use crate::server::{Announced, Ended, Server};
 use crate::wait::{PATIENCE, eventually};
 
 /// Variables that mean something to the program: a test's own are all that it may see.
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 14] = [
     "TASKHUB",
     "ENDPOINT",
     "PLACET_DATA_DIR",
+    "PLACET_RETENTION",
     "PLACET_GRPC_ADDR",
     "PLACET_HTTP_ADDR",
     "PLACET_METRICS_ADDR",

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use placet_scheduler::Time as SchedulerTime;
+use placet_scheduler::{Retention, Time as SchedulerTime};
 use serde::Serialize;
 
 use placet_core::ids::Hub;
 
 use crate::exit::Failure;
+use crate::retention::{self, Term};
 
 /// A durable server for programs that must wait for people.
 ///
@@ -39,6 +40,9 @@ pub(crate) enum Command {
     Worker(Worker),
     /// Run the HTTP API alone, against a scheduler at ENDPOINT.
     Api(Api),
+    /// Rewrite the data without the room that deleted instances have left in it, while no server runs on it; from then on
+    /// the server gives such room back by itself. Takes as much space again while it works.
+    Compact(Compact),
     /// Ask a running server whether it is ready: exit 0 if so. For images without a shell.
     Health(Health),
     /// What the scheduler's clock says, and what is said to it.
@@ -54,6 +58,8 @@ pub(crate) struct Serve {
     pub(crate) data: Data,
     #[command(flatten)]
     pub(crate) clock: Clock,
+    #[command(flatten)]
+    pub(crate) kept: Kept,
     #[command(flatten)]
     pub(crate) grpc: GrpcAddr,
     #[command(flatten)]
@@ -76,6 +82,8 @@ pub(crate) struct Scheduler {
     #[command(flatten)]
     pub(crate) clock: Clock,
     #[command(flatten)]
+    pub(crate) kept: Kept,
+    #[command(flatten)]
     pub(crate) grpc: GrpcAddr,
     /// Also answer /healthz, /readyz and /metrics over HTTP here; port 0 picks a free one.
     #[arg(long, env = "PLACET_METRICS_ADDR", value_name = "ADDR")]
@@ -94,6 +102,8 @@ pub(crate) struct Emulator {
     /// Keep the data in this folder, instead of a temporary one that is removed at the end.
     #[arg(long, env = "PLACET_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) kept: Kept,
     /// Where gRPC and the REST calls listen.
     #[arg(long, env = "PLACET_GRPC_ADDR", default_value = "0.0.0.0:8080", value_name = "ADDR")]
     pub(crate) grpc_addr: String,
@@ -176,6 +186,20 @@ pub(crate) struct Api {
     pub(crate) hub: TaskHub,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// `placet compact`.
+#[derive(Debug, Args)]
+pub(crate) struct Compact {
+    /// The folder that holds the data.
+    #[arg(
+        long = "data-dir",
+        visible_alias = "data",
+        env = "PLACET_DATA_DIR",
+        default_value = "./placet-data",
+        value_name = "DIR"
+    )]
+    pub(crate) data_dir: PathBuf,
 }
 
 /// `placet health`.
@@ -277,6 +301,26 @@ pub(crate) struct Data {
     /// Keep the data in a temporary folder instead, which is removed at the end.
     #[arg(long)]
     pub(crate) ephemeral: bool,
+}
+
+/// For how long what has ended is kept.
+#[derive(Debug, Args)]
+pub(crate) struct Kept {
+    /// How long instances are kept after their end: 30d, or `off` for ever; of a status failed=90d, of a task hub
+    /// billing:30d, of both billing:completed=365d; repeated, or separated by commas [default: 30d; off if the data is
+    /// temporary].
+    #[arg(long, env = "PLACET_RETENTION", value_name = "TERM", value_delimiter = ',', value_parser = retention::term)]
+    pub(crate) retention: Vec<Term>,
+}
+
+impl Kept {
+    /// All that is said, together; `ephemeral`: of data that is temporary.
+    ///
+    /// # Errors
+    /// If two of them speak of the same.
+    pub(crate) fn all(&self, ephemeral: bool) -> Result<Retention, Failure> {
+        retention::all(&self.retention, ephemeral).map_err(|what| Failure::Flag { flag: "--retention", what })
+    }
 }
 
 /// Where the scheduler listens.

@@ -13,6 +13,7 @@ mod http;
 mod listen;
 mod metrics;
 mod os;
+mod retention;
 mod store;
 
 use std::process::ExitCode;

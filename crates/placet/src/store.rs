@@ -12,7 +12,7 @@ use crate::flags::Data;
 use crate::os;
 
 /// The file's name in the data folder.
-const FILE: &str = "placet.db";
+pub(crate) const FILE: &str = "placet.db";
 
 /// An open store, and the folder that it lives in.
 pub(crate) struct Opened {

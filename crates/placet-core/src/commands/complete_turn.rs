@@ -694,6 +694,7 @@ fn publish(instance: &Instance, rows: Vec<placet_proto::placet::v1::PublishedRow
             hub: instance.key.hub.clone(),
             kind: row.kind.into(),
             key: row.key.into(),
+            owner: instance.key.id.clone(),
             body: row.body,
         })
     }));

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
-use crate::ids::{Epoch, Hub, Iid, PartitionId, RecordKey, Seq, Turn};
+use crate::ids::{Epoch, Hub, Iid, InstanceKey, PartitionId, RecordKey, Seq, Turn};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
-use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, RecordRow, ReplyRow, TimerRow, Write};
+use crate::rows::{
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, RecordRow, ReplyRow, TimerRow, Write,
+};
 
 type Map<K, V> = HashMap<K, V, FxBuildHasher>;
 
@@ -111,6 +113,7 @@ impl Merge {
             Write::DeleteRecord(key) => {
                 self.records.insert(key, None);
             }
+            Write::Withdraw(key) => self.withdraw(key),
             Write::CreateHub(hub) => self.rest.hubs_created.push(hub),
             Write::DeleteHub(hub) => self.delete_hub(hub),
         }
@@ -175,6 +178,20 @@ impl Merge {
         }
         if !matches!(self.instances.get(&iid), Some(InstanceChange::Insert(_))) {
             self.replies_dropped.insert(iid, before);
+        }
+    }
+
+    /// What it published in this batch is deleted, too: it may stand over what another has published before.
+    fn withdraw(&mut self, key: InstanceKey) {
+        let owned = |row: &&mut PublishedRow| row.hub == key.hub && row.owner == key.id;
+        for row in self.rest.published.iter_mut().filter(owned) {
+            if row.body.take().is_some() && !self.rest.hubs_created.contains(&row.hub) {
+                // It has made its hub, if that was not there.
+                self.rest.hubs_created.push(row.hub.clone());
+            }
+        }
+        if !self.rest.withdrawn.contains(&key) {
+            self.rest.withdrawn.push(key);
         }
     }
 
@@ -292,6 +309,7 @@ fn size(write: &Write) -> usize {
             | Write::PutTimer(_)
             | Write::DeleteTimer(_)
             | Write::DeleteRecord(_)
+            | Write::Withdraw(_)
             | Write::CreateHub(_)
             | Write::DeleteHub(_) => 0,
         }

@@ -206,6 +206,7 @@ impl Partition {
             CommandKind::End { reason } => self.force_end(now, iid, reason, call, outcome),
             CommandKind::Rewind { reason } => self.rewind(now, iid, reason, call, outcome),
             CommandKind::Purge => self.purge(iid, call, outcome),
+            CommandKind::Expire(expiry) => self.expire(now, iid, expiry, call, outcome),
             CommandKind::Wait(what) => self.wait(iid, what, call, outcome),
             CommandKind::Ask(ask) => self.ask(now, iid, ask, call, outcome),
             CommandKind::Hear(tell) => outcome.heard.push((tell, true)),
@@ -226,7 +227,9 @@ impl Partition {
             (CommandKind::Start(start), Some(key)) => self.create(now, key, *start, call, outcome),
             (CommandKind::Wait(_), _) => outcome.reply(call, Ok(Reply::Instance(None))),
             (CommandKind::Terminate(_), _) => outcome.reply(call, Ok(Reply::Done)),
-            (CommandKind::End { .. } | CommandKind::Purge, _) => outcome.reply(call, Ok(Reply::Nothing)),
+            (CommandKind::End { .. } | CommandKind::Purge | CommandKind::Expire(_), _) => {
+                outcome.reply(call, Ok(Reply::Nothing));
+            }
             (CommandKind::CompleteTurn(_) | CommandKind::EndActivity(_), _) => outcome.reply(call, Ok(Reply::Stale)),
             (CommandKind::CompleteActivity(completion), _) => {
                 if let Lookup::Iid(iid) = command.target {

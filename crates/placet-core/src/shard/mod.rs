@@ -289,6 +289,12 @@ impl Shard {
             outputs.push(Output::Reply(call, Err(refusal)));
             return;
         }
+        if matches!(command.kind, CommandKind::Expire(_)) && self.clock.look(now).is_some() {
+            // As timers are held: a clock that jumped a month ahead would take everything with it.
+            let what = "the clock is not believed: nothing is deleted by its time".to_owned();
+            outputs.push(Output::Reply(call, Err(Refusal::FailedPrecondition(what))));
+            return;
+        }
         let Lookup::Key(key) = &command.target else { unreachable!("calls name instances by their key") };
         let partition = key.partition();
         self.handle_command(now, partition, command, outputs);

@@ -1,31 +1,42 @@
 //! The two clocks (DESIGN.md §3, "Two times").
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use placet_core::time::Timestamp;
+
+use crate::retention::Wake;
 
 /// The clock that users see. Clones are handles to the same one: whatever tells the time beside the core reads it, too.
 #[derive(Debug, Clone)]
 pub(crate) enum WallClock {
     /// The machine's.
     Real,
-    /// One that stands until the core says otherwise: microseconds, as in a [`Timestamp`].
-    Virtual(Arc<AtomicI64>),
+    /// One that stands until the core says otherwise.
+    Virtual(Arc<Standing>),
+}
+
+/// Where a virtual clock stands, and who is told when it moves.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// As in a [`Timestamp`].
+    micros: AtomicI64,
+    listener: OnceLock<Sender<Wake>>,
 }
 
 impl WallClock {
     /// A virtual one, which begins with the time that the machine has now.
     pub(crate) fn new_virtual() -> WallClock {
-        WallClock::Virtual(Arc::new(AtomicI64::new(wall().0)))
+        WallClock::Virtual(Arc::new(Standing { micros: AtomicI64::new(wall().0), listener: OnceLock::new() }))
     }
 
     /// What it says.
     pub(crate) fn now(&self) -> Timestamp {
         match self {
             WallClock::Real => wall(),
-            WallClock::Virtual(micros) => Timestamp(micros.load(Ordering::Acquire)),
+            WallClock::Virtual(standing) => Timestamp(standing.micros.load(Ordering::Acquire)),
         }
     }
 
@@ -33,7 +44,18 @@ impl WallClock {
     pub(super) fn set(&self, at: Timestamp) {
         match self {
             WallClock::Real => unreachable!("the core sets no clock but a virtual one"),
-            WallClock::Virtual(micros) => micros.store(at.0, Ordering::Release),
+            WallClock::Virtual(standing) => {
+                standing.micros.store(at.0, Ordering::Release);
+                // If nobody listens any more, nobody need know.
+                standing.listener.get().into_iter().for_each(|listener| drop(listener.send(Wake::ClockMoved)));
+            }
+        }
+    }
+
+    /// Has somebody told whenever a virtual one moves: the first who asks for it.
+    pub(crate) fn tell_of_moves(&self, listener: Sender<Wake>) {
+        if let WallClock::Virtual(standing) = self {
+            drop(standing.listener.set(listener));
         }
     }
 }

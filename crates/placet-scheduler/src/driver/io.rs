@@ -32,6 +32,9 @@ const SWEEP_PATIENCE: Duration = Duration::from_millis(100);
 /// A sweep rests for so long at least: it may be that the store has to do something else first.
 const SWEEP_REST: Duration = Duration::from_millis(2);
 
+/// After instances were deleted it is looked so much later whether there is space to give back: others follow, as a rule.
+const GIVE_BACK_AFTER: Duration = Duration::from_secs(5);
+
 /// When a sweep that failed is tried again.
 const SWEEP_AGAIN: Duration = Duration::from_secs(60);
 
@@ -117,7 +120,7 @@ struct Committer {
     batches: Receiver<Box<Batch>>,
     health: Arc<Health>,
     clock: WallClock,
-    /// When to clear away more of what deleted hubs have left, if there may be any.
+    /// When to clear away more of what deleted hubs have left, or to give back more of the file, if there may be any.
     sweep_at: Option<Instant>,
 }
 
@@ -141,6 +144,8 @@ impl Committer {
             };
             if !batch.hubs_deleted.is_empty() {
                 self.sweep_at = Some(Instant::now());
+            } else if !batch.instances_deleted.is_empty() {
+                self.sweep_at.get_or_insert_with(|| Instant::now() + GIVE_BACK_AFTER);
             }
             // Beside the other messages, since the next batch should not wait for what waits there.
             if answers.send(answer).is_err() || core.send(Message::CommitAnswered).is_err() {
@@ -149,7 +154,8 @@ impl Committer {
         }
     }
 
-    /// The next batch; none once the core has ended. While there is none, what deleted hubs have left is cleared away.
+    /// The next batch; none once the core has ended. While there is none, what deleted hubs have left is cleared away, and
+    /// space given back.
     /// While the last commit is still owed, the store is tried from time to time, so that readiness comes back though a
     /// server that is not ready gets no work.
     fn next_batch(&mut self) -> Option<Box<Batch>> {
@@ -183,7 +189,7 @@ impl Committer {
         }
     }
 
-    /// Clears away a piece of what deleted hubs have left, then rests for as long as it took: half of the disk is for
+    /// Clears away a piece of what deleted hubs have left, or gives back a piece of the file, then rests for as long as it took: half of the disk is for
     /// whoever commits.
     fn sweep(&mut self) {
         self.health.commit_begins();
@@ -194,7 +200,7 @@ impl Committer {
                 more.then(|| Instant::now() + begin.elapsed().max(SWEEP_REST))
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a deleted hub is not cleared away");
+                tracing::error!(error = &error as &dyn std::error::Error, "what was deleted is not cleared away");
                 Some(Instant::now() + SWEEP_AGAIN)
             }
         };

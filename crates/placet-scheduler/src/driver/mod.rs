@@ -198,8 +198,9 @@ impl Driver {
         if let Err(panic) = step {
             self.contain(&panic);
         }
-        self.carry_out();
+        // First: who is told that the clock is believed again finds it so.
         self.tell_health();
+        self.carry_out();
     }
 
     /// Says what keeps the shard from its work, when that changes.

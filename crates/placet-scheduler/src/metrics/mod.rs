@@ -7,20 +7,22 @@ mod calls;
 mod histogram;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use placet_core::command::Refusal;
-use placet_core::rows::Batch;
+use placet_core::rows::{Batch, OrchestrationStatus};
 use placet_core::shard::ShardStatus;
 use placet_core::tally::LATENESS_BOUNDS_MICROS;
+use placet_core::time::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::budget::Budget;
+use crate::retention::ENDED;
 pub(crate) use calls::{Calls, OpenCall};
 use histogram::{Histogram, SIZES, Scale, TIMES};
 
@@ -69,6 +71,9 @@ const READ_KINDS: [(ReadKind, &str); 5] = [
     (ReadKind::Records, "records"),
 ];
 
+/// Nothing has been kept for longer than its time.
+const NOT_OVERDUE: i64 = i64::MAX;
+
 /// The metrics of one scheduler. Clones are handles to the same ones.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics(Arc<Inner>);
@@ -83,6 +88,12 @@ struct Inner {
     /// In the order of [`READ_KINDS`].
     read_seconds: [Histogram; READ_KINDS.len()],
     refused_busy: AtomicU64,
+    /// What went by its time, in the order of [`ENDED`].
+    expired: [AtomicU64; ENDED.len()],
+    /// Since when the first of what is over has been, as in a [`Timestamp`]; [`NOT_OVERDUE`] if nothing is.
+    overdue_since: AtomicI64,
+    /// … and for how long, when somebody last looked.
+    overdue_seconds: AtomicU64,
     calls: Arc<Calls>,
     /// What the core last said; nothing if it did not answer.
     core: Mutex<Option<Box<CoreFacts>>>,
@@ -99,6 +110,9 @@ impl Default for Inner {
             commits_failed: AtomicU64::new(0),
             read_seconds: std::array::from_fn(|_| Histogram::new(TIMES)),
             refused_busy: AtomicU64::new(0),
+            expired: Default::default(),
+            overdue_since: AtomicI64::new(NOT_OVERDUE),
+            overdue_seconds: AtomicU64::new(0),
             calls: Arc::default(),
             core: Mutex::default(),
             in_flight_bytes: AtomicUsize::new(0),
@@ -132,8 +146,22 @@ impl Metrics {
         self.0.read_seconds[kind as usize].add(micros(took));
     }
 
-    /// Somebody looked: this is what the core said.
-    pub(crate) fn looked(&self, core: Option<Box<CoreFacts>>, budget: &Budget) {
+    /// An instance that ended so has gone by its time.
+    pub(crate) fn expired(&self, status: OrchestrationStatus) {
+        if let Some(place) = ENDED.iter().position(|ended| *ended == status) {
+            self.0.expired[place].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Since when the first of what is over and still there has been; absent if nothing is.
+    pub(crate) fn overdue_since(&self, at: Option<Timestamp>) {
+        self.0.overdue_since.store(at.map_or(NOT_OVERDUE, |at| at.0), Ordering::Relaxed);
+    }
+
+    /// Somebody looked: this is what the core said, and the time that it was.
+    pub(crate) fn looked(&self, core: Option<Box<CoreFacts>>, budget: &Budget, now: Timestamp) {
+        let overdue = now.since(Timestamp(self.0.overdue_since.load(Ordering::Relaxed)));
+        self.0.overdue_seconds.store(overdue.as_secs(), Ordering::Relaxed);
         *self.0.core.lock().unwrap_or_else(PoisonError::into_inner) = core;
         self.0.in_flight_bytes.store(budget.in_flight(), Ordering::Relaxed);
         self.0.refused_busy.store(budget.refused(), Ordering::Relaxed);
@@ -157,6 +185,14 @@ impl Collector for Metrics {
         }
         let in_flight = self.0.in_flight_bytes.load(Ordering::Relaxed);
         to.gauge("in_flight_bytes", "Bytes of the calls under way.", in_flight)?;
+        let expired = ENDED.iter().zip(&self.0.expired);
+        to.counters(
+            ("instances_expired", "Instances that went after they had been kept for their time."),
+            "status",
+            expired.map(|(status, count)| (status_label(*status), count.load(Ordering::Relaxed))),
+        )?;
+        let overdue = usize::try_from(self.0.overdue_seconds.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        to.gauge("retention_overdue_seconds", "For how long the first of what is to go has been over.", overdue)?;
         self.0.calls.encode(to.0)?;
         if let Some(core) = &*self.0.core.lock().unwrap_or_else(PoisonError::into_inner) {
             to.core(core, self.0.refused_busy.load(Ordering::Relaxed))?;
@@ -264,6 +300,16 @@ impl Exposition<'_, '_> {
 
 fn counter(encoder: &mut MetricEncoder<'_>, value: u64) -> std::fmt::Result {
     encoder.encode_counter::<NoLabelSet, u64, f64>(&value, None)
+}
+
+fn status_label(status: OrchestrationStatus) -> &'static str {
+    match status {
+        OrchestrationStatus::Completed => "completed",
+        OrchestrationStatus::Failed => "failed",
+        OrchestrationStatus::Canceled => "canceled",
+        OrchestrationStatus::Terminated => "terminated",
+        _ => "other",
+    }
 }
 
 /// One label.

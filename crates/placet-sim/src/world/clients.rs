@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use placet_core::command::{Ask, Caller, Command, CommandKind, RaiseEvent, StartInstance, Suspend, Terminate, WaitFor};
+use placet_core::command::{
+    Ask, Caller, Command, CommandKind, Expiry, RaiseEvent, StartInstance, Suspend, Terminate, WaitFor,
+};
 use placet_core::ids::{Hub, InstanceId, InstanceKey};
 use placet_core::rows::Lookup;
 use placet_core::time::Timestamp;
@@ -105,10 +107,10 @@ impl World {
     }
 
     /// The call as the edge puts it to the shard.
-    fn request(&mut self, slot: usize, what: &What) -> Request {
+    fn request(&mut self, at: usize, what: &What) -> Request {
         let wait = self.chance.skewed(50_000, 6 * SECOND);
         let wall = self.wall();
-        let slot = &self.slots[slot];
+        let slot = &self.slots[at];
         let kind = match what {
             What::Start { life, execution, delay, over_running } => {
                 let at = i64::try_from(*delay).map_or(wall, |delay| wall + delay);
@@ -150,7 +152,11 @@ impl World {
             What::Suspend => CommandKind::Suspend(Suspend { reason: None, resume: false }),
             What::Resume => CommandKind::Suspend(Suspend { reason: None, resume: true }),
             What::Rewind => CommandKind::Rewind { reason: Some("repaired".to_owned()) },
-            What::Purge => CommandKind::Purge,
+            // As a client asks for it, or as it comes by itself: whoever sent the one does not mind the other.
+            What::Purge => match self.life_of(at).and_then(|life| life.row.completed_at).filter(|_| wall % 2 == 0) {
+                Some(ended_at) => CommandKind::Expire(Expiry { ended_at, kept_for: Duration::ZERO }),
+                None => CommandKind::Purge,
+            },
             What::RetryPoisoned => CommandKind::RetryPoisoned,
             What::DeleteHub => return Request::DeleteHub(Hub::new(&slot.hub)),
             What::EmptyHub => return Request::CreateHub(Hub::new(&slot.hub)),

@@ -140,13 +140,13 @@ fn a_hub_is_deleted_with_a_page_or_two_and_cleared_away_a_piece_at_a_time() {
         (pieces, longest) = (pieces + 1, longest.max(frames(&store) - before));
     }
     assert!(pieces > 2_000 * 3 / 250 && longest < 250, "{pieces} pieces of up to {longest} pages");
-    let free: i64 = store
+    let pages: i64 = store
         .read(|connection| {
-            let pages = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0));
+            let pages = connection.query_row("PRAGMA page_count", [], |row| row.get(0));
             pages.map_err(|error| ReadError::Unavailable(error.into()))
         })
         .unwrap();
-    assert!(free > 2_000 * 700 / 4_096, "{free} pages are free");
+    assert!(pages < 2_000 * 700 / 4_096, "{pages} pages are left");
 }
 
 /// Nobody waits for it, and what it leaves in the log a commit may have to wait for.
@@ -243,4 +243,114 @@ fn a_search_without_patience_answers_with_what_it_has_found_and_says_so() {
     assert_eq!(found.rows[0].updated_at, Timestamp(0));
     let found = search(&[], 0);
     assert_eq!((found.is_exact, found.matched, found.rows.len()), (true, 2_000, 10), "no patience is wanted for that");
+}
+
+/// The lengths of the file and of its log.
+fn lengths(folder: &TempDir) -> (u64, u64) {
+    let length = |name| std::fs::metadata(folder.path().join(name)).unwrap().len();
+    (length("placet.db"), length("placet.db-wal"))
+}
+
+fn sweep_to_the_end(store: &SqliteStore) -> usize {
+    (0..100_000).find(|_| !store.sweep().unwrap()).expect("it comes to an end")
+}
+
+fn deletion_of(iids: impl Iterator<Item = u64>) -> Batch {
+    Batch { instances_deleted: iids.map(Iid).collect(), ..Batch::default() }
+}
+
+#[test]
+fn space_is_given_back_once_there_is_much_of_it_and_what_is_kept_stays() {
+    let (folder, store) = opened();
+    for iid in 0..1_000 {
+        store.commit(&batch(iid, 20_000)).unwrap();
+    }
+    sweep_to_the_end(&store);
+    store.commit(&deletion_of(0..100)).unwrap();
+    // A tenth is what the next ones take.
+    assert_eq!(sweep_to_the_end(&store), 0);
+    store.commit(&deletion_of((100..1_000).filter(|iid| iid % 100 > 0))).unwrap();
+    assert!(sweep_to_the_end(&store) > 10, "in pieces");
+    let (file, log) = lengths(&folder);
+    assert!(file < 2_000_000, "{file} bytes");
+    assert_eq!(log, 0);
+    for iid in (100..1_000).step_by(100) {
+        assert_eq!(store.history(Iid(iid), Turn(0), 0).unwrap()[0].events.len(), 20_000);
+    }
+    store.commit(&batch(2_000, 20_000)).unwrap();
+    drop(store);
+    SqliteStore::open_with(&folder.path().join("placet.db"), &Options { integrity_check: true, ..Options::default() })
+        .unwrap();
+}
+
+#[test]
+fn a_reader_of_an_old_snapshot_keeps_the_log_and_holds_up_nobody_for_long() {
+    let (folder, store) = opened();
+    for iid in 0..200 {
+        store.commit(&batch(iid, 20_000)).unwrap();
+    }
+    let reader = connection::reader(&store.path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM instance;").unwrap();
+    store.commit(&deletion_of(0..200)).unwrap();
+    sweep_to_the_end(&store);
+    assert!(lengths(&folder).1 > 0);
+    store.commit(&batch(300, 10)).unwrap();
+    assert_eq!(reader.query_row("SELECT count(*) FROM history", [], |row| row.get(0)), Ok(200));
+}
+
+/// A file as earlier versions made it: what is deleted leaves room in it for ever.
+fn earlier_file(instances: u64) -> TempDir {
+    let (folder, store) = opened();
+    for iid in 0..instances {
+        store.commit(&batch(iid, 20_000)).unwrap();
+    }
+    drop(store);
+    let earlier = connection::creator(&folder.path().join("placet.db")).unwrap();
+    earlier.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM;").unwrap();
+    assert_eq!(earlier.query_row("PRAGMA auto_vacuum", [], |row| row.get(0)), Ok(0));
+    folder
+}
+
+#[test]
+fn a_short_file_of_an_earlier_version_gives_space_back_once_it_is_opened() {
+    let folder = earlier_file(300);
+    let store = SqliteStore::open(&folder.path().join("placet.db")).unwrap();
+    assert_eq!(store.history(Iid(7), Turn(0), 0).unwrap()[0].events.len(), 20_000);
+    store.commit(&deletion_of(0..300)).unwrap();
+    sweep_to_the_end(&store);
+    assert!(lengths(&folder).0 < 2_000_000);
+}
+
+#[test]
+fn a_file_is_compacted_in_its_place_and_not_while_a_server_has_it() {
+    let folder = earlier_file(300);
+    let path = folder.path().join("placet.db");
+    let store = SqliteStore::open(&path).unwrap();
+    store.commit(&deletion_of(1..300)).unwrap();
+    assert!(matches!(SqliteStore::compact(&path), Err(OpenError::Locked { .. })));
+    drop(store);
+    let Compacted { before, after } = SqliteStore::compact(&path).unwrap();
+    assert!(before > 5_000_000 && after < 500_000, "{before} to {after}");
+    let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["placet.db", "placet.lock"]);
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.history(Iid(0), Turn(0), 0).unwrap()[0].events.len(), 20_000);
+    store.commit(&batch(400, 10)).unwrap();
+}
+
+#[test]
+fn a_file_that_is_not_there_or_is_open_elsewhere_is_not_compacted() {
+    let folder = earlier_file(3);
+    let path = folder.path().join("placet.db");
+    let absent = SqliteStore::compact(&folder.path().join("absent.db"));
+    assert!(matches!(absent, Err(OpenError::Unwritable { .. })), "{absent:?}");
+    drop(SqliteStore::open(&path).unwrap());
+    let elsewhere = connection::reader(&path).unwrap();
+    elsewhere.execute_batch("BEGIN; SELECT count(*) FROM instance;").unwrap();
+    let error = SqliteStore::compact(&path).unwrap_err();
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("another program"), "{error:?}");
+    drop(elsewhere);
+    SqliteStore::compact(&path).unwrap();
 }

@@ -49,7 +49,7 @@ fn other_value(table: &Table, column: &Column) -> String {
         ("iid", _) if table.name == "instance" => "iid + 10".to_owned(),
         ("active", _) => "1 - active".to_owned(),
         (_, Kind::Integer) => format!("ifnull({name}, 0) + 1"),
-        (_, Kind::Text) => format!("{name} || 'x'"),
+        (_, Kind::Text) => format!("ifnull({name}, '') || 'x'"),
         (_, Kind::Bytes) => format!("CAST({name} || x'00' AS BLOB)"),
     }
 }

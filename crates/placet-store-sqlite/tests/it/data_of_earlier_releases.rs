@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use placet_core::ids::Hub;
+use placet_core::ids::{Hub, InstanceId};
 use placet_core::rows::PublishedRow;
 use placet_store::Store as _;
 use placet_store::dump::{Dump, Extent};
@@ -46,7 +46,8 @@ fn published(path: &Path) -> Vec<PublishedRow> {
     let mut names = connection.prepare(names).unwrap();
     let rows = names.query_map([], |row| {
         let (hub, kind, key): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(PublishedRow { hub: Hub::new(&hub), kind: kind.into(), key: key.into(), body: None })
+        let owner = InstanceId::new(key.as_str());
+        Ok(PublishedRow { hub: Hub::new(&hub), kind: kind.into(), key: key.into(), owner, body: None })
     });
     rows.unwrap().map(Result::unwrap).collect()
 }

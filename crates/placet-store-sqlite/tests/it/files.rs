@@ -71,6 +71,7 @@ pub(crate) fn instance(iid: u64) -> Batch {
             hub: key.hub,
             kind: "request".into(),
             key: key.id.as_str().into(),
+            owner: key.id.clone(),
             body: Some("{}".into()),
         }],
         records_put: vec![RecordRow {

@@ -1,9 +1,9 @@
 //! Task hubs are walls (P8), and what is published stands in one of them.
 
-use placet_core::ids::Hub;
+use placet_core::ids::{Hub, InstanceId, InstanceKey};
 use placet_core::rows::Batch;
 
-use super::samples::{furnished, inserts, instance, parked, published};
+use super::samples::{furnished, inserts, instance, parked, published, published_by};
 use super::stage::Stage;
 
 pub(super) fn a_hub_exists_once_made_or_used(stage: &mut Stage) {
@@ -149,4 +149,39 @@ pub(super) fn deleting_a_row_that_was_never_published_makes_no_hub(stage: &mut S
     assert_eq!(stage.hubs(), Vec::<String>::new());
     stage.commit(Batch { published: vec![published("h", "k", "1", Some("x"))], ..Batch::default() });
     assert_eq!(stage.hubs(), ["h"]);
+}
+
+pub(super) fn what_an_instance_has_published_is_withdrawn_with_it_and_nothing_else(stage: &mut Stage) {
+    let rows = [
+        published_by("a", ("h", "requests", "a"), Some("own")),
+        published_by("a", ("h", "requests", "a~2"), Some("of another key")),
+        published_by("a", ("h", "", ""), Some("of no name")),
+        published_by("b", ("h", "items", "a"), Some("under its id by another")),
+        published_by("a", ("h", "items", "taken"), Some("then taken over")),
+        published_by("b", ("h", "items", "given"), Some("then taken over")),
+        published_by("a", ("other", "requests", "a"), Some("in another hub")),
+        published_by("", ("h", "requests", "of-none"), Some("by one without an id")),
+    ];
+    stage.commit(Batch { published: rows.to_vec(), ..Batch::default() });
+    let taken = vec![
+        published_by("b", ("h", "items", "taken"), Some("new")),
+        published_by("a", ("h", "items", "given"), Some("new")),
+    ];
+    stage.commit(Batch { published: taken, ..Batch::default() });
+    stage.reopen();
+    let withdrawn = |hub| vec![InstanceKey::new(Hub::new(hub), InstanceId::new("a"))];
+    // What is published with the same batch comes after.
+    let again = vec![published_by("a", ("h", "requests", "again"), Some("new"))];
+    stage.commit(Batch { withdrawn: withdrawn("h"), published: again, ..Batch::default() });
+    stage.commit(Batch { withdrawn: withdrawn("absent"), ..Batch::default() });
+    stage.reopen();
+    let mut names = rows.to_vec();
+    names.push(published_by("a", ("h", "items", "given"), None));
+    names.push(published_by("a", ("h", "requests", "again"), None));
+    let left = names.iter().filter(|row| stage.published(row.hub.as_str(), &row.kind, &row.key).is_some());
+    let mut left: Vec<_> = left.map(|row| format!("{} {} {}", row.hub, row.kind, row.key)).collect();
+    left.sort();
+    left.dedup();
+    assert_eq!(left, ["h items a", "h items taken", "h requests again", "h requests of-none", "other requests a"]);
+    assert!(!stage.hubs().contains(&"absent".to_owned()));
 }

@@ -173,6 +173,7 @@ cases! {
         a_hub_may_be_deleted_and_made_again_in_one_batch,
         published_rows_are_inserted_replaced_and_deleted,
         published_rows_are_told_apart_by_hub_projection_and_key,
+        what_an_instance_has_published_is_withdrawn_with_it_and_nothing_else,
         deleting_a_row_that_was_never_published_makes_no_hub;
     records:
         a_record_is_there_until_it_is_deleted,

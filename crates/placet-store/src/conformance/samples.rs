@@ -48,7 +48,17 @@ pub(super) fn reply(iid: u64, ask_id: &str, answer: Option<&str>) -> ReplyRow {
 }
 
 pub(super) fn published(hub: &str, kind: &str, key: &str, body: Option<&'static str>) -> PublishedRow {
-    PublishedRow { hub: Hub::new(hub), kind: kind.into(), key: key.into(), body: body.map(Bytes::from) }
+    published_by(key, (hub, kind, key), body)
+}
+
+/// The same, by another instance than the one of its key.
+pub(super) fn published_by(
+    owner: &str,
+    (hub, kind, key): (&str, &str, &str),
+    body: Option<&'static str>,
+) -> PublishedRow {
+    let owner = InstanceId::new(owner);
+    PublishedRow { hub: Hub::new(hub), kind: kind.into(), key: key.into(), owner, body: body.map(Bytes::from) }
 }
 
 pub(super) fn record(hub: &str, kind: &str, key: &str, version: u64, expires_at: Option<i64>) -> RecordRow {

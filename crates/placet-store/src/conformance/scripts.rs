@@ -336,7 +336,11 @@ impl Script {
         for _ in 0..self.chance.below(4) {
             let name = self.chance.pick(&every_name()).expect("there are names");
             let body = (!self.chance.one_in(3)).then(|| self.payload());
-            batch.published.push(PublishedRow { body, ..name });
+            let owner = if self.chance.one_in(2) { name.owner.clone() } else { InstanceId::new(self.one_of(&IDS)) };
+            batch.published.push(PublishedRow { body, owner, ..name });
+        }
+        if self.chance.one_in(4) {
+            batch.withdrawn.push(name(&mut self.chance));
         }
     }
 
@@ -434,6 +438,7 @@ fn every_name() -> Vec<PublishedRow> {
                 hub: Hub::new(hub),
                 kind: kind.into(),
                 key: (*key).into(),
+                owner: InstanceId::new(*key),
                 body: None,
             })
         })

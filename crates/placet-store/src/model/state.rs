@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use placet_core::body::Shown;
-use placet_core::ids::{Hub, Iid, InstanceKey, PartitionId, RecordKey, Seq, Turn};
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, RecordKey, Seq, Turn};
 use placet_core::rows::{
     ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow, RecordRow, ReplyRow,
     TimerRow,
@@ -29,11 +29,15 @@ pub struct State {
     activities: BTreeMap<(Iid, Seq), ActivityRow>,
     timers: BTreeSet<TimerRow>,
     replies: BTreeMap<Iid, BTreeMap<Arc<str>, ReplyRow>>,
-    published: BTreeMap<(Hub, Arc<str>, Arc<str>), Bytes>,
+    /// Each with the instance that published it.
+    published: BTreeMap<PublishedKey, (InstanceId, Bytes)>,
     records: BTreeMap<RecordKey, RecordRow>,
     incarnation: u32,
     newest: Timestamp,
 }
+
+/// A hub, a projection of it, and a key in that.
+type PublishedKey = (Hub, Arc<str>, Arc<str>);
 
 impl State {
     /// Writes a batch, all of it or, if it contradicts what is there, nothing.
@@ -62,10 +66,12 @@ impl State {
 
     /// All rows.
     pub fn dump(&self) -> Dump {
-        let published = self.published.iter().map(|((hub, kind, key), body)| PublishedRow {
+        let published = self.published.iter().map(|((hub, kind, key), (_, body))| PublishedRow {
             hub: hub.clone(),
             kind: kind.clone(),
             key: key.clone(),
+            // As a store can be asked for it: whose it is, only a withdrawal shows.
+            owner: InstanceId::new(&**key),
             body: Some(body.clone()),
         });
         Dump {
@@ -138,7 +144,8 @@ impl State {
         match query {
             Query::Hubs => Answer::Hubs(self.hubs.iter().cloned().collect()),
             Query::Published { hub, kind, key } => {
-                Answer::Published(self.published.get(&(hub.clone(), kind.clone(), key.clone())).cloned())
+                let found = self.published.get(&(hub.clone(), kind.clone(), key.clone()));
+                Answer::Published(found.map(|(_, body)| body.clone()))
             }
             Query::Instances(list) => Answer::Instances(self.list(list)),
             Query::Search(search) => Answer::Found(self.search(search)),
@@ -229,7 +236,7 @@ impl State {
         let gone: BTreeSet<Iid> = self.instances.values().filter(|row| row.hub == *hub).map(|row| row.iid).collect();
         gone.iter().for_each(|iid| self.delete_instance(*iid));
         self.timers.retain(|row| !gone.contains(&row.iid));
-        self.published.retain(|(owner, ..), _| owner != hub);
+        self.published.retain(|(of, ..), _| of != hub);
         self.records.retain(|key, _| key.hub != *hub);
         self.hubs.remove(hub);
     }
@@ -266,6 +273,9 @@ impl State {
         for key in &batch.records_deleted {
             self.records.remove(key);
         }
+        for key in &batch.withdrawn {
+            self.published.retain(|(hub, ..), (owner, _)| *hub != key.hub || *owner != key.id);
+        }
     }
 
     fn insert(&mut self, batch: &Batch) {
@@ -292,7 +302,7 @@ impl State {
         match &row.body {
             Some(body) => {
                 self.hubs.insert(row.hub.clone());
-                self.published.insert(key, body.clone());
+                self.published.insert(key, (row.owner.clone(), body.clone()));
             }
             None => {
                 self.published.remove(&key);

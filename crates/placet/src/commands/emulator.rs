@@ -30,8 +30,9 @@ pub(super) async fn run(flags: &flags::Emulator) -> Result<(), Failure> {
     let sides = Sides::open(&ports, insecure)?;
     let named = flags::hubs_of(&flags.task_hubs)?;
     let data = Data { data_dir: flags.data_dir.clone().unwrap_or_default(), ephemeral: flags.data_dir.is_none() };
+    let retention = flags.kept.all(data.ephemeral)?;
     let opened = store::open(&data)?;
-    let options = Options { dynamic_hubs: flags.dynamic_task_hubs, ..Options::default() };
+    let options = Options { dynamic_hubs: flags.dynamic_task_hubs, retention, ..Options::default() };
     let scheduler = start(opened.store, &named, options).await?;
 
     let mut announcement = Announcement::new(url(grpc.addr));

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod api;
+mod compact;
 mod emulator;
 mod health;
 mod instances;
@@ -43,6 +44,7 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
         }
         Some(Command::Worker(flags)) => with_runtime(&flags.common, worker::run(&flags)),
         Some(Command::Api(flags)) => with_runtime(&flags.common, api::run(&flags)),
+        Some(Command::Compact(flags)) => compact::run(&flags),
         Some(Command::Health(flags)) => health::run(&flags),
         Some(Command::Time(flags)) => time::run(&flags),
         Some(Command::Instances(flags)) => instances::run(&flags),

@@ -28,7 +28,9 @@ pub(super) async fn run(flags: &flags::Scheduler) -> Result<(), Failure> {
     let metrics = metrics.transpose()?;
     let sides = Sides::open(&flags.ports, flags.common.insecure)?;
     let named = flags::hubs_of(flags.hubs.task_hubs.as_deref().unwrap_or_default())?;
-    let options = Options { dynamic_hubs: flags.hubs.dynamic_task_hubs, time: flags.clock.time(&flags.data)? };
+    let time = flags.clock.time(&flags.data)?;
+    let retention = flags.kept.all(flags.data.ephemeral)?;
+    let options = Options { dynamic_hubs: flags.hubs.dynamic_task_hubs, time, retention };
     let opened = store::open(&flags.data)?;
     let scheduler = start(opened.store, &named, options).await?;
     let mut announcement = Announcement::new(url(grpc.addr));

@@ -44,7 +44,9 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
         // Its own requests go there.
         named.push(Hub::new(&hub));
     }
-    let options = Options { dynamic_hubs: flags.hubs.dynamic_task_hubs, time: flags.clock.time(&flags.data)? };
+    let time = flags.clock.time(&flags.data)?;
+    let retention = flags.kept.all(flags.data.ephemeral)?;
+    let options = Options { dynamic_hubs: flags.hubs.dynamic_task_hubs, time, retention };
     let opened = store::open(&flags.data)?;
     let scheduler = start(opened.store, &named, options).await?;
 

@@ -30,6 +30,7 @@ mod refusals;
 mod relatives;
 mod requests;
 mod reserved;
+mod retention;
 mod roles;
 mod stopping;
 mod virtual_time;

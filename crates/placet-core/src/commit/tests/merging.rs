@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::HERE;
 use crate::commit::merge::Merge;
-use crate::ids::{Hub, Iid, InstanceId, PartitionId, Seq, Turn};
+use crate::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
 use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, TimerRow, Write};
 use crate::time::Timestamp;
 
@@ -173,7 +173,8 @@ fn a_new_generation_drops_the_history_before_it_and_nothing_after() {
 #[test]
 fn a_hub_that_is_deleted_and_made_again_is_there_and_one_that_is_made_and_deleted_is_not() {
     let hub = Hub::new("hub");
-    let published = PublishedRow { hub: hub.clone(), kind: "k".into(), key: "1".into(), body: None };
+    let published =
+        PublishedRow { hub: hub.clone(), kind: "k".into(), key: "1".into(), owner: InstanceId::new("1"), body: None };
     let deleted =
         batch([Write::Publish(published.clone()), Write::CreateHub(hub.clone()), Write::DeleteHub(hub.clone())]);
     assert_eq!((deleted.hubs_created, deleted.published), (vec![], vec![]));
@@ -187,6 +188,35 @@ fn a_hub_that_is_deleted_and_made_again_is_there_and_one_that_is_made_and_delete
     assert_eq!(again.hubs_deleted, std::slice::from_ref(&hub));
     assert_eq!(again.hubs_created, [hub]);
     assert_eq!(again.published, [published]);
+}
+
+#[test]
+fn what_was_published_in_the_batch_is_withdrawn_with_what_was_before_it_and_what_comes_after_stays() {
+    let hub = Hub::new("hub");
+    let row = |key: &str, owner: &str, body: Option<&'static str>| PublishedRow {
+        hub: hub.clone(),
+        kind: "k".into(),
+        key: key.into(),
+        owner: InstanceId::new(owner),
+        body: body.map(Bytes::from),
+    };
+    let key = InstanceKey::new(hub.clone(), InstanceId::new("gone"));
+    let merged = batch([
+        Write::Publish(row("1", "other", Some("covered"))),
+        Write::Publish(row("1", "gone", Some("withdrawn"))),
+        Write::Publish(row("2", "other", Some("kept"))),
+        Write::Withdraw(key.clone()),
+        Write::Withdraw(key.clone()),
+        Write::Publish(row("3", "gone", Some("after"))),
+    ]);
+    assert_eq!(merged.withdrawn, [key]);
+    let expected = [
+        row("1", "other", Some("covered")),
+        row("1", "gone", None),
+        row("2", "other", Some("kept")),
+        row("3", "gone", Some("after")),
+    ];
+    assert_eq!(merged.published, expected);
 }
 
 /// What a partition decides, as far as its rows are concerned. Numbers choose among what is there.
@@ -229,7 +259,12 @@ enum Step {
     Publish {
         hub: usize,
         key: u8,
+        owner: u8,
         gone: bool,
+    },
+    Withdraw {
+        hub: usize,
+        owner: u8,
     },
     CreateHub {
         hub: usize,
@@ -256,7 +291,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => which.clone().prop_map(|which| Step::ContinueAsNew { which }),
         3 => which.clone().prop_map(|which| Step::StartOver { which }),
         2 => (which, 0..2_u8).prop_map(|(which, ask)| Step::Reply { which, ask }),
-        2 => (hub.clone(), 0..2_u8, any::<bool>()).prop_map(|(hub, key, gone)| Step::Publish { hub, key, gone }),
+        4 => (hub.clone(), 0..2_u8, 0..2_u8, any::<bool>())
+            .prop_map(|(hub, key, owner, gone)| Step::Publish { hub, key, owner, gone }),
+        2 => (hub.clone(), 0..2_u8).prop_map(|(hub, owner)| Step::Withdraw { hub, owner }),
         1 => hub.clone().prop_map(|hub| Step::CreateHub { hub }),
         1 => hub.prop_map(|hub| Step::DeleteHub { hub }),
         6 => Just(Step::Cut),
@@ -293,12 +330,17 @@ impl Writer {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Start { hub } => self.start(Hub::new(["north", "south"][hub]), 0),
+            Step::Withdraw { hub, owner } => {
+                let key = InstanceKey::new(Hub::new(["north", "south"][hub]), InstanceId::new(owner.to_string()));
+                self.writes.push(Write::Withdraw(key));
+            }
             Step::CreateHub { hub } => self.writes.push(Write::CreateHub(Hub::new(["north", "south"][hub]))),
             Step::DeleteHub { hub } => self.delete_hub(&Hub::new(["north", "south"][hub])),
-            Step::Publish { hub, key, gone } => self.writes.push(Write::Publish(PublishedRow {
+            Step::Publish { hub, key, owner, gone } => self.writes.push(Write::Publish(PublishedRow {
                 hub: Hub::new(["north", "south"][hub]),
                 kind: "requests".into(),
                 key: key.to_string().into(),
+                owner: InstanceId::new(owner.to_string()),
                 body: (!gone).then(|| Bytes::from(self.iid.to_string())),
             })),
             Step::Cut => self.hot.clear(),
@@ -479,8 +521,11 @@ struct Rows {
     activities: BTreeMap<(Iid, Seq), ActivityRow>,
     timers: BTreeSet<TimerRow>,
     replies: BTreeMap<(Iid, Arc<str>), ReplyRow>,
-    published: BTreeMap<(Hub, Arc<str>, Arc<str>), Bytes>,
+    published: BTreeMap<PublishedKey, (InstanceId, Bytes)>,
 }
+
+/// A hub, a projection of it, and a key in that.
+type PublishedKey = (Hub, Arc<str>, Arc<str>);
 
 impl Rows {
     fn apply(&mut self, batch: Batch) {
@@ -504,6 +549,9 @@ impl Rows {
         for row in batch.timers_deleted {
             assert!(self.timers.remove(&row) || hubs_are_deleted, "timer {row:?} is there");
         }
+        for key in batch.withdrawn {
+            self.published.retain(|(hub, ..), (owner, _)| *hub != key.hub || *owner != key.id);
+        }
         self.hubs.extend(batch.hubs_created);
         for row in batch.instances_inserted {
             self.hubs.insert(row.hub.clone());
@@ -526,7 +574,7 @@ impl Rows {
         for row in batch.published {
             let key = (row.hub.clone(), row.kind, row.key);
             match row.body {
-                Some(body) => drop((self.hubs.insert(row.hub), self.published.insert(key, body))),
+                Some(body) => drop((self.hubs.insert(row.hub), self.published.insert(key, (row.owner, body)))),
                 None => drop(self.published.remove(&key)),
             }
         }

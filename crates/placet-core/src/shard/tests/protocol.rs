@@ -316,3 +316,51 @@ fn a_history_has_the_layout_that_the_sdks_expect() {
     "
     ));
 }
+
+#[test]
+fn what_was_kept_for_its_time_goes_unless_it_ended_another_time_or_the_clock_is_doubted() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start kept-1
+        0s start open-1
+        2s turn kept-1: fail
+        3s expire open-1 ended 2s kept 1s
+        3s expire nobody-1 ended 2s kept 1s
+        3s expire kept-1 ended 1s kept 1s
+        3s expire kept-1 ended 2s kept 10s
+        11s rewind kept-1
+        11s turn kept-1: rewound
+        12s expire kept-1 ended 2s kept 10s
+        12s turn kept-1: complete
+        13s expire kept-1 ended 2s kept 10s
+        14s clock-jumps 24h
+        14s expire kept-1 ended 12s kept 10s
+        14s clock-jumps -24h
+        22s expire kept-1 ended 12s kept 10s
+        23s state kept-1
+        23s rows
+    "
+    ));
+}
+
+#[test]
+fn what_has_yet_to_tell_its_parent_its_result_does_not_go_before_though_its_time_is_over() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s start par-1
+        0s turn par-1: child kid-1
+        1s spill par-1
+        2s hold-loads
+        2s turn kid-1: complete
+        9s expire kid-1 ended 2s kept 5s
+        9s state kid-1
+        9s answer-load
+        10s expire kid-1 ended 2s kept 5s
+        10s state kid-1
+        11s turn par-1: complete
+        12s rows
+    "
+    ));
+}

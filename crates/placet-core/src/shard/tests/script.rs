@@ -21,8 +21,8 @@ use prost::Message as _;
 
 use super::store::MiniStore;
 use crate::command::{
-    Ask, Asked, Caller, Command, CommandKind, CompleteTurn, RaiseEvent, RecordChange, RecordCommand, RecordContent,
-    Recorded, Refusal, Reply, StartInstance, Suspend, Terminate, WaitFor, status_name,
+    Ask, Asked, Caller, Command, CommandKind, CompleteTurn, Expiry, RaiseEvent, RecordChange, RecordCommand,
+    RecordContent, Recorded, Refusal, Reply, StartInstance, Suspend, Terminate, WaitFor, status_name,
 };
 use crate::dispatch::StreamSpec;
 use crate::ids::{BatchId, CallId, Hub, Iid, InstanceId, InstanceKey, RecordKey, StreamId, Turn};
@@ -165,6 +165,8 @@ impl World {
                 self.command(rest, CommandKind::Rewind { reason: Some("again".into()) }, &format!("rewind {rest}"));
             }
             "purge" => self.command(rest, CommandKind::Purge, &format!("purge {rest}")),
+            "expire" => self.expire(rest),
+            "clock-jumps" => self.clock_jumps(rest),
             "wait" => self.command(rest, CommandKind::Wait(WaitFor::Completion), &format!("wait {rest}")),
             "turn" => self.turn(rest, Piece::Whole),
             "piece" => self.piece(rest, Piece::OneOf),
@@ -242,6 +244,22 @@ impl World {
         let key = RecordKey::new(Hub::new("default"), "kind", words[0]);
         let call = self.call(format!("record {rest}"));
         self.input(Input::Record(RecordCommand { key, change, call: Some(call) }));
+    }
+
+    /// `clock-jumps TIME`, or back: `clock-jumps -TIME`
+    fn clock_jumps(&mut self, rest: &str) {
+        let micros = |text| i64::try_from(seconds(text).as_micros()).unwrap();
+        let by = rest.strip_prefix('-').map_or_else(|| micros(rest), |back| -micros(back));
+        self.now.wall = Timestamp(self.now.wall.0 + by);
+        self.input(Input::Tick);
+    }
+
+    /// `expire INSTANCE ended TIME kept TIME`
+    fn expire(&mut self, rest: &str) {
+        let (id, times) = rest.split_once(" ended ").expect("which end is meant");
+        let (ended, kept) = times.split_once(" kept ").expect("how long it is kept");
+        let expiry = Expiry { ended_at: Timestamp(0).after(seconds(ended)), kept_for: seconds(kept) };
+        self.command(id, CommandKind::Expire(expiry), &format!("expire {rest}"));
     }
 
     /// `advance TIME [within TIME]`

@@ -164,3 +164,7 @@ def test_a_purge_that_has_no_time_says_that_it_is_not_complete(hub: TaskHub):
     purge_filter.timeout.FromNanoseconds(1)
     answer = hub.call("PurgeInstances", pb.PurgeInstancesRequest(purgeInstanceFilter=purge_filter))
     assert answer.deletedInstanceCount >= 1 and answer.isComplete.value is False
+    # What is left is for the next call; and the SDK's own limit is one.
+    rest = hub.client.purge_orchestrations_by(timeout=timedelta(minutes=1))
+    assert rest.is_complete and answer.deletedInstanceCount + rest.deleted_instance_count == 8
+    assert hub.client.purge_orchestrations_by(timeout=timedelta(minutes=1)).deleted_instance_count == 0
