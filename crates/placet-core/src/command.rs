@@ -6,13 +6,14 @@ use std::time::Duration;
 use placet_proto::durabletask::{
     ActivityResponse, OrchestrationState, OrchestrationStatus, OrchestratorResponse, ParentInstanceInfo, TraceContext,
 };
-use placet_proto::placet::v1::{AskReply, PublishedRow};
+use placet_proto::placet::v1::{AskReply, PublishedRow, Waits};
 
 use crate::ids::{CallId, Iid, InstanceId, InstanceKey, PartitionId, Seq, StreamId, Turn};
 use crate::limits;
 use crate::rows::{Lookup, TimerRow};
 use crate::shard::Arrival;
 use crate::token::Token;
+use crate::why::Explanation;
 
 /// A command: whom it concerns, what it is, and who waits for the answer.
 #[derive(Debug, Clone)]
@@ -86,6 +87,8 @@ pub enum CommandKind {
     EndActivity(Box<ActivityResponse>),
     /// Put what was set aside back to work (placet.v1 RetryPoisoned).
     RetryPoisoned,
+    /// Tell why it waits (placet.v1 Why); with what its parent was explained to wait for, if the question is about that.
+    Why(Option<Box<Explanation>>),
     /// An item was delivered too often: set it aside.
     SetAside(Option<Seq>),
 }
@@ -203,6 +206,8 @@ pub struct CompleteTurn {
     pub publish: Vec<PublishedRow>,
     /// What became of the asks that the code took in this turn; absent if the worker does not know of asks.
     pub replies: Option<Vec<AskReply>>,
+    /// What the code waits for now; absent if the worker does not tell.
+    pub waits: Option<Waits>,
 }
 
 /// A finished activity.
@@ -253,6 +258,8 @@ pub enum Reply {
     Retried(u32),
     /// The virtual clock has gone on.
     Arrived(Arrival),
+    /// Why an instance waits.
+    Why(Box<Explanation>),
 }
 
 /// What became of an ask.

@@ -166,7 +166,8 @@ impl Scheduler {
             | Reply::Instance(_)
             | Reply::Stale
             | Reply::Retried(_)
-            | Reply::Arrived(_) => {
+            | Reply::Arrived(_)
+            | Reply::Why(_) => {
                 unreachable!("an ask is answered with what became of it")
             }
         };

@@ -12,7 +12,8 @@ use placet_proto::durabletask::{
 };
 use placet_proto::placet::v1::{
     AcceptTimeRequest, AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, Completions,
-    GetPublishedRequest, GetPublishedResponse, GetTimeRequest, GetTimeResponse, Open, WorkerFrame, worker_frame::Frame,
+    GetPublishedRequest, GetPublishedResponse, GetTimeRequest, GetTimeResponse, Open, RetryPoisonedRequest, WhyRequest,
+    WhyResponse, WorkerFrame, worker_frame::Frame,
 };
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
@@ -206,6 +207,20 @@ impl Transport for GrpcTransport {
         Box::pin(async move {
             let request = self.request(HUB_NONE, request)?;
             Ok(AdminClient::new(self.channel.clone()).advance_time(request).await?.into_inner())
+        })
+    }
+
+    fn why<'a>(&'a self, hub: &'a str, request: WhyRequest) -> BoxFuture<'a, CallResult<WhyResponse>> {
+        Box::pin(async move {
+            let request = self.request(hub, request)?;
+            Ok(AdminClient::new(self.channel.clone()).why(request).await?.into_inner())
+        })
+    }
+
+    fn retry_poisoned<'a>(&'a self, hub: &'a str, request: RetryPoisonedRequest) -> BoxFuture<'a, CallResult<u32>> {
+        Box::pin(async move {
+            let request = self.request(hub, request)?;
+            Ok(AdminClient::new(self.channel.clone()).retry_poisoned(request).await?.into_inner().retried)
         })
     }
 

@@ -14,7 +14,7 @@ use placet_proto::durabletask::{
 };
 use placet_proto::placet::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, Completions, GetPublishedRequest,
-    GetPublishedResponse, GetTimeResponse, Open, SchedulerFrame,
+    GetPublishedResponse, GetTimeResponse, Open, RetryPoisonedRequest, SchedulerFrame, WhyRequest, WhyResponse,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -95,6 +95,10 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
     fn get_time(&self) -> BoxFuture<'_, CallResult<GetTimeResponse>>;
     /// placet.v1 AdvanceTime.
     fn advance_time(&self, request: AdvanceTimeRequest) -> BoxFuture<'_, CallResult<AdvanceTimeResponse>>;
+    /// placet.v1 Why.
+    fn why<'a>(&'a self, hub: &'a str, request: WhyRequest) -> BoxFuture<'a, CallResult<WhyResponse>>;
+    /// placet.v1 RetryPoisoned: how many items were put back to work.
+    fn retry_poisoned<'a>(&'a self, hub: &'a str, request: RetryPoisonedRequest) -> BoxFuture<'a, CallResult<u32>>;
     /// placet.v1 Ask.
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>>;
     /// placet.v1 GetPublished.

@@ -13,7 +13,7 @@ use placet_proto::durabletask::{
 };
 use placet_proto::placet::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse,
-    GetTimeResponse, Open, SchedulerFrame, WorkEnvelope,
+    GetTimeResponse, Open, RetryPoisonedRequest, SchedulerFrame, WhyRequest, WhyResponse, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
 use placet_scheduler::{Generation, Page, Scheduler, Share, StreamOut, Weighed, WorkerStream};
@@ -210,6 +210,14 @@ impl Transport for InProcess {
 
     fn advance_time(&self, request: AdvanceTimeRequest) -> BoxFuture<'_, CallResult<AdvanceTimeResponse>> {
         Box::pin(async move { self.0.advance_time(request).await.map_err(|error| told(&error)) })
+    }
+
+    fn why<'a>(&'a self, hub: &'a str, request: WhyRequest) -> BoxFuture<'a, CallResult<WhyResponse>> {
+        Box::pin(self.call(hub, async move |scheduler, hub| scheduler.why(hub, &request.instance_id).await))
+    }
+
+    fn retry_poisoned<'a>(&'a self, hub: &'a str, request: RetryPoisonedRequest) -> BoxFuture<'a, CallResult<u32>> {
+        Box::pin(self.call(hub, async move |scheduler, hub| scheduler.retry_poisoned(hub, &request.instance_id).await))
     }
 
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>> {

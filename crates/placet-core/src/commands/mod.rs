@@ -15,6 +15,7 @@ mod suspend;
 mod tell;
 mod terminate;
 mod wait;
+mod why;
 
 pub(crate) use ask::check_ask;
 pub(crate) use start::check_start;

@@ -427,6 +427,7 @@ impl Instance {
             outcome.writes.push(Write::DeleteActivity(self.iid, seq));
         }
         (self.activity_bytes, self.child_bytes) = (0, 0);
+        self.body.waits = None;
         self.changed = true;
     }
 

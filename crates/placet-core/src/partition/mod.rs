@@ -25,6 +25,7 @@ use crate::reach::{Corner, reach};
 use crate::rows::Lookup;
 use crate::time::{Mono, Now};
 use crate::token::Token;
+use crate::why::ChildWait;
 use departures::{Asked, Departures};
 pub use instance::Damage;
 pub(crate) use instance::{
@@ -210,6 +211,7 @@ impl Partition {
             CommandKind::EndActivity(response) => self.end_activity(now, iid, *response, call, outcome),
             CommandKind::RetryPoisoned => self.retry_poisoned(now, iid, call, outcome),
             CommandKind::SetAside(seq) => self.set_aside(now, iid, seq, outcome),
+            CommandKind::Why(parent) => self.why(iid, parent, call, outcome),
         }
     }
 
@@ -235,9 +237,14 @@ impl Partition {
                 | CommandKind::Suspend(_)
                 | CommandKind::Rewind { .. }
                 | CommandKind::Ask(_)
-                | CommandKind::RetryPoisoned,
+                | CommandKind::RetryPoisoned
+                | CommandKind::Why(None),
                 Some(key),
             ) => outcome.reply(call, Err(Refusal::NotFound(key))),
+            (CommandKind::Why(Some(parent)), _) => {
+                let known = parent.with_child(ChildWait::Absent);
+                outcome.reply(call, Ok(Reply::Why(Box::new(known))));
+            }
             // A timer of an instance that is gone: it was deleted with it.
             (CommandKind::FireTimer(_), _) => {}
             (CommandKind::SetAside(seq), _) => {
@@ -251,7 +258,8 @@ impl Partition {
                 | CommandKind::Suspend(_)
                 | CommandKind::Rewind { .. }
                 | CommandKind::Ask(_)
-                | CommandKind::RetryPoisoned,
+                | CommandKind::RetryPoisoned
+                | CommandKind::Why(None),
                 None,
             ) => unreachable!("calls name instances by their key"),
         }

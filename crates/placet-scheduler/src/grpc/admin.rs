@@ -2,7 +2,7 @@
 
 use placet_proto::placet::v1::{
     AcceptTimeRequest, AcceptTimeResponse, AdvanceTimeRequest, AdvanceTimeResponse, GetTimeRequest, GetTimeResponse,
-    ListPoisonedRequest, ListPoisonedResponse, RetryPoisonedRequest, RetryPoisonedResponse,
+    ListPoisonedRequest, ListPoisonedResponse, RetryPoisonedRequest, RetryPoisonedResponse, WhyRequest, WhyResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -50,5 +50,10 @@ impl Admin for AdminService {
         let (metadata, _, request) = request.into_parts();
         let advance = async { self.0.advance_time(request).await.map(Response::new).map_err(|e| status_of(&e)) };
         within(&metadata, advance).await
+    }
+
+    async fn why(&self, request: Request<WhyRequest>) -> Result<Response<WhyResponse>, Status> {
+        let hub = metadata::hub(&self.0, &request)?;
+        self.0.why(hub, &request.get_ref().instance_id).await.map(Response::new).map_err(|e| status_of(&e))
     }
 }

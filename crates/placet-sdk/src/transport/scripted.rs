@@ -85,6 +85,8 @@ impl Transport for Scripted {
         accept_time() -> ();
         get_time() -> GetTimeResponse;
         advance_time(_request: AdvanceTimeRequest) -> AdvanceTimeResponse;
+        why(_hub: &'a str, _request: WhyRequest) -> WhyResponse;
+        retry_poisoned(_hub: &'a str, _request: RetryPoisonedRequest) -> u32;
         ask(_hub: &'a str, _request: AskRequest) -> Held<AskResponse>;
         published(_hub: &'a str, _request: GetPublishedRequest) -> GetPublishedResponse;
     }

@@ -121,7 +121,7 @@ fn completion(instance_id: String, completion_token: String, result: TurnResult)
         completion_token,
         ..OrchestratorResponse::default()
     };
-    TurnCompletion { response: Some(response), publish: result.publish, replies: result.replies }
+    TurnCompletion { response: Some(response), publish: result.publish, replies: result.replies, waits: result.waits }
 }
 
 /// What a token of ours says of the state that the scheduler presumes (DESIGN.md §5).

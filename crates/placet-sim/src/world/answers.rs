@@ -105,6 +105,7 @@ fn answer_of(reply: Result<Reply, Refusal>, stored: Option<&Stored>) -> Answer {
         Err(Refusal::Unknown) => Answer::Unknown,
         Ok(Reply::Stale) => Answer::Wrong("stale".to_owned()),
         Ok(Reply::Arrived(_)) => Answer::Wrong("arrived".to_owned()),
+        Ok(Reply::Why(_)) => Answer::Wrong("why".to_owned()),
         Err(other) => Answer::Wrong(other.to_string()),
     }
 }

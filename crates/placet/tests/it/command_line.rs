@@ -10,7 +10,7 @@ async fn run(args: &[&str]) -> Ended {
 
 #[tokio::test]
 async fn every_command_tells_its_flags_and_their_variables() {
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 15] = [
         &[],
         &["serve"],
         &["scheduler"],
@@ -22,6 +22,10 @@ async fn every_command_tells_its_flags_and_their_variables() {
         &["time", "accept"],
         &["time", "advance"],
         &["time", "show"],
+        &["why"],
+        &["raise"],
+        &["resume"],
+        &["retry"],
     ];
     for command in commands {
         let ended = run(&[command, &["--help"]].concat()).await;

@@ -31,6 +31,7 @@ mod reserved;
 mod roles;
 mod stopping;
 mod virtual_time;
+mod why;
 
 use placet_testkit::{Launch, Server};
 
