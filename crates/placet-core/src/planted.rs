@@ -112,6 +112,8 @@ plants! {
     ChildNotRewound = "child-not-rewound",
     /// An instance is deleted though it has yet to tell its parent how it ended.
     PurgedUntold = "purged-untold",
+    /// What an instance's code awaits is forgotten when the instance leaves memory.
+    WaitsForgotten = "waits-forgotten",
 }
 
 #[cfg(feature = "planted")]

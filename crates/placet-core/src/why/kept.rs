@@ -157,3 +157,47 @@ fn last<T>(mut list: Vec<T>, most: usize) -> Vec<T> {
     list.drain(..list.len().saturating_sub(most));
     list
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::body::InstanceBody;
+    use crate::ids::{Hub, Iid, InstanceId, InstanceKey};
+
+    fn kept(told: v1::Waits) -> Waits {
+        let key = InstanceKey::new(Hub::new("default"), InstanceId::new("i"));
+        let instance = Instance::new(Iid(1), key, "n", Timestamp(0), InstanceBody::default());
+        waits_told(&instance, 0, told, Timestamp(1_780_000_000_000_000))
+    }
+
+    #[test]
+    fn what_is_kept_of_an_event_against_a_timer_takes_38_bytes_of_its_row() {
+        let told = v1::Waits { events: vec!["approval_response".into()], tasks: vec![2], ..v1::Waits::default() };
+        let body = |waits| InstanceBody { waits, ..InstanceBody::default() }.encoded_len();
+        assert_eq!(body(Some(kept(told))) - body(None), 38);
+    }
+
+    #[test]
+    fn of_what_a_worker_tells_no_more_is_kept_than_may_be() {
+        let long = "é".repeat(limits::WAITS_NAME_BYTES_MAX);
+        let names = |many: usize| (0..many).map(|n| format!("event-{n}")).chain([long.clone()]).collect::<Vec<_>>();
+        let unread = names(9).into_iter().map(|name| v1::UnreadEvent { name, received_at: None });
+        let retry = v1::Retry { error_type: long.clone(), ..v1::Retry::default() };
+        let told = v1::Waits {
+            events: names(1_000),
+            events_more: u32::MAX,
+            unread: unread.collect(),
+            tasks: (0..17).collect(),
+            tasks_more: false,
+            retries: vec![retry; 9],
+        };
+        let kept = kept(told);
+        assert_eq!((kept.events.len(), kept.events_more), (limits::WAITS_EVENTS_MAX, u32::MAX));
+        let unread: Vec<&str> = kept.unread.iter().map(|event| event.name.as_str()).collect();
+        assert_eq!(unread, ["event-5", "event-6", "event-7", "event-8"], "the last ones");
+        assert_eq!((kept.tasks.len(), kept.tasks_more), (0, true), "any may be awaited");
+        assert_eq!((kept.retries.len(), kept.retries[0].error.len()), (4, limits::WAITS_NAME_BYTES_MAX));
+    }
+}

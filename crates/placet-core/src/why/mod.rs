@@ -22,7 +22,7 @@ pub(crate) use explain::{Around, explain};
 pub(crate) use kept::{suspension, waits_told};
 
 /// Why an instance waits.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// The instance …
     pub id: InstanceId,
@@ -46,7 +46,7 @@ pub struct Explanation {
 }
 
 /// What an instance waits for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     /// Nothing: it has ended, at `since`.
     Ended,
@@ -123,7 +123,7 @@ pub enum Cause {
 }
 
 /// Why a child waits.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChildWait {
     /// Nobody has looked.
     Unasked,
@@ -136,7 +136,7 @@ pub enum ChildWait {
 }
 
 /// What else is known of a wait.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evidence {
     /// An event came that its code does not await.
     Unread {
@@ -237,7 +237,8 @@ impl Explanation {
     /// What lets it go on, and which instance that is about: it, or its child.
     pub fn remedy(&self) -> (&InstanceId, &Remedy) {
         match &self.cause {
-            Cause::Child { child: ChildWait::Known(child), .. } => child.remedy(),
+            // Of a child that has ended the result is on its way.
+            Cause::Child { child: ChildWait::Known(child), .. } if child.cause != Cause::Ended => child.remedy(),
             _ => (&self.id, &self.remedy),
         }
     }

@@ -18,7 +18,10 @@ pub(super) fn of(why: &Explanation) -> String {
             let at = why.since.map(|at| format!(" at {}", at.told(why.now))).unwrap_or_default();
             format!("has ended{at}: {status}")
         }
-        Cause::ScheduledStart => format!("is to start at a time of its own{until}"),
+        Cause::ScheduledStart => {
+            let at = why.until.map_or_else(|| "later".to_owned(), |until| format!("at {}", until.told(why.now)));
+            format!("is to start {at}")
+        }
         Cause::Suspended { reason, messages } => {
             let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
             format!(
@@ -60,6 +63,9 @@ pub(super) fn of(why: &Explanation) -> String {
                 ChildWait::Unasked => String::new(),
                 ChildWait::Absent => ": there is no such instance yet, or no more".to_owned(),
                 ChildWait::Unreadable(what) => format!(": it cannot be read ({what})"),
+                ChildWait::Known(child) if child.cause == Cause::Ended => {
+                    format!(": it {}, and its result is on its way", child.sentence())
+                }
                 ChildWait::Known(child) => format!(": {}", child.sentence()),
             };
             format!("waits for child `{id}` (`{name}`){more}{since}{child}")
@@ -255,5 +261,64 @@ fn counted(count: usize, one: &str, many: &str) -> String {
         0 => format!("no {one}"),
         1 => format!("1 {one}"),
         _ => format!("{count} {many}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use placet_proto::durabletask::OrchestrationStatus;
+
+    use super::*;
+    use crate::ids::{Hub, InstanceId};
+    use crate::why::Remedy;
+
+    const AT: Timestamp = Timestamp(17 * 60 * MINUTE);
+
+    fn said(id: &str, cause: Cause, remedy: Remedy) -> Explanation {
+        let status = if cause == Cause::Ended { OrchestrationStatus::Failed } else { OrchestrationStatus::Running };
+        let (id, hub) = (InstanceId::new(id), Hub::new("default"));
+        Explanation { id, hub, status, now: AT, cause, since: Some(AT), until: None, evidence: Vec::new(), remedy }
+    }
+
+    #[test]
+    fn a_child_that_has_ended_is_no_longer_what_something_is_to_be_done_about() {
+        let child = said("child", Cause::Ended, Remedy::Nothing);
+        let (id, child) = (child.id.clone(), ChildWait::Known(Box::new(child)));
+        let parent = said("parent", Cause::Child { id, name: "ship".into(), child, more: 2 }, Remedy::Wait);
+        assert_eq!(
+            parent.sentence(),
+            "waits for child `child` (`ship`) (and 2 more) since under 1 s: it has ended at 17:00 UTC: failed, \
+             and its result is on its way"
+        );
+        assert_eq!(parent.remedy(), (&parent.id, &Remedy::Wait));
+    }
+
+    #[test]
+    fn times_have_a_date_on_another_day_and_seconds_where_there_are_any() {
+        let told = |at: i64| Timestamp(at).told(AT);
+        assert_eq!(told(AT.0), "17:00 UTC");
+        assert_eq!(told(AT.0 + 5 * SECOND + 1), "17:00:05 UTC");
+        assert_eq!(told(DAY - 1), "23:59:59 UTC");
+        assert_eq!(told(DAY), "1970-01-02 00:00 UTC");
+        assert_eq!(told(-SECOND), "1969-12-31 23:59:59 UTC");
+        assert_eq!(told(i64::MAX), "9223372036854775807 µs");
+    }
+
+    #[test]
+    fn what_has_passed_is_cut_and_what_is_left_is_rounded_up() {
+        let table = [
+            (0, "under 1 s", "under 1 s"),
+            (1, "under 1 s", "1 s"),
+            (999_999, "under 1 s", "1 s"),
+            (59 * SECOND + 1, "59 s", "1 m"),
+            (61 * SECOND, "1 m 1 s", "1 m 1 s"),
+            (3 * 60 * MINUTE + 12 * MINUTE + 59 * SECOND, "3 h 12 m", "3 h 12 m"),
+            (2 * DAY, "2 d", "2 d"),
+            (49 * 60 * MINUTE, "2 d 1 h", "2 d 1 h"),
+        ];
+        for (micros, passed, to_come) in table {
+            let duration = Duration::from_micros(u64::try_from(micros).unwrap());
+            assert_eq!((lasted(duration), left(AT, AT.after(duration))), (passed.to_owned(), to_come.to_owned()));
+        }
     }
 }

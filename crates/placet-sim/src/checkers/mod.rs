@@ -25,6 +25,9 @@
 //! | I35 | a start reads more than what has work | [`bounds`], `world/ledger.rs` (the mark that it goes by) |
 //! | I36 | what can go on does not within its time | [`progress`], `world/progress.rs` |
 //!
+//! Beside those, [`why`] and `world/why.rs` find that it is told why an instance waits, and that is not so, or what is named does
+//! not let it go on.
+//!
 //! The others need what is not simulated: several nodes (I6 to I10), entities (I20), purging by filter (I19),
 //! the rules of approval to come (I23 to I25, I27 to I30), hostile clients and secrets (I31, I34).
 
@@ -38,6 +41,7 @@ mod once;
 mod order;
 mod parked;
 mod progress;
+mod why;
 
 pub(crate) use approval::in_words;
 pub(crate) use history::answers;
@@ -61,6 +65,7 @@ pub(crate) struct Checkers {
     bounds: bounds::Bounds,
     progress: progress::Progress,
     approval: approval::Approval,
+    why: why::Why,
 }
 
 impl Checkers {
@@ -76,6 +81,7 @@ impl Checkers {
             bounds: bounds::Bounds,
             progress: progress::Progress,
             approval: approval::Approval::default(),
+            why: why::Why::default(),
         }
     }
 
@@ -92,7 +98,8 @@ impl Checkers {
         told("P5, parked costs nothing", self.parked.see(fact))?;
         told("bounds", self.bounds.see(fact))?;
         told("progress", self.progress.see(fact))?;
-        told("approvals", self.approval.see(fact))
+        told("approvals", self.approval.see(fact))?;
+        told("why it waits", self.why.see(fact))
     }
 
     /// The run is over, and this is how an instance stands.

@@ -1,5 +1,7 @@
 //! What a client is told, and what the store says of it at that moment.
 
+use std::rc::Rc;
+
 use placet_core::body;
 use placet_core::command::{Asked, InstanceView, Refusal, Reply, is_terminal};
 use placet_core::ids::{Hub, InstanceId, InstanceKey};
@@ -85,7 +87,7 @@ impl World {
 /// Whether the answer tells of something that must be in the store.
 fn wants_store(reply: &Result<Reply, Refusal>) -> bool {
     match reply {
-        Ok(Reply::Instance(None) | Reply::Nothing) | Err(_) => false,
+        Ok(Reply::Instance(None) | Reply::Nothing | Reply::Why(_)) | Err(_) => false,
         Ok(_) => true,
     }
 }
@@ -105,7 +107,7 @@ fn answer_of(reply: Result<Reply, Refusal>, stored: Option<&Stored>) -> Answer {
         Err(Refusal::Unknown) => Answer::Unknown,
         Ok(Reply::Stale) => Answer::Wrong("stale".to_owned()),
         Ok(Reply::Arrived(_)) => Answer::Wrong("arrived".to_owned()),
-        Ok(Reply::Why(_)) => Answer::Wrong("why".to_owned()),
+        Ok(Reply::Why(why)) => Answer::Why(Rc::from(why)),
         Err(other) => Answer::Wrong(other.to_string()),
     }
 }

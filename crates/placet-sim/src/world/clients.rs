@@ -53,7 +53,21 @@ impl World {
                 Ok(())
             }
             Some(Step::Call(what)) => self.send(at, slot, what),
+            Some(Step::CallAbout(slot, what)) => self.send(at, slot, what),
+            Some(Step::Follow) => self.send(at, slot, What::Why),
         }
+    }
+
+    /// A client does these before all else, after a while.
+    pub(super) fn does_first(&mut self, at: usize, wait: u64, steps: impl DoubleEndedIterator<Item = Step>) {
+        steps.rev().for_each(|step| self.clients[at].actor.steps.push_front(step));
+        self.after(wait, Event::Client(at));
+    }
+
+    /// A client has done what was first.
+    pub(super) fn has_done(&mut self, at: usize) {
+        self.clients[at].actor.steps.pop_front();
+        self.after(0, Event::Client(at));
     }
 
     fn send(&mut self, at: usize, slot: usize, what: What) -> Result<(), Violation> {
@@ -146,6 +160,7 @@ impl World {
             What::Rewind => CommandKind::Rewind { reason: Some("repaired".to_owned()) },
             What::Purge => CommandKind::Purge,
             What::RetryPoisoned => CommandKind::RetryPoisoned,
+            What::Why => CommandKind::Why(None),
             What::DeleteHub => return Request::DeleteHub(Hub::new(&slot.hub)),
             What::EmptyHub => return Request::CreateHub(Hub::new(&slot.hub)),
         };
@@ -177,9 +192,11 @@ impl World {
             let wait = self.chance.skewed(1_000, SECOND);
             self.after(wait, Event::Fault(Fault::Crash));
         }
+        if let Answer::Why(why) = &answer {
+            return self.follow(at, why);
+        }
         if self.is_answered(&call, &answer) {
-            self.clients[at].actor.steps.pop_front();
-            self.after(0, Event::Client(at));
+            self.has_done(at);
         } else {
             // Who hears nothing at all does not ask again at once.
             let least = if answer == Answer::Lost { SECOND / 4 } else { SECOND / 20 };
@@ -204,6 +221,7 @@ impl World {
             | Answer::Ended(_)
             | Answer::Exists
             | Answer::Unfit
+            | Answer::Why(_)
             | Answer::Wrong(_) => true,
         }
     }
@@ -275,6 +293,7 @@ fn may_double(what: &What) -> bool {
         | What::Purge
         | What::DeleteHub
         | What::EmptyHub
-        | What::RetryPoisoned => false,
+        | What::RetryPoisoned
+        | What::Why => false,
     }
 }

@@ -19,6 +19,7 @@ mod relatives;
 mod server;
 mod stopping;
 mod turns;
+mod why;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -201,6 +202,9 @@ pub(crate) struct World {
     handed_out: BTreeMap<(u64, u64), ProcessId>,
     told_recorded: BTreeSet<(usize, String)>,
     told_answer: BTreeSet<(usize, String)>,
+    /// About whom it was last asked why he waits, and when that reached the server. In every other run nobody looks, since who
+    /// is asked about is brought into memory: what was forgotten there would be found again.
+    asked_why: Option<(Iid, u64)>,
     /// What was brittle for these and their children is so no longer.
     repaired: BTreeSet<usize>,
 }
@@ -258,6 +262,7 @@ impl World {
             handed_out: BTreeMap::new(),
             told_recorded: BTreeSet::new(),
             told_answer: BTreeSet::new(),
+            asked_why: (seed % 2 == 1).then_some((Iid(0), 0)),
             repaired: BTreeSet::new(),
             plan,
         };
