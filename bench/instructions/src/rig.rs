@@ -16,7 +16,7 @@ use placet_core::time::{Now, Timestamp};
 use placet_core::token::Token;
 use placet_proto::durabletask::orchestrator_action::OrchestratorActionType;
 use placet_proto::durabletask::{ActivityResponse, OrchestratorAction, OrchestratorResponse};
-use placet_proto::placet::v1::{AskReply, PublishedRow};
+use placet_proto::placet::v1::{AskReply, PublishedRow, Waits};
 
 /// Between two inputs.
 const STEP: Duration = Duration::from_micros(100);
@@ -104,7 +104,9 @@ impl Rig {
             ..OrchestratorResponse::default()
         };
         let (publish, replies) = (done.publish, Some(done.replies));
-        let completion = CompleteTurn { token, sticky: Some(STREAM), response, publish, replies };
+        // As our SDK tells it: an event, against a timer.
+        let waits = Some(Waits { events: vec!["approval_response".to_owned()], tasks: vec![1], ..Waits::default() });
+        let completion = CompleteTurn { token, sticky: Some(STREAM), response, publish, replies, waits };
         self.calls += 1;
         self.input(Input::TurnCompleted(CallId(self.calls), Box::new(completion)));
         Ok(())

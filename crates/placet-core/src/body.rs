@@ -54,6 +54,79 @@ pub struct InstanceBody {
     pub input_bytes: u64,
     #[prost(uint64, optional, tag = "20")]
     pub parent_seq: Option<u64>,
+    #[prost(message, optional, tag = "31")]
+    pub waits: Option<Waits>,
+    #[prost(message, optional, tag = "32")]
+    pub suspension: Option<Suspension>,
+}
+
+/// What an instance's code waits for since its last turn, beside what the server knows anyway: for people who ask
+/// ([`crate::why`]), bounded (`limits::WAITS_*`), and never for a decision.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Waits {
+    /// Its worker told: what is not here is not waited for. Else it was seen from outside.
+    #[prost(bool, tag = "1")]
+    pub told: bool,
+    /// The events that it awaits, each since when. Only if it was told.
+    #[prost(message, repeated, tag = "2")]
+    pub events: Vec<Named>,
+    /// So many more.
+    #[prost(uint32, tag = "3")]
+    pub events_more: u32,
+    /// Events that came and that nobody awaits; if it was not told, those with which its code did nothing.
+    #[prost(message, repeated, tag = "4")]
+    pub unread: Vec<Named>,
+    /// The ids of the actions whose results it awaits. Only if it was told.
+    #[prost(sint32, repeated, tag = "5")]
+    pub tasks: Vec<i32>,
+    /// There are more than are kept: any may be awaited.
+    #[prost(bool, tag = "6")]
+    pub tasks_more: bool,
+    /// The timers after which it tries something again.
+    #[prost(message, repeated, tag = "7")]
+    pub retries: Vec<PendingRetry>,
+}
+
+/// Something by its name, and when it came or began.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Named {
+    /// The name, as it was written.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// In microseconds since 1970.
+    #[prost(int64, tag = "2")]
+    pub at: i64,
+}
+
+/// What is tried again once a timer has fired.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct PendingRetry {
+    /// The action that created the timer.
+    #[prost(sint32, tag = "1")]
+    pub timer_id: i32,
+    /// The activity's or child's name; empty if it was not told.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// Which attempt comes then; 0 if it was not told.
+    #[prost(uint32, tag = "3")]
+    pub attempt: u32,
+    /// … of how many.
+    #[prost(uint32, tag = "4")]
+    pub attempts_max: u32,
+    /// The type of the error that the last attempt failed with.
+    #[prost(string, tag = "5")]
+    pub error: String,
+}
+
+/// Since when an instance is suspended, and why.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Suspension {
+    /// In microseconds since 1970.
+    #[prost(int64, tag = "1")]
+    pub at: i64,
+    /// The reason, unless it is long.
+    #[prost(string, optional, tag = "2")]
+    pub reason: Option<String>,
 }
 
 /// Of an [`InstanceBody`] what a search may ask for: of all else in it no value is made.
@@ -239,7 +312,10 @@ pub struct PendingActivity {
     /// It was set aside after too many failed deliveries.
     #[prost(bool, tag = "7")]
     pub poisoned: bool,
-    /// It is a child, with this instance id. Of those only `task_id` and `name` are kept besides.
+    /// It is a child, with this instance id. Of those only `task_id`, `name` and `scheduled_at` are kept besides.
     #[prost(string, optional, tag = "8")]
     pub child: Option<String>,
+    /// When, in microseconds since 1970; absent if it was before this was kept.
+    #[prost(int64, optional, tag = "9")]
+    pub scheduled_at: Option<i64>,
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use placet_proto::durabletask::{
     ActivityResponse, OrchestrationState, OrchestrationStatus, OrchestratorResponse, ParentInstanceInfo, TraceContext,
 };
-use placet_proto::placet::v1::{AskReply, PublishedRow};
+use placet_proto::placet::v1::{AskReply, PublishedRow, Waits};
 
 use crate::ids::{CallId, Iid, InstanceId, InstanceKey, PartitionId, RecordKey, Seq, StreamId, Turn};
 use crate::limits;
@@ -15,6 +15,7 @@ use crate::rows::{Lookup, TimerRow};
 use crate::shard::Arrival;
 use crate::time::Timestamp;
 use crate::token::Token;
+use crate::why::Explanation;
 
 /// A command: whom it concerns, what it is, and who waits for the answer.
 #[derive(Debug, Clone)]
@@ -144,6 +145,8 @@ pub enum CommandKind {
     EndActivity(Box<ActivityResponse>),
     /// Put what was set aside back to work (placet.v1 RetryPoisoned).
     RetryPoisoned,
+    /// Tell why it waits (placet.v1 Why); with what its parent was explained to wait for, if the question is about that.
+    Why(Option<Box<Explanation>>),
     /// An item was delivered too often: set it aside.
     SetAside(Option<Seq>),
     /// An item of so many bytes is too long for its workers: it fails.
@@ -272,6 +275,8 @@ pub struct CompleteTurn {
     pub publish: Vec<PublishedRow>,
     /// What became of the asks that the code took in this turn; absent if the worker does not know of asks.
     pub replies: Option<Vec<AskReply>>,
+    /// What the code waits for now; absent if the worker does not tell.
+    pub waits: Option<Waits>,
 }
 
 /// A finished activity.
@@ -324,6 +329,8 @@ pub enum Reply {
     Arrived(Arrival),
     /// What became of a record row.
     Recorded(Recorded),
+    /// Why an instance waits.
+    Why(Box<Explanation>),
 }
 
 /// What became of an ask.

@@ -11,7 +11,9 @@ use placet_proto::durabletask as pb;
 use placet_proto::placet::v1::{AskReply, PublishedRow};
 use prost::Message as _;
 
-use crate::command::{Ask, Caller, Command, CommandKind, CompleteTurn, RaiseEvent, StartInstance, Terminate, WaitFor};
+use crate::command::{
+    Ask, Caller, Command, CommandKind, CompleteTurn, RaiseEvent, Reply, StartInstance, Terminate, WaitFor,
+};
 use crate::dispatch::{Filter, Filters, HubSet, StreamSpec};
 use crate::ids::{CallId, Hub, Iid, InstanceId, InstanceKey, PartitionId, StreamId};
 use crate::limits::Limits;
@@ -106,6 +108,7 @@ pub fn shard(data: &[u8]) {
         }
         world.step(&mut source);
     }
+    world.ask_why();
 }
 
 /// A shard over rows of any content: they are told to be damaged, or taken for what they are, and what is then asked of
@@ -125,6 +128,7 @@ pub fn stored_rows(data: &[u8]) {
         world.command(key.clone(), CommandKind::Wait(WaitFor::Completion));
         world.command(key, CommandKind::RetryPoisoned);
     }
+    world.ask_why();
     for _ in 0..STEPS_MAX / 4 {
         if source.0.is_empty() {
             break;
@@ -229,7 +233,8 @@ impl World {
                     source.list(|source| AskReply { ask_id: source.text(), answer: source.some(Source::text) })
                 });
                 let sticky = source.some(|source| StreamId(u64::from(source.byte()) % 4));
-                let completion = CompleteTurn { token, sticky, response, publish, replies };
+                let waits = source.some(Source::message);
+                let completion = CompleteTurn { token, sticky, response, publish, replies, waits };
                 self.take(Input::TurnCompleted(call, Box::new(completion)));
             }
             Token::Activity { .. } => {
@@ -251,6 +256,14 @@ impl World {
     fn call(&mut self) -> CallId {
         self.calls += 1;
         CallId(self.calls)
+    }
+
+    /// Why some instances wait.
+    fn ask_why(&mut self) {
+        for number in 0..3 {
+            let key = InstanceKey::new(Hub::new("hub"), InstanceId::new(format!("i{number}").as_str()));
+            self.command(key, CommandKind::Why(None));
+        }
     }
 
     fn command(&mut self, key: InstanceKey, kind: CommandKind) {
@@ -297,6 +310,10 @@ impl World {
                 let item = pb::WorkItem::decode(item);
                 assert!(!is_read || item.is_ok(), "what is sent is a work item: {item:?}");
                 self.tokens.extend(item.map(|item| item.completion_token));
+                None
+            }
+            Output::Reply(_, Ok(Reply::Why(why))) => {
+                assert!(!why.sentence().is_empty() && why.evidence.iter().all(|more| !more.told(why.now).is_empty()));
                 None
             }
             Output::Reply(..) | Output::Ping(_) | Output::SetClock(_) | Output::SetAside(..) => None,

@@ -29,4 +29,5 @@ pub mod tally;
 pub mod time;
 pub mod timers;
 pub mod token;
+pub mod why;
 pub mod wire;

@@ -136,6 +136,32 @@ pub const SPILL_EVERY: Duration = Duration::from_millis(50);
 /// What a caller waits for an answer to an ask if he does not say.
 pub const ASK_WAIT_DEFAULT: Duration = Duration::from_secs(10);
 
+/// Names of awaited events that are kept of what a worker tells with a turn: they stand in the instance's row, and are for
+/// people, who read no more.
+pub const WAITS_EVENTS_MAX: usize = 8;
+
+/// … of events that came and that nobody awaits: the last ones.
+pub const WAITS_UNREAD_MAX: usize = 4;
+
+/// … ids of actions whose results are awaited. Of one that awaits more, any may be.
+pub const WAITS_TASKS_MAX: usize = 16;
+
+/// … and timers of retries.
+pub const WAITS_RETRIES_MAX: usize = 4;
+
+/// Bytes of each name of those. A longer one is left out, since a part of it is another name.
+pub const WAITS_NAME_BYTES_MAX: usize = 128;
+
+/// Bytes of the reason of a suspension that are kept.
+pub const REASON_BYTES_MAX: usize = 256;
+
+/// Activities, messages or streams of each kind that are looked at to tell why an instance waits, so that the question costs
+/// others nothing.
+pub const WHY_LOOKED_AT_MAX: usize = 1_000;
+
+/// Names and versions that such an answer lists of each kind.
+pub const WHY_NAMED_MAX: usize = 5;
+
 /// What one shard may hold and do at once. A value, so that the simulator can make it small: what happens at a
 /// limit must happen in the simulator, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

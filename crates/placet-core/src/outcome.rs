@@ -8,6 +8,7 @@ use crate::ids::{CallId, Hub, Iid, PartitionId, RecordKey, Turn};
 use crate::rows::{Lookup, TimerRow, Write};
 use crate::time::Mono;
 use crate::token::Token;
+use crate::why::Explanation;
 
 /// What one command causes. The shard owns it, empties it and uses it again.
 #[derive(Debug, Default)]
@@ -39,6 +40,8 @@ pub struct Outcome {
     pub ask_deadlines: Vec<(Mono, CallId, Iid)>,
     /// Asks whose callers are told, and would have waited until then.
     pub asks_told: Vec<(Mono, CallId)>,
+    /// Why instances of this partition wait, as calls ask.
+    pub questions: Vec<Question>,
     /// The highest key given to an instance so far.
     pub iid_last: Iid,
 }
@@ -56,6 +59,17 @@ impl Outcome {
             self.effects.push(Effect::Reply(call, reply));
         }
     }
+}
+
+/// A call that asks why an instance waits.
+#[derive(Debug)]
+pub struct Question {
+    /// The call.
+    pub call: CallId,
+    /// The instance.
+    pub iid: Iid,
+    /// What its parent waits for, if the call asks about that one.
+    pub parent: Option<Box<Explanation>>,
 }
 
 /// Something that must not happen before the writes decided up to then are durable.

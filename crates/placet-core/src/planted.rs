@@ -114,6 +114,8 @@ plants! {
     PurgedUntold = "purged-untold",
     /// A record row is made though it is there already.
     RecordMadeTwice = "record-made-twice",
+    /// What an instance's code awaits is forgotten when the instance leaves memory.
+    WaitsForgotten = "waits-forgotten",
 }
 
 #[cfg(feature = "planted")]

@@ -167,7 +167,8 @@ impl Scheduler {
             | Reply::Stale
             | Reply::Retried(_)
             | Reply::Arrived(_)
-            | Reply::Recorded(_) => {
+            | Reply::Recorded(_)
+            | Reply::Why(_) => {
                 unreachable!("an ask is answered with what became of it")
             }
         };

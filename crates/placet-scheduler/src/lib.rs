@@ -26,6 +26,7 @@ mod scheduler;
 #[cfg(test)]
 mod test_store;
 mod time;
+mod why;
 mod worker;
 
 pub use budget::{Budget, Busy, Share};

@@ -263,12 +263,12 @@ impl WorkerSender {
 
     /// A turn is finished.
     fn complete_turn(&self, completion: TurnCompletion, shares: &Arc<Vec<Share>>) {
-        let TurnCompletion { response, publish, replies } = completion;
+        let TurnCompletion { response, publish, replies, waits } = completion;
         let response = response.unwrap_or_default();
         let text = response.completion_token.clone();
         let Ok(token) = text.parse::<Token>() else { return self.stale(text) };
         let sticky = self.keeps_state.then_some(self.stream);
-        let complete = CompleteTurn { token, sticky, response, publish, replies: Some(replies) };
+        let complete = CompleteTurn { token, sticky, response, publish, replies: Some(replies), waits };
         self.call(text, shares, |call| Input::TurnCompleted(call, Box::new(complete)));
     }
 

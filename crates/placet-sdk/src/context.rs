@@ -423,8 +423,20 @@ async fn run_task<O: DeserializeOwned>(
         if failures >= policy.attempts_max || error.is_non_retriable() {
             return Err(error);
         }
-        context.timer(policy.delay(failures)).await;
+        retry_timer(&context, &policy, failures, &error).await;
     }
+}
+
+/// Waits for the next attempt.
+async fn retry_timer(context: &OrchestrationContext, policy: &RetryPolicy, failures: u32, error: &ActivityError) {
+    let fire_at = Some(timestamp(context.now() + policy.delay(failures)));
+    let id = {
+        let mut state = context.shared.lock();
+        let id = state.emit("timer", "", Action::CreateTimer(CreateTimerAction { fire_at }));
+        state.retries(id, &error.name, failures, policy.attempts_max, &error.details.error_type);
+        id
+    };
+    SlotFuture { shared: context.shared.clone(), id, taken: false }.await;
 }
 
 /// Asks for an action at once, so that whoever waits for what comes of it need not keep it.

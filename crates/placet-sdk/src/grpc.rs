@@ -13,8 +13,9 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::{
     AcceptTimeRequest, AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation,
     BulkResultsRequest, BulkResultsResponse, CancelBulkRequest, Completions, GetBulkRequest, GetPublishedRequest,
-    GetPublishedResponse, GetTimeRequest, GetTimeResponse, ListBulksRequest, ListBulksResponse, Open, StartBulkRequest,
-    StartBulkResponse, WorkerFrame, worker_frame::Frame,
+    GetPublishedResponse, GetTimeRequest, GetTimeResponse, ListBulksRequest, ListBulksResponse, Open,
+    RetryPoisonedRequest, StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse, WorkerFrame,
+    worker_frame::Frame,
 };
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
@@ -243,6 +244,20 @@ impl Transport for GrpcTransport {
         request: BulkResultsRequest,
     ) -> BoxFuture<'a, CallResult<BulkResultsResponse>> {
         Box::pin(async move { Ok(self.admin().bulk_results(self.request(hub, request)?).await?.into_inner()) })
+    }
+
+    fn why<'a>(&'a self, hub: &'a str, request: WhyRequest) -> BoxFuture<'a, CallResult<WhyResponse>> {
+        Box::pin(async move {
+            let request = self.request(hub, request)?;
+            Ok(self.admin().why(request).await?.into_inner())
+        })
+    }
+
+    fn retry_poisoned<'a>(&'a self, hub: &'a str, request: RetryPoisonedRequest) -> BoxFuture<'a, CallResult<u32>> {
+        Box::pin(async move {
+            let request = self.request(hub, request)?;
+            Ok(self.admin().retry_poisoned(request).await?.into_inner().retried)
+        })
     }
 
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>> {

@@ -10,6 +10,7 @@ use placet_proto::durabletask::{
     InstanceQuery, PurgeInstanceFilter, PurgeInstancesRequest, QueryInstancesRequest, RestartInstanceRequest,
     ResumeRequest, RewindInstanceRequest, SuspendRequest, TerminateRequest,
 };
+use placet_proto::placet::v1::{RetryPoisonedRequest, WhyRequest, WhyResponse};
 use serde::Serialize;
 
 use crate::client::{Client, json};
@@ -85,6 +86,31 @@ impl Client {
     pub async fn terminate_with_children(&self, id: &str, output: &(impl Serialize + ?Sized)) -> Result<(), CallError> {
         let request = TerminateRequest { instance_id: id.to_owned(), output: Some(json(output)?), recursive: true };
         self.transport().terminate(self.hub(), request).await
+    }
+
+    /// Why an instance waits, and what lets it go on. One that has ended says so.
+    ///
+    /// ```no_run
+    /// # async fn run(client: placet_sdk::Client) -> Result<(), placet_sdk::CallError> {
+    /// // waits for event `approval_response` since 3 h 12 m, until 17:00 UTC
+    /// println!("{}", client.why("order-7").await?.sentence);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the call fails; with [`crate::Code::NotFound`] if there is no such instance.
+    pub async fn why(&self, id: &str) -> Result<WhyResponse, CallError> {
+        self.transport().why(self.hub(), WhyRequest { instance_id: id.to_owned() }).await
+    }
+
+    /// Puts back to work what was set aside of an instance after it failed its workers too often: how many items.
+    ///
+    /// # Errors
+    /// If the call fails; with [`crate::Code::NotFound`] if there is no such instance.
+    pub async fn retry_poisoned(&self, id: &str) -> Result<u32, CallError> {
+        let request = RetryPoisonedRequest { instance_id: id.to_owned() };
+        self.transport().retry_poisoned(self.hub(), request).await
     }
 
     /// Lets a failed instance try again what failed; what succeeded stays.

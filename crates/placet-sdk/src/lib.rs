@@ -84,6 +84,13 @@ pub use trace::TraceContext;
 pub use transport::{BoxFuture, CallError, CallResult, Closed, Code, Completer, Held, Room, Transport, WorkStream};
 pub use worker::{ActivityContext, Worker, WorkerBuilder};
 
+/// Why instances wait ([`Client::why`]): the messages of `placet.v1`, as they are.
+pub mod why {
+    pub use placet_proto::placet::v1::{
+        RemedyKind, WaitCause, WaitRemedy, WaitedChild, WaitedRetry, WaitedWork, WhyResponse, WorkStage,
+    };
+}
+
 /// The worker without its stream and clock: for the simulator alone, and no part of what is promised.
 #[doc(hidden)]
 pub mod sans_io {

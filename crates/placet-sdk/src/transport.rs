@@ -15,7 +15,8 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation, BulkResultsRequest,
     BulkResultsResponse, CancelBulkRequest, Completions, GetBulkRequest, GetPublishedRequest, GetPublishedResponse,
-    GetTimeResponse, ListBulksResponse, Open, SchedulerFrame, StartBulkRequest, StartBulkResponse,
+    GetTimeResponse, ListBulksResponse, Open, RetryPoisonedRequest, SchedulerFrame, StartBulkRequest,
+    StartBulkResponse, WhyRequest, WhyResponse,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -114,6 +115,10 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
         hub: &'a str,
         request: BulkResultsRequest,
     ) -> BoxFuture<'a, CallResult<BulkResultsResponse>>;
+    /// placet.v1 Why.
+    fn why<'a>(&'a self, hub: &'a str, request: WhyRequest) -> BoxFuture<'a, CallResult<WhyResponse>>;
+    /// placet.v1 RetryPoisoned: how many items were put back to work.
+    fn retry_poisoned<'a>(&'a self, hub: &'a str, request: RetryPoisonedRequest) -> BoxFuture<'a, CallResult<u32>>;
     /// placet.v1 Ask.
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>>;
     /// placet.v1 GetPublished.

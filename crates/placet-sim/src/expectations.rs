@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::facts::{Outcome, id_of};
 use crate::programs::{
-    BROKEN, Became, Child, Collect, Decide, Family, FanOut, Heed, LateReply, Race, Retry, Said, Sequence, Sleep, Tally,
-    Teller, step, timed_out,
+    Advised, BROKEN, Became, Child, Collect, Decide, Family, FanOut, Heed, LateReply, Race, Retry, Said, Sequence,
+    Sleep, Tally, Teller, step, timed_out,
 };
 
 /// What a terminated instance gives back.
@@ -34,6 +34,7 @@ pub(crate) enum Program {
     Family(Family),
     Mend(Sequence),
     Teller(Teller),
+    Advised(Advised),
     Approval(Box<NewRequest>),
 }
 
@@ -69,6 +70,7 @@ impl Program {
             Program::Family(_) => "family",
             Program::Mend(_) => "mend",
             Program::Teller(_) => "teller",
+            Program::Advised(_) => "advised",
             Program::Approval(_) => placet_approval::ORCHESTRATION,
         }
     }
@@ -92,6 +94,7 @@ impl Program {
             Program::Family(input) => serde_json::to_string(input),
             Program::Mend(input) => serde_json::to_string(input),
             Program::Teller(input) => serde_json::to_string(input),
+            Program::Advised(input) => serde_json::to_string(input),
             Program::Approval(input) => serde_json::to_string(input),
         };
         text.expect("plain fields")
@@ -161,6 +164,7 @@ impl Program {
             Program::Family(input) => input.check(&output::<Vec<Became>>(outcome)?, sent),
             Program::Mend(input) => equal(&input.comes_to(), outcome),
             Program::Teller(input) => equal(&input.ids.len(), outcome),
+            Program::Advised(input) => equal(&input.needs.len(), outcome),
             Program::Approval(_) => check_approval(&output(outcome)?, sent),
         }
     }

@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use placet_core::body::InstanceBody;
+use placet_core::ids::Iid;
+use placet_core::why::Explanation;
 use placet_proto::durabletask::{HistoryEvent, OrchestrationStatus, history_event::EventType};
 
 /// How an instance ended.
@@ -79,6 +82,8 @@ pub(crate) enum What {
     EmptyHub,
     /// Put what was set aside back to work.
     RetryPoisoned,
+    /// Tell why it waits.
+    Why,
     /// Change a record row, which is no instance's.
     Record {
         /// Which.
@@ -138,6 +143,8 @@ pub(crate) enum Answer {
     Ended(Seen),
     /// The question is recorded.
     Recorded,
+    /// Why it waits.
+    Why(Rc<Explanation>),
     /// The id is taken.
     Exists,
     /// It is not such that this could be done.
@@ -169,6 +176,25 @@ pub(crate) struct Stored {
     pub(crate) inbox: Vec<HistoryEvent>,
     /// What became of questions.
     pub(crate) replies: BTreeMap<String, Option<String>>,
+}
+
+/// How an instance stands in the store, as far as it is told why it waits.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Standing {
+    /// Its key in the store.
+    pub(crate) iid: Iid,
+    pub(crate) status: OrchestrationStatus,
+    pub(crate) body: InstanceBody,
+    /// How many messages wait for its turn, and whether the end of a suspension, or a termination, is among them.
+    pub(crate) messages: usize,
+    pub(crate) ends_rest: bool,
+    /// The ids of the actions that scheduled its activities and its children.
+    pub(crate) activities: Vec<i32>,
+    pub(crate) children: Vec<i32>,
+    /// What it has yet to tell others.
+    pub(crate) outbox: usize,
+    /// The events of this generation.
+    pub(crate) history: Rc<Vec<HistoryEvent>>,
 }
 
 /// What a server holds that has had nothing to do for a while.
@@ -267,6 +293,8 @@ pub(crate) enum Fact<'a> {
     },
     /// A call is not answered, and nothing is wrong.
     Silence(&'a Call),
+    /// Why an instance waits, and how it stood when it was asked and when that was told.
+    Explained(&'a Explanation, &'a Standing),
     /// A list shows a request so: the slot, and its outcome.
     Shown(usize, Option<&'a str>),
 }

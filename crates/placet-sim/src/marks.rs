@@ -27,6 +27,18 @@ marks! {
     StaleTurnIgnored,
     /// A completion of an activity that had its result, or was wanted no longer, changed nothing.
     StaleActivityIgnored,
+    /// It was told that an instance waits for an event.
+    WaitsForEvent,
+    /// … for a retry.
+    WaitsForRetry,
+    /// … for a child.
+    WaitsForChild,
+    /// … for a turn or an activity.
+    WaitsForWork,
+    /// … for anything else.
+    WaitsForElse,
+    /// Somebody did what lets an instance go on, and knew it from nowhere else.
+    AdviceFollowed,
     /// A worker was sent a turn without its history, and had the state.
     PresumedStateFound,
     /// A worker was presumed to have a state that it had not.

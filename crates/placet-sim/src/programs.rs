@@ -1,6 +1,7 @@
 //! The orchestrations that run in the simulation, written as a user of the SDK would, and the activities that they
 //! call. What each must come to stands in [`crate::expectations`].
 
+mod advised;
 mod relatives;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use placet_sdk::sans_io::Registry;
 use placet_sdk::{Either, ExternalEvent, Failure, OrchestrationContext, Result, RetryPolicy};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use advised::{ADVISED_EVENTS, Advised, Need, advised};
 pub(crate) use relatives::{Became, Child, Family, Teller, family, mend, teller};
 
 /// Some activities, one after the other.
@@ -141,7 +143,7 @@ pub(crate) fn decision_payload(id: &str) -> String {
 }
 
 /// The names of all orchestrations but the built-in one, and of all activities: what workers' filters choose from.
-pub(crate) const ORCHESTRATIONS: [&str; 13] = [
+pub(crate) const ORCHESTRATIONS: [&str; 14] = [
     "sequence",
     "fan-out",
     "retry",
@@ -155,6 +157,7 @@ pub(crate) const ORCHESTRATIONS: [&str; 13] = [
     "family",
     "mend",
     "teller",
+    "advised",
 ];
 pub(crate) const ACTIVITIES: [&str; 3] = ["step", "flaky", "brittle"];
 
@@ -174,6 +177,7 @@ pub(crate) fn registry() -> Arc<Registry> {
     registry.register("family", family);
     registry.register("mend", mend);
     registry.register("teller", teller);
+    registry.register("advised", advised);
     registry.into()
 }
 

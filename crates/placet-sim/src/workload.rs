@@ -1,6 +1,7 @@
 //! What clients do in a run: instances of all programs, and for each the clients that start it, wait for it, ask
 //! it, and get in its way. As many as make a run that counts.
 
+mod advised;
 mod relatives;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -62,6 +63,10 @@ pub(crate) enum Step {
     Pause(u64),
     /// Calls, again and again until there is an answer.
     Call(What),
+    /// The same about another instance.
+    CallAbout(usize, What),
+    /// Asks why it waits, and does what lets it go on, until it has ended.
+    Follow,
 }
 
 /// A client: one step after the other.
@@ -166,7 +171,7 @@ impl Workload {
     }
 
     fn add_instance(&mut self, plan: &Plan, chance: &mut Chance) {
-        match chance.below(18) {
+        match chance.below(19) {
             0 => self.add_sequence(plan, chance),
             1 => {
                 let width = small(chance.skewed(1, 2 * many(plan)));
@@ -188,6 +193,7 @@ impl Workload {
             13 | 14 => self.add_family(plan, chance),
             15 => self.add_mend(plan, chance),
             16 => self.add_teller(plan, chance),
+            17 => self.add_advised(plan, chance),
             _ => {
                 let timer_ms = chance.skewed(1, plan.activity_max * 2 / MILLISECOND);
                 let laps = small(chance.skewed(1, many(plan) / 4));
@@ -442,7 +448,7 @@ impl Workload {
 
     /// Each call reaches the server at least once, or its client is not done.
     fn count(&mut self, steps: &[Step]) {
-        self.least += steps.iter().filter(|step| matches!(step, Step::Call(_))).count() as u64;
+        self.least += steps.iter().filter(|step| !matches!(step, Step::Pause(_))).count() as u64;
     }
 }
 

@@ -49,6 +49,14 @@ pub(crate) enum Command {
     Time(Time),
     /// Look at instances, and act on them: by their ids, or on all that a filter means.
     Instances(Box<instances::Instances>),
+    /// Tell why an instance waits, since when, and what lets it go on.
+    Why(Why),
+    /// Raise an event for an instance.
+    Raise(Raise),
+    /// Let a suspended instance go on.
+    Resume(OneInstance),
+    /// Put back to work what was set aside of an instance after it failed its workers too often.
+    Retry(OneInstance),
 }
 
 /// `placet serve`.
@@ -245,6 +253,49 @@ pub(crate) struct Advance {
     pub(crate) endpoint: Endpoint,
 }
 
+/// An instance, and where it is.
+#[derive(Debug, Args)]
+pub(crate) struct Instance {
+    /// The instance's id.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// Its task hub.
+    #[arg(long, env = "TASKHUB", default_value = TASKHUB_DEFAULT, value_name = "NAME")]
+    pub(crate) taskhub: String,
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+}
+
+/// `placet resume`, `placet retry`.
+#[derive(Debug, Args)]
+pub(crate) struct OneInstance {
+    #[command(flatten)]
+    pub(crate) instance: Instance,
+}
+
+/// `placet why`.
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    #[command(flatten)]
+    pub(crate) instance: Instance,
+    /// Tell it as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `placet raise`.
+#[derive(Debug, Args)]
+pub(crate) struct Raise {
+    #[command(flatten)]
+    pub(crate) instance: Instance,
+    /// The event's name.
+    #[arg(value_name = "EVENT")]
+    pub(crate) event: String,
+    /// What it says, as JSON.
+    #[arg(value_name = "JSON", default_value = "null", allow_hyphen_values = true)]
+    pub(crate) payload: String,
+}
+
 /// Which time users see.
 #[derive(Debug, Args)]
 pub(crate) struct Clock {
@@ -362,9 +413,15 @@ impl TaskHub {
 #[derive(Debug, Args)]
 pub(crate) struct Endpoint {
     /// The scheduler's endpoint.
-    #[arg(long, env = "ENDPOINT", default_value = "http://localhost:8080", value_name = "URL")]
+    #[arg(long, env = "ENDPOINT", default_value = ENDPOINT_DEFAULT, value_name = "URL")]
     pub(crate) endpoint: String,
 }
+
+/// Where a scheduler is if nobody says.
+pub(crate) const ENDPOINT_DEFAULT: &str = "http://localhost:8080";
+
+/// The task hub of whoever names none.
+pub(crate) const TASKHUB_DEFAULT: &str = "default";
 
 /// What every role has.
 #[derive(Debug, Args)]

@@ -14,7 +14,8 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation, BulkResultsRequest,
     BulkResultsResponse, CancelBulkRequest, GetBulkRequest, GetPublishedRequest, GetPublishedResponse, GetTimeResponse,
-    ListBulksResponse, Open, SchedulerFrame, StartBulkRequest, StartBulkResponse, WorkEnvelope,
+    ListBulksResponse, Open, RetryPoisonedRequest, SchedulerFrame, StartBulkRequest, StartBulkResponse, WhyRequest,
+    WhyResponse, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
 use placet_scheduler::{Generation, Page, Scheduler, Share, StreamOut, Weighed, WorkerStream};
@@ -239,6 +240,14 @@ impl Transport for InProcess {
         request: BulkResultsRequest,
     ) -> BoxFuture<'a, CallResult<BulkResultsResponse>> {
         Box::pin(self.call(hub, async move |scheduler, hub| Ok(scheduler.bulk_results(hub, request).await?.value)))
+    }
+
+    fn why<'a>(&'a self, hub: &'a str, request: WhyRequest) -> BoxFuture<'a, CallResult<WhyResponse>> {
+        Box::pin(self.call(hub, async move |scheduler, hub| scheduler.why(hub, &request.instance_id).await))
+    }
+
+    fn retry_poisoned<'a>(&'a self, hub: &'a str, request: RetryPoisonedRequest) -> BoxFuture<'a, CallResult<u32>> {
+        Box::pin(self.call(hub, async move |scheduler, hub| scheduler.retry_poisoned(hub, &request.instance_id).await))
     }
 
     fn ask<'a>(&'a self, hub: &'a str, request: AskRequest) -> BoxFuture<'a, CallResult<Held<AskResponse>>> {

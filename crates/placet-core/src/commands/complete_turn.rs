@@ -11,12 +11,12 @@ use placet_proto::durabletask::{
     ParentInstanceInfo, ScheduleTaskAction, SubOrchestrationInstanceCreatedEvent, TaskFailureDetails,
     TaskScheduledEvent, TimerCreatedEvent, history_event::EventType,
 };
-use placet_proto::placet::v1::AskReply;
+use placet_proto::placet::v1::{self, AskReply};
 use prost::Message as _;
 
 use super::continue_as_new::execution_id_from;
 use super::failure::{failure, passing_failure, readable};
-use crate::body::{ChildRewind, ChildStart, InboxMessage, MessageKind, Outgoing, PendingActivity, Told};
+use crate::body::{ChildRewind, ChildStart, InboxMessage, MessageKind, Outgoing, PendingActivity, Told, Waits};
 use crate::command::{CompleteTurn, Refusal, Reply};
 use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
@@ -28,6 +28,7 @@ use crate::reach::{Corner, reach};
 use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
 use crate::time::{Now, Timestamp};
 use crate::token::Token;
+use crate::why;
 use crate::wire;
 
 /// How an instance ends.
@@ -174,12 +175,14 @@ impl Partition {
             None if plan.does_something() || status_changed => Taken::All { ends: matches!(plan.next, Next::Ends(_)) },
             None => Taken::Nothing,
         };
+        let waits = self.waits_after(iid, at, messages, &plan, &taken, completion.waits);
         let settled = self.consume(iid, messages, taken, outcome);
         match plan.next {
             Next::Waits => {
                 let instance = self.instances.get_mut(&iid).expect("it is in memory");
                 instance.status = instance.status_between_turns();
                 instance.sticky = completion.sticky;
+                instance.body.waits = waits;
                 instance.touch(at);
                 self.pend(iid, plan.activities, plan.timers, outcome);
                 self.send_all(iid, plan.messages, true, outcome);
@@ -201,6 +204,26 @@ impl Partition {
         }
         self.settle_asks(iid, replies.unwrap_or_default(), &settled, outcome);
         self.wake_waiters(iid, outcome);
+    }
+
+    /// What its code waits for after a turn that takes the first messages: as the worker told, or as it is seen.
+    fn waits_after(
+        &self,
+        iid: Iid,
+        at: Timestamp,
+        messages: usize,
+        plan: &Plan,
+        taken: &Taken<'_>,
+        told: Option<v1::Waits>,
+    ) -> Option<Waits> {
+        let instance = self.instances.get(&iid).filter(|_| matches!(plan.next, Next::Waits))?;
+        match told {
+            Some(told) => Some(why::waits_told(instance, messages, told, at)),
+            None => {
+                let timer = plan.timers.first().map(|(timer_id, _)| *timer_id);
+                Waits::seen(instance, messages, matches!(taken, Taken::Nothing), timer)
+            }
+        }
     }
 
     /// Tells those who asked what became of it.
@@ -236,8 +259,11 @@ impl Partition {
             }
             instance.inbox_bytes -= message_bytes(&entry.message);
             match entry.message.kind() {
-                MessageKind::Suspended => instance.body.suspended = true,
-                MessageKind::Resumed => instance.body.suspended = false,
+                MessageKind::Suspended => {
+                    instance.body.suspended = true;
+                    instance.body.suspension = Some(why::suspension(&entry));
+                }
+                MessageKind::Resumed => (instance.body.suspended, instance.body.suspension) = (false, None),
                 _ => {}
             }
             if let Some(ask_id) = entry.message.ask_id {
@@ -412,8 +438,8 @@ impl Instance {
         }
         start.parent_seq = Some(seq.0);
         let task_id = start.parent.as_ref().map_or(0, |parent| parent.task_scheduled_id);
-        let (name, child) = (start.name.clone(), Some(to.to_owned()));
-        let pending = PendingActivity { task_id, name, child, ..PendingActivity::default() };
+        let (name, child, scheduled_at) = (start.name.clone(), Some(to.to_owned()), Some(self.last_time.0));
+        let pending = PendingActivity { task_id, name, child, scheduled_at, ..PendingActivity::default() };
         let data = pending.encode_to_vec().into();
         outcome.writes.push(Write::PutActivity(ActivityRow { iid: self.iid, seq, data }));
         self.push_pending(seq, pending);
@@ -445,7 +471,7 @@ fn plan(instance: &Instance, at: Timestamp, actions: Vec<OrchestratorAction>) ->
         match action.orchestrator_action_type {
             Some(Action::ScheduleTask(task)) => {
                 plan.confirm(id, at, EventType::TaskScheduled(task_scheduled(&task)));
-                plan.activities.push(pending_activity(id, task));
+                plan.activities.push(pending_activity(id, at, task));
             }
             Some(Action::CreateTimer(timer)) => {
                 plan.confirm(id, at, EventType::TimerCreated(TimerCreatedEvent { fire_at: timer.fire_at }));
@@ -519,7 +545,7 @@ fn task_scheduled(task: &ScheduleTaskAction) -> TaskScheduledEvent {
     }
 }
 
-pub(super) fn pending_activity(id: i32, task: ScheduleTaskAction) -> PendingActivity {
+pub(super) fn pending_activity(id: i32, at: Timestamp, task: ScheduleTaskAction) -> PendingActivity {
     PendingActivity {
         task_id: id,
         name: task.name,
@@ -529,6 +555,7 @@ pub(super) fn pending_activity(id: i32, task: ScheduleTaskAction) -> PendingActi
         trace: task.parent_trace_context,
         poisoned: false,
         child: None,
+        scheduled_at: Some(at.0),
     }
 }
 
@@ -688,7 +715,7 @@ fn check_published(instance: &Instance, completion: &CompleteTurn) -> Result<(),
     Ok(())
 }
 
-fn publish(instance: &Instance, rows: Vec<placet_proto::placet::v1::PublishedRow>, outcome: &mut Outcome) {
+fn publish(instance: &Instance, rows: Vec<v1::PublishedRow>, outcome: &mut Outcome) {
     outcome.writes.extend(rows.into_iter().map(|row| {
         Write::Publish(PublishedRow {
             hub: instance.key.hub.clone(),

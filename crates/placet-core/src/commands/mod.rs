@@ -17,6 +17,7 @@ mod tell;
 mod terminate;
 mod too_long;
 mod wait;
+mod why;
 
 pub(crate) use ask::check_ask;
 pub(crate) use record::check_record;

@@ -125,7 +125,7 @@ impl Partition {
         for (timer_id, fire_at) in unfinished.timers {
             instance.add_timer(partition, Some(timer_id), fire_at, outcome);
         }
-        let activities = unfinished.activities.into_iter().map(|(id, task)| pending_activity(id, task)).collect();
+        let activities = unfinished.activities.into_iter().map(|(id, task)| pending_activity(id, at, task)).collect();
         self.pend(iid, activities, Vec::new(), outcome);
         self.send_all(iid, unfinished.children, true, outcome);
         self.record_turn(iid, run.freeze(), outcome);

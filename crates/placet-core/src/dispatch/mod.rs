@@ -4,6 +4,7 @@
 //! item is handed out. Streams are a worker's connections; an item is *held* from its delivery to its
 //! completion, and comes back when its stream breaks or its lease runs out.
 
+mod look;
 mod queues;
 mod redelivery;
 mod stream;
@@ -21,6 +22,8 @@ use crate::limits::{self, Limits};
 use crate::reach::{Corner, reach};
 use crate::tally::DeliveriesByKind;
 use crate::time::Mono;
+pub(crate) use look::Look;
+pub use look::Stage;
 use queues::{QueueKey, Queues};
 use redelivery::Redelivery;
 use stream::{Bounds, Place, Stream};
@@ -145,6 +148,8 @@ struct Held {
     sent: usize,
     /// Since when.
     since: Mono,
+    /// The name of the worker that had it when its stream closed, for people.
+    lost_by: Option<Box<str>>,
 }
 
 /// Who holds an item.
@@ -377,6 +382,7 @@ impl Dispatch {
         }
         let mut returned = Returned::default();
         let takes_all = drained || stream.spec.keeps_state;
+        let name = stream.worker_id().map(Box::<str>::from);
         for item in stream.into_items() {
             self.redelivery.end_lease(item);
             let broke_on = if takes_all { None } else { self.may_have_broken_on(now, item) };
@@ -406,6 +412,7 @@ impl Dispatch {
                     let until = self.redelivery.grace(now, item);
                     let held = self.held.get_mut(&item).expect("what a stream holds is held");
                     held.by = Holder::Grace(until);
+                    held.lost_by.clone_from(&name);
                 }
             }
         }
@@ -439,6 +446,7 @@ impl Dispatch {
                 && let Some(held) = self.held.remove(&item)
             {
                 reach(Corner::GraceOver);
+                self.redelivery.comes_back(now, item);
                 again.push(held.spec);
             }
         }
@@ -633,7 +641,8 @@ impl Dispatch {
             self.turns_out += bytes;
             self.redelivery.lease(now, item);
         }
-        self.held.insert(item, Held { by: Holder::Stream(id), reserved: bytes, sent: 0, since: now, spec });
+        self.held
+            .insert(item, Held { by: Holder::Stream(id), reserved: bytes, sent: 0, since: now, spec, lost_by: None });
         Assignment { item, stream: id }
     }
 

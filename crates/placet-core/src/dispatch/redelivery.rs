@@ -76,6 +76,28 @@ impl Redelivery {
         self.failures.get(&item).map_or(0, |failures| failures.failed)
     }
 
+    /// How many deliveries have failed, and how many there were in all that came to nothing.
+    pub(super) fn returned(&self, item: ItemId) -> (u32, u32) {
+        self.failures.get(&item).map_or((0, 0), |failures| (failures.failed, failures.returned))
+    }
+
+    /// When an item that came back is ready again, or was; absent if it never was delayed.
+    pub(super) fn not_before(&self, item: ItemId) -> Option<Mono> {
+        self.failures.get(&item).map(|failures| failures.not_before).filter(|at| *at > Mono(0))
+    }
+
+    /// Its worker has had its time to finish it: it is ready again.
+    pub(super) fn comes_back(&mut self, now: Mono, item: ItemId) {
+        if let Some(failures) = self.failures.get_mut(&item) {
+            failures.not_before = failures.not_before.max(now);
+        }
+    }
+
+    /// When the lease of a turn that a worker has runs out.
+    pub(super) fn lease_of(&self, item: ItemId) -> Option<Mono> {
+        self.lease_of.get(&item).copied()
+    }
+
     /// A worker does not want an item.
     pub(super) fn given_back(&mut self, item: ItemId, by: StreamId) {
         self.failures.entry(item).or_default().given_back_by = Some(by);

@@ -143,10 +143,21 @@ impl Accepts {
         self.hubs.as_ref().is_none_or(|hubs| hubs.contains(hub))
     }
 
+    /// Whether it is the kind of worker for an item, and serves its hub.
+    pub(super) fn serves(&self, item: &ItemSpec) -> bool {
+        self.built_in == item.name.starts_with(RESERVED_PREFIX) && self.hub(&item.hub)
+    }
+
+    /// The versions at which it takes what has an item's name; none if it takes nothing of that name, and no set if any.
+    pub(super) fn versions(&self, item: &ItemSpec) -> Option<Option<&BTreeSet<String>>> {
+        let Some(filters) = &self.filters else { return Some(None) };
+        let versions = filters[item.id.kind() as usize].get(&*item.name)?;
+        Some(Some(versions).filter(|versions| !versions.is_empty()))
+    }
+
     /// Whether an item may go to it, room or not.
     pub(super) fn item(&self, item: &ItemSpec) -> bool {
-        self.built_in == item.name.starts_with(RESERVED_PREFIX)
-            && self.hub(&item.hub)
+        self.serves(item)
             && self.filters.as_ref().is_none_or(|filters| {
                 let versions = filters[item.id.kind() as usize].get(&*item.name);
                 let version = item.version.as_deref().unwrap_or("");
@@ -229,6 +240,12 @@ impl Bounds {
         }
     }
 
+    /// The same as [`Bounds::admit`], for who only looks.
+    pub(super) fn has_room_for(&self, spec: &ItemSpec, to: StreamId) -> bool {
+        let bytes = spec.bytes_for(to);
+        bytes <= self.item && (spec.id.kind() == Kind::Activity || bytes <= self.turn)
+    }
+
     /// Whether an item may go to a stream that has room.
     pub(super) fn admit(&self, spec: &ItemSpec, to: StreamId) -> bool {
         let bytes = spec.bytes_for(to);
@@ -273,9 +290,19 @@ impl Stream {
         }
     }
 
+    /// What its worker calls itself, if it does.
+    pub(super) fn worker_id(&self) -> Option<&str> {
+        Some(self.spec.worker_id.as_str()).filter(|id| !id.is_empty())
+    }
+
+    /// Whether it has fewer items of a kind than its worker takes.
+    pub(super) fn has_place(&self, kind: Kind) -> bool {
+        self.load(kind) < self.spec.limit(kind)
+    }
+
     /// Whether it takes another item.
     pub(super) fn room(&self, kind: Kind, bounds: &Bounds) -> bool {
-        self.load(kind) < self.spec.limit(kind)
+        self.has_place(kind)
             && self.unread < bounds.stream_unread
             && (kind == Kind::Activity || self.turn_bytes < bounds.stream_turns)
     }

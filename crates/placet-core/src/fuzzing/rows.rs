@@ -218,6 +218,7 @@ fn activity(source: &mut Source<'_>) -> Bytes {
         trace: None,
         poisoned: source.byte() % 4 == 3,
         child: source.some(Source::text).filter(|child| child.len() % 2 == 1),
+        scheduled_at: source.some(|source| i64::from(source.small()) << 32),
     };
     nearly(source, activity.encode_to_vec())
 }

@@ -173,7 +173,10 @@ impl Instance {
     ) -> Result<Instance, Damage> {
         let key = row.key();
         let body_bytes = row.body.len();
-        let body = InstanceBody::decode(row.body)?;
+        let mut body = InstanceBody::decode(row.body)?;
+        if planted::is(Plant::WaitsForgotten) {
+            body.waits = None;
+        }
         check_counts(&body, &inbox, &activities)?;
         let saved = Some(Saved { status: row.status, active: row.active, completed_at: row.completed_at });
         let mut instance =
@@ -427,6 +430,7 @@ impl Instance {
             outcome.writes.push(Write::DeleteActivity(self.iid, seq));
         }
         (self.activity_bytes, self.child_bytes) = (0, 0);
+        self.body.waits = None;
         self.changed = true;
     }
 

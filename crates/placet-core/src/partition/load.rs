@@ -1,6 +1,6 @@
 //! Load first, decide after: how cold instances come into memory, and how everything is forgotten.
 
-use crate::command::{Command, CommandKind, Refusal};
+use crate::command::{Command, CommandKind, Refusal, Reply};
 use crate::dispatch::ItemId;
 use crate::ids::{CallId, Epoch, Iid};
 use crate::limits;
@@ -9,6 +9,7 @@ use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{LoadedInstance, Lookup, ReadFailure};
 use crate::time::Now;
+use crate::why::ChildWait;
 
 use super::{Instance, Loading, Partition};
 
@@ -131,6 +132,11 @@ impl Partition {
                     outcome.done.push(ItemId::Activity(self.id, *iid, completion.seq));
                 }
                 _ => {}
+            }
+            if let CommandKind::Why(Some(parent)) = command.kind {
+                let known = parent.with_child(ChildWait::Unreadable(why.clone()));
+                outcome.reply(command.call, Ok(Reply::Why(Box::new(known))));
+                continue;
             }
             outcome.reply(command.call, Err(Refusal::Unreadable(why.clone())));
         }

@@ -26,6 +26,7 @@ use crate::reach::{Corner, reach};
 use crate::rows::Lookup;
 use crate::time::{Mono, Now};
 use crate::token::Token;
+use crate::why::ChildWait;
 use departures::{Asked, Departures};
 pub use instance::Damage;
 pub(crate) use instance::{
@@ -217,6 +218,7 @@ impl Partition {
             CommandKind::RetryPoisoned => self.retry_poisoned(now, iid, call, outcome),
             CommandKind::SetAside(seq) => self.set_aside(now, iid, seq, outcome),
             CommandKind::FailTooLong(seq, bytes) => self.fail_too_long(now, iid, seq, bytes, outcome),
+            CommandKind::Why(parent) => self.why(iid, parent, call, outcome),
         }
     }
 
@@ -244,9 +246,14 @@ impl Partition {
                 | CommandKind::Suspend(_)
                 | CommandKind::Rewind { .. }
                 | CommandKind::Ask(_)
-                | CommandKind::RetryPoisoned,
+                | CommandKind::RetryPoisoned
+                | CommandKind::Why(None),
                 Some(key),
             ) => outcome.reply(call, Err(Refusal::NotFound(key))),
+            (CommandKind::Why(Some(parent)), _) => {
+                let known = parent.with_child(ChildWait::Absent);
+                outcome.reply(call, Ok(Reply::Why(Box::new(known))));
+            }
             // A timer, or an item, of an instance that is gone: it was deleted with it.
             (CommandKind::FireTimer(_) | CommandKind::FailTooLong(..), _) => {}
             (CommandKind::SetAside(seq), _) => {
@@ -260,7 +267,8 @@ impl Partition {
                 | CommandKind::Suspend(_)
                 | CommandKind::Rewind { .. }
                 | CommandKind::Ask(_)
-                | CommandKind::RetryPoisoned,
+                | CommandKind::RetryPoisoned
+                | CommandKind::Why(None),
                 None,
             ) => unreachable!("calls name instances by their key"),
         }

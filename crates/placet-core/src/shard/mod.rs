@@ -15,6 +15,7 @@ mod tells;
 #[cfg(test)]
 mod tests;
 mod virtual_time;
+mod why;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -359,6 +360,7 @@ impl Shard {
         assigned.extend(placed);
         // An activity's result may wait for the turn that it causes, as an event may; a turn's own never does.
         let waits = quick && done.iter().all(|item| matches!(item, ItemId::Activity(..)));
+        let about_children = self.explain_all(now, partition, &mut outcome);
         let released = self.commit.add(now.mono, (partition, epoch), &mut outcome, waits);
         self.outcome = outcome;
         for effect in released {
@@ -373,6 +375,9 @@ impl Shard {
         }
         for item in given_back {
             self.give_back(now, item, outputs);
+        }
+        for question in about_children {
+            self.ask_child(now, question, outputs);
         }
         for (tell, exists) in heard {
             self.hear(now, tell, exists, outputs);

@@ -61,7 +61,8 @@ impl Shard {
             outputs.push(Output::Reply(call, Ok(Reply::Stale)));
             return;
         };
-        let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies: None };
+        let completion =
+            CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies: None, waits: None };
         self.turn_completed(now, call, Box::new(completion), outputs);
     }
 

@@ -144,6 +144,55 @@ pub struct TurnCompletion {
     pub publish: ::prost::alloc::vec::Vec<PublishedRow>,
     #[prost(message, repeated, tag = "3")]
     pub replies: ::prost::alloc::vec::Vec<AskReply>,
+    /// What the code waits for now: for people who ask why it waits, never for a decision. Absent: the worker does not tell.
+    #[prost(message, optional, tag = "4")]
+    pub waits: ::core::option::Option<Waits>,
+}
+/// What an orchestration's code waits for after a turn. Each list holds a few (8, 4, 16, 4): what is more is left out.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Waits {
+    /// The external events that it awaits, by their names as the code wrote them.
+    #[prost(string, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// So many more than are named.
+    #[prost(uint32, tag = "2")]
+    pub events_more: u32,
+    /// Events that came and that it does not await: the last ones.
+    #[prost(message, repeated, tag = "3")]
+    pub unread: ::prost::alloc::vec::Vec<UnreadEvent>,
+    /// The ids of the actions whose results it awaits: activities, children, timers.
+    #[prost(sint32, repeated, tag = "4")]
+    pub tasks: ::prost::alloc::vec::Vec<i32>,
+    /// There are more than are listed: none is, and any may be awaited.
+    #[prost(bool, tag = "5")]
+    pub tasks_more: bool,
+    /// Timers after which it tries something again.
+    #[prost(message, repeated, tag = "6")]
+    pub retries: ::prost::alloc::vec::Vec<Retry>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnreadEvent {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub received_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Retry {
+    /// The action that created the timer.
+    #[prost(sint32, tag = "1")]
+    pub timer_id: i32,
+    /// The activity's or child's name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Which attempt comes when the timer has fired; the first one was 1.
+    #[prost(uint32, tag = "3")]
+    pub attempt: u32,
+    #[prost(uint32, tag = "4")]
+    pub attempts_max: u32,
+    /// What the last attempt failed with.
+    #[prost(string, tag = "5")]
+    pub error_type: ::prost::alloc::string::String,
 }
 /// One row of a projection: (hub, kind, key) -> body.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -463,6 +512,112 @@ pub struct BulkResult {
     #[prost(string, tag = "4")]
     pub new_instance_id: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WhyRequest {
+    #[prost(string, tag = "1")]
+    pub instance_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WhyResponse {
+    #[prost(string, tag = "1")]
+    pub instance_id: ::prost::alloc::string::String,
+    /// What follows, in one sentence. Times of day in it are UTC.
+    #[prost(string, tag = "2")]
+    pub sentence: ::prost::alloc::string::String,
+    #[prost(enumeration = "crate::durabletask::OrchestrationStatus", tag = "3")]
+    pub status: i32,
+    #[prost(enumeration = "WaitCause", tag = "4")]
+    pub cause: i32,
+    /// The time as of which all this holds, since when it waits so, and until when, as far as that is known.
+    #[prost(message, optional, tag = "5")]
+    pub now: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "6")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "7")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+    /// The events that it awaits. WAIT_CAUSE_EVENT.
+    #[prost(string, repeated, tag = "8")]
+    pub events: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The turn or the activity that it waits for.
+    #[prost(message, optional, tag = "9")]
+    pub work: ::core::option::Option<WaitedWork>,
+    /// The child that it waits for, and why that one waits.
+    #[prost(message, optional, boxed, tag = "10")]
+    pub child: ::core::option::Option<::prost::alloc::boxed::Box<WaitedChild>>,
+    #[prost(message, optional, tag = "11")]
+    pub retry: ::core::option::Option<WaitedRetry>,
+    /// What else is known, a sentence each.
+    #[prost(string, repeated, tag = "12")]
+    pub evidence: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What lets it go on. Of a child's wait: what lets the child go on.
+    #[prost(message, optional, tag = "13")]
+    pub remedy: ::core::option::Option<WaitRemedy>,
+}
+/// A turn or an activity.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaitedWork {
+    /// The activity's, or the orchestration's.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "2")]
+    pub version: ::core::option::Option<::prost::alloc::string::String>,
+    /// Absent: its own turn.
+    #[prost(int32, optional, tag = "3")]
+    pub task_id: ::core::option::Option<i32>,
+    #[prost(enumeration = "WorkStage", tag = "4")]
+    pub stage: i32,
+    /// Who has it, or had it last.
+    #[prost(string, tag = "5")]
+    pub worker: ::prost::alloc::string::String,
+    /// How often it was given to a worker.
+    #[prost(uint32, tag = "6")]
+    pub deliveries: u32,
+    /// The versions at which workers take what has this name.
+    #[prost(string, repeated, tag = "7")]
+    pub versions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// So many more of its activities are open.
+    #[prost(uint32, tag = "8")]
+    pub more: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WaitedChild {
+    #[prost(string, tag = "1")]
+    pub instance_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Why it waits; absent if that is not known.
+    #[prost(message, optional, boxed, tag = "3")]
+    pub why: ::core::option::Option<::prost::alloc::boxed::Box<WhyResponse>>,
+    /// So many more children are open.
+    #[prost(uint32, tag = "4")]
+    pub more: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaitedRetry {
+    /// Empty, and 0: its SDK does not tell.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    #[prost(uint32, tag = "3")]
+    pub attempts_max: u32,
+    #[prost(string, tag = "4")]
+    pub error_type: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaitRemedy {
+    #[prost(enumeration = "RemedyKind", tag = "1")]
+    pub kind: i32,
+    /// The instance that it is about: the one that was asked for, or a child.
+    #[prost(string, tag = "2")]
+    pub instance_id: ::prost::alloc::string::String,
+    /// In words.
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
+    /// The events of which one is to be raised; none: its SDK does not tell which.
+    #[prost(string, repeated, tag = "4")]
+    pub events: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum BulkStatus {
@@ -527,6 +682,194 @@ impl BulkOutcome {
             "BULK_OUTCOME_DONE" => Some(Self::Done),
             "BULK_OUTCOME_SKIPPED" => Some(Self::Skipped),
             "BULK_OUTCOME_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum WaitCause {
+    Unspecified = 0,
+    /// It waits for nothing: it has ended.
+    Ended = 1,
+    ScheduledStart = 2,
+    Suspended = 3,
+    /// For external events; without names, its SDK does not tell which.
+    Event = 4,
+    Timer = 5,
+    Retry = 6,
+    Turn = 7,
+    Activity = 8,
+    Child = 9,
+    /// It has something to tell another instance, which could not be told yet.
+    Telling = 10,
+    /// Its timer is held, since the server's clock is not believed.
+    Clock = 11,
+    DiskFull = 12,
+    /// Its code awaits nothing that could come.
+    Nothing = 13,
+}
+impl WaitCause {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "WAIT_CAUSE_UNSPECIFIED",
+            Self::Ended => "WAIT_CAUSE_ENDED",
+            Self::ScheduledStart => "WAIT_CAUSE_SCHEDULED_START",
+            Self::Suspended => "WAIT_CAUSE_SUSPENDED",
+            Self::Event => "WAIT_CAUSE_EVENT",
+            Self::Timer => "WAIT_CAUSE_TIMER",
+            Self::Retry => "WAIT_CAUSE_RETRY",
+            Self::Turn => "WAIT_CAUSE_TURN",
+            Self::Activity => "WAIT_CAUSE_ACTIVITY",
+            Self::Child => "WAIT_CAUSE_CHILD",
+            Self::Telling => "WAIT_CAUSE_TELLING",
+            Self::Clock => "WAIT_CAUSE_CLOCK",
+            Self::DiskFull => "WAIT_CAUSE_DISK_FULL",
+            Self::Nothing => "WAIT_CAUSE_NOTHING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "WAIT_CAUSE_UNSPECIFIED" => Some(Self::Unspecified),
+            "WAIT_CAUSE_ENDED" => Some(Self::Ended),
+            "WAIT_CAUSE_SCHEDULED_START" => Some(Self::ScheduledStart),
+            "WAIT_CAUSE_SUSPENDED" => Some(Self::Suspended),
+            "WAIT_CAUSE_EVENT" => Some(Self::Event),
+            "WAIT_CAUSE_TIMER" => Some(Self::Timer),
+            "WAIT_CAUSE_RETRY" => Some(Self::Retry),
+            "WAIT_CAUSE_TURN" => Some(Self::Turn),
+            "WAIT_CAUSE_ACTIVITY" => Some(Self::Activity),
+            "WAIT_CAUSE_CHILD" => Some(Self::Child),
+            "WAIT_CAUSE_TELLING" => Some(Self::Telling),
+            "WAIT_CAUSE_CLOCK" => Some(Self::Clock),
+            "WAIT_CAUSE_DISK_FULL" => Some(Self::DiskFull),
+            "WAIT_CAUSE_NOTHING" => Some(Self::Nothing),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum WorkStage {
+    Unspecified = 0,
+    Running = 1,
+    /// Its worker is gone, and may still finish it until then.
+    Lost = 2,
+    /// It failed its workers, or was given back, and comes again then.
+    Delayed = 3,
+    SetAside = 4,
+    /// It is ready, and no worker is connected to its task hub.
+    NoWorker = 5,
+    /// … those that are take nothing of its name.
+    NoWorkerOfName = 6,
+    /// … or of its version.
+    NoWorkerOfVersion = 7,
+    /// … or have as much as they take.
+    WorkersFull = 8,
+    /// The server gives out nothing, or nothing so long, until what it gave out was read, or what came back is written.
+    HeldUp = 9,
+    /// It is on its way to a worker.
+    OnItsWay = 10,
+    /// A turn that waits until some of its instance's activities are done.
+    TooMuchOpen = 11,
+}
+impl WorkStage {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "WORK_STAGE_UNSPECIFIED",
+            Self::Running => "WORK_STAGE_RUNNING",
+            Self::Lost => "WORK_STAGE_LOST",
+            Self::Delayed => "WORK_STAGE_DELAYED",
+            Self::SetAside => "WORK_STAGE_SET_ASIDE",
+            Self::NoWorker => "WORK_STAGE_NO_WORKER",
+            Self::NoWorkerOfName => "WORK_STAGE_NO_WORKER_OF_NAME",
+            Self::NoWorkerOfVersion => "WORK_STAGE_NO_WORKER_OF_VERSION",
+            Self::WorkersFull => "WORK_STAGE_WORKERS_FULL",
+            Self::HeldUp => "WORK_STAGE_HELD_UP",
+            Self::OnItsWay => "WORK_STAGE_ON_ITS_WAY",
+            Self::TooMuchOpen => "WORK_STAGE_TOO_MUCH_OPEN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "WORK_STAGE_UNSPECIFIED" => Some(Self::Unspecified),
+            "WORK_STAGE_RUNNING" => Some(Self::Running),
+            "WORK_STAGE_LOST" => Some(Self::Lost),
+            "WORK_STAGE_DELAYED" => Some(Self::Delayed),
+            "WORK_STAGE_SET_ASIDE" => Some(Self::SetAside),
+            "WORK_STAGE_NO_WORKER" => Some(Self::NoWorker),
+            "WORK_STAGE_NO_WORKER_OF_NAME" => Some(Self::NoWorkerOfName),
+            "WORK_STAGE_NO_WORKER_OF_VERSION" => Some(Self::NoWorkerOfVersion),
+            "WORK_STAGE_WORKERS_FULL" => Some(Self::WorkersFull),
+            "WORK_STAGE_HELD_UP" => Some(Self::HeldUp),
+            "WORK_STAGE_ON_ITS_WAY" => Some(Self::OnItsWay),
+            "WORK_STAGE_TOO_MUCH_OPEN" => Some(Self::TooMuchOpen),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RemedyKind {
+    Unspecified = 0,
+    /// Nothing can or need be done.
+    Nothing = 1,
+    /// Time brings it.
+    Wait = 2,
+    /// … a virtual clock, which is to be advanced.
+    AdvanceTime = 3,
+    RaiseEvent = 4,
+    ConnectWorker = 5,
+    Resume = 6,
+    RetryPoisoned = 7,
+    AcceptTime = 8,
+    FreeDisk = 9,
+    Terminate = 10,
+}
+impl RemedyKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REMEDY_KIND_UNSPECIFIED",
+            Self::Nothing => "REMEDY_KIND_NOTHING",
+            Self::Wait => "REMEDY_KIND_WAIT",
+            Self::AdvanceTime => "REMEDY_KIND_ADVANCE_TIME",
+            Self::RaiseEvent => "REMEDY_KIND_RAISE_EVENT",
+            Self::ConnectWorker => "REMEDY_KIND_CONNECT_WORKER",
+            Self::Resume => "REMEDY_KIND_RESUME",
+            Self::RetryPoisoned => "REMEDY_KIND_RETRY_POISONED",
+            Self::AcceptTime => "REMEDY_KIND_ACCEPT_TIME",
+            Self::FreeDisk => "REMEDY_KIND_FREE_DISK",
+            Self::Terminate => "REMEDY_KIND_TERMINATE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REMEDY_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "REMEDY_KIND_NOTHING" => Some(Self::Nothing),
+            "REMEDY_KIND_WAIT" => Some(Self::Wait),
+            "REMEDY_KIND_ADVANCE_TIME" => Some(Self::AdvanceTime),
+            "REMEDY_KIND_RAISE_EVENT" => Some(Self::RaiseEvent),
+            "REMEDY_KIND_CONNECT_WORKER" => Some(Self::ConnectWorker),
+            "REMEDY_KIND_RESUME" => Some(Self::Resume),
+            "REMEDY_KIND_RETRY_POISONED" => Some(Self::RetryPoisoned),
+            "REMEDY_KIND_ACCEPT_TIME" => Some(Self::AcceptTime),
+            "REMEDY_KIND_FREE_DISK" => Some(Self::FreeDisk),
+            "REMEDY_KIND_TERMINATE" => Some(Self::Terminate),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use placet_proto::placet::v1::{
     AcceptTimeRequest, AcceptTimeResponse, AdvanceTimeRequest, AdvanceTimeResponse, BulkOperation, BulkResultsRequest,
     BulkResultsResponse, CancelBulkRequest, GetBulkRequest, GetTimeRequest, GetTimeResponse, ListBulksRequest,
     ListBulksResponse, ListPoisonedRequest, ListPoisonedResponse, RetryPoisonedRequest, RetryPoisonedResponse,
-    StartBulkRequest, StartBulkResponse,
+    StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -53,6 +53,11 @@ impl Admin for AdminService {
         let (metadata, _, request) = request.into_parts();
         let advance = async { self.0.advance_time(request).await.map(Response::new).map_err(|e| status_of(&e)) };
         within(&metadata, advance).await
+    }
+
+    async fn why(&self, request: Request<WhyRequest>) -> Result<Response<WhyResponse>, Status> {
+        let hub = metadata::hub(&self.0, &request)?;
+        self.0.why(hub, &request.get_ref().instance_id).await.map(Response::new).map_err(|e| status_of(&e))
     }
 
     async fn start_bulk(&self, request: Request<StartBulkRequest>) -> Result<Response<StartBulkResponse>, Status> {

@@ -106,7 +106,8 @@ pub(super) async fn complete_turn(
     let response = request.into_inner();
     // An unknown token is acknowledged and ignored: an error would only be retried (PROTOCOL.md §7.5).
     if let Ok(token) = response.completion_token.parse::<Token>() {
-        let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies: None };
+        let completion =
+            CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies: None, waits: None };
         scheduler.complete_turn(completion).await.map_err(|e| status_of(&e))?;
     }
     Ok(Response::new(CompleteTaskResponse {}))

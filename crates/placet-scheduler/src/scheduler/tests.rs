@@ -61,7 +61,7 @@ async fn take_a_turn_and_reply(scheduler: &Scheduler, stream: &mut WorkerStream,
     let completion_token = WorkItem::decode(item.clone()).unwrap().completion_token;
     let token = completion_token.parse().unwrap();
     let response = OrchestratorResponse { completion_token, ..OrchestratorResponse::default() };
-    let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies };
+    let completion = CompleteTurn { token, sticky: None, response, publish: Vec::new(), replies, waits: None };
     scheduler.complete_turn(completion).await.unwrap();
 }
 

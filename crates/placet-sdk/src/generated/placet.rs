@@ -578,5 +578,27 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("placet.v1.Admin", "BulkResults"));
             self.inner.unary(req, path, codec).await
         }
+        /// Why an instance waits, and what lets it go on. NOT_FOUND if there is none of this id.
+        pub async fn why(
+            &mut self,
+            request: impl tonic::IntoRequest<::placet_proto::placet::v1::WhyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::WhyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/placet.v1.Admin/Why");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("placet.v1.Admin", "Why"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }

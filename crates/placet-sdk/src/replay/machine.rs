@@ -12,7 +12,7 @@ use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Ac
 use placet_proto::durabletask::{
     CompleteOrchestrationAction, ExecutionStartedEvent, HistoryEvent, OrchestrationStatus, OrchestratorAction,
 };
-use placet_proto::placet::v1::{AskReply, PublishedRow};
+use placet_proto::placet::v1::{AskReply, PublishedRow, Waits};
 use prost::Message;
 
 use super::rewind;
@@ -38,6 +38,8 @@ pub(crate) struct TurnResult {
     pub(crate) custom_status: Option<String>,
     pub(crate) replies: Vec<AskReply>,
     pub(crate) publish: Vec<PublishedRow>,
+    /// What the code waits for, unless it ended.
+    pub(crate) waits: Option<Waits>,
     /// The state is of no use after this turn: the instance ended, or begins anew.
     pub(crate) ended: bool,
     /// How many events the history has after this turn.
@@ -307,6 +309,7 @@ impl Orchestration {
             custom_status: state.custom_status.clone(),
             replies: state.take_replies(),
             publish: std::mem::take(&mut state.publish),
+            waits: (!ended).then(|| state.waits()),
             ended,
             events: self.events,
         }

@@ -4,10 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use placet_proto::durabletask::history_event::EventType;
 use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
 use placet_proto::durabletask::{EventRaisedEvent, HistoryEvent, OrchestratorAction, TaskFailureDetails, TraceContext};
-use placet_proto::placet::v1::{AskReply, PublishedRow, Stamp};
+use placet_proto::placet::v1::{AskReply, PublishedRow, Retry, Stamp, UnreadEvent, Waits};
 use prost::Message as _;
+
+/// Of what the code waits for so much is told, of each kind: it is for people, and kept with the instance.
+const EVENTS_TOLD_MAX: usize = 8;
+const UNREAD_TOLD_MAX: usize = 4;
+const TASKS_TOLD_MAX: usize = 16;
+const RETRIES_TOLD_MAX: usize = 4;
 
 /// How something that the code waits for came out.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +40,14 @@ impl Raised {
         let stamp = Stamp::decode(raised.stamp.clone()).unwrap_or_default();
         Raised { arrival: 0, event: event.clone(), input: raised.input.clone(), stamp }
     }
+
+    /// Its name, as it was raised.
+    fn name(&self) -> Option<&str> {
+        match &self.event.event_type {
+            Some(EventType::EventRaised(raised)) => Some(&raised.name),
+            _ => None,
+        }
+    }
 }
 
 /// A step of the code, as it can be compared with the recorded one.
@@ -53,12 +68,16 @@ impl std::fmt::Display for Step {
 struct Slot {
     resolved: Option<Resolved>,
     waker: Option<Waker>,
+    /// What is tried again when it comes, if it is a timer for that.
+    retry: Option<Box<Retry>>,
 }
 
 /// Somebody who waits for the next external event of a name.
 #[derive(Debug)]
 struct EventWaiter {
     number: u64,
+    /// The name, as the code wrote it.
+    name: String,
     raised: Option<Raised>,
     waker: Option<Waker>,
 }
@@ -141,6 +160,42 @@ impl State {
         self.last_id
     }
 
+    /// The timer under an id is that of a retry.
+    pub(crate) fn retries(&mut self, timer_id: i32, name: &str, failures: u32, attempts_max: u32, error_type: &str) {
+        let retry = Retry {
+            timer_id,
+            name: name.to_owned(),
+            attempt: failures + 1,
+            attempts_max,
+            error_type: error_type.to_owned(),
+        };
+        if let Some(slot) = self.slots.get_mut(&timer_id) {
+            slot.retry = Some(Box::new(retry));
+        }
+    }
+
+    /// What the code waits for now, for people who ask.
+    pub(crate) fn waits(&self) -> Waits {
+        let open = self.slots.iter().filter(|(_, slot)| slot.resolved.is_none());
+        let waiting = self.waiters.values().flatten().filter(|waiter| waiter.raised.is_none());
+        let events: Vec<String> = waiting.clone().take(EVENTS_TOLD_MAX).map(|waiter| waiter.name.clone()).collect();
+        let more = waiting.count() - events.len();
+        let last = self.buffered.iter().skip(self.buffered.len().saturating_sub(UNREAD_TOLD_MAX));
+        let unread = last.map(|(folded, raised)| UnreadEvent {
+            name: raised.name().unwrap_or(folded).to_owned(),
+            received_at: raised.event.timestamp,
+        });
+        let tasks_more = open.clone().nth(TASKS_TOLD_MAX).is_some();
+        Waits {
+            events,
+            events_more: u32::try_from(more).unwrap_or(u32::MAX),
+            unread: unread.collect(),
+            tasks: if tasks_more { Vec::new() } else { open.clone().map(|(id, _)| *id).collect() },
+            tasks_more,
+            retries: open.filter_map(|(_, slot)| slot.retry.as_deref().cloned()).take(RETRIES_TOLD_MAX).collect(),
+        }
+    }
+
     /// The answer under an id, if it has come; else the waker is kept.
     pub(crate) fn poll_slot(&mut self, id: i32, waker: &Waker) -> Option<Resolved> {
         let slot = self.slots.get_mut(&id)?;
@@ -178,7 +233,12 @@ impl State {
         let folded = fold(name);
         let early = self.buffered.iter().position(|(name, _)| *name == folded);
         let raised = early.map(|at| self.buffered.remove(at).1);
-        self.waiters.entry(folded).or_default().push_back(EventWaiter { number, raised, waker: None });
+        self.waiters.entry(folded).or_default().push_back(EventWaiter {
+            number,
+            name: name.to_owned(),
+            raised,
+            waker: None,
+        });
         number
     }
 

@@ -90,6 +90,8 @@ impl Transport for Scripted {
         cancel_bulk(_hub: &'a str, _request: CancelBulkRequest) -> BulkOperation;
         list_bulks(_hub: &'a str) -> ListBulksResponse;
         bulk_results(_hub: &'a str, _request: BulkResultsRequest) -> BulkResultsResponse;
+        why(_hub: &'a str, _request: WhyRequest) -> WhyResponse;
+        retry_poisoned(_hub: &'a str, _request: RetryPoisonedRequest) -> u32;
         ask(_hub: &'a str, _request: AskRequest) -> Held<AskResponse>;
         published(_hub: &'a str, _request: GetPublishedRequest) -> GetPublishedResponse;
     }

@@ -121,7 +121,7 @@ fn completion(instance_id: String, completion_token: String, result: TurnResult)
         completion_token,
         ..OrchestratorResponse::default()
     };
-    TurnCompletion { response: Some(response), publish: result.publish, replies: result.replies }
+    TurnCompletion { response: Some(response), publish: result.publish, replies: result.replies, waits: result.waits }
 }
 
 /// What a token of ours says of the state that the scheduler presumes (DESIGN.md §5).
@@ -149,10 +149,14 @@ fn name_of(events: &[placet_proto::durabletask::HistoryEvent]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use placet_proto::durabletask::orchestrator_action::OrchestratorActionType as Action;
-    use placet_proto::durabletask::{EventRaisedEvent, ExecutionStartedEvent, HistoryEvent, OrchestratorStartedEvent};
+    use placet_proto::durabletask::{
+        EventRaisedEvent, ExecutionStartedEvent, HistoryEvent, OrchestratorStartedEvent, TaskFailedEvent,
+        TaskFailureDetails, TaskScheduledEvent, TimerCreatedEvent,
+    };
+    use placet_proto::placet::v1::{Retry, UnreadEvent, Waits};
 
     use super::*;
-    use crate::context::OrchestrationContext;
+    use crate::context::{OrchestrationContext, RetryPolicy};
     use crate::error::Result;
 
     async fn echo(ctx: OrchestrationContext, _: ()) -> Result<String> {
@@ -204,6 +208,51 @@ mod tests {
         assert_eq!(output(&turn(&mut worker, second(), "pl1.2.1.t.2")), Some("\"hello\""));
         turn(&mut worker, first(), "pl1.0.0.t.3");
         assert!(turn(&mut worker, second(), "pl1.3.1.t.4").requires_history);
+    }
+
+    #[test]
+    fn a_turn_tells_which_events_its_code_awaits_and_which_came_and_are_unread() {
+        let mut worker = worker();
+        let turn = |worker: &mut Turns, request, token: &str| {
+            worker.turn(Duration::ZERO, "default".into(), request, token.into()).waits
+        };
+        let said = Waits { events: vec!["said".into()], ..Waits::default() };
+        assert_eq!(turn(&mut worker, first(), "pl1.0.0.t.1"), Some(said.clone()));
+        let other = request(EventType::EventRaised(EventRaisedEvent { name: "Siad".into(), ..Default::default() }));
+        let unread = vec![UnreadEvent { name: "Siad".into(), received_at: None }];
+        assert_eq!(turn(&mut worker, other, "pl1.2.1.t.2"), Some(Waits { unread, ..said }));
+        assert_eq!(turn(&mut worker, second(), "pl1.4.1.t.3"), None, "it has ended");
+    }
+
+    #[test]
+    fn a_turn_tells_which_of_how_many_attempts_comes_when_its_timer_has_fired() {
+        let mut registry = Registry::default();
+        registry.register("tries", |ctx: OrchestrationContext, (): ()| async move {
+            let lost = ctx.timer(Duration::from_secs(60));
+            let tries = ctx.activity::<()>("charge", &()).retry(RetryPolicy::attempts(3));
+            drop(ctx.first(tries, lost).await);
+            Ok(())
+        });
+        let event = |event_id, kind| HistoryEvent { event_id, timestamp: None, event_type: Some(kind) };
+        let started = || event(-1, EventType::OrchestratorStarted(OrchestratorStartedEvent {}));
+        let begins = ExecutionStartedEvent { name: "tries".into(), ..ExecutionStartedEvent::default() };
+        let scheduled = TaskScheduledEvent { name: "charge".into(), ..TaskScheduledEvent::default() };
+        let details = TaskFailureDetails { error_type: "TimeoutError".into(), ..TaskFailureDetails::default() };
+        let failed = TaskFailedEvent { task_scheduled_id: 1, failure_details: Some(details) };
+        let request = OrchestratorRequest {
+            past_events: vec![
+                started(),
+                event(-1, EventType::ExecutionStarted(begins)),
+                event(1, EventType::TaskScheduled(scheduled)),
+                event(2, EventType::TimerCreated(TimerCreatedEvent::default())),
+            ],
+            new_events: vec![started(), event(-1, EventType::TaskFailed(failed))],
+            ..OrchestratorRequest::default()
+        };
+        let waits = Turns::new(registry.into()).replay(request, String::new()).waits.expect("it goes on");
+        assert_eq!(waits.tasks, [2, 3]);
+        let (name, error_type) = ("charge".to_owned(), "TimeoutError".to_owned());
+        assert_eq!(waits.retries, [Retry { timer_id: 3, name, attempt: 2, attempts_max: 3, error_type }]);
     }
 
     #[test]

@@ -134,6 +134,7 @@ pub(super) fn replays(history: &[HistoryEvent]) -> Check {
         "family" => check_history(programs::family, history),
         "mend" => check_history(programs::mend, history),
         "teller" => check_history(programs::teller, history),
+        "advised" => check_history(programs::advised, history),
         placet_approval::ORCHESTRATION => check_history(placet_worker::approval, history),
         other => return Err(format!("nobody knows an orchestration {other}")),
     };

@@ -25,6 +25,9 @@
 //! | I35 | a start reads more than what has work | [`bounds`], `world/ledger.rs` (the mark that it goes by) |
 //! | I36 | what can go on does not within its time | [`progress`], `world/progress.rs` |
 //!
+//! Beside those, [`why`] and `world/why.rs` find that it is told why an instance waits, and that is not so, or what is named does
+//! not let it go on.
+//!
 //! The others need what is not simulated: several nodes (I6 to I10), entities (I20), purging by filter (I19),
 //! the rules of approval to come (I23 to I25, I27 to I30), hostile clients and secrets (I31, I34).
 
@@ -39,6 +42,7 @@ mod order;
 mod parked;
 mod progress;
 mod records;
+mod why;
 
 pub(crate) use approval::in_words;
 pub(crate) use history::answers;
@@ -64,6 +68,7 @@ pub(crate) struct Checkers {
     progress: progress::Progress,
     approval: approval::Approval,
     records: records::Records,
+    why: why::Why,
 }
 
 impl Checkers {
@@ -80,6 +85,7 @@ impl Checkers {
             progress: progress::Progress,
             approval: approval::Approval::default(),
             records: records::Records::default(),
+            why: why::Why::default(),
         }
     }
 
@@ -97,6 +103,7 @@ impl Checkers {
         told("bounds", self.bounds.see(fact))?;
         told("progress", self.progress.see(fact))?;
         told("approvals", self.approval.see(fact))?;
+        told("why it waits", self.why.see(fact))?;
         told("record rows", self.records.see(fact))
     }
 

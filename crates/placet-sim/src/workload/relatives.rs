@@ -96,7 +96,7 @@ impl Workload {
         Child { id: id.clone(), name: program.name().to_owned(), input }
     }
 
-    fn child(&mut self, parent: usize, program: Program) -> usize {
+    pub(super) fn child(&mut self, parent: usize, program: Program) -> usize {
         let slot = self.slot(HUB, program);
         self.slots[slot].parent = Some(parent);
         self.slots[slot].fades = true;

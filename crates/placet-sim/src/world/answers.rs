@@ -1,5 +1,7 @@
 //! What a client is told, and what the store says of it at that moment.
 
+use std::rc::Rc;
+
 use placet_core::body;
 use placet_core::command::{Asked, InstanceView, Recorded, Refusal, Reply, is_terminal};
 use placet_core::ids::{Hub, InstanceId, InstanceKey};
@@ -90,7 +92,7 @@ impl World {
 /// Whether the answer tells of something that must be in the store.
 fn wants_store(reply: &Result<Reply, Refusal>) -> bool {
     match reply {
-        Ok(Reply::Instance(None) | Reply::Nothing | Reply::Recorded(_)) | Err(_) => false,
+        Ok(Reply::Instance(None) | Reply::Nothing | Reply::Recorded(_) | Reply::Why(_)) | Err(_) => false,
         Ok(_) => true,
     }
 }
@@ -113,6 +115,7 @@ fn answer_of(reply: Result<Reply, Refusal>, stored: Option<&Stored>) -> Answer {
         Ok(Reply::Recorded(Recorded::Conflict(there))) => Answer::Conflict(there),
         Ok(Reply::Recorded(Recorded::Version(version))) => Answer::Written(version, None),
         Ok(Reply::Arrived(_)) => Answer::Wrong("arrived".to_owned()),
+        Ok(Reply::Why(why)) => Answer::Why(Rc::from(why)),
         Err(other) => Answer::Wrong(other.to_string()),
     }
 }

@@ -55,7 +55,21 @@ impl World {
                 Ok(())
             }
             Some(Step::Call(what)) => self.send(at, slot, what),
+            Some(Step::CallAbout(slot, what)) => self.send(at, slot, what),
+            Some(Step::Follow) => self.send(at, slot, What::Why),
         }
+    }
+
+    /// A client does these before all else, after a while.
+    pub(super) fn does_first(&mut self, at: usize, wait: u64, steps: impl DoubleEndedIterator<Item = Step>) {
+        steps.rev().for_each(|step| self.clients[at].actor.steps.push_front(step));
+        self.after(wait, Event::Client(at));
+    }
+
+    /// A client has done what was first.
+    pub(super) fn has_done(&mut self, at: usize) {
+        self.clients[at].actor.steps.pop_front();
+        self.after(0, Event::Client(at));
     }
 
     fn send(&mut self, at: usize, slot: usize, what: What) -> Result<(), Violation> {
@@ -158,6 +172,7 @@ impl World {
                 None => CommandKind::Purge,
             },
             What::RetryPoisoned => CommandKind::RetryPoisoned,
+            What::Why => CommandKind::Why(None),
             What::DeleteHub => return Request::DeleteHub(Hub::new(&slot.hub)),
             What::EmptyHub => return Request::CreateHub(Hub::new(&slot.hub)),
             What::Record { .. } => unreachable!("it is about no instance"),
@@ -195,9 +210,11 @@ impl World {
             let wait = self.chance.skewed(1_000, SECOND);
             self.after(wait, Event::Fault(Fault::Crash));
         }
+        if let Answer::Why(why) = &answer {
+            return self.follow(at, why);
+        }
         if self.is_answered(&call, &answer) {
-            self.clients[at].actor.steps.pop_front();
-            self.after(0, Event::Client(at));
+            self.has_done(at);
         } else {
             // Who hears nothing at all does not ask again at once.
             let least = if answer == Answer::Lost { SECOND / 4 } else { SECOND / 20 };
@@ -224,6 +241,7 @@ impl World {
             | Answer::Unfit
             | Answer::Written(..)
             | Answer::Conflict(_)
+            | Answer::Why(_)
             | Answer::Wrong(_) => true,
         }
     }
@@ -296,6 +314,7 @@ fn may_double(what: &What) -> bool {
         | What::DeleteHub
         | What::EmptyHub
         | What::RetryPoisoned
-        | What::Record { .. } => false,
+        | What::Record { .. }
+        | What::Why => false,
     }
 }

@@ -101,7 +101,7 @@ impl World {
             let body = Some(Bytes::from_static(&MUCH));
             publish.push(PublishedRow { kind: "lie".to_owned(), key: "lie".to_owned(), body });
         }
-        CompleteTurn { token, sticky: None, response, publish, replies: None }
+        CompleteTurn { token, sticky: None, response, publish, replies: None, waits: None }
     }
 
     /// Nobody believes it.

@@ -20,6 +20,7 @@ mod relatives;
 mod server;
 mod stopping;
 mod turns;
+mod why;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -204,6 +205,9 @@ pub(crate) struct World {
     /// The version of each record row that somebody was told last.
     versions_told: BTreeMap<u8, u64>,
     told_answer: BTreeSet<(usize, String)>,
+    /// About whom it was last asked why he waits, and when that reached the server. In every other run nobody looks, since who
+    /// is asked about is brought into memory: what was forgotten there would be found again.
+    asked_why: Option<(Iid, u64)>,
     /// What was brittle for these and their children is so no longer.
     repaired: BTreeSet<usize>,
 }
@@ -262,6 +266,7 @@ impl World {
             told_recorded: BTreeSet::new(),
             versions_told: BTreeMap::new(),
             told_answer: BTreeSet::new(),
+            asked_why: (seed % 2 == 1).then_some((Iid(0), 0)),
             repaired: BTreeSet::new(),
             plan,
         };

@@ -90,6 +90,7 @@ impl World {
         }
         self.look_at_timers()?;
         self.look_at_memory()?;
+        self.ask_why();
         let mut seen = BTreeMap::new();
         for (iid, life) in &self.ledger.lives {
             if life.row.active && !life.body.poisoned {

@@ -21,7 +21,7 @@ use super::disk::ReadAsk;
 use super::pieces::Rest;
 use super::workers::ToWorker;
 use super::{Event, Mark, ProcessId, SECOND, Violation, World};
-use crate::facts::{Answer, Call, Fact, What};
+use crate::facts::{Answer, Call, Fact, Standing, What};
 use crate::plan::MILLISECOND;
 
 /// Steps within a millisecond after which the server is said to spin.
@@ -66,6 +66,8 @@ pub(crate) enum ReplyTo {
     Piece(Rest),
     /// A worker that lied; the flag says that the token was a true one.
     Liar(bool),
+    /// Who looks at whether it is told why an instance waits, which stood so.
+    Looker(Box<Standing>),
     /// A worker that called and does not care.
     Nobody(Option<String>),
 }
@@ -178,6 +180,9 @@ impl World {
         // The window of timers moves on also if nothing happens.
         if !matches!(arrival, Arrival::Input(Input::TimersRead(..)) | Arrival::AcceptTime) {
             self.traffic_at = self.now;
+        }
+        if matches!(&arrival, Arrival::Call(call) if matches!(call.0, ReplyTo::Looker(_))) {
+            self.asked_why.iter_mut().for_each(|(_, asked_at)| *asked_at = self.now);
         }
         let Some(server) = self.process.as_mut().filter(|server| server.id == process) else {
             if let Some(reply_to) = reply_to(arrival) {
@@ -387,6 +392,7 @@ impl World {
                 self.piece_answered(rest, &reply);
                 Ok(())
             }
+            ReplyTo::Looker(stood) => self.told_why(&stood, &reply),
             ReplyTo::Liar(is_true) => self.lie_answered(is_true, &reply),
             ReplyTo::Nobody(token) => {
                 self.trace.note(self.now, &[15], || format!("answer to {token:?}: {reply:?}"));

@@ -72,7 +72,7 @@ impl World {
             worker.turns.replay(turn, token.clone())
         };
         self.mark_states(at);
-        let TurnCompletion { response, publish, replies } = completion;
+        let TurnCompletion { response, publish, replies, waits } = completion;
         let response = response.ok_or("a turn without a response")?;
         if let Some(slot) = slot {
             self.see(&Fact::TurnRan(slot, &execution, &new, carried(&response)))?;
@@ -92,13 +92,14 @@ impl World {
             response: response.clone(),
             publish: publish.clone(),
             replies: None,
+            waits: None,
         };
         if !response.requires_history && self.goes_wrong(FaultKind::Doubled) {
             self.double(at, Completion::Turn(stray.clone()));
         }
         if self.workers[at].keeps_state {
             let sticky = Some(stream);
-            let completion = CompleteTurn { token: parsed, sticky, response, publish, replies: Some(replies) };
+            let completion = CompleteTurn { token: parsed, sticky, response, publish, replies: Some(replies), waits };
             let reply_to = ReplyTo::Stream(stream, token, !completion.response.requires_history);
             self.on_stream(stream, think, Arrival::Turn(reply_to, Box::new(completion)));
         } else {

@@ -5,19 +5,23 @@ mod compact;
 mod emulator;
 mod health;
 mod instances;
+mod raise;
+mod resume;
+mod retry;
 mod scheduler;
 mod serve;
 mod time;
+mod why;
 mod worker;
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use placet_sdk::{CallError, Client, Code};
 use tokio::sync::watch;
 
 use crate::exit::Failure;
-use crate::flags::{Command, Common, Flags};
+use crate::flags::{Command, Common, Flags, Instance};
 use crate::os;
 
 /// How long a stopping server waits for the calls under way.
@@ -48,6 +52,10 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
         Some(Command::Health(flags)) => health::run(&flags),
         Some(Command::Time(flags)) => time::run(&flags),
         Some(Command::Instances(flags)) => instances::run(&flags),
+        Some(Command::Why(flags)) => why::run(&flags),
+        Some(Command::Raise(flags)) => raise::run(&flags),
+        Some(Command::Resume(flags)) => resume::run(&flags.instance),
+        Some(Command::Retry(flags)) => retry::run(&flags.instance),
     }
 }
 
@@ -92,6 +100,19 @@ fn call_once<T>(endpoint: &str, call: impl AsyncFnOnce(Client) -> Result<T, Call
     make_call(endpoint, Some(CALL_PATIENCE), call)
 }
 
+/// Makes one call about an instance likewise: of a client of its task hub.
+///
+/// # Errors
+/// If the endpoint is none, or the call is not answered well in time.
+fn call_about<T>(of: &Instance, call: impl AsyncFnOnce(Client) -> Result<T, CallError>) -> Result<T, Failure> {
+    call_once(&of.endpoint.endpoint, async |client| call(client.with_hub(&of.taskhub)).await)
+}
+
+/// Whoever closed our output does not want to hear it.
+fn say(text: &str) {
+    drop(writeln!(std::io::stdout(), "{text}"));
+}
+
 /// The same within another bound, or none.
 ///
 /// # Errors
@@ -111,7 +132,7 @@ fn make_call<T>(
     let within = within.unwrap_or(Duration::MAX);
     match runtime.block_on(async { tokio::time::timeout(within, call(client)).await }) {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) if [Code::FailedPrecondition, Code::InvalidArgument].contains(&error.code) => {
+        Ok(Err(error)) if [Code::FailedPrecondition, Code::InvalidArgument, Code::NotFound].contains(&error.code) => {
             Err(Failure::Refused(error.message))
         }
         Ok(Err(error)) => Err(Failure::NotReady(error.to_string())),

@@ -1,12 +1,11 @@
 //! `placet time`: what the scheduler's clock says, and what is said to it.
 
-use std::io::Write as _;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use placet_sdk::Advanced;
 
-use super::{call_once, make_call};
+use super::{call_once, make_call, say};
 use crate::exit::Failure;
 use crate::flags::{Advance, Time, TimeCommand};
 
@@ -38,9 +37,4 @@ fn advance(flags: &Advance) -> Result<(), Failure> {
 
 fn written(at: SystemTime) -> String {
     Timestamp::try_from(at).map_or_else(|error| error.to_string(), |at| at.to_string())
-}
-
-/// Whoever closed our output does not want to hear it.
-fn say(line: &str) {
-    drop(writeln!(std::io::stdout(), "{line}"));
 }

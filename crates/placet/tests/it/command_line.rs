@@ -10,7 +10,7 @@ async fn run(args: &[&str]) -> Ended {
 
 #[tokio::test]
 async fn every_command_tells_its_flags_and_their_variables() {
-    let commands: [&[&str]; 23] = [
+    let commands: [&[&str]; 27] = [
         &[],
         &["serve"],
         &["scheduler"],
@@ -34,6 +34,10 @@ async fn every_command_tells_its_flags_and_their_variables() {
         &["instances", "purge"],
         &["instances", "operations"],
         &["instances", "operation"],
+        &["why"],
+        &["raise"],
+        &["resume"],
+        &["retry"],
     ];
     for command in commands {
         let ended = run(&[command, &["--help"]].concat()).await;

@@ -34,6 +34,7 @@ mod retention;
 mod roles;
 mod stopping;
 mod virtual_time;
+mod why;
 
 use placet_testkit::{Launch, Server};
 

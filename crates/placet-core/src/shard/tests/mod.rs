@@ -10,6 +10,7 @@ mod simulated;
 mod store;
 mod successor;
 mod virtual_time;
+mod why;
 
 use insta::assert_snapshot;
 use script::trace;

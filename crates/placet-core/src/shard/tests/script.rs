@@ -16,7 +16,7 @@ use placet_proto::durabletask::{
     SubOrchestrationInstanceFailedEvent, TaskFailureDetails, TerminateOrchestrationAction, WorkItem,
     history_event::EventType, work_item::Request,
 };
-use placet_proto::placet::v1::AskReply;
+use placet_proto::placet::v1::{AskReply, Retry, UnreadEvent, Waits};
 use prost::Message as _;
 
 use super::store::MiniStore;
@@ -24,7 +24,7 @@ use crate::command::{
     Ask, Asked, Caller, Command, CommandKind, CompleteTurn, Expiry, RaiseEvent, RecordChange, RecordCommand,
     RecordContent, Recorded, Refusal, Reply, StartInstance, Suspend, Terminate, WaitFor, status_name,
 };
-use crate::dispatch::StreamSpec;
+use crate::dispatch::{Filter, Filters, StreamSpec};
 use crate::ids::{BatchId, CallId, Hub, Iid, InstanceId, InstanceKey, RecordKey, StreamId, Turn};
 use crate::limits::Limits;
 use crate::partition::view_of_row;
@@ -150,6 +150,8 @@ impl World {
         let (verb, rest) = step.split_once(' ').unwrap_or((step, ""));
         match verb {
             "worker" | "sticky-worker" | "built-in-worker" | "worker-of-one" => self.open(verb),
+            "worker-for" => self.open_for(rest),
+            "clock-jumps" => self.now.wall = self.now.wall.after(seconds(rest)),
             "disconnect" => self.disconnect(),
             "start" => self.start(rest),
             "raise" => self.raise(rest),
@@ -157,7 +159,8 @@ impl World {
             "terminate" => self.terminate(rest, false),
             "terminate-all" => self.terminate(rest, true),
             "suspend" | "resume" => {
-                let suspend = Suspend { reason: None, resume: verb == "resume" };
+                let (rest, reason) = rest.split_once(" because ").map_or((rest, None), |(id, why)| (id, Some(why)));
+                let suspend = Suspend { reason: reason.map(str::to_owned), resume: verb == "resume" };
                 self.command(rest, CommandKind::Suspend(suspend), &format!("{verb} {rest}"));
             }
             "end" => self.command(rest, CommandKind::End { reason: None }, &format!("end {rest}")),
@@ -167,6 +170,7 @@ impl World {
             "purge" => self.command(rest, CommandKind::Purge, &format!("purge {rest}")),
             "expire" => self.expire(rest),
             "clock-jumps" => self.clock_jumps(rest),
+            "why" => self.command(rest, CommandKind::Why(None), &format!("why {rest}")),
             "wait" => self.command(rest, CommandKind::Wait(WaitFor::Completion), &format!("wait {rest}")),
             "turn" => self.turn(rest, Piece::Whole),
             "piece" => self.piece(rest, Piece::OneOf),
@@ -287,6 +291,23 @@ impl World {
         self.input(Input::StreamOpened(stream, spec));
     }
 
+    /// `worker-for NAME ACTIVITY[@VERSION]`: a worker of this name that takes all orchestrations' turns and this activity.
+    fn open_for(&mut self, rest: &str) {
+        let (worker_id, activity) = rest.split_once(' ').unwrap();
+        let (name, versions) =
+            activity.split_once('@').map_or((activity, Vec::new()), |(n, v)| (n, vec![v.to_owned()]));
+        let filter = |name: &str, versions| Filter { name: name.to_owned(), versions };
+        let filters = Filters {
+            orchestrations: vec![filter("seq", Vec::new()), filter("expense", Vec::new())],
+            activities: vec![filter(name, versions)],
+        };
+        self.next_stream += 1;
+        let stream = StreamId(self.next_stream);
+        self.streams.insert(stream);
+        let spec = StreamSpec { worker_id: worker_id.to_owned(), filters: Some(filters), ..StreamSpec::default() };
+        self.input(Input::StreamOpened(stream, spec));
+    }
+
     fn disconnect(&mut self) {
         for stream in std::mem::take(&mut self.streams) {
             self.input(Input::StreamClosed(stream, false));
@@ -339,7 +360,9 @@ impl World {
 
     /// `turn id: action | action`: completes the turn that is out. Actions: `activity NAME`, `timer TIME`,
     /// `child ID` (`child-alone ID`: nobody waits for it), `send ID EVENT`, `kill ID`, `complete`, `fail`, `rewound`, `new CARRIED-EVENTS`, `status TEXT`, `lacks-history`,
-    /// `processed EVENTS`, `reply ASK=ANSWER`, `take ASK`, `wait`. A `piece` of a completion leaves the turn with its worker.
+    /// `processed EVENTS`, `reply ASK=ANSWER`, `take ASK`, `wait`; and what its worker tells that it waits for: the results of
+    /// the turn's actions, `awaits EVENT`, `unread EVENT`, `retries NAME ERROR` (of the timer before it), `still ID` (of an earlier
+    /// action), `awaits-nothing`. A `piece` of a completion leaves the turn with its worker.
     fn turn(&mut self, rest: &str, piece: Piece) {
         let (id, actions) = rest.split_once(':').unwrap();
         let item = self.items.remove(id).unwrap_or_else(|| panic!("no worker holds a turn of {id}"));
@@ -349,7 +372,7 @@ impl World {
             Piece::OneOf(number) => (true, Some(number)),
             Piece::Last(number) => (false, Some(number)),
         };
-        let mut replies = Vec::new();
+        let (mut replies, mut waits) = (Vec::new(), None::<Waits>);
         for (number, action) in actions.split('|').map(str::trim).enumerate() {
             let (verb, rest) = action.split_once(' ').unwrap_or((action, ""));
             let action = match verb {
@@ -371,11 +394,42 @@ impl World {
                     replies.push(AskReply { ask_id: ask.to_owned(), answer: Some(answer.to_owned()) });
                     continue;
                 }
+                "awaits" => {
+                    waits.get_or_insert_default().events.push(rest.to_owned());
+                    continue;
+                }
+                "unread" => {
+                    let received_at = Some(self.now.wall.to_proto());
+                    let unread = UnreadEvent { name: rest.to_owned(), received_at };
+                    waits.get_or_insert_default().unread.push(unread);
+                    continue;
+                }
+                // Of the timer before it.
+                "retries" => {
+                    let (name, error_type) = rest.split_once(' ').unwrap();
+                    let (attempt, attempts_max, timer_id) = (3, 5, i32::try_from(number).unwrap());
+                    let (name, error_type) = (name.to_owned(), error_type.to_owned());
+                    let retry = Retry { timer_id, name, attempt, attempts_max, error_type };
+                    waits.get_or_insert_default().retries.push(retry);
+                    continue;
+                }
+                "awaits-nothing" => {
+                    waits.get_or_insert_default();
+                    continue;
+                }
+                "still" => {
+                    waits.get_or_insert_default().tasks.push(rest.parse().unwrap());
+                    continue;
+                }
                 "take" => {
                     replies.push(AskReply { ask_id: rest.to_owned(), answer: None });
                     continue;
                 }
-                "activity" => Action::ScheduleTask(ScheduleTaskAction { name: rest.to_owned(), ..Default::default() }),
+                "activity" => {
+                    let (name, version) =
+                        rest.split_once('@').map_or((rest, None), |(name, v)| (name, Some(v.to_owned())));
+                    Action::ScheduleTask(ScheduleTaskAction { name: name.to_owned(), version, ..Default::default() })
+                }
                 "timer" => {
                     let at = Timestamp(i64::try_from(seconds(rest).as_micros()).unwrap());
                     Action::CreateTimer(CreateTimerAction { fire_at: Some(at.to_proto()) })
@@ -400,7 +454,11 @@ impl World {
             let id = i32::try_from(number).unwrap() + 1;
             response.actions.push(OrchestratorAction { id, orchestrator_action_type: Some(action) });
         }
+        if let Some(waits) = &mut waits {
+            waits.tasks.extend(response.actions.iter().map(|action| action.id));
+        }
         let completion = CompleteTurn {
+            waits,
             token: item.token.parse().unwrap(),
             sticky: item.sticky.then_some(item.stream),
             response,
@@ -772,6 +830,11 @@ fn describe(reply: &Result<Reply, Refusal>) -> String {
         Ok(Reply::Recorded(Recorded::Deleted)) => "deleted".into(),
         Ok(Reply::Recorded(Recorded::Conflict(None))) => "conflict: it is absent".into(),
         Ok(Reply::Recorded(Recorded::Conflict(Some(version)))) => format!("conflict: version {version}"),
+        Ok(Reply::Why(why)) => {
+            let evidence: String = why.evidence.iter().map(|more| format!("; {}", more.told(why.now))).collect();
+            let (id, remedy) = why.remedy();
+            format!("{}{evidence} -> {remedy:?} {id}", why.sentence())
+        }
         Ok(Reply::Stale) => "stale".into(),
         Ok(Reply::Retried(count)) => format!("retried {count}"),
         Ok(Reply::Arrived(Arrival { timers_fired, items_out, items_ready, .. })) => {
