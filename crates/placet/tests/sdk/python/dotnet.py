@@ -100,9 +100,13 @@ class DotnetWorker:
     """A worker as `GrpcDurableTaskWorker` is one: it says Hello, states all three limits, reads long histories by
     itself, and always sends filters, empty ones if it wants everything."""
 
-    def __init__(self, hub: TaskHub, filters: pb.WorkItemFilters | None = None, limit: int = 800):
+    def __init__(
+        self, hub: TaskHub, filters: pb.WorkItemFilters | None = None, limit: int = 800, name: str = "host,1,0"
+    ):
+        """`name`: what it calls itself, as long as it lives."""
         self.hub = hub
-        hub.call("Hello", Empty())
+        headers = [("workerid", name), ("x-user-agent", "durabletask-dotnet/1.0.0 (DurableTaskWorker)")]
+        hub.call("Hello", Empty(), headers=headers)
         request = pb.GetWorkItemsRequest(
             maxConcurrentOrchestrationWorkItems=limit,
             maxConcurrentActivityWorkItems=limit,
@@ -110,7 +114,7 @@ class DotnetWorker:
             capabilities=[pb.WORKER_CAPABILITY_HISTORY_STREAMING, pb.WORKER_CAPABILITY_LARGE_PAYLOADS],
             workItemFilters=filters or pb.WorkItemFilters(),
         )
-        self._stream = hub.call("GetWorkItems", request, timeout=2 * PATIENCE_S)
+        self._stream = hub.call("GetWorkItems", request, timeout=2 * PATIENCE_S, headers=headers)
         self._items: dict[str, deque] = {"orchestratorRequest": deque(), "activityRequest": deque()}
 
     def turn(self) -> pb.WorkItem:
@@ -165,6 +169,15 @@ class DotnetWorker:
             )
             for index, actions in enumerate(chunks)
         ]
+
+    def give_back(self, item: pb.WorkItem) -> None:
+        """Abandons a turn or an activity."""
+        if item.HasField("activityRequest"):
+            request = pb.AbandonActivityTaskRequest(completionToken=item.completionToken)
+            self.hub.call("AbandonTaskActivityWorkItem", request)
+        else:
+            request = pb.AbandonOrchestrationTaskRequest(completionToken=item.completionToken)
+            self.hub.call("AbandonTaskOrchestratorWorkItem", request)
 
     def result(
         self, item: pb.WorkItem, result: str | None = None, failure: pb.TaskFailureDetails | None = None

@@ -23,6 +23,7 @@ from dotnet import (
     child,
     end,
     names,
+    new,
     said,
     text,
     trace,
@@ -312,6 +313,23 @@ def test_a_reason_reaches_the_worker_as_it_was_given(
     assert status(hub, instance_id) == RUNNING
 
 
+def test_a_suspension_of_what_has_not_begun_stands_in_its_first_turn(hub: TaskHub, client: DotnetClient):
+    instance_id = client.start("n")
+    hub.call("SuspendInstance", pb.SuspendRequest(instanceId=instance_id, reason=text("not yet")))
+    assert status(hub, instance_id) == PENDING
+    worker = DotnetWorker(hub)
+    item = worker.turn()
+    assert names(new(item)) == ["orchestratorStarted", "executionStarted", "executionSuspended"]
+    worker.done(item)
+    assert status(hub, instance_id) == SUSPENDED
+    hub.call("ResumeInstance", pb.ResumeRequest(instanceId=instance_id))
+    item = worker.turn()
+    assert names(new(item)) == ["orchestratorStarted", "executionResumed"]
+    worker.done(item)
+    assert status(hub, instance_id) == RUNNING
+    worker.close()
+
+
 @pytest.mark.parametrize("output", [None, "", '{"quote": "I\'ll be back."}'])
 @pytest.mark.parametrize("recursive", [True, False])
 def test_a_termination_reaches_the_worker_which_ends_with_its_output(
@@ -328,6 +346,19 @@ def test_a_termination_reaches_the_worker_which_ends_with_its_output(
     state = client.ended(instance_id)
     assert (state.orchestrationStatus, said(state, "output")) == (TERMINATED, output)
     assert not state.HasField("failureDetails")
+
+
+@pytest.mark.parametrize("how", [COMPLETED, FAILED, TERMINATED], ids=pb.OrchestrationStatus.Name)
+def test_what_has_ended_takes_whatever_it_is_told_and_stays_as_it_is(
+    hub: TaskHub, client: DotnetClient, worker: DotnetWorker, how: int
+):
+    instance_id = reach(hub, client, worker, how)
+    before, events = hub.raw_state(instance_id), client.history(instance_id)
+    hub.call("SuspendInstance", pb.SuspendRequest(instanceId=instance_id, reason=text("too late")))
+    hub.call("ResumeInstance", pb.ResumeRequest(instanceId=instance_id))
+    hub.call("TerminateInstance", pb.TerminateRequest(instanceId=instance_id, output=text("too late")))
+    client.raise_event(instance_id, "TooLate")
+    assert (hub.raw_state(instance_id), client.history(instance_id)) == (before, events)
 
 
 @pytest.mark.parametrize("data", PAYLOADS)

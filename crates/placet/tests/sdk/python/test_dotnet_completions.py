@@ -79,8 +79,7 @@ def test_chunks_of_an_attempt_that_was_given_up_do_not_count(hub: TaskHub, clien
     instance_id = client.start("n")
     first = worker.turn()
     hub.call("CompleteOrchestratorTask", worker.chunks(first, [activity(0, "of the first")], [], events=2)[0])
-    abandon = pb.AbandonOrchestrationTaskRequest(completionToken=first.completionToken)
-    hub.call("AbandonTaskOrchestratorWorkItem", abandon)
+    worker.give_back(first)
     second = worker.turn()
     for chunk in worker.chunks(second, [activity(0, "of the second")], [end(1, "done")], events=2):
         hub.call("CompleteOrchestratorTask", chunk)
@@ -96,8 +95,7 @@ def test_a_turn_that_is_given_back_comes_again_with_what_came_meanwhile_behind(
     instance_id = client.start("n")
     first = worker.turn()
     client.raise_event(instance_id, "meanwhile")
-    abandon = pb.AbandonOrchestrationTaskRequest(completionToken=first.completionToken)
-    hub.call("AbandonTaskOrchestratorWorkItem", abandon)
+    worker.give_back(first)
     second = worker.turn()
     assert names(new(second)) == ["orchestratorStarted", "executionStarted", "eventRaised"]
     assert second.completionToken != first.completionToken
@@ -106,6 +104,33 @@ def test_a_turn_that_is_given_back_comes_again_with_what_came_meanwhile_behind(
     assert hub.raw_state(instance_id).orchestrationStatus == PENDING
     worker.done(second, end(0, "of the second"))
     assert client.ended(instance_id).output.value == "of the second"
+
+
+def test_an_activity_that_is_given_back_comes_again_as_it_was(client: DotnetClient, worker: DotnetWorker):
+    client.start("n")
+    worker.done(worker.turn(), activity(4, "a", "7", version=text("1"), tags={"a": "b"}))
+    first = worker.activity()
+    worker.give_back(first)
+    second = worker.activity()
+    assert second.activityRequest == first.activityRequest
+    worker.result(second, "done")
+    assert new(worker.turn())[1].taskCompleted == pb.TaskCompletedEvent(taskScheduledId=4, result=text("done"))
+
+
+def test_while_a_worker_comes_back_both_of_its_streams_are_served(hub: TaskHub, client: DotnetClient):
+    """It has the same name on both, and the old one may take some time to be gone."""
+    old, again = (DotnetWorker(hub, limit=1, name="host,1,again") for _ in range(2))
+    for instance_id in ("one", "two"):
+        client.start("n", instance_id)
+    left, done = old.turn(), again.turn()
+    assert {item.orchestratorRequest.instanceId for item in (left, done)} == {"one", "two"}
+    again.done(done, end(0))
+    old.close()
+    item = again.turn()
+    assert item.orchestratorRequest.instanceId == left.orchestratorRequest.instanceId
+    again.done(item, end(0))
+    assert [client.ended(each).orchestrationStatus for each in ("one", "two")] == [COMPLETED] * 2
+    again.close()
 
 
 def test_a_worker_that_lost_its_session_gets_the_turn_with_its_history(client: DotnetClient, worker: DotnetWorker):
@@ -148,6 +173,35 @@ def test_what_stands_behind_the_completion_is_done_too(client: DotnetClient, wor
     late = worker.activity()
     worker.result(late, "nobody waits for it")
     assert names(client.history(instance_id))[2:] == ["eventSent", "taskScheduled", "executionCompleted"]
+
+
+def test_one_orchestration_ends_another(client: DotnetClient, worker: DotnetWorker):
+    other = client.start("other")
+    worker.done(worker.turn())
+    ending = [
+        pb.TerminateOrchestrationAction(instanceId=other, reason=text("enough"), recurse=True),
+        pb.TerminateOrchestrationAction(instanceId="nobody"),
+    ]
+    actions = [pb.OrchestratorAction(id=number, terminateOrchestration=each) for number, each in enumerate(ending)]
+    instance_id = client.start("n")
+    worker.done(worker.turn(), *actions, end(2))
+    assert client.ended(instance_id).orchestrationStatus == COMPLETED
+    item = worker.turn()
+    assert item.orchestratorRequest.instanceId == other
+    assert new(item)[1].executionTerminated == pb.ExecutionTerminatedEvent(input=text("enough"), recurse=True)
+
+
+def test_what_an_orchestration_sends_itself_reaches_its_next_generation(client: DotnetClient, worker: DotnetWorker):
+    instance_id = client.start("n")
+    again = end(1, "2", status=CONTINUED_AS_NEW)
+    worker.done(worker.turn(), send(0, instance_id, "Self", "1"), again, send(2, instance_id, "Self", "2"))
+    seen = []
+    while len(seen) < 3:
+        item = worker.turn()
+        seen += new(item)[1:]
+        worker.done(item)
+    assert seen[0].executionStarted.input.value == "2"
+    assert [event.eventRaised.input.value for event in seen[1:]] == ["1", "2"]
 
 
 def test_a_generation_begins_with_what_the_last_one_left(hub: TaskHub, client: DotnetClient, worker: DotnetWorker):

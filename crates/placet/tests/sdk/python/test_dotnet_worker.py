@@ -195,6 +195,30 @@ def test_a_child_begins_as_its_action_says_and_knows_its_parent(
     assert completed.subOrchestrationInstanceCompleted == expected
 
 
+def test_a_parent_hears_why_a_child_could_not_be(client: DotnetClient, worker: DotnetWorker):
+    instance_id = client.start("parent")
+    impossible = [child(0, "@counter@a", "c"), child(1, "x" * 101, "c"), child(2, "c", ""), child(3, instance_id, "c")]
+    worker.done(worker.turn(), *impossible)
+    told = []
+    while len(told) < len(impossible):
+        item = worker.turn()
+        told += [event.subOrchestrationInstanceFailed for event in new(item)[1:]]
+        worker.done(item)
+    told.sort(key=lambda failed: failed.taskScheduledId)
+    assert [failed.taskScheduledId for failed in told] == [0, 1, 2, 3]
+    reasons = ["entities", "100 characters", "name: must not be empty", "already exists"]
+    assert all(reason in failed.failureDetails.errorMessage for reason, failed in zip(reasons, told, strict=True))
+    # Only one that may have gone the next time is worth a retry.
+    assert [failed.failureDetails.isNonRetriable for failed in told] == [True, True, True, False]
+
+
+def test_a_child_without_an_id_has_one_that_follows_from_its_parents(client: DotnetClient, worker: DotnetWorker):
+    parent = client.start("parent")
+    worker.done(worker.turn(), child(255, "", "child"))
+    assert worker.turn().orchestratorRequest.instanceId == f"{parent}:00ff"
+    assert client.history(parent)[2].subOrchestrationInstanceCreated.instanceId == f"{parent}:00ff"
+
+
 def test_nobody_waits_for_a_child_that_is_fired_and_forgotten(client: DotnetClient, worker: DotnetWorker):
     """`OrchestrationTags.FireAndForget`."""
     parent = client.start("parent")
@@ -245,6 +269,20 @@ def test_a_timer_at_the_end_of_time_is_kept_and_fires_never(client: DotnetClient
     item = worker.turn()
     assert names(new(item)) == ["orchestratorStarted", "eventRaised"]
     assert worker.past(item)[2].timerCreated.fireAt == for_ever
+
+
+def test_timers_of_one_time_fire_in_the_order_of_their_making(client: DotnetClient, worker: DotnetWorker):
+    together = Timestamp()
+    together.GetCurrentTime()
+    together.nanos = 0
+    client.start("n")
+    worker.done(worker.turn(), *(timer(number, together) for number in (3, 1, 2, 0)))
+    fired = []
+    while len(fired) < 4:
+        item = worker.turn()
+        fired += [event.timerFired.timerId for event in new(item)[1:]]
+        worker.done(item)
+    assert fired == [3, 1, 2, 0]
 
 
 def test_events_are_sent_to_who_lives_and_nobody_else_is_told(client: DotnetClient, worker: DotnetWorker):
