@@ -5,7 +5,7 @@ import uuid
 import durabletask.internal.orchestrator_service_pb2 as pb
 import pytest
 
-from dotnet import COMPLETED, FAILED, RUNNING, DotnetClient, DotnetWorker, activity, child, end, names, said, text
+from dotnet import COMPLETED, FAILED, RUNNING, DotnetClient, DotnetWorker, activity, child, end, names, new, said, text
 from task_hub import TaskHub
 
 BROKEN = pb.TaskFailureDetails(errorType="System.InvalidOperationException", errorMessage="Simulated failure.")
@@ -17,7 +17,7 @@ def rewind(hub: TaskHub, instance_id: str, reason: str | None = "mended") -> Non
 
 def written_anew(worker: DotnetWorker, item: pb.WorkItem) -> tuple[str, pb.OrchestratorAction]:
     """The new execution id, and the action with the history that the handler makes: without what failed."""
-    events = [*worker.past(item), *item.orchestratorRequest.newEvents]
+    events = [*worker.past(item), *new(item)]
     failed = {event.taskFailed.taskScheduledId for event in events if event.HasField("taskFailed")}
     kept, execution_id = [], uuid.uuid4().hex
     for event in events:
@@ -35,9 +35,9 @@ def written_anew(worker: DotnetWorker, item: pb.WorkItem) -> tuple[str, pb.Orche
     return execution_id, pb.OrchestratorAction(id=-1, rewindOrchestration=pb.RewindOrchestrationAction(newHistory=kept))
 
 
-def fail(worker: DotnetWorker, *before: pb.OrchestratorAction) -> None:
+def fail(worker: DotnetWorker) -> None:
     """Plays the turns of an instance that ends because its activity fails."""
-    worker.done(worker.turn(), *before, activity(0, "a"))
+    worker.done(worker.turn(), activity(0, "a"))
     worker.result(worker.activity(), failure=BROKEN)
     worker.done(worker.turn(), end(1, status=FAILED, failureDetails=BROKEN))
 
@@ -57,16 +57,16 @@ def test_a_rewind_is_the_two_events_that_the_handler_asks_for_behind_the_whole_h
 
     item = worker.turn()
     assert worker.past(item) == failed and names(failed)[-1] == "executionCompleted"
-    new = item.orchestratorRequest.newEvents
-    assert names(new) == ["orchestratorStarted", "executionRewound"]
-    assert said(new[1].executionRewound, "reason") == reason and new[1].timestamp.seconds > 0
+    assert names(new(item)) == ["orchestratorStarted", "executionRewound"]
+    told = new(item)[1]
+    assert said(told.executionRewound, "reason") == reason and told.timestamp.seconds > 0
     execution_id, action = written_anew(worker, item)
     worker.done(item, action)
     assert client.history(instance_id) == list(action.rewindOrchestration.newHistory)
 
     item = worker.turn()
     assert item.orchestratorRequest.executionId.value == execution_id
-    assert names(item.orchestratorRequest.newEvents)[0] == "orchestratorStarted"
+    assert names(new(item))[0] == "orchestratorStarted"
     assert names(worker.past(item))[-1] == "executionRewound"
     worker.done(item, activity(0, "a"))
     again = worker.activity()
@@ -111,7 +111,7 @@ def test_children_that_failed_are_rewound_under_the_new_execution_of_their_paren
     came = 0
     while came < 3:
         item = worker.turn()
-        came += len(item.orchestratorRequest.newEvents) - 1
+        came += len(new(item)) - 1
         if came < 3:
             worker.done(item)
     worker.done(item, end(3, status=FAILED, failureDetails=BROKEN))
@@ -159,11 +159,11 @@ def test_a_child_that_was_purged_begins_again_with_its_version_and_tags(
     while item.orchestratorRequest.instanceId == parent:
         worker.done(item)
         item = worker.turn()
-    started = item.orchestratorRequest.newEvents[1].executionStarted
+    started = new(item)[1].executionStarted
     assert (started.name, said(started, "input"), said(started, "version")) == ("child", '"data"', "1.0")
     assert dict(started.tags) == more["tags"]
     assert started.parentInstance.orchestrationInstance.executionId.value == execution_id
     worker.done(item, end(0, "again"))
     item = worker.turn()
-    assert said(item.orchestratorRequest.newEvents[-1].subOrchestrationInstanceCompleted, "result") == "again"
+    assert said(new(item)[-1].subOrchestrationInstanceCompleted, "result") == "again"
     assert dict(hub.raw_state("purged").tags) == more["tags"]

@@ -44,7 +44,7 @@ def test_a_worker_with_an_empty_filter_and_room_for_entities_gets_everything(hub
     stream = hub.call("GetWorkItems", request, timeout=60)
     client.start("n")
     item = next(stream)
-    assert item.orchestratorRequest.newEvents[1].executionStarted.name == "n"
+    assert new(item)[1].executionStarted.name == "n"
     done = pb.OrchestratorResponse(completionToken=item.completionToken, actions=[activity(0, "a")])
     hub.call("CompleteOrchestratorTask", done)
     assert next(stream).activityRequest.name == "a"
@@ -68,9 +68,7 @@ def test_a_turn_says_all_that_the_worker_reads_without_a_check(
 
 
 @pytest.mark.parametrize("payload", [None, "", "7"])
-def test_an_activity_is_told_what_its_action_says(
-    hub: TaskHub, client: DotnetClient, worker: DotnetWorker, payload: str | None
-):
+def test_an_activity_is_told_what_its_action_says(client: DotnetClient, worker: DotnetWorker, payload: str | None):
     instance_id = client.start("n", version=text("9"), tags={"of": "the orchestration"})
     turn = worker.turn()
     more = dict(version=text(payload), tags={"of": "the task", "": ""}, parentTraceContext=trace(3))
@@ -91,9 +89,7 @@ def test_an_activity_is_told_what_its_action_says(
 
 
 @pytest.mark.parametrize("result", [None, "", "null"])
-def test_a_result_comes_back_as_the_activity_gave_it(
-    hub: TaskHub, client: DotnetClient, worker: DotnetWorker, result: str | None
-):
+def test_a_result_comes_back_as_the_activity_gave_it(client: DotnetClient, worker: DotnetWorker, result: str | None):
     client.start("n")
     worker.done(worker.turn(), activity(0, "a"))
     worker.result(worker.activity(), result)
@@ -124,7 +120,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("details", FAILURES.values(), ids=FAILURES)
 def test_a_failure_is_the_same_for_activity_orchestration_and_parent(
-    hub: TaskHub, client: DotnetClient, worker: DotnetWorker, details: pb.TaskFailureDetails
+    client: DotnetClient, worker: DotnetWorker, details: pb.TaskFailureDetails
 ):
     parent = client.start("parent")
     worker.done(worker.turn(), child(0, "failing-child", "child"))
