@@ -38,9 +38,7 @@ def test_a_worker_with_an_empty_filter_and_room_for_entities_gets_everything(hub
         maxConcurrentActivityWorkItems=2**31 - 1,
         maxConcurrentEntityWorkItems=2**31 - 1,
     )
-    request = pb.GetWorkItemsRequest(
-        **limits, capabilities=[0, 1, 2, 3, 99], workItemFilters=pb.WorkItemFilters()
-    )
+    request = pb.GetWorkItemsRequest(**limits, capabilities=[0, 1, 2, 3, 99], workItemFilters=pb.WorkItemFilters())
     stream = hub.call("GetWorkItems", request, timeout=60)
     client.start("n")
     item = next(stream)
