@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from approvals_http import ApprovalsApi
+from dotnet import DotnetClient, DotnetWorker
 from placet.testing import Server
 from placet_server import PlacetServer
 from processes import EXAMPLE, Process, free_port, python
@@ -56,6 +57,20 @@ def other_hub(grpc_url: str) -> Iterator[TaskHub]:
     hub = TaskHub(grpc_url, _fresh_hub_name())
     yield hub
     hub.close()
+
+
+@pytest.fixture
+def client(hub: TaskHub) -> DotnetClient:
+    """The calls of .NET's client."""
+    return DotnetClient(hub)
+
+
+@pytest.fixture
+def worker(hub: TaskHub) -> Iterator[DotnetWorker]:
+    """A worker that the test plays itself, as .NET's is. It has all of the hub's work."""
+    worker = DotnetWorker(hub)
+    yield worker
+    worker.close()
 
 
 def _fresh_hub_name() -> str:

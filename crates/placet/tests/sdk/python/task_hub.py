@@ -2,7 +2,7 @@
 
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import durabletask.internal.orchestrator_service_pb2 as pb
@@ -14,6 +14,8 @@ from durabletask.client import OrchestrationState
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 
 from waiting import PATIENCE_S
+
+Headers = Iterable[tuple[str, str]]
 
 
 class TaskHub:
@@ -84,11 +86,25 @@ class TaskHub:
         """The history as a list of names, such as `TaskCompleted`."""
         return [type(event).__name__.removesuffix("Event") for event in self.history(instance_id)]
 
-    def call(self, method: str, request: Any, timeout: float = PATIENCE_S, hub: str | None = "") -> Any:
+    def call(
+        self, method: str, request: Any, timeout: float = PATIENCE_S, hub: str | None = "", headers: Headers = ()
+    ) -> Any:
         """A call of the service without the SDK in between. `hub`: another name, or None for no header."""
         name = self.name if hub == "" else hub
-        metadata = [("taskhub", name)] if name is not None else []
+        metadata = [*([("taskhub", name)] if name is not None else []), *headers]
         return getattr(self._stub(), method)(request, timeout=timeout, metadata=metadata)
+
+    def begin(self, method: str, request: Any) -> grpc.Future:
+        """The same, without a deadline; it goes on until its result is there, or it is cancelled."""
+        return getattr(self._stub(), method).future(request, metadata=[("taskhub", self.name)])
+
+    def call_unknown(self, method: str) -> bytes:
+        """A method that the SDK's version of the service does not have."""
+        self._stub()
+        call = self._channel.unary_unary(
+            f"/TaskHubSidecarService/{method}", request_serializer=bytes, response_deserializer=bytes
+        )
+        return call(b"", timeout=PATIENCE_S, metadata=[("taskhub", self.name)])
 
     def work_items(self, orchestrations: int = 10, activities: int = 10) -> Any:
         """The stream of a worker that the test plays itself."""
