@@ -9,6 +9,7 @@ import { TaskHub, eventually, parsed } from "./task-hub.js";
 
 const hub = new TaskHub();
 const ids = [];
+const failed = new Set();
 
 const orchestrators = {
   async *child(ctx, value) {
@@ -21,6 +22,21 @@ const orchestrators = {
       children.push(ctx.callSubOrchestrator("child", i));
     }
     return yield whenAll(children);
+  },
+  async *introduces(ctx) {
+    return [ctx.parent, yield ctx.callSubOrchestrator("introduced")];
+  },
+  introduced: async (ctx) => ctx.parent,
+  async *tells(ctx, whom) {
+    ctx.sendEvent(whom, "go");
+    yield ctx.createTimer(0);
+  },
+  failsOnce: async (_ctx, key) => {
+    if (!failed.has(key)) {
+      failed.add(key);
+      throw new Error("not yet");
+    }
+    return key;
   },
   async *broken() {
     throw new Error("Kah-BOOOOM!!!");
@@ -63,6 +79,22 @@ test("a child's failure is told to its parent", async () => {
   assert.match(parsed((await hub.run("catches")).serializedOutput), /Kah-BOOOOM!!!/);
 });
 
+test("a child knows whose it is", async () => {
+  const id = await hub.start("introduces");
+  const [ofParent, ofChild] = parsed((await hub.ended(id)).serializedOutput);
+  assert.equal(ofParent, null);
+  assert.equal(ofChild.name, "introduces");
+  assert.equal(ofChild.instanceId, id);
+  assert.equal(typeof ofChild.taskScheduledId, "number");
+});
+
+test("an orchestration tells another that it may go on", async () => {
+  const id = await hub.start("waits");
+  await until(id, OrchestrationStatus.RUNNING);
+  assert.equal((await hub.run("tells", id)).runtimeStatus, OrchestrationStatus.COMPLETED);
+  assert.equal((await hub.ended(id)).runtimeStatus, OrchestrationStatus.COMPLETED);
+});
+
 test("a termination goes down to the children if it says so", async () => {
   await hub.start("nests", 2, "root");
   await until("root-x-x", OrchestrationStatus.RUNNING);
@@ -92,6 +124,62 @@ test("an instance that has ended is restarted and purged", async () => {
   const purged = await hub.client.purgeOrchestration(id);
   assert.equal(purged.deletedInstanceCount, 1);
   assert.equal(await hub.state(id), undefined);
+});
+
+test("what failed or was terminated is restarted with its input", async () => {
+  const first = await hub.start("failsOnce", "restarted");
+  assert.equal((await hub.ended(first)).runtimeStatus, OrchestrationStatus.FAILED);
+  const second = await hub.client.restartOrchestration(first, true);
+  assert.equal(parsed((await hub.ended(second)).serializedOutput), "restarted");
+
+  const stopped = await hub.start("waits", "kept");
+  await until(stopped, OrchestrationStatus.RUNNING);
+  await hub.client.terminateOrchestration(stopped, "stop");
+  await hub.ended(stopped);
+  assert.equal(await hub.client.restartOrchestration(stopped), stopped);
+  await hub.client.raiseOrchestrationEvent(stopped, "go", "on");
+  const state = await hub.ended(stopped);
+  assert.deepEqual([parsed(state.serializedInput), parsed(state.serializedOutput)], ["kept", "on"]);
+});
+
+test("what runs or is suspended is restarted under another id only", async () => {
+  const id = await hub.start("waits");
+  await until(id, OrchestrationStatus.RUNNING);
+  await assert.rejects(hub.client.restartOrchestration(id, false), /cannot be restarted/);
+  await hub.client.suspendOrchestration(id);
+  await until(id, OrchestrationStatus.SUSPENDED);
+  await assert.rejects(hub.client.restartOrchestration(id, false), /cannot be restarted/);
+  await until(await hub.client.restartOrchestration(id, true), OrchestrationStatus.RUNNING);
+  await assert.rejects(hub.client.restartOrchestration("nobody", true), /not found/);
+});
+
+test("the ids of what has ended are listed page by page", async () => {
+  const own = new TaskHub();
+  try {
+    await own.serve({ orchestrators });
+    const ended = [];
+    for (let i = 0; i < 5; i++) {
+      ended.push((await own.run("child", i)).instanceId);
+    }
+    await own.start("waits");
+    const anHour = 3_600_000;
+    const query = {
+      runtimeStatus: [OrchestrationStatus.COMPLETED],
+      completedTimeFrom: new Date(Date.now() - anHour),
+      completedTimeTo: new Date(Date.now() + anHour),
+      pageSize: 2,
+    };
+    const found = [];
+    let page;
+    do {
+      page = await own.client.listInstanceIds({ ...query, lastInstanceKey: page?.continuationToken });
+      assert.ok(page.values.length <= 2);
+      found.push(...page.values);
+    } while (page.continuationToken);
+    assert.deepEqual(found, ended);
+  } finally {
+    await own.close();
+  }
 });
 
 test("instances are found page by page", async () => {

@@ -21,6 +21,11 @@ before(() =>
         }
         return values;
       },
+      async *fallsSilent(ctx) {
+        ctx.setCustomStatus("busy");
+        yield ctx.waitForExternalEvent("hush");
+        ctx.setCustomStatus("");
+      },
     },
   }),
 );
@@ -63,6 +68,12 @@ test("the custom status is seen while the orchestration waits", async () => {
     await hub.client.raiseOrchestrationEvent(id, waitsFor, null);
   }
   assert.deepEqual(parsed((await hub.ended(id)).serializedOutput), [null, null]);
+});
+
+test("an empty custom status is one", async () => {
+  const id = await hub.start("fallsSilent");
+  await hub.client.raiseOrchestrationEvent(id, "hush");
+  assert.equal((await hub.ended(id)).serializedCustomStatus, '""');
 });
 
 test("an event to an unknown instance is refused", async () => {

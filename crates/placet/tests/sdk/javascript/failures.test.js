@@ -17,6 +17,12 @@ const whatMayPass = new RetryPolicy({
   handleFailure: (failure) => failure.errorType !== "TypeError",
 });
 
+// What decides about the failure of a child: a policy, or code of one's own that says how many milliseconds to wait.
+const ofChildren = {
+  policy: whatMayPass,
+  code: async ({ lastFailure }) => (lastFailure.errorType === "RangeError" ? 50 : false),
+};
+
 before(() =>
   hub.serve({
     orchestrators: {
@@ -35,6 +41,13 @@ before(() =>
       },
       async *choosy(ctx) {
         yield ctx.callActivity("hopeless", ctx.instanceId, { retry: whatMayPass });
+      },
+      flakyChild: async (_ctx, id) => {
+        attempts.set(id, (attempts.get(id) ?? 0) + 1);
+        throw attempts.get(id) < 3 ? new RangeError("try again") : new TypeError("never");
+      },
+      async *parent(ctx, retry) {
+        yield ctx.callSubOrchestrator("flakyChild", ctx.instanceId, { retry: ofChildren[retry] });
       },
       broken: async () => {
         throw new RangeError("broken from the start");
@@ -94,6 +107,15 @@ test("the type of a failure arrives unchanged, so that a policy can tell it", as
   assert.equal(state.runtimeStatus, OrchestrationStatus.FAILED);
   assert.equal(attempts.get(state.instanceId), 1);
 });
+
+for (const retry of ["policy", "code"]) {
+  test(`a child is tried again as long as its failure is one that may pass: ${retry}`, async () => {
+    const state = await hub.run("parent", retry);
+    assert.equal(state.runtimeStatus, OrchestrationStatus.FAILED);
+    assert.match(state.failureDetails.message, /never/);
+    assert.equal(attempts.get(state.instanceId), 3);
+  });
+}
 
 test("an orchestrator that throws fails", async () => {
   const state = await hub.run("broken");

@@ -15,6 +15,11 @@ before(() =>
         yield ctx.createTimer(0.1);
         return doubled;
       },
+      async *withChild(ctx, value) {
+        const doubled = yield ctx.callActivity("double", value);
+        return yield ctx.callSubOrchestrator("same", doubled);
+      },
+      same: async (_ctx, value) => value,
     },
     activities: { double: async (_ctx, value) => value * 2 },
   }),
@@ -51,6 +56,23 @@ test("an activity and a timer make nine events", async () => {
   );
   assert.match(history[1].orchestrationInstance.executionId, /^[0-9a-f]{32}$/);
   assert.equal(history[1].orchestrationInstance.instanceId, id);
+});
+
+test("what ends tells what it is the end of", async () => {
+  const id = await hub.start("withChild", 21);
+  await hub.ended(id);
+  const history = await hub.client.getOrchestrationHistory(id);
+  const of = (type) => history.find((event) => event.type === type);
+  assert.deepEqual([of("TaskScheduled").name, of("TaskScheduled").input], ["double", "21"]);
+  assert.equal(of("TaskCompleted").taskScheduledId, of("TaskScheduled").eventId);
+  const created = of("SubOrchestrationInstanceCreated");
+  assert.deepEqual([created.name, created.input], ["same", "42"]);
+  const completed = of("SubOrchestrationInstanceCompleted");
+  assert.deepEqual([completed.taskScheduledId, completed.result], [created.eventId, "42"]);
+  assert.deepEqual(
+    [of("ExecutionCompleted").orchestrationStatus, of("ExecutionCompleted").result],
+    ["ORCHESTRATION_STATUS_COMPLETED", "42"],
+  );
 });
 
 test("an unknown instance has no history", async () => {

@@ -15,6 +15,24 @@ before(() =>
   hub.serve({
     orchestrators: {
       echo: async (_ctx, value) => value,
+      async *waits(ctx) {
+        yield ctx.waitForExternalEvent("never");
+      },
+      async *ownFault(ctx, name) {
+        const first = yield ctx.callActivity("steady", name);
+        if (isBroken) {
+          throw new Error("not yet");
+        }
+        return first;
+      },
+      async *branch(ctx, name) {
+        const options = { instanceId: `${name}-leaf`, version: "2.0", tags: { level: "leaf" } };
+        return yield ctx.callSubOrchestrator("alone", name, options);
+      },
+      async *tree(ctx, name) {
+        const options = { instanceId: `${name}-branch`, version: "1.0", tags: { level: "branch" } };
+        return yield ctx.callSubOrchestrator("branch", name, options);
+      },
       async *alone(ctx, name) {
         const first = yield ctx.callActivity("steady", `${name}-a`);
         return first + (yield ctx.callActivity("moody", `${name}-b`));
@@ -67,6 +85,52 @@ test("a child that failed is rewound with its parent", async () => {
     async () => (await hub.state("two-child")).runtimeStatus === OrchestrationStatus.COMPLETED,
     "the child has completed",
   );
+});
+
+test("children that were purged begin anew with their input, version and tags", async () => {
+  isBroken = true;
+  const id = await hub.start("tree", "three");
+  assert.equal((await hub.ended(id)).runtimeStatus, OrchestrationStatus.FAILED);
+  const family = ["three-branch", "three-leaf"];
+  const begun = async () => {
+    const all = await Promise.all(family.map((each) => hub.state(each)));
+    return all.map(({ name, serializedInput, tags }) => ({ name, serializedInput, tags }));
+  };
+  const before = await begun();
+  assert.deepEqual(before.map(({ tags }) => tags), [{ level: "branch" }, { level: "leaf" }]);
+  for (const each of family) {
+    assert.equal((await hub.client.purgeOrchestration(each)).deletedInstanceCount, 1);
+  }
+  isBroken = false;
+  await hub.client.rewindInstance(id, "mended");
+  assert.equal(parsed((await hub.ended(id)).serializedOutput), "three-aTHREE-B");
+  assert.deepEqual(runs.splice(0), ["three-a", "three-b", "three-a", "three-b"]);
+  assert.deepEqual(await begun(), before);
+  const versions = [];
+  for (const each of family) {
+    const started = (await hub.client.getOrchestrationHistory(each)).find(({ type }) => type === "ExecutionStarted");
+    versions.push(started.version);
+  }
+  assert.deepEqual(versions, ["1.0", "2.0"]);
+});
+
+test("an orchestration that failed by its own fault goes on once that is mended", async () => {
+  isBroken = true;
+  const id = await hub.start("ownFault", "four");
+  assert.match((await hub.ended(id)).failureDetails.message, /not yet/);
+  isBroken = false;
+  await hub.client.rewindInstance(id, "mended");
+  assert.equal(parsed((await hub.ended(id)).serializedOutput), "four");
+  assert.deepEqual(runs.splice(0), ["four"]);
+});
+
+test("what runs or was terminated is not rewound", async () => {
+  const id = await hub.start("waits");
+  await hub.client.waitForOrchestrationStart(id, false, 30);
+  await assert.rejects(hub.client.rewindInstance(id, "why not"), /is RUNNING/);
+  await hub.client.terminateOrchestration(id, "enough");
+  await hub.ended(id);
+  await assert.rejects(hub.client.rewindInstance(id, "why not"), /is TERMINATED/);
 });
 
 test("what has not failed, or is unknown, is not rewound", async () => {

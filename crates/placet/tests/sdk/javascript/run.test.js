@@ -14,6 +14,18 @@ before(() =>
     orchestrators: {
       nothing: async () => {},
       echo: async (_ctx, value) => value,
+      async *echoOfActivity(ctx, value) {
+        return yield ctx.callActivity("same", value);
+      },
+      async *echoOfChild(ctx, value) {
+        return yield ctx.callSubOrchestrator("echo", value);
+      },
+      async *guids(ctx) {
+        const made = [ctx.newGuid(), ctx.newGuid()];
+        const [, second] = made;
+        made.push(yield ctx.callActivity("same", second), ctx.newGuid());
+        return made;
+      },
       version: async (ctx) => ctx.version,
       async *sequence(ctx, start) {
         const values = [start];
@@ -31,7 +43,7 @@ before(() =>
         return began;
       },
     },
-    activities: { plusOne: async (_ctx, value) => value + 1 },
+    activities: { plusOne: async (_ctx, value) => value + 1, same: async (_ctx, value) => value },
   }),
 );
 after(() => hub.close());
@@ -53,6 +65,20 @@ for (const value of ["", "Grüße, 世界 🌍", 0, false, [], { a: [1, null, 2.
     assert.deepEqual(parsed(state.serializedOutput), value);
   });
 }
+
+for (const value of [0, "", false, null]) {
+  test(`what is false goes to an activity and a child, and comes back: ${JSON.stringify(value)}`, async () => {
+    for (const orchestrator of ["echo", "echoOfActivity", "echoOfChild"]) {
+      assert.equal((await hub.run(orchestrator, value)).serializedOutput, JSON.stringify(value), orchestrator);
+    }
+  });
+}
+
+test("the ids that an orchestration makes are its own, and the same in every replay", async () => {
+  const [first, second, again, third] = parsed((await hub.run("guids")).serializedOutput);
+  assert.equal(again, second);
+  assert.equal(new Set([first, second, third]).size, 3);
+});
 
 test("a sequence of activities runs in order", async () => {
   const state = await hub.run("sequence", 1);

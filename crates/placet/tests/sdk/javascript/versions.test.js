@@ -56,3 +56,17 @@ test("two workers with filters get what they name, and what nobody names waits",
   await hub.serve({ orchestrators: { versioned: async () => "newest" } });
   assert.equal(parsed((await hub.ended(third)).serializedOutput), "newest");
 });
+
+test("an activity has the version of whoever calls it, so that a filter lets it through", async () => {
+  const orchestrators = {
+    async *greets(ctx) {
+      return yield ctx.callActivity("greet");
+    },
+  };
+  const workItemFilters = {
+    orchestrations: [{ name: "greets", versions: ["3.0"] }],
+    activities: [{ name: "greet", versions: ["3.0"] }],
+  };
+  await hub.serve({ orchestrators, activities: { greet: async () => "hello" }, workItemFilters });
+  assert.equal(parsed((await hub.run("greets", undefined, { version: "3.0" })).serializedOutput), "hello");
+});

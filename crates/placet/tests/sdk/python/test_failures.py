@@ -164,3 +164,26 @@ def test_retries_side_by_side_do_not_mix(hub: TaskHub):
     hub.serve(persistent, flaky)
     assert hub.run(persistent).get_output() == list(range(9))
     assert tried == {i: i % 3 + 1 for i in range(9)}
+
+
+def test_the_retries_of_a_child_and_of_its_activities_multiply_and_the_first_failure_is_told(hub: TaskHub):
+    runs = []
+
+    def hopeless(_: task.ActivityContext, __):
+        runs.append("activity")
+        raise ConnectionError("Kah-BOOOOM!!!")
+
+    def child(ctx: task.OrchestrationContext, _):
+        if not ctx.is_replaying:
+            runs.append("child")
+        yield ctx.call_activity(hopeless, retry_policy=retrying(3))
+
+    def parent(ctx: task.OrchestrationContext, _):
+        yield ctx.call_sub_orchestrator(child, retry_policy=retrying(3))
+
+    hub.serve(parent, child, hopeless)
+    failure = hub.run(parent).failure_details
+    assert (runs.count("child"), runs.count("activity")) == (3, 9)
+    assert failure.is_caused_by("TaskFailedError") and failure.stack_trace
+    assert failure.message.startswith("Sub-orchestration task #1 failed: ")
+    assert failure.message.endswith("Activity task #1 failed: Kah-BOOOOM!!!")

@@ -58,6 +58,47 @@ def test_a_worker_that_fails_what_is_not_of_its_version_says_so(hub: TaskHub):
     assert state.failure_details.error_type == "VersionMismatch"
 
 
+def test_a_worker_takes_older_versions_and_what_it_calls_has_its_own_if_nothing_is_said(hub: TaskHub):
+    versioning = VersioningOptions(
+        version="1.0.0",
+        default_version="1.0.0",
+        match_strategy=VersionMatchStrategy.CURRENT_OR_OLDER,
+        failure_strategy=VersionFailureStrategy.FAIL,
+    )
+
+    def calls_its_own(ctx: task.OrchestrationContext, _):
+        return (yield ctx.call_sub_orchestrator(versioned))
+
+    serve(hub, versioning, versioned, calls, calls_its_own)
+    assert hub.ended(hub.start(versioned, version="0.9")).get_output() == "0.9"
+    assert hub.ended(hub.start(calls_its_own, version="0.9")).get_output() == "1.0.0"
+    newer = "The orchestration version '1.1.0' is greater than the worker version '1.0.0'."
+    for instance_id in (hub.start(versioned, version="1.1.0"), hub.start(calls, input="1.1.0", version="1.0.0")):
+        state = hub.ended(instance_id)
+        assert state.runtime_status == OrchestrationStatus.FAILED
+        assert newer in state.failure_details.message
+
+
+def test_filters_of_a_strict_worker_leave_other_versions_and_what_has_none(hub: TaskHub):
+    def add(_: task.ActivityContext, value: int) -> int:
+        return value + 1
+
+    def adds(ctx: task.OrchestrationContext, value: int):
+        return (yield ctx.call_activity(add, input=value))
+
+    worker = DurableTaskSchedulerWorker(**hub.connection())
+    worker.add_orchestrator(adds)
+    worker.add_activity(add)
+    worker.use_versioning(VersioningOptions(version="2.0", match_strategy=VersionMatchStrategy.STRICT))
+    worker.use_work_item_filters()
+    worker.start()
+    hub._workers.append(worker)
+    left = [hub.start(adds, input=1, version="1.0"), hub.start(adds, input=1)]
+    # An activity has the version of whoever calls it, so that the filter lets it through.
+    assert hub.ended(hub.start(adds, input=10, version="2.0")).get_output() == 11
+    assert [hub.state(each).runtime_status for each in left] == [OrchestrationStatus.PENDING] * 2
+
+
 def test_what_a_worker_rejects_waits_for_one_that_takes_it_and_does_not_spin(hub: TaskHub):
     serve(hub, strict("1.0", VersionFailureStrategy.REJECT), versioned)
     instance_id = hub.start(versioned, version="2.0")
