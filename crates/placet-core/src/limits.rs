@@ -155,9 +155,11 @@ pub const WAITS_NAME_BYTES_MAX: usize = 128;
 /// Bytes of the reason of a suspension that are kept.
 pub const REASON_BYTES_MAX: usize = 256;
 
-/// Activities, messages or streams of each kind that are looked at to tell why an instance waits, so that the question costs
-/// others nothing.
+/// Activities and messages that are looked at to tell why an instance waits, so that the question costs others nothing.
 pub const WHY_LOOKED_AT_MAX: usize = 1_000;
+
+/// … names and versions of activities for which its workers are looked for, which looks at every stream.
+pub const WHY_KINDS_MAX: usize = 16;
 
 /// Names and versions that such an answer lists of each kind.
 pub const WHY_NAMED_MAX: usize = 5;

@@ -108,7 +108,7 @@ impl Dispatch {
         let (mut serving, mut named, mut takers) = (0, 0, 0);
         let (mut versions, mut has_place, mut has_room) = (BTreeSet::new(), false, false);
         let (bounds, kind) = (self.bounds(), spec.id.kind());
-        for (id, stream) in self.streams.iter().take(limits::WHY_LOOKED_AT_MAX) {
+        for (id, stream) in &self.streams {
             if !stream.accepts.serves(spec) {
                 continue;
             }

@@ -294,7 +294,11 @@ fn open<'a>(instance: &'a Instance, waits: &'a Waits, around: &Around<'_>) -> Op
             around.look(&spec)
         } else {
             // Those that are alike are ready for the same workers.
-            looks.entry((&pending.name, pending.version.as_deref())).or_insert_with(|| around.look(&spec)).clone()
+            let kind = (pending.name.as_str(), pending.version.as_deref());
+            if looks.len() == limits::WHY_KINDS_MAX && !looks.contains_key(&kind) {
+                continue;
+            }
+            looks.entry(kind).or_insert_with(|| around.look(&spec)).clone()
         };
         if activity.as_ref().is_none_or(|(.., worst)| urgency(&look.stage) > urgency(&worst.stage)) {
             activity = Some((*seq, pending, look));
