@@ -135,6 +135,8 @@ pub enum CommandKind {
     Ask(Arc<Ask>),
     /// Another instance has something to tell this one.
     Hear(Tell),
+    /// Answer once what was decided of the instance is durable, and whether there is one.
+    Settle,
     /// A timer of the instance is due.
     FireTimer(TimerRow),
     /// A worker finished a turn (CompleteOrchestratorTask).
@@ -161,6 +163,9 @@ pub struct Expiry {
     /// For so long, by the wall clock.
     pub kept_for: Duration,
 }
+
+/// A child whose parent waits for no result carries this tag (`OrchestrationTags.FireAndForget` of the .NET SDK).
+pub const FIRE_AND_FORGET: &str = "FireAndForget";
 
 /// `CreateInstanceRequest`, as far as it has a meaning here.
 #[derive(Debug, Clone, Default)]

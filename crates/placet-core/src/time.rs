@@ -17,6 +17,12 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(micros(duration)))
     }
 
+    /// The first whole millisecond after it.
+    #[must_use]
+    pub fn next_millisecond(self) -> Timestamp {
+        Timestamp(self.0.div_euclid(1_000).saturating_add(1).saturating_mul(1_000))
+    }
+
     /// How long `self` is after `earlier`; zero if it is not.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

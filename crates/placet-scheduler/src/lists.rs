@@ -15,13 +15,13 @@ use placet_proto::durabletask::{
     ListInstanceIdsRequest, ListInstanceIdsResponse, OrchestrationState, OrchestrationStatus, PurgeInstanceFilter,
     PurgeInstancesResponse, QueryInstancesRequest, QueryInstancesResponse,
 };
-use placet_store::{Answer, List, Order, Page, Query};
+use placet_store::{Answer, List, Order, Page, Query, ReadError, Store};
 use prost::Message as _;
 
 use crate::hubs::hub_of;
 use crate::payloads;
 use crate::retention::ENDED;
-use crate::scheduler::{CallError, Scheduler, Weighed, damaged};
+use crate::scheduler::{CallError, Scheduler, Weighed, damaged, row_of};
 use crate::time::duration_of;
 
 /// Instances on one page, whatever a client asks for: Python asks for 2^31 - 1.
@@ -60,9 +60,12 @@ impl Scheduler {
             Some(token) => order_from(&begin, token).ok_or_else(|| bad_token("query.continuationToken"))?,
             None => begin,
         };
+        let Some(statuses) = statuses(&query.runtime_status) else {
+            return Ok(Weighed::light(QueryInstancesResponse::default()));
+        };
         let list = List {
             hub,
-            statuses: statuses(&query.runtime_status),
+            statuses,
             created: between(query.created_time_from.as_ref(), query.created_time_to.as_ref()),
             order,
             limit: page_size(query.max_instance_count, PAGE_MAX),
@@ -104,12 +107,18 @@ impl Scheduler {
                     if more > PAGE_BYTES_MAX {
                         return Ok((states, Some(here), Some(view.into())));
                     }
+                    let is_one_read = payloads::is_complete(&view, with_payloads);
                     let state: OrchestrationState = payloads::complete(store, view, with_payloads)?;
+                    list.order = here;
+                    // Begun anew or deleted meanwhile, its payloads are gone: it is no longer here.
+                    if !is_one_read && row_of(store, row.key())?.is_none_or(|again| again.iid != row.iid) {
+                        continue;
+                    }
                     bytes += state.encoded_len();
                     states.push(state);
-                    list.order = here;
                     if states.len() == wanted {
-                        let more = page.next.is_some() || page.rows.last().is_some_and(|last| last.iid != row.iid);
+                        let more = page.rows.last().is_some_and(|last| last.iid != row.iid)
+                            || (page.next.is_some() && is_more(store, &list)?);
                         return Ok((states, more.then_some(list.order), None));
                     }
                 }
@@ -137,11 +146,16 @@ impl Scheduler {
         };
         let wanted = page_size(request.page_size, IDS_DEFAULT);
         let created = ALWAYS.0..ALWAYS.1;
-        let list = List { hub, statuses: statuses(&request.runtime_status), created, order, limit: wanted };
+        let Some(statuses) = statuses(&request.runtime_status) else {
+            return Ok(ListInstanceIdsResponse::default());
+        };
+        let list = List { hub, statuses, created, order, limit: wanted };
         let (rows, next) = self.page_of_rows(list).await?;
+        // Clients look for the id of the last instance in it.
+        let key = |next: &Order, last: &InstanceRow| format!("{}.{}", token_of(next), last.id.as_str());
         Ok(ListInstanceIdsResponse {
+            last_instance_key: next.as_ref().zip(rows.last()).map(|(next, last)| key(next, last)),
             instance_ids: rows.iter().map(|row| row.id.as_str().to_owned()).collect(),
-            last_instance_key: next.as_ref().map(token_of),
         })
     }
 
@@ -164,7 +178,8 @@ impl Scheduler {
                 };
                 list.order = if cut { list.order.behind(rows.last().expect("it was cut behind one")) } else { next };
                 if rows.len() == wanted {
-                    return Ok((rows, Some(list.order)));
+                    let more = cut || is_more(store, &list)?;
+                    return Ok((rows, more.then_some(list.order)));
                 }
             }
         })
@@ -184,13 +199,15 @@ impl Scheduler {
         let begun = Instant::now();
         let patience = filter.timeout.and_then(duration_of);
         let is_over = || patience.is_some_and(|patience| begun.elapsed() >= patience);
-        let named = statuses(&filter.runtime_status);
+        let named = statuses(&filter.runtime_status).unwrap_or_default();
         let wanted: Vec<_> = named.iter().copied().filter(|status| is_terminal(*status)).collect();
-        if wanted.is_empty() && !named.is_empty() {
-            return Ok(PurgeInstancesResponse { deleted_instance_count: 0, is_complete: Some(true) });
+        if wanted.is_empty() && !filter.runtime_status.is_empty() {
+            return Ok(purged_so_far(0, true));
         }
         let statuses = if wanted.is_empty() { ENDED.to_vec() } else { wanted };
-        let created = between(filter.created_time_from.as_ref(), filter.created_time_to.as_ref());
+        // Unlike a list's, the end of the time counts: so Microsoft's tests of PurgeInstances have it.
+        let mut created = between(filter.created_time_from.as_ref(), filter.created_time_to.as_ref());
+        created.end = Timestamp(created.end.0.saturating_add(1));
         let mut list = List { hub: hub.clone(), statuses, created, order: Order::Created(None), limit: PAGE_MAX };
         let mut purged = 0;
         loop {
@@ -226,6 +243,17 @@ impl Scheduler {
     }
 }
 
+/// Whether there is anything on the list's next page: clients take a page without a token for the last one, and some expect
+/// that the last one has none.
+fn is_more(store: &dyn Store, list: &List) -> Result<bool, ReadError> {
+    let mut list = List { limit: 1, ..list.clone() };
+    loop {
+        let Answer::Instances(page) = store.query(&Query::Instances(list.clone()))? else { return Ok(false) };
+        let Some(next) = page.next.filter(|_| page.rows.is_empty()) else { return Ok(!page.rows.is_empty()) };
+        list.order = next;
+    }
+}
+
 /// What fits on a page, where the next one begins, and an instance that fits on none.
 type States = (Vec<OrchestrationState>, Option<Order>, Option<std::sync::Arc<placet_core::command::InstanceView>>);
 
@@ -238,8 +266,10 @@ fn page_size(asked: i32, default: usize) -> usize {
     usize::try_from(asked).ok().filter(|asked| *asked > 0).unwrap_or(default).min(PAGE_MAX)
 }
 
-fn statuses(numbers: &[i32]) -> Vec<OrchestrationStatus> {
-    numbers.iter().filter_map(|number| OrchestrationStatus::try_from(*number).ok()).collect()
+/// The statuses of a filter; none named: all. Absent if it names only some that this server does not know, which nothing has.
+fn statuses(numbers: &[i32]) -> Option<Vec<OrchestrationStatus>> {
+    let known: Vec<_> = numbers.iter().filter_map(|number| OrchestrationStatus::try_from(*number).ok()).collect();
+    (!known.is_empty() || numbers.is_empty()).then_some(known)
 }
 
 /// From the one on, up to before the other.
@@ -269,8 +299,8 @@ pub(crate) fn order_from(order: &Order, token: &str) -> Option<Order> {
         let after = token.strip_prefix("id.").filter(|id| id.starts_with(prefix))?;
         return Some(Order::Id { prefix: prefix.clone(), after: Some(InstanceId::new(after)) });
     }
-    let (at, iid) = token.split_once('.')?;
-    let after = Some((Timestamp(at.parse().ok()?), Iid(iid.parse().ok()?)));
+    let mut parts = token.splitn(3, '.');
+    let after = Some((Timestamp(parts.next()?.parse().ok()?), Iid(parts.next()?.parse().ok()?)));
     Some(match order {
         Order::Ended { within, .. } => Order::Ended { within: within.clone(), after },
         _ => Order::Created(after),

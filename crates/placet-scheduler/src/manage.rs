@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use placet_core::command::{CommandKind, Refusal, Reply, is_terminal};
+use placet_core::command::{CommandKind, FIRE_AND_FORGET, Refusal, Reply, Terminate, is_terminal};
 use placet_core::ids::{Hub, InstanceKey};
 use placet_core::wire::Events;
 use placet_proto::durabletask::history_event::EventType;
@@ -63,7 +63,6 @@ impl Scheduler {
         let is_new = new_id.as_ref().is_some_and(|id| !id.is_empty());
         let orchestration_id_reuse_policy = is_new.then(OrchestrationIdReusePolicy::default);
         let instance_id = new_id.unwrap_or(instance_id);
-        let version = version.filter(|version| !version.is_empty());
         let start = CreateInstanceRequest {
             instance_id,
             name,
@@ -74,6 +73,36 @@ impl Scheduler {
             ..Default::default()
         };
         Ok(self.start_instance(hub.clone(), start).await?.instance_id)
+    }
+
+    /// Terminates an instance, and with it, if the termination says so, the children that it waits for, and theirs: the core
+    /// does. Children that nobody waits for are known to their parents' histories only, and are told from here.
+    pub(crate) async fn terminate(&self, key: InstanceKey, terminate: Terminate) -> Result<(), CallError> {
+        let goes_on = terminate.recurse && self.has_not_ended(&key).await?;
+        self.command(key.clone(), CommandKind::Terminate(terminate.clone())).await?;
+        let mut known = BTreeSet::from([key.id.as_str().to_owned()]);
+        let mut parents = if goes_on { vec![key] } else { Vec::new() };
+        while let Some(parent) = parents.pop() {
+            for Child { id, is_detached } in self.children(&parent).await? {
+                let child = self::key(parent.hub.clone(), &id)?;
+                if !known.insert(id) || !self.has_not_ended(&child).await? {
+                    continue;
+                }
+                if is_detached {
+                    match self.command(child.clone(), CommandKind::Terminate(terminate.clone())).await {
+                        Ok(_) | Err(CallError::Refused(Refusal::NotFound(_))) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                parents.push(child);
+            }
+        }
+        Ok(())
+    }
+
+    async fn has_not_ended(&self, key: &InstanceKey) -> Result<bool, CallError> {
+        let state = self.instance(key.clone(), false).await?.value;
+        Ok(state.is_some_and(|state| !is_terminal(state.orchestration_status())))
     }
 
     /// RewindInstance.
@@ -157,30 +186,43 @@ impl Scheduler {
         let mut next = 0;
         while let Some(parent) = family.get(next).cloned() {
             next += 1;
-            for child in self.children(&parent).await? {
-                if known.insert(child.clone()) {
-                    family.push(key(parent.hub.clone(), &child)?);
+            for Child { id, .. } in self.children(&parent).await? {
+                if known.insert(id.clone()) {
+                    family.push(key(parent.hub.clone(), &id)?);
                 }
             }
         }
         Ok(family)
     }
 
-    async fn children(&self, parent: &InstanceKey) -> Result<Vec<String>, CallError> {
+    async fn children(&self, parent: &InstanceKey) -> Result<Vec<Child>, CallError> {
         let mut children = Vec::new();
         let Some(of) = self.generation(parent.hub.clone(), parent.id.as_str()).await? else { return Ok(children) };
         let mut next = Some(of.first);
         while let Some(from) = next {
-            let page = self.history(&of, from).await?;
+            let page = match self.history(&of, from).await {
+                // Another purge was quicker: what it deleted has no children any more.
+                Err(CallError::ContinuedAsNew) => break,
+                page => page?,
+            };
             next = page.rows.last().map(|row| row.turn.next());
             let events = page.rows.iter().flat_map(|row| Events(&row.events)).flatten();
             children.extend(events.filter_map(|event| match HistoryEvent::decode(event).ok()?.event_type? {
-                EventType::SubOrchestrationInstanceCreated(created) => Some(created.instance_id),
+                EventType::SubOrchestrationInstanceCreated(created) => {
+                    Some(Child { id: created.instance_id, is_detached: created.tags.contains_key(FIRE_AND_FORGET) })
+                }
                 _ => None,
             }));
         }
         Ok(children)
     }
+}
+
+/// A child, as its parent's history tells of it.
+struct Child {
+    id: String,
+    /// Nobody waits for it.
+    is_detached: bool,
 }
 
 fn check_batch(ids: usize) -> Result<(), CallError> {

@@ -33,8 +33,9 @@ use crate::payloads;
 use crate::retention::{Keeper, Means, Retention};
 use crate::worker::WorkerStream;
 pub(crate) use reading::damaged;
+pub(crate) use reading::row_of;
 pub use reading::{Generation, Page};
-use reading::{Read, Turns, bytes_of, generation_of, row_of};
+use reading::{Read, Turns, bytes_of, generation_of};
 
 /// Bytes of history read at once for a stream of it.
 const HISTORY_PAGE_BYTES: usize = 1 << 20;
@@ -400,22 +401,46 @@ impl Scheduler {
         key: InstanceKey,
         payloads: bool,
     ) -> Result<Weighed<Option<OrchestrationState>>, CallError> {
+        if let Some(found) = self.committed_instance(key.clone(), payloads).await? {
+            return Ok(found.map(Some));
+        }
+        // A worker may have the first turn of a child before that is durable, and ask for it.
+        if self.command(key.clone(), CommandKind::Settle).await? == Reply::Nothing {
+            return Ok(Weighed::light(None));
+        }
+        Ok(match self.committed_instance(key, payloads).await? {
+            Some(found) => found.map(Some),
+            None => Weighed::light(None),
+        })
+    }
+
+    async fn committed_instance(
+        &self,
+        key: InstanceKey,
+        payloads: bool,
+    ) -> Result<Option<Weighed<OrchestrationState>>, CallError> {
         let found = self.read(move |store| {
-            let Some(row) = row_of(store, key)? else { return Ok(None) };
-            let view = view_of_row(&row).map_err(|error| damaged(&error))?;
-            Ok(Some(if payloads::bytes_to_read(&view, payloads) <= ANSWER_FROM {
-                Read::Done(Box::new(payloads::complete(store, view, payloads)?))
-            } else {
-                Read::Long(Arc::new(view))
-            }))
+            loop {
+                let Some(row) = row_of(store, key.clone())? else { return Ok(None) };
+                let view = view_of_row(&row).map_err(|error| damaged(&error))?;
+                if payloads::bytes_to_read(&view, payloads) > ANSWER_FROM {
+                    return Ok(Some(Read::Long(Arc::new(view))));
+                }
+                let is_one_read = payloads::is_complete(&view, payloads);
+                let state = payloads::complete(store, view, payloads)?;
+                // Begun anew or deleted meanwhile, its payloads are gone: nobody is told of two lives at once.
+                if is_one_read || row_of(store, key.clone())?.is_some_and(|again| again.iid == row.iid) {
+                    return Ok(Some(Read::Done(Box::new(state))));
+                }
+            }
         });
         Ok(match found.await? {
-            None => Weighed::light(None),
+            None => None,
             Some(Read::Done(state)) => {
                 let bytes = state.encoded_len();
-                self.weigh(bytes, || *state).await?.map(Some)
+                Some(self.weigh(bytes, || *state).await?)
             }
-            Some(Read::Long(view)) => self.complete_view(view, payloads).await?.map(Some),
+            Some(Read::Long(view)) => Some(self.complete_view(view, payloads).await?),
         })
     }
 

@@ -17,7 +17,7 @@ use prost::Message as _;
 use super::continue_as_new::execution_id_from;
 use super::failure::{failure, passing_failure, readable};
 use crate::body::{ChildRewind, ChildStart, InboxMessage, MessageKind, Outgoing, PendingActivity, Told, Waits};
-use crate::command::{CompleteTurn, Refusal, Reply};
+use crate::command::{CompleteTurn, FIRE_AND_FORGET, Refusal, Reply};
 use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
 use crate::limits::{self, Limits};
@@ -92,6 +92,12 @@ impl Partition {
             outcome.reply(call, Ok(Reply::Stale));
             return;
         };
+        let named = &completion.response.instance_id;
+        if !named.is_empty() && named != instance.key.id.as_str() {
+            let what = format!("instanceId: {named:?}, and its completion token is of a turn of {:?}", instance.key.id);
+            outcome.reply(call, Err(Refusal::InvalidArgument(what)));
+            return;
+        }
         match out.pieces.take(completion.response) {
             Ok(Some(whole)) => completion.response = whole,
             Ok(None) => {
@@ -414,9 +420,6 @@ impl Partition {
         }
     }
 }
-
-/// A child whose parent waits for no result carries this tag (`OrchestrationTags.FireAndForget` of the .NET SDK).
-pub(super) const FIRE_AND_FORGET: &str = "FireAndForget";
 
 impl Instance {
     /// As its children's histories tell of it.

@@ -10,11 +10,11 @@ use placet_proto::durabletask::{
 };
 use prost::Message as _;
 
-use super::complete_turn::{FIRE_AND_FORGET, pending_activity};
+use super::complete_turn::pending_activity;
 use super::continue_as_new::execution_id_from;
 use super::failure::passing_failure;
 use crate::body::{ChildRewind, ChildStart, MessageKind, Outgoing, Told};
-use crate::command::{Refusal, Reply, status_name};
+use crate::command::{FIRE_AND_FORGET, Refusal, Reply, status_name};
 use crate::dispatch::RESERVED_PREFIX;
 use crate::ids::{CallId, Iid, InstanceKey, Turn};
 use crate::outcome::Outcome;

@@ -246,6 +246,11 @@ impl Instance {
         self.last_time
     }
 
+    /// What happens from now on happened then at the earliest.
+    pub(crate) fn not_before(&mut self, at: Timestamp) {
+        self.last_time = self.last_time.max(at);
+    }
+
     pub(crate) fn touch(&mut self, at: Timestamp) {
         self.updated_at = self.updated_at.max(at);
         self.changed = true;

@@ -211,6 +211,7 @@ impl Partition {
             CommandKind::Wait(what) => self.wait(iid, what, call, outcome),
             CommandKind::Ask(ask) => self.ask(now, iid, ask, call, outcome),
             CommandKind::Hear(tell) => outcome.heard.push((tell, true)),
+            CommandKind::Settle => outcome.reply(call, Ok(Reply::Done)),
             CommandKind::FireTimer(timer) => self.fire_timer(now, iid, timer, outcome),
             CommandKind::CompleteTurn(completion) => self.complete_turn(now, iid, *completion, call, outcome),
             CommandKind::CompleteActivity(completion) => self.complete_activity(now, iid, *completion, call, outcome),
@@ -228,8 +229,7 @@ impl Partition {
         match (command.kind, key) {
             (CommandKind::Start(start), Some(key)) => self.create(now, key, *start, call, outcome),
             (CommandKind::Wait(_), _) => outcome.reply(call, Ok(Reply::Instance(None))),
-            (CommandKind::Terminate(_), _) => outcome.reply(call, Ok(Reply::Done)),
-            (CommandKind::End { .. } | CommandKind::Purge | CommandKind::Expire(_), _) => {
+            (CommandKind::Settle | CommandKind::End { .. } | CommandKind::Purge | CommandKind::Expire(_), _) => {
                 outcome.reply(call, Ok(Reply::Nothing));
             }
             (CommandKind::CompleteTurn(_) | CommandKind::EndActivity(_), _) => outcome.reply(call, Ok(Reply::Stale)),
@@ -243,6 +243,7 @@ impl Partition {
             (CommandKind::Hear(tell), _) => outcome.heard.push((tell, false)),
             (
                 CommandKind::RaiseEvent(_)
+                | CommandKind::Terminate(_)
                 | CommandKind::Suspend(_)
                 | CommandKind::Rewind { .. }
                 | CommandKind::Ask(_)
@@ -264,6 +265,7 @@ impl Partition {
             (
                 CommandKind::Start(_)
                 | CommandKind::RaiseEvent(_)
+                | CommandKind::Terminate(_)
                 | CommandKind::Suspend(_)
                 | CommandKind::Rewind { .. }
                 | CommandKind::Ask(_)

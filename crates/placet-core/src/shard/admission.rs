@@ -14,7 +14,7 @@ const SMALL_PART: usize = 64;
 impl Shard {
     /// Whether there is room for a client's command, and nothing is wrong with it in itself.
     pub(super) fn admit(&mut self, now: Now, command: &Command) -> Result<(), Refusal> {
-        if matches!(command.kind, CommandKind::Wait(_) | CommandKind::Why(_)) {
+        if matches!(command.kind, CommandKind::Wait(_) | CommandKind::Why(_) | CommandKind::Settle) {
             return Ok(());
         }
         self.admit_bytes(now, command.payload_bytes())?;

@@ -60,7 +60,7 @@ pub(crate) fn damaged(error: &impl ToString) -> ReadError {
     ReadError::Damaged { table: "instance", what: error.to_string() }
 }
 
-pub(super) fn row_of(store: &dyn Store, key: InstanceKey) -> Result<Option<InstanceRow>, ReadError> {
+pub(crate) fn row_of(store: &dyn Store, key: InstanceKey) -> Result<Option<InstanceRow>, ReadError> {
     match store.query(&Query::Instance(key))? {
         Answer::Instance(row) => Ok(row.map(|row| *row)),
         _ => Ok(None),
