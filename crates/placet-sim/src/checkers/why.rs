@@ -13,7 +13,7 @@ use crate::facts::{Fact, Standing};
 use crate::programs;
 
 /// Longer histories are not replayed for it: each is once at its end.
-const REPLAYED_MAX: usize = 100;
+const REPLAYED_MAX: usize = 40;
 
 /// The checker.
 #[derive(Debug)]
