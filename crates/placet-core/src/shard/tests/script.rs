@@ -151,7 +151,6 @@ impl World {
         match verb {
             "worker" | "sticky-worker" | "built-in-worker" | "worker-of-one" => self.open(verb),
             "worker-for" => self.open_for(rest),
-            "clock-jumps" => self.now.wall = self.now.wall.after(seconds(rest)),
             "disconnect" => self.disconnect(),
             "start" => self.start(rest),
             "raise" => self.raise(rest),
