@@ -51,12 +51,6 @@ pub(crate) enum Command {
     Instances(Box<instances::Instances>),
     /// Tell why an instance waits, since when, and what lets it go on.
     Why(Why),
-    /// Raise an event for an instance.
-    Raise(Raise),
-    /// Let a suspended instance go on.
-    Resume(OneInstance),
-    /// Put back to work what was set aside of an instance after it failed its workers too often.
-    Retry(OneInstance),
 }
 
 /// `placet serve`.
@@ -266,13 +260,6 @@ pub(crate) struct Instance {
     pub(crate) endpoint: Endpoint,
 }
 
-/// `placet resume`, `placet retry`.
-#[derive(Debug, Args)]
-pub(crate) struct OneInstance {
-    #[command(flatten)]
-    pub(crate) instance: Instance,
-}
-
 /// `placet why`.
 #[derive(Debug, Args)]
 pub(crate) struct Why {
@@ -281,19 +268,6 @@ pub(crate) struct Why {
     /// Tell it as JSON.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// `placet raise`.
-#[derive(Debug, Args)]
-pub(crate) struct Raise {
-    #[command(flatten)]
-    pub(crate) instance: Instance,
-    /// The event's name.
-    #[arg(value_name = "EVENT")]
-    pub(crate) event: String,
-    /// What it says, as JSON.
-    #[arg(value_name = "JSON", default_value = "null", allow_hyphen_values = true)]
-    pub(crate) payload: String,
 }
 
 /// Which time users see.

@@ -77,7 +77,8 @@ impl Durable {
             Fact::Sent(call) => self.sent(call),
             Fact::Released(call, answer, stored) => return self.released(call, answer, *stored),
             Fact::Told(call, Answer::Wrong(what)) => return Err(format!("{:?} was refused: {what}", call.what)),
-            Fact::Told(call, Answer::Unfit) if call.what != What::Rewind => {
+            // What has been kept for its time is let go of only by a clock that is believed.
+            Fact::Told(call, Answer::Unfit) if !matches!(call.what, What::Rewind | What::Purge) => {
                 return Err(format!("{:?} was refused: it cannot be done", call.what));
             }
             Fact::Told(call, Answer::Done) if matches!(call.what, What::Terminate { .. }) => {

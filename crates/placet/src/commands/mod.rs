@@ -5,9 +5,6 @@ mod compact;
 mod emulator;
 mod health;
 mod instances;
-mod raise;
-mod resume;
-mod retry;
 mod scheduler;
 mod serve;
 mod time;
@@ -53,9 +50,6 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
         Some(Command::Time(flags)) => time::run(&flags),
         Some(Command::Instances(flags)) => instances::run(&flags),
         Some(Command::Why(flags)) => why::run(&flags),
-        Some(Command::Raise(flags)) => raise::run(&flags),
-        Some(Command::Resume(flags)) => resume::run(&flags.instance),
-        Some(Command::Retry(flags)) => retry::run(&flags.instance),
     }
 }
 

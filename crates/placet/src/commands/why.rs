@@ -42,10 +42,10 @@ fn command(of: &Instance, why: &WhyResponse) -> Option<String> {
         // Which of several, and what it says, is for people to say.
         RemedyKind::RaiseEvent => {
             let event = remedy.events.first().map_or_else(|| "EVENT".to_owned(), |name| in_shell(name));
-            format!("raise {id} {event} JSON")
+            format!("instances raise-event {event} {id} --payload JSON")
         }
-        RemedyKind::Resume => format!("resume {id}"),
-        RemedyKind::RetryPoisoned => format!("retry {id}"),
+        RemedyKind::Resume => format!("instances resume {id}"),
+        RemedyKind::RetryPoisoned => format!("instances retry {id}"),
         RemedyKind::AcceptTime => return Some(format!("placet time accept{}", endpoint(of))),
         RemedyKind::AdvanceTime => {
             // A child's timer, if it waits for a child that waits for one. Rounded up: it is to be due.

@@ -38,6 +38,8 @@ pub(crate) enum InstancesCommand {
     Rewind(Suspend),
     /// Delete instances that have ended, with their histories.
     Purge(Purge),
+    /// Put back to work what was set aside of an instance after it failed its workers too often.
+    Retry(Show),
     /// List the operations that were begun with a filter in the last seven days.
     Operations(Operations),
     /// Show such an operation, and follow it to its end.
@@ -155,7 +157,7 @@ pub(crate) struct List {
     pub(crate) place: Place,
 }
 
-/// `placet instances show`.
+/// `placet instances show` and `retry`.
 #[derive(Debug, Args)]
 pub(crate) struct Show {
     /// The instance's id.

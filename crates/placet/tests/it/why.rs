@@ -95,7 +95,7 @@ async fn the_command_that_it_names_lets_an_instance_go_on_that_waits_for_an_even
     assert!(told.contains("\n  -> raise the event `approval_response`\n"), "{told}");
 
     let words = command(&told);
-    assert_eq!(words[..4], ["raise", "order-7", "approval_response", "\"yes\""]);
+    assert_eq!(words[..6], ["instances", "raise-event", "approval_response", "order-7", "--payload", "\"yes\""]);
     // It names the server, too.
     let ended = Launch::new(PLACET).args(&words).run().await.unwrap();
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -116,7 +116,7 @@ async fn what_its_code_waits_for_is_known_after_a_restart_without_any_worker_and
     let told = why(&server, "parent-1").await;
     assert!(told.starts_with("parent-1: waits for child `child-1` (`order`) since "), "{told}");
     assert!(told.contains(": waits for event `approval_response` since "), "{told}");
-    assert!(told.contains("\n     placet raise child-1 approval_response JSON"), "{told}");
+    assert!(told.contains("\n     placet instances raise-event approval_response child-1 --payload JSON"), "{told}");
 }
 
 #[tokio::test]
@@ -160,9 +160,9 @@ async fn a_suspended_instance_tells_its_reason_and_the_command_that_resumes_it()
     client.raise_event("it's 1", "approval_response", "yes").await.unwrap();
     let told = why(&server, "it's 1").await;
     assert!(told.contains(" (maintenance); 1 message waits until it is resumed\n"), "{told}");
-    let command = format!("     placet resume 'it'\\''s 1' --endpoint {}\n", server.endpoint());
+    let command = format!("     placet instances resume 'it'\\''s 1' --endpoint {}\n", server.endpoint());
     assert!(told.ends_with(&command), "{told}");
-    assert_eq!(run(&server, &["resume", "it's 1"]).await.code, Some(0));
+    assert_eq!(run(&server, &["instances", "resume", "it's 1"]).await.code, Some(0));
     assert_eq!(client.wait_for_completion("it's 1").await.unwrap().output::<String>().unwrap().unwrap(), "yes");
     worker.shutdown().await;
 }
@@ -175,14 +175,12 @@ async fn what_is_not_there_is_told_by_the_exit_code_and_hubs_are_walls() {
     assert!(there.starts_with("here: next turn ready since "), "{there}");
     assert!(there.contains("; no worker is connected to task hub `default`\n"), "{there}");
     for words in
-        [&["why", "no-such"][..], &["why", "here", "--taskhub=other"], &["retry", "no-such"], &["resume", "no-such"]]
+        [&["why", "no-such"][..], &["why", "here", "--taskhub=other"], &["instances", "retry", "no-such"]]
     {
         let ended = run(&server, words).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
         assert!(ended.stderr.contains("there is no "), "{ended:?}");
     }
-    let ended = run(&server, &["raise", "here", "go", "{not json"]).await;
-    assert_eq!(ended.code, Some(64), "{ended:?}");
-    assert_eq!(run(&server, &["retry", "here"]).await.stdout, "0 put back to work\n");
+    assert_eq!(run(&server, &["instances", "retry", "here"]).await.stdout, "0 put back to work\n");
     assert_eq!(server.client().why("no-such").await.unwrap_err().code, Code::NotFound);
 }

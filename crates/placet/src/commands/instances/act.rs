@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{refused, say};
 use crate::exit::Failure;
-use crate::flags::instances::{Filter, InstancesCommand, Which};
+use crate::flags::instances::{Filter, InstancesCommand, Show, Which};
 
 /// What is to be done, and what it is called.
 #[derive(Debug, Clone)]
@@ -52,9 +52,24 @@ pub(super) fn of(command: &InstancesCommand) -> Result<(&Which, Deed), Failure> 
         }
         InstancesCommand::List(_)
         | InstancesCommand::Show(_)
+        | InstancesCommand::Retry(_)
         | InstancesCommand::Operations(_)
         | InstancesCommand::Operation(_) => return Err(Failure::Refused("it does nothing".to_owned())),
     })
+}
+
+/// Puts back to work what was set aside of an instance.
+///
+/// # Errors
+/// If the call fails.
+pub(super) async fn retry(client: &Client, flags: &Show) -> Result<(), Failure> {
+    let retried = client.retry_poisoned(&flags.id).await.map_err(refused)?;
+    say(&if flags.place.json {
+        json!({ "retried": retried }).to_string()
+    } else {
+        format!("{retried} put back to work")
+    });
+    Ok(())
 }
 
 /// What is JSON as it is, else as a JSON string: what people type is mostly a text.

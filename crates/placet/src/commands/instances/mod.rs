@@ -21,6 +21,7 @@ pub(super) fn run(flags: &Instances) -> Result<(), Failure> {
     match &flags.command {
         InstancesCommand::List(flags) => with_client(&flags.place, async |client| look::list(&client, flags).await),
         InstancesCommand::Show(flags) => with_client(&flags.place, async |client| look::show(&client, flags).await),
+        InstancesCommand::Retry(flags) => with_client(&flags.place, async |client| act::retry(&client, flags).await),
         InstancesCommand::Operations(flags) => {
             with_client(&flags.place, async |client| bulk::list(&client, &flags.place).await)
         }

@@ -91,7 +91,7 @@ def test_a_turn_that_its_workers_cannot_take_fails_with_the_remedy_and_goes_on_o
     hub.client.raise_orchestration_event(instance_id, "said", data=MORE_THAN_A_CLIENT_TAKES)
     state = hub.client.wait_for_orchestration_completion(instance_id, fetch_payloads=False, timeout=PATIENCE_S)
     assert state.runtime_status == OrchestrationStatus.FAILED
-    failure = raw_failure(hub, instance_id)
+    failure = hub.raw_state(instance_id).failureDetails
     assert failure.errorType == "WorkItemTooLong"
     assert "max_receive_message_length" in failure.errorMessage and "4194304" in failure.errorMessage
     # The worker lives, and serves the others.
@@ -118,8 +118,3 @@ def test_an_activity_that_its_workers_cannot_take_fails_in_its_orchestration(hub
     hub.serve(asks_for_much, only_these=True, channel_options=takes_more)
     hub.serve(takes, only_these=True)
     assert hub.run(asks_for_much).get_output() == "WorkItemTooLong"
-
-
-def raw_failure(hub: TaskHub, instance_id: str) -> pb.TaskFailureDetails:
-    answer = hub.call("GetInstance", pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=False))
-    return answer.orchestrationState.failureDetails

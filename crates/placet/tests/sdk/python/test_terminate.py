@@ -1,16 +1,21 @@
 """Termination: at any moment, whether or not a worker is there."""
 
+import grpc
 import pytest
 from durabletask import task
 from durabletask.client import OrchestrationStatus
 
-from task_hub import TaskHub
+from task_hub import TaskHub, refused_with
 from waiting import eventually
 
 
 def wait(ctx: task.OrchestrationContext, _):
     yield ctx.wait_for_external_event("never")
     return "ended by itself"
+
+
+def ends(ctx: task.OrchestrationContext, _):
+    return "by itself"
 
 
 @pytest.mark.parametrize("output", [None, "enough", {"by": "Manager"}, ""])
@@ -64,9 +69,14 @@ def test_an_ended_instance_stays_as_it_is(hub: TaskHub):
     assert hub.state(state.instance_id) == state
 
 
-def test_an_unknown_instance_is_no_error(hub: TaskHub):
-    hub.client.terminate_orchestration("nobody")
+def test_an_unknown_instance_is_not_found_and_one_that_ended_stays_as_it_is(hub: TaskHub):
+    refused_with(grpc.StatusCode.NOT_FOUND, lambda: hub.client.terminate_orchestration("nobody"))
     assert hub.state("nobody") is None
+    hub.serve(ends)
+    instance_id = hub.start(ends)
+    hub.ended(instance_id)
+    hub.client.terminate_orchestration(instance_id, output="late")
+    assert hub.state(instance_id).runtime_status == OrchestrationStatus.COMPLETED
 
 
 def test_terminating_twice_counts_once(hub: TaskHub):

@@ -368,7 +368,7 @@ final class OrchestrationsTest {
         String id = client.scheduleNewOrchestrationInstance("gathers", threeMebibytes);
         client.waitForInstanceStart(id, TaskHub.PATIENCE);
         client.raiseEvent(id, "said", threeMebibytes);
-        OrchestrationMetadata state = client.waitForInstanceCompletion(id, TaskHub.PATIENCE, false);
+        OrchestrationMetadata state = hub.end(id);
         assertEquals(FAILED, state.getRuntimeStatus());
         assertEquals("WorkItemTooLong", state.getFailureDetails().getErrorType());
         assertEquals(7, hub.end(client.scheduleNewOrchestrationInstance("neighbour")).readOutputAs(int.class));
