@@ -174,9 +174,7 @@ async fn what_is_not_there_is_told_by_the_exit_code_and_hubs_are_walls() {
     let there = why(&server, "here").await;
     assert!(there.starts_with("here: next turn ready since "), "{there}");
     assert!(there.contains("; no worker is connected to task hub `default`\n"), "{there}");
-    for words in
-        [&["why", "no-such"][..], &["why", "here", "--taskhub=other"], &["instances", "retry", "no-such"]]
-    {
+    for words in [&["why", "no-such"][..], &["why", "here", "--taskhub=other"], &["instances", "retry", "no-such"]] {
         let ended = run(&server, words).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
         assert!(ended.stderr.contains("there is no "), "{ended:?}");
