@@ -40,4 +40,9 @@ pub const CORPUS: &[Known] = &[
         with: "",
         found: "a busy worker took all the room that it made, and another's turn never got any",
     },
+    Known {
+        seed: 1_795_920_739_017_496,
+        with: "",
+        found: "failures of an activity that came due while its instance was out of memory were forgotten",
+    },
 ];

@@ -334,6 +334,12 @@ impl Dispatch {
         self.release(item)
     }
 
+    /// An item was to be handed out, and its instance is not in memory: it is offered when that comes back. What was counted
+    /// of it stays.
+    pub fn left_memory(&mut self, item: ItemId) {
+        self.release(item);
+    }
+
     /// A worker gives an item back: it comes again after a delay that grows. A turn must be taken back by its
     /// partition, and delayed with [`Dispatch::delay`]. Tells whether somebody held it, and the stream that has
     /// room again.

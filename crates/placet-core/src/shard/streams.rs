@@ -245,7 +245,12 @@ impl Shard {
             }
             Begun::Void => {
                 reach(Corner::VoidItem);
-                self.dispatch.finished(item);
+                if self.partitions[item.partition().index()].is_hot(item.iid()) {
+                    self.dispatch.finished(item);
+                } else {
+                    // Its instance left memory while a worker that is gone might still have brought it: it comes back with it.
+                    self.dispatch.left_memory(item);
+                }
                 false
             }
         }

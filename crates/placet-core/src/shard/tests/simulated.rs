@@ -201,3 +201,14 @@ fn a_worker_whose_turn_waits_for_a_history_that_is_deleted_meanwhile_has_room_ag
     "
     ));
 }
+
+#[test]
+fn an_activity_that_comes_due_while_its_instance_is_out_of_memory_counts_as_often_as_it_failed() {
+    let fails = |round: usize| format!("{0}s worker\n{0}s tick\n{1}s disconnect\n", 100 * round, 100 * round + 90);
+    let begin = "0s worker\n0s start a-1\n0s turn a-1: activity one\n1s disconnect\n";
+    // Its worker is gone and might still bring it when its instance leaves memory, and cannot be read when that is over.
+    let away = "2s unreadable\n2s spill a-1\n3s worker\n40s tick\n41s readable\n90s disconnect\n";
+    let script = (1..12).fold(format!("{begin}{away}"), |script, round| script + &fails(round));
+    let trace = trace(&script);
+    assert_eq!(trace.matches("gets activity a-1/one").count(), 10, "{trace}");
+}
