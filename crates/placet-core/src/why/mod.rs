@@ -1,6 +1,6 @@
 //! Why an instance waits, and what lets it go on: a pure function of what the core knows of it, in one sentence.
 //!
-//! [`explain()`] decides, `sentence.rs` says it, `kept.rs` is what is kept of a turn for it. Nothing here is ever looked at
+//! `explain` decides, `sentence.rs` says it, `kept.rs` is what is kept of a turn for it. Nothing here is ever looked at
 //! for a decision, no history is read, and what is looked at is bounded (`limits::WHY_*`): the question is for people, and
 //! whoever asks it holds up nobody.
 //!
