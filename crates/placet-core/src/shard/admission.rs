@@ -17,7 +17,10 @@ impl Shard {
         if matches!(command.kind, CommandKind::Wait(_) | CommandKind::Why(_) | CommandKind::Settle) {
             return Ok(());
         }
-        self.admit_bytes(now, command.payload_bytes())?;
+        self.admit_writes(now, command.payload_bytes())?;
+        if !makes_room(&command.kind) {
+            self.admit_memory()?;
+        }
         match (&command.kind, &command.target) {
             (CommandKind::Start(start), Lookup::Key(key)) => check_start(key, start),
             (CommandKind::Ask(ask), _) => check_ask(ask),
@@ -27,6 +30,11 @@ impl Shard {
 
     /// Whether there is room for what a command brings.
     pub(super) fn admit_bytes(&mut self, now: Now, bytes: usize) -> Result<(), Refusal> {
+        self.admit_writes(now, bytes)?;
+        self.admit_memory()
+    }
+
+    fn admit_writes(&mut self, now: Now, bytes: usize) -> Result<(), Refusal> {
         if let Some(until) = self.refuse_until {
             if now.mono < until {
                 reach(Corner::RefusedFull);
@@ -39,6 +47,10 @@ impl Shard {
             let retry_after = limits::REFUSE_AFTER_FAILURE;
             return Err(Refusal::Exhausted { what: "too much waits to be written", retry_after });
         }
+        Ok(())
+    }
+
+    fn admit_memory(&self) -> Result<(), Refusal> {
         if self.memory.bytes() > 2 * self.limits.hot_bytes {
             reach(Corner::RefusedMemory);
             let what = "too much work is in memory: its workers do not keep up";
@@ -62,5 +74,14 @@ impl Shard {
             self.reserve_taken += (bytes + limits::COMMAND_BYTES).min(most);
         }
         is_small
+    }
+}
+
+/// Whether a command ends work, or lets work that rests go on: memory that is full of it has no room before.
+fn makes_room(kind: &CommandKind) -> bool {
+    match kind {
+        CommandKind::Suspend(suspend) => suspend.resume,
+        CommandKind::Terminate(_) | CommandKind::End { .. } | CommandKind::Purge | CommandKind::Expire(_) => true,
+        _ => false,
     }
 }

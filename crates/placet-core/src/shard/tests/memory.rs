@@ -321,3 +321,15 @@ fn a_busy_worker_does_not_take_all_the_room_that_it_makes() {
     let trace = trace_within(limits, &format!("{start}{busy}1s turn a-1: wait\n2s turn placet.b-1: complete"));
     assert!(trace.contains("reply to turn placet.b-1"), "{trace}");
 }
+
+#[test]
+fn work_that_rests_goes_on_or_ends_though_it_fills_the_memory() {
+    let fills = "0s worker\n0s start a-1\n0s turn a-1: wait\n1s suspend a-1\n";
+    let raises = (0..200).fold(String::new(), |script, number| script + &format!("2s raise a-1 event-{number}\n"));
+    let limits = Limits { hot_bytes: 1 << 10, inbox_bytes: 1 << 20, ..LIMITS };
+    for deed in ["resume", "terminate"] {
+        let trace = trace_within(limits, &format!("{fills}{raises}3s {deed} a-1"));
+        assert!(trace.contains("too much work is in memory"), "{trace}");
+        assert!(trace.contains(&format!("reply to {deed} a-1: done")), "{trace}");
+    }
+}
