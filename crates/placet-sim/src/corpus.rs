@@ -45,9 +45,5 @@ pub const CORPUS: &[Known] = &[
         with: "",
         found: "failures of an activity that came due while its instance was out of memory were forgotten",
     },
-    Known {
-        seed: 1_795_921_583_005_404,
-        with: "",
-        found: "what would have made room was refused for want of it",
-    },
+    Known { seed: 1_795_921_583_005_404, with: "", found: "what would have made room was refused for want of it" },
 ];

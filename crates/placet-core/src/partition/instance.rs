@@ -632,7 +632,9 @@ fn outbound_bytes(outbound: &Outbound) -> usize {
 }
 
 pub(crate) fn activity_bytes(pending: &PendingActivity) -> usize {
-    2 * ENTRY_BYTES + pending.encoded_len()
+    // That it is set aside comes and goes while it is counted.
+    let set_aside = PendingActivity { poisoned: pending.poisoned, ..PendingActivity::default() };
+    2 * ENTRY_BYTES + pending.encoded_len() - set_aside.encoded_len()
 }
 
 /// A payload that is kept at hand, unless it is long: then it is read from the history.

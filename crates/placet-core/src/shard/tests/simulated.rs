@@ -212,3 +212,17 @@ fn an_activity_that_comes_due_while_its_instance_is_out_of_memory_counts_as_ofte
     let trace = trace(&script);
     assert_eq!(trace.matches("gets activity a-1/one").count(), 10, "{trace}");
 }
+
+#[test]
+fn the_result_of_an_activity_that_was_set_aside_is_taken_if_it_comes_after_all() {
+    let fails = (1..=10).fold(String::new(), |script, round| {
+        script + &format!("{0}s worker\n{0}s tick\n{1}s disconnect\n", 100 * round, 100 * round + 90)
+    });
+    let begin = "0s worker\n0s start a-1\n0s turn a-1: activity one\n1s disconnect\n";
+    let trace = trace(&format!("{begin}{fails}2000s done a-1/one\n2001s worker\n2002s turn a-1: complete"));
+    assert_eq!(trace.matches("gets activity a-1/one").count(), 10, "{trace}");
+    assert!(
+        trace.contains("reply to turn a-1: done\n2001s") || trace.ends_with("reply to turn a-1: done\n"),
+        "{trace}"
+    );
+}
