@@ -46,4 +46,9 @@ pub const CORPUS: &[Known] = &[
         found: "failures of an activity that came due while its instance was out of memory were forgotten",
     },
     Known { seed: 1_795_921_583_005_404, with: "", found: "what would have made room was refused for want of it" },
+    Known {
+        seed: 1_795_921_801_009_207,
+        with: "",
+        found: "the result of what had been set aside was counted off with more than it was counted with",
+    },
 ];
