@@ -22,10 +22,14 @@ const ENDED: &str = "
     SELECT completed_at, iid FROM instance INDEXED BY instance_ended
     WHERE hub = ?1 AND completed_at >= ?2 AND completed_at < ?3 AND (completed_at > ?4 OR iid > ?5)
     ORDER BY completed_at, iid LIMIT ?6";
+const ENDED_OF_STATUS: &str = "
+    SELECT completed_at, iid FROM instance INDEXED BY instance_list
+    WHERE hub = ?1 AND status = ?2 AND completed_at >= ?3 AND completed_at < ?4 AND (completed_at > ?5 OR iid > ?6)
+    ORDER BY completed_at, iid LIMIT ?7";
 
 /// For tests of all of them.
 #[cfg(test)]
-pub(crate) const ALL: [&str; 4] = [crate::statements::HUB, CREATED, BY_ID, ENDED];
+pub(crate) const ALL: [&str; 5] = [crate::statements::HUB, CREATED, BY_ID, ENDED, ENDED_OF_STATUS];
 
 /// Every status that an instance can have.
 const STATUSES: [OrchestrationStatus; 7] = [
@@ -78,13 +82,71 @@ fn created(connection: &Connection, hub: i64, list: &List, after: Option<(Timest
         let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
         found.extend(rows.collect::<Result<Vec<_>, _>>()?);
     }
-    found.sort_unstable();
-    found.dedup(); // a status may be named twice
-    found.truncate(list.limit);
+    first_of(&mut found, list.limit);
     looked(&found, Order::Created)
 }
 
+/// By the time of their end: along all that have ended, or all of the statuses that are asked for, whichever are fewer.
 fn ended(
+    connection: &Connection,
+    hub: i64,
+    list: &List,
+    within: &Range<Timestamp>,
+    after: Option<(Timestamp, Iid)>,
+) -> Result<Looked, Fault> {
+    if is_rare(connection, hub, list)? {
+        ended_of_statuses(connection, hub, list, within, after)
+    } else {
+        ended_of_all(connection, hub, list, within, after)
+    }
+}
+
+/// Whether so few have the statuses that are asked for that all of them are fewer than those among which a page of them lies.
+fn is_rare(connection: &Connection, hub: i64, list: &List) -> Result<bool, Fault> {
+    if list.statuses.is_empty() {
+        return Ok(false);
+    }
+    let (mut wanted, mut all) = (0_i64, 0_i64);
+    let mut statement = connection.prepare_cached(crate::search::TALLY)?;
+    let mut rows = statement.query([hub])?;
+    while let Some(row) = rows.next()? {
+        let (status, count): (i32, i64) = (row.get(0)?, row.get(1)?);
+        all = all.saturating_add(count);
+        if list.statuses.iter().any(|asked| i32::from(*asked) == status) {
+            wanted = wanted.saturating_add(count);
+        }
+    }
+    Ok(wanted.saturating_mul(wanted) <= count(list.limit).saturating_mul(all))
+}
+
+fn ended_of_statuses(
+    connection: &Connection,
+    hub: i64,
+    list: &List,
+    within: &Range<Timestamp>,
+    after: Option<(Timestamp, Iid)>,
+) -> Result<Looked, Fault> {
+    let (at, iid) = place(after, within.start);
+    let from = at.max(within.start.0);
+    let mut found: Vec<(i64, i64)> = Vec::new();
+    let mut statement = connection.prepare_cached(ENDED_OF_STATUS)?;
+    for status in &list.statuses {
+        let values = params![hub, i32::from(*status), from, within.end.0, at, iid, count(list.limit)];
+        let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        found.extend(rows.collect::<Result<Vec<_>, _>>()?);
+    }
+    first_of(&mut found, list.limit);
+    looked(&found, |after| Order::Ended { within: within.clone(), after })
+}
+
+/// The first of them, each once: a status may be named twice.
+fn first_of(found: &mut Vec<(i64, i64)>, limit: usize) {
+    found.sort_unstable();
+    found.dedup();
+    found.truncate(limit);
+}
+
+fn ended_of_all(
     connection: &Connection,
     hub: i64,
     list: &List,
