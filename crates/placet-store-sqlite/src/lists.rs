@@ -17,7 +17,8 @@ const CREATED: &str = "
     WHERE hub = ?1 AND status = ?2 AND created_at >= ?3 AND created_at < ?4 AND (created_at > ?5 OR iid > ?6)
     ORDER BY created_at, iid LIMIT ?7";
 const BY_ID: &str = "
-    SELECT id, iid FROM instance INDEXED BY instance_id WHERE hub = ?1 AND id >= ?2 AND id <> ?3 ORDER BY id LIMIT ?4";
+    SELECT id, iid, status, created_at FROM instance INDEXED BY instance_id
+    WHERE hub = ?1 AND id >= ?2 AND id <> ?3 ORDER BY id LIMIT ?4";
 const ENDED: &str = "
     SELECT completed_at, iid FROM instance INDEXED BY instance_ended
     WHERE hub = ?1 AND completed_at >= ?2 AND completed_at < ?3 AND (completed_at > ?4 OR iid > ?5)
@@ -43,8 +44,8 @@ const STATUSES: [OrchestrationStatus; 7] = [
 ];
 
 pub(crate) fn page(connection: &Connection, list: &List, damage: &Damage) -> Result<Page, ReadError> {
-    let Looked { iids, last } = looked_at(connection, list).map_err(|fault| fault.of("instance"))?;
-    let next = last.filter(|_| iids.len() == list.limit);
+    let Looked { iids, others, last } = looked_at(connection, list).map_err(|fault| fault.of("instance"))?;
+    let next = last.filter(|_| iids.len() + others == list.limit);
     let mut rows = Vec::new();
     for iid in iids {
         let row = damage.leave_out(reads::by_iid(connection, iid))?.flatten();
@@ -53,10 +54,11 @@ pub(crate) fn page(connection: &Connection, list: &List, damage: &Damage) -> Res
     Ok(Page { rows, next })
 }
 
-/// The keys of the rows that are looked at, and the order behind the last of them.
+/// The keys of the rows that are looked at, how many others were, and the order behind the last of all.
 #[derive(Default)]
 struct Looked {
     iids: Vec<Iid>,
+    others: usize,
     last: Option<Order>,
 }
 
@@ -178,7 +180,14 @@ fn by_id(
             break; // those that do lie together
         }
         found.last = Some(Order::Id { prefix: prefix.to_owned(), after: Some(InstanceId::new(id)) });
-        found.iids.push(key(row.get(1)?)?);
+        let (status, created): (i32, i64) = (row.get(2)?, row.get(3)?);
+        // Of those that are not meant the row is not read: they may be many.
+        let is_asked = list.statuses.is_empty() || list.statuses.iter().any(|asked| i32::from(*asked) == status);
+        if is_asked && list.created.contains(&Timestamp(created)) {
+            found.iids.push(key(row.get(1)?)?);
+        } else {
+            found.others += 1;
+        }
     }
     Ok(found)
 }
@@ -186,7 +195,7 @@ fn by_id(
 fn looked(found: &[(i64, i64)], order: impl FnOnce(Option<(Timestamp, Iid)>) -> Order) -> Result<Looked, Fault> {
     let iids = found.iter().map(|(_, iid)| key(*iid)).collect::<Result<Vec<_>, _>>()?;
     let last = found.last().zip(iids.last()).map(|((at, _), iid)| order(Some((Timestamp(*at), *iid))));
-    Ok(Looked { iids, last })
+    Ok(Looked { iids, others: 0, last })
 }
 
 /// Behind which row: the first that is in question comes behind one of the time before.
