@@ -164,6 +164,24 @@ corners! {
     PieceKept,
     /// New work was refused for a while after the disk was full.
     RefusedFull,
+    /// A long row was written ahead.
+    WrittenAhead,
+    /// A message's sender waited with whoever hears it for a long row.
+    AheadJoined,
+    /// Something waited behind a decision that waited for its long row.
+    WaitedForAhead,
+    /// A message was to be told by or to somebody of whom a decision waited so.
+    ToldBehindAhead,
+    /// An instance that the server is to end waited so.
+    UnservedBehindAhead,
+    /// A piece of a long row was not written.
+    AheadFailed,
+    /// A decision that waited for its long row came to nothing.
+    AheadVoided,
+    /// A piece was written of a row that never comes, or cleared away.
+    AheadInVain,
+    /// A hub was deleted while a decision in it waited for its long row.
+    AheadGoneWithHub,
 }
 
 #[cfg(debug_assertions)]

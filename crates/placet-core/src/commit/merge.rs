@@ -1,7 +1,7 @@
 //! Merges the writes of many commands into one batch. Rows that are born and die within it are never written
 //! (STORAGE.md, "What write elision buys"); of a row that changes several times the last state is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::ids::{Epoch, Hub, Iid, InstanceKey, PartitionId, RecordKey, Seq, Turn
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{
-    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, RecordRow, ReplyRow, TimerRow, Write,
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PayloadKey, PublishedRow, RecordRow, ReplyRow, TimerRow, Write,
 };
 
 type Map<K, V> = HashMap<K, V, FxBuildHasher>;
@@ -49,6 +49,8 @@ pub(super) struct Merge {
     replies: BTreeMap<(Iid, Arc<str>), ReplyRow>,
     /// None: it is deleted, if it is there.
     records: BTreeMap<RecordKey, Option<RecordRow>>,
+    /// Payloads that lie in the store already.
+    ahead: BTreeSet<PayloadKey>,
     rest: Batch,
     bytes: usize,
 }
@@ -60,6 +62,16 @@ impl Merge {
             self.bytes += size(&write);
             self.write(write);
         }
+    }
+
+    /// These payloads lie in the store; their rows are about to be added.
+    pub(super) fn lie_ahead(&mut self, payloads: impl Iterator<Item = PayloadKey>) {
+        self.ahead.extend(payloads);
+    }
+
+    /// The payloads that lie in the store already.
+    pub(super) fn ahead(&self) -> impl Iterator<Item = PayloadKey> {
+        self.ahead.iter().copied()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -137,6 +149,8 @@ impl Merge {
 
     fn update_activity(&mut self, row: ActivityRow) {
         let key = (row.iid, row.seq);
+        // What lies ahead is what it was before: it is written whole.
+        self.ahead.remove(&PayloadKey::Activity(row.iid, row.seq));
         let change = match self.activities.remove(&key) {
             Some(RowChange::Put(_)) => RowChange::Put(row),
             Some(RowChange::Replace(_) | RowChange::Delete) | None => RowChange::Replace(row),
@@ -205,8 +219,21 @@ impl Merge {
         }
     }
 
-    pub(super) fn into_batch(self) -> Batch {
+    /// Whether the row of a payload is written with the batch.
+    fn is_put(&self, payload: &PayloadKey) -> bool {
+        match *payload {
+            PayloadKey::History(iid, turn) => self.history.contains_key(&(iid, turn)),
+            PayloadKey::Inbox(iid, seq) => matches!(self.inbox.get(&(iid, seq)), Some(RowChange::Put(_))),
+            PayloadKey::Activity(iid, seq) => matches!(self.activities.get(&(iid, seq)), Some(RowChange::Put(_))),
+        }
+    }
+
+    pub(super) fn into_batch(mut self) -> Batch {
+        let ahead = std::mem::take(&mut self.ahead);
+        // Of a row that is born and dies within the batch nothing is written, but its payload.
+        let (ahead, dropped) = ahead.into_iter().partition(|payload| self.is_put(payload));
         let mut batch = self.rest;
+        (batch.ahead, batch.ahead_dropped) = (ahead, dropped);
         batch.fences = sorted(self.fences.into_iter());
         for (_, change) in sorted_by_key(self.instances) {
             match change {

@@ -16,7 +16,7 @@ use crate::limits::{self, Limits};
 use crate::outcome::{Effect, Outcome};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
-use crate::rows::Batch;
+use crate::rows::{Batch, PayloadKey};
 use crate::time::Mono;
 use merge::Merge;
 
@@ -46,6 +46,7 @@ struct InFlight {
     id: BatchId,
     effects: Vec<Effect>,
     partitions: Vec<PartitionId>,
+    ahead: Vec<PayloadKey>,
     bytes: usize,
 }
 
@@ -56,6 +57,8 @@ pub struct Voided {
     pub effects: Vec<Effect>,
     /// The partitions whose memory is ahead of the store.
     pub partitions: Vec<PartitionId>,
+    /// Payloads that lie in the store and whose rows may not.
+    pub ahead: Vec<PayloadKey>,
 }
 
 impl Default for Commit {
@@ -96,6 +99,7 @@ impl Commit {
         }
         self.filling.commands += 1;
         self.filling.urgent |= !waits;
+        self.filling.merge.lie_ahead(outcome.ahead.drain(..));
         self.filling.merge.add(partition, outcome.writes.drain(..));
         self.filling.effects.append(&mut outcome.effects);
         if planted::is(Plant::AcknowledgeBeforeSync) {
@@ -119,12 +123,12 @@ impl Commit {
         }
         let filling = std::mem::take(&mut self.filling);
         let bytes = filling.merge.bytes();
-        let partitions = filling.merge.partitions().collect();
+        let (partitions, ahead) = (filling.merge.partitions().collect(), filling.merge.ahead().collect());
         self.last = self.last.next();
         let mut batch = filling.merge.into_batch();
         batch.id = Some(self.last);
         batch.commands = filling.commands;
-        self.in_flight = Some(InFlight { id: self.last, effects: filling.effects, partitions, bytes });
+        self.in_flight = Some(InFlight { id: self.last, effects: filling.effects, partitions, ahead, bytes });
         Some(batch)
     }
 
@@ -143,17 +147,29 @@ impl Commit {
     /// # Panics
     /// If it is not the batch in flight.
     pub fn failed(&mut self, batch: BatchId) -> Voided {
-        let in_flight = self.take(batch);
-        let filling = std::mem::take(&mut self.filling);
-        let mut partitions = in_flight.partitions;
+        let InFlight { mut effects, mut partitions, mut ahead, .. } = self.take(batch);
+        let later = self.void();
         if !planted::is(Plant::LaterDecisionsKept) {
-            partitions.extend(filling.merge.partitions());
+            partitions.extend(later.partitions);
         }
         partitions.sort_unstable();
         partitions.dedup();
-        let mut effects = in_flight.effects;
-        effects.extend(filling.effects);
-        Voided { effects, partitions }
+        effects.extend(later.effects);
+        ahead.extend(later.ahead);
+        Voided { effects, partitions, ahead }
+    }
+
+    /// All that no batch has taken with it yet is void.
+    pub fn void(&mut self) -> Voided {
+        let filling = std::mem::take(&mut self.filling);
+        let mut partitions: Vec<PartitionId> = filling.merge.partitions().collect();
+        partitions.sort_unstable();
+        Voided { effects: filling.effects, partitions, ahead: filling.merge.ahead().collect() }
+    }
+
+    /// Whether the store has a batch.
+    pub fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
     }
 
     /// When [`Commit::seal`] will have a batch though nothing more comes in.

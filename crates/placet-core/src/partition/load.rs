@@ -144,6 +144,7 @@ impl Partition {
 
     /// Handles a command that waited for a load.
     pub fn resume(&mut self, now: Now, command: Command, exists: bool, outcome: &mut Outcome) {
+        let Some(command) = self.behind_what_is_underway(command) else { return };
         if exists {
             self.handle(now, command, outcome);
             return;
@@ -200,6 +201,7 @@ impl Partition {
     pub fn reset(&mut self, epoch: Epoch) -> Vec<Command> {
         let mut commands: Vec<Command> =
             std::mem::take(&mut self.loading).into_values().flat_map(|loading| loading.commands).collect();
+        commands.extend(std::mem::take(&mut self.underway).into_iter().flat_map(|underway| underway.commands));
         for (key, waiters) in std::mem::take(&mut self.waiters) {
             commands.extend(waiters.into_iter().map(|waiter| {
                 let target = Lookup::Key(key.clone());
