@@ -30,6 +30,8 @@ fn others_go_on_while_a_long_row_is_written_and_what_concerns_its_instance_waits
         4s raise b-1 short
         5s piece-written
         5s rows
+        6s all-written
+        6s rows
         6s ahead
     "
     ));
