@@ -97,7 +97,8 @@ struct World {
 /// Drives a shard by what the bytes say: every message of the protocol with any content, in any order.
 pub fn shard(data: &[u8]) {
     let mut source = Source(data);
-    let limits = Limits { turn_messages: 3, inbox_bytes: 4_096, timers_per_step: 3, ahead_from: 64, ..Limits::default() };
+    let limits =
+        Limits { turn_messages: 3, inbox_bytes: 4_096, timers_per_step: 3, ahead_from: 64, ..Limits::default() };
     let now = Now { wall: Timestamp(1_700_000_000_000_000), mono: Mono(0) };
     let shard = Shard::new(limits, 1, 0, Iid(0), Timestamp(0));
     let mut world = World { shard, now, calls: 0, streams: 0, tokens: Vec::new(), stored: Stored::default() };

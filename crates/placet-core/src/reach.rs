@@ -76,6 +76,8 @@ corners! {
     BatchHeld,
     /// A batch would have waited for a turn, and was full.
     BatchCut,
+    /// A batch carried so much that what came next went into another one.
+    BatchCutByBytes,
     /// A row was born and died between two commits, and was never written.
     RowElided,
     /// A history was kept in memory no longer, for want of room.

@@ -162,6 +162,9 @@ impl Plan {
             plan.limits.ahead_from = usize::try_from(chance.skewed(40, 800)).expect("it is small");
             plan.faults.ahead_failed = rate(chance) / 4;
         }
+        if chance.one_in(4) {
+            plan.limits.batch_bytes = usize::try_from(chance.skewed(1, 10_000)).expect("it is small");
+        }
         plan
     }
 

@@ -12,7 +12,8 @@ use crate::ids::{Epoch, Hub, Iid, InstanceKey, PartitionId, RecordKey, Seq, Turn
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{
-    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PayloadKey, PublishedRow, RecordRow, ReplyRow, TimerRow, Write,
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PayloadKey, PublishedRow, RecordRow, ReplyRow, TimerRow,
+    Write,
 };
 
 type Map<K, V> = HashMap<K, V, FxBuildHasher>;

@@ -153,6 +153,7 @@ impl Shard {
 
     /// Takes one of several things that arrived together. After the last of them, [`Shard::finish`].
     pub fn take(&mut self, now: Now, input: Input, outputs: &mut Vec<Output>) {
+        self.commit.cut();
         match input {
             Input::Started | Input::Tick => {}
             Input::Stopping => {

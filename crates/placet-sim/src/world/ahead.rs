@@ -50,7 +50,9 @@ impl LyingAhead {
             taken += 1;
             if there.as_deref() != Some(&payload[..]) {
                 let there = there.map(|there| there.len());
-                return Err(format!("a row of {} bytes is written, and ahead of it lie {there:?}", payload.len()).into());
+                return Err(
+                    format!("a row of {} bytes is written, and ahead of it lie {there:?}", payload.len()).into()
+                );
             }
         }
         if taken != batch.ahead.len() {
