@@ -409,7 +409,7 @@ mod tests {
     fn pieces_of_long_rows_let_batches_go_first_and_leave_them_half_of_the_time() {
         let (sender, work) = channel();
         let mut committer = Committer::new(Arc::<TestStore>::default(), work, Arc::default(), WallClock::Real);
-        let mut is_batch = |committer: &mut Committer| matches!(committer.next_work(), Some(Work::Commit(_)));
+        let is_batch = |committer: &mut Committer| matches!(committer.next_work(), Some(Work::Commit(_)));
         let piece = || {
             let of = PayloadKey::Inbox(Iid(1), Seq(1));
             Work::Ahead(1, Box::new(AheadPiece { of, part: 0, data: Bytes::new() }))
