@@ -60,7 +60,7 @@ impl Merge {
     pub(super) fn add(&mut self, (partition, epoch): (PartitionId, Epoch), writes: impl Iterator<Item = Write>) {
         self.fences.insert(partition, epoch);
         for write in writes {
-            self.bytes += size(&write);
+            self.bytes += if self.lies_ahead(&write) { ROW_BYTES } else { size(&write) };
             self.write(write);
         }
     }
@@ -73,6 +73,10 @@ impl Merge {
     /// The payloads that lie in the store already.
     pub(super) fn ahead(&self) -> impl Iterator<Item = PayloadKey> {
         self.ahead.iter().copied()
+    }
+
+    fn lies_ahead(&self, write: &Write) -> bool {
+        !self.ahead.is_empty() && write.payload().is_some_and(|(of, _)| self.ahead.contains(&of))
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -144,7 +144,7 @@ impl Partition {
 
     /// Handles a command that waited for a load.
     pub fn resume(&mut self, now: Now, command: Command, exists: bool, outcome: &mut Outcome) {
-        let Some(command) = self.behind_what_is_underway(command) else { return };
+        let Some(command) = self.unless_it_waits(command) else { return };
         if exists {
             self.handle(now, command, outcome);
             return;

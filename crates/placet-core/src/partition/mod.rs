@@ -185,7 +185,7 @@ impl Partition {
 
     /// Takes a command: decides it if its instance is in memory, else asks for the instance first.
     pub fn handle(&mut self, now: Now, command: Command, outcome: &mut Outcome) {
-        let Some(command) = self.behind_what_is_underway(command) else { return };
+        let Some(command) = self.unless_it_waits(command) else { return };
         let hot = match &command.target {
             Lookup::Key(key) => self.keys.get(key).copied(),
             Lookup::Iid(iid) => self.instances.contains_key(iid).then_some(*iid),

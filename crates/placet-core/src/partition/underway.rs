@@ -24,8 +24,13 @@ pub(crate) struct Underway {
 
 impl Partition {
     /// Gives a command back if nothing that concerns its instance is underway; else it waits.
-    pub(super) fn behind_what_is_underway(&mut self, command: Command) -> Option<Command> {
-        if self.underway.is_empty() || planted::is(Plant::UnderwayOvertaken) {
+    #[inline]
+    pub(super) fn unless_it_waits(&mut self, command: Command) -> Option<Command> {
+        if self.underway.is_empty() { Some(command) } else { self.behind_what_is_underway(command) }
+    }
+
+    fn behind_what_is_underway(&mut self, command: Command) -> Option<Command> {
+        if planted::is(Plant::UnderwayOvertaken) {
             return Some(command);
         }
         let Some(at) = self.underway_at(&command.target) else { return Some(command) };

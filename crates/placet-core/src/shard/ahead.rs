@@ -114,18 +114,18 @@ fn is_long(write: &Write, from: usize) -> bool {
 }
 
 impl Shard {
-    /// Whether an outcome has to wait. If so, all of it is kept.
-    pub(super) fn waits_for_rows(&mut self, partition: PartitionId, outcome: &mut Outcome) -> bool {
+    /// Whether an outcome has to wait for its rows, or with others that do.
+    pub(super) fn waits_for_rows(&self, outcome: &Outcome) -> bool {
         let from = self.limits.ahead_from;
-        let is_kept = !outcome.writes.is_empty()
-            && (self.ahead.joined.is_some() || outcome.writes.iter().any(|write| is_long(write, from)));
-        if !is_kept {
-            return false;
-        }
+        !outcome.writes.is_empty()
+            && (self.ahead.joined.is_some() || outcome.writes.iter().any(|write| is_long(write, from)))
+    }
+
+    /// Keeps an outcome that waits.
+    pub(super) fn keep_back(&mut self, partition: PartitionId, outcome: &mut Outcome) {
         let kept = std::mem::replace(outcome, Outcome { iid_last: outcome.iid_last, ..Outcome::default() });
         let number = self.keep(partition, kept);
         self.ahead.kept = Some(number);
-        true
     }
 
     fn keep(&mut self, partition: PartitionId, mut outcome: Outcome) -> u64 {
@@ -318,9 +318,6 @@ impl Shard {
             let outcome = Outcome { iid_last: self.outcome.iid_last, ..outcome };
             self.carry(now, id, outcome, outputs);
         }
-        if self.stopping {
-            self.expire_asks(Now { mono: Mono(u64::MAX), ..now }, outputs);
-        }
         let behind: Vec<_> = ids.iter().map(|id| self.partitions[id.index()].arrives(decision.number)).collect();
         for (id, commands) in ids.into_iter().zip(behind) {
             for command in commands {
@@ -330,6 +327,9 @@ impl Shard {
         let tells = std::mem::take(&mut self.ahead.tells);
         for tell in decision.tells.into_iter().chain(tells) {
             self.tell(now, tell, outputs);
+        }
+        if self.stopping {
+            self.expire_asks(Now { mono: Mono(u64::MAX), ..now }, outputs);
         }
     }
 }

@@ -328,7 +328,8 @@ impl Shard {
     /// Does what a command caused, and hands its writes to the commit.
     fn follow(&mut self, now: Now, partition: PartitionId, outputs: &mut Vec<Output>) {
         let mut outcome = std::mem::take(&mut self.outcome);
-        if self.waits_for_rows(partition, &mut outcome) {
+        if self.waits_for_rows(&outcome) {
+            self.keep_back(partition, &mut outcome);
             self.memory.count(&self.partitions[partition.index()]);
             self.outcome = outcome;
             return;
