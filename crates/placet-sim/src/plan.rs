@@ -163,14 +163,15 @@ impl Plan {
             plan.faults.ahead_failed = rate(chance) / 4;
         }
         if chance.one_in(4) {
-            plan.limits.batch_bytes = usize::try_from(chance.skewed(1, 10_000)).expect("it is small");
+            plan.limits.batch_bytes = usize::try_from(chance.skewed(500, 20_000)).expect("it is small");
         }
         plan
     }
 
-    /// Whether rows of ordinary length are written ahead.
-    pub(crate) fn writes_ahead(&self) -> bool {
-        self.limits.ahead_from < Limits::default().ahead_from
+    /// Whether what is decided may wait for other rows than its batch's: its own are written ahead, or others' batches go first.
+    pub(crate) fn waits_for_rows(&self) -> bool {
+        let Limits { ahead_from, batch_bytes, .. } = Limits::default();
+        self.limits.ahead_from < ahead_from || self.limits.batch_bytes < batch_bytes
     }
 
     fn mixed(chance: &mut Chance) -> Plan {

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::command::Tell;
-use crate::ids::{Hub, Iid, InstanceKey, PartitionId};
+use crate::ids::{Hub, Iid, InstanceKey, PartitionId, StreamId};
 use crate::outcome::Outcome;
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
@@ -276,10 +276,10 @@ impl Shard {
     }
 
     /// Decisions that wait are void if one of their partitions is, and with them all of their partitions. What was to be
-    /// told behind them is to be told again.
-    pub(super) fn void_ahead(&mut self, voided: &mut Voided) -> Vec<Tell> {
+    /// told behind them is to be told again. Items that they end are with no worker any more; the streams that have room for that.
+    pub(super) fn void_ahead(&mut self, voided: &mut Voided) -> (Vec<Tell>, Vec<StreamId>) {
         let failed = self.ahead.failed.take().map(|(number, _)| number);
-        let mut tells = Vec::new();
+        let (mut tells, mut freed) = (Vec::new(), Vec::new());
         while let Some(at) = self.ahead.waiting.iter().position(|decision| {
             Some(decision.number) == failed || decision.parts.iter().any(|(id, _)| voided.partitions.contains(id))
         }) {
@@ -290,12 +290,13 @@ impl Shard {
                     voided.partitions.push(id);
                 }
                 voided.effects.extend(outcome.effects);
+                freed.extend(outcome.done.iter().filter_map(|item| self.dispatch.finished(*item)));
             }
             voided.ahead.extend(decision.begun);
             tells.extend(decision.tells);
         }
         self.ahead.left.extend(voided.ahead.drain(..));
-        tells
+        (tells, freed)
     }
 
     /// Decisions of a hub that is to be deleted wait no longer: what they write goes with it, in one batch, and is never

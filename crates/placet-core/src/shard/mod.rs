@@ -488,7 +488,7 @@ impl Shard {
     /// What was decided is void: the partitions forget what they held and load what is true; those who wait
     /// for a reply are told what is known of it.
     fn void(&mut self, now: Now, mut voided: Voided, refusal: &Refusal, outputs: &mut Vec<Output>) {
-        let tells = self.void_ahead(&mut voided);
+        let (tells, mut freed) = self.void_ahead(&mut voided);
         self.resets += u32::from(!planted::is(Plant::EpochNotBumped));
         let epoch = Epoch { incarnation: self.incarnation, resets: self.resets };
         let (mut hubs, mut reads) = (Vec::new(), Vec::new());
@@ -515,7 +515,7 @@ impl Shard {
             self.partitions.iter_mut().for_each(Partition::recovery_ends);
         }
         let mut interrupted = Vec::new();
-        let (mut freed, mut records) = (Vec::new(), Vec::new());
+        let mut records = Vec::new();
         for id in voided.partitions {
             freed.extend(self.dispatch.reset(id));
             self.memory.reset(id);

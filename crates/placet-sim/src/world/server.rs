@@ -419,7 +419,7 @@ impl World {
         if worker.is_some_and(|worker| worker.hangs) {
             self.reach(Mark::AcknowledgedThoughHung);
         }
-        if self.now - waited < self.trouble_until || self.plan.writes_ahead() {
+        if self.now - waited < self.trouble_until || self.plan.waits_for_rows() {
             return Ok(());
         }
         let disk = 5 * self.plan.commit_max + 3 * MILLISECOND;

@@ -123,6 +123,23 @@ fn what_is_told_of_a_row_that_was_not_written_is_that_nobody_knows_and_the_insta
 }
 
 #[test]
+fn an_activity_whose_long_result_was_not_written_is_given_out_again() {
+    assert_snapshot!(trace(
+        "
+        0s worker-of-one
+        0s start a-1
+        0s turn a-1: activity one
+        1s hold-ahead
+        1s done a-1/one with LONG
+        2s piece-fails
+        3s all-written
+        4s done a-1/one with LONG
+        5s turn a-1: complete
+    "
+    ));
+}
+
+#[test]
 fn on_a_full_disk_it_is_refused_and_what_the_store_has_is_awaited_first() {
     assert_snapshot!(trace(
         "

@@ -497,11 +497,14 @@ impl World {
         self.turn(turn, piece(number.parse().unwrap()));
     }
 
-    /// `done id/activity`: completes an activity.
-    fn done(&mut self, name: &str, failure_details: Option<TaskFailureDetails>) {
+    /// `done id/activity [with RESULT]`: completes an activity.
+    fn done(&mut self, rest: &str, failure_details: Option<TaskFailureDetails>) {
+        let (name, result) = rest.split_once(" with ").map_or((rest, None), |(name, result)| (name, Some(result)));
         let token = self.items.remove(name).unwrap_or_else(|| panic!("no worker holds {name}")).token;
         let call = self.call(format!("done {name}"));
-        let response = ActivityResponse { completion_token: token.clone(), failure_details, ..Default::default() };
+        let completion_token = token.clone();
+        let result = result.map(str::to_owned);
+        let response = ActivityResponse { completion_token, result, failure_details, ..Default::default() };
         self.input(Input::ActivityCompleted(call, token.parse().unwrap(), Box::new(response)));
     }
 
