@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::command::Tell;
+use crate::command::{Command, CommandKind, Tell};
+use crate::dispatch::ItemId;
 use crate::ids::{Hub, Iid, InstanceKey, PartitionId, StreamId};
 use crate::outcome::Outcome;
 use crate::planted::{self, Plant};
@@ -111,6 +112,16 @@ impl Ahead {
 /// Whether a write is one that is written ahead.
 fn is_long(write: &Write, from: usize) -> bool {
     write.payload().is_some_and(|(_, payload)| payload.len() > from)
+}
+
+/// Whether a command gives one of these items up.
+fn is_about(command: &Command, partition: PartitionId, items: &[ItemId]) -> bool {
+    match (&command.kind, &command.target) {
+        (CommandKind::SetAside(seq) | CommandKind::FailTooLong(seq, _), Lookup::Iid(iid)) => {
+            items.contains(&ItemId::of(partition, *iid, *seq))
+        }
+        _ => false,
+    }
 }
 
 impl Shard {
@@ -315,13 +326,15 @@ impl Shard {
     /// A decision goes on, as if its command had come now; then what has waited behind it.
     fn go_on(&mut self, now: Now, decision: Decision, outputs: &mut Vec<Output>) {
         let ids: Vec<PartitionId> = decision.parts.iter().map(|(id, _)| *id).collect();
+        let done: Vec<ItemId> = decision.parts.iter().flat_map(|(_, outcome)| outcome.done.iter().copied()).collect();
         for (id, outcome) in decision.parts {
             let outcome = Outcome { iid_last: self.outcome.iid_last, ..outcome };
             self.carry(now, id, outcome, outputs);
         }
         let behind: Vec<_> = ids.iter().map(|id| self.partitions[id.index()].arrives(decision.number)).collect();
         for (id, commands) in ids.into_iter().zip(behind) {
-            for command in commands {
+            // A worker that broke after it had answered has not failed at that.
+            for command in commands.into_iter().filter(|command| !is_about(command, id, &done)) {
                 self.handle_command(now, id, command, outputs);
             }
         }

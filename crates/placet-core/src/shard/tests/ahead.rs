@@ -140,6 +140,24 @@ fn an_activity_whose_long_result_was_not_written_is_given_out_again() {
 }
 
 #[test]
+fn a_worker_whose_stream_breaks_after_it_has_answered_has_not_failed() {
+    let fails = (1..=9).fold("0s start a-1\n".to_owned(), |script, round| {
+        script + &format!("{0}s worker\n{1}s disconnect\n", round * 100, round * 100 + 50)
+    });
+    let trace = trace(&format!(
+        "{fails}1000s worker
+        1000s hold-ahead
+        1000s turn a-1: activity LONG
+        1001s disconnect
+        1002s all-written
+        1003s worker
+        1004s done a-1/LONG
+        1005s turn a-1: complete"
+    ));
+    assert!(trace.ends_with("1005s reply to turn a-1: done\n"), "{trace}");
+}
+
+#[test]
 fn on_a_full_disk_it_is_refused_and_what_the_store_has_is_awaited_first() {
     assert_snapshot!(trace(
         "
