@@ -17,6 +17,7 @@ use placet_core::token::Token;
 use placet_proto::durabletask::orchestrator_action::OrchestratorActionType;
 use placet_proto::durabletask::{ActivityResponse, OrchestratorAction, OrchestratorResponse};
 use placet_proto::placet::v1::{AskReply, PublishedRow, Waits};
+use prost::Message as _;
 
 /// Between two inputs.
 const STEP: Duration = Duration::from_micros(100);
@@ -37,6 +38,10 @@ pub(crate) struct Rig {
     /// The last batch, if it is wanted.
     pub(crate) last: Option<Box<Batch>>,
     keeps_batches: bool,
+    /// What our SDK tells of code that waits for an activity.
+    awaits_task: Vec<u8>,
+    /// … and for an event, against a timer.
+    awaits_event: Vec<u8>,
 }
 
 /// A work item, as far as a worker of few words needs it.
@@ -68,6 +73,9 @@ impl Rig {
             rows: None,
             last: None,
             keeps_batches: false,
+            awaits_task: Waits { tasks: vec![1], ..Waits::default() }.encode_to_vec(),
+            awaits_event: Waits { events: vec!["approval_response".to_owned()], tasks: vec![1], ..Waits::default() }
+                .encode_to_vec(),
         };
         rig.input(Input::Started);
         let spec = StreamSpec { built_in, keeps_state: true, ..StreamSpec::default() };
@@ -104,8 +112,11 @@ impl Rig {
             ..OrchestratorResponse::default()
         };
         let (publish, replies) = (done.publish, Some(done.replies));
-        // As our SDK tells it: an event, against a timer.
-        let waits = Some(Waits { events: vec!["approval_response".to_owned()], tasks: vec![1], ..Waits::default() });
+        let calls = response
+            .actions
+            .iter()
+            .any(|action| matches!(action.orchestrator_action_type, Some(OrchestratorActionType::ScheduleTask(_))));
+        let waits = Some(if calls { self.awaits_task.clone() } else { self.awaits_event.clone() });
         let completion = CompleteTurn { token, sticky: Some(STREAM), response, publish, replies, waits };
         self.calls += 1;
         self.input(Input::TurnCompleted(CallId(self.calls), Box::new(completion)));

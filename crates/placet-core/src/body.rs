@@ -54,10 +54,35 @@ pub struct InstanceBody {
     pub input_bytes: u64,
     #[prost(uint64, optional, tag = "20")]
     pub parent_seq: Option<u64>,
-    #[prost(message, optional, tag = "31")]
-    pub waits: Option<Waits>,
+    #[prost(oneof = "KeptWaits", tags = "31, 33")]
+    pub waits: Option<KeptWaits>,
     #[prost(message, optional, tag = "32")]
     pub suspension: Option<Suspension>,
+}
+
+/// What is kept of what an instance's code waits for, until somebody asks ([`KeptWaits::read`]).
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum KeptWaits {
+    /// As it is seen from outside.
+    #[prost(message, tag = "31")]
+    Seen(Waits),
+    /// As its worker told it.
+    #[prost(message, tag = "33")]
+    Told(ToldWaits),
+}
+
+/// What a worker told, as it told it: with every turn, and hardly anybody ever asks.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ToldWaits {
+    /// The encoded `placet.v1.Waits`, of at most [`crate::limits::WAITS_BYTES_MAX`].
+    #[prost(bytes = "vec", tag = "1")]
+    pub waits: Vec<u8>,
+    /// When, in microseconds since 1970.
+    #[prost(int64, tag = "2")]
+    pub at: i64,
+    /// The same of each event that it awaits, in their order; nothing if it awaits them all since then.
+    #[prost(int64, repeated, tag = "3")]
+    pub since: Vec<i64>,
 }
 
 /// What an instance's code waits for since its last turn, beside what the server knows anyway: for people who ask

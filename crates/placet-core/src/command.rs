@@ -7,7 +7,7 @@ use bytes::Bytes;
 use placet_proto::durabletask::{
     ActivityResponse, OrchestrationState, OrchestrationStatus, OrchestratorResponse, ParentInstanceInfo, TraceContext,
 };
-use placet_proto::placet::v1::{AskReply, PublishedRow, Waits};
+use placet_proto::placet::v1::{AskReply, PublishedRow};
 
 use crate::ids::{CallId, Iid, InstanceId, InstanceKey, PartitionId, RecordKey, Seq, StreamId, Turn};
 use crate::limits;
@@ -280,8 +280,8 @@ pub struct CompleteTurn {
     pub publish: Vec<PublishedRow>,
     /// What became of the asks that the code took in this turn; absent if the worker does not know of asks.
     pub replies: Option<Vec<AskReply>>,
-    /// What the code waits for now; absent if the worker does not tell.
-    pub waits: Option<Waits>,
+    /// What the code waits for now, an encoded `placet.v1.Waits`; absent if the worker does not tell.
+    pub waits: Option<Vec<u8>>,
 }
 
 /// A finished activity.

@@ -234,7 +234,7 @@ impl World {
                     source.list(|source| AskReply { ask_id: source.text(), answer: source.some(Source::text) })
                 });
                 let sticky = source.some(|source| StreamId(u64::from(source.byte()) % 4));
-                let waits = source.some(Source::message);
+                let waits = source.some(|source| source.bytes().to_vec());
                 let completion = CompleteTurn { token, sticky, response, publish, replies, waits };
                 self.take(Input::TurnCompleted(call, Box::new(completion)));
             }

@@ -152,6 +152,9 @@ pub const WAITS_RETRIES_MAX: usize = 4;
 /// Bytes of each name of those. A longer one is left out, since a part of it is another name.
 pub const WAITS_NAME_BYTES_MAX: usize = 128;
 
+/// Bytes that are kept of all that as they came: more than our SDK ever tells. Of what is longer, what may be kept is written anew.
+pub const WAITS_BYTES_MAX: usize = 4 << 10;
+
 /// Bytes of the reason of a suspension that are kept.
 pub const REASON_BYTES_MAX: usize = 256;
 

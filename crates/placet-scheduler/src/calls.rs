@@ -109,7 +109,7 @@ impl Scheduler {
     pub async fn terminate_instance(&self, hub: Hub, request: TerminateRequest) -> Result<(), CallError> {
         let key = key(hub, &request.instance_id)?;
         let terminate = Terminate { output: request.output, recurse: request.recursive };
-        self.terminate(key, terminate).await
+        self.terminate(key, terminate).await.map(drop)
     }
 
     /// SuspendInstance.

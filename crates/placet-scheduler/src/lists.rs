@@ -21,7 +21,7 @@ use prost::Message as _;
 use crate::hubs::hub_of;
 use crate::payloads;
 use crate::retention::ENDED;
-use crate::scheduler::{CallError, Scheduler, Weighed, damaged, row_of};
+use crate::scheduler::{CallError, Scheduler, Weighed, damaged};
 use crate::time::duration_of;
 
 /// Instances on one page, whatever a client asks for: Python asks for 2^31 - 1.
@@ -107,13 +107,8 @@ impl Scheduler {
                     if more > PAGE_BYTES_MAX {
                         return Ok((states, Some(here), Some(view.into())));
                     }
-                    let is_one_read = payloads::is_complete(&view, with_payloads);
-                    let state: OrchestrationState = payloads::complete(store, view, with_payloads)?;
                     list.order = here;
-                    // Begun anew or deleted meanwhile, its payloads are gone: it is no longer here.
-                    if !is_one_read && row_of(store, row.key())?.is_none_or(|again| again.iid != row.iid) {
-                        continue;
-                    }
+                    let Some(state) = payloads::of_one_life(store, row, view, with_payloads)? else { continue };
                     bytes += state.encoded_len();
                     states.push(state);
                     if states.len() == wanted {

@@ -76,10 +76,11 @@ impl Scheduler {
     }
 
     /// Terminates an instance, and with it, if the termination says so, the children that it waits for, and theirs: the core
-    /// does. Children that nobody waits for are known to their parents' histories only, and are told from here.
-    pub(crate) async fn terminate(&self, key: InstanceKey, terminate: Terminate) -> Result<(), CallError> {
+    /// does. Children that nobody waits for are known to their parents' histories only, and are told from here. What became of
+    /// the first.
+    pub(crate) async fn terminate(&self, key: InstanceKey, terminate: Terminate) -> Result<Reply, CallError> {
         let goes_on = terminate.recurse && self.has_not_ended(&key).await?;
-        self.command(key.clone(), CommandKind::Terminate(terminate.clone())).await?;
+        let reply = self.command(key.clone(), CommandKind::Terminate(terminate.clone())).await?;
         let mut known = BTreeSet::from([key.id.as_str().to_owned()]);
         let mut parents = if goes_on { vec![key] } else { Vec::new() };
         while let Some(parent) = parents.pop() {
@@ -97,7 +98,7 @@ impl Scheduler {
                 parents.push(child);
             }
         }
-        Ok(())
+        Ok(reply)
     }
 
     async fn has_not_ended(&self, key: &InstanceKey) -> Result<bool, CallError> {

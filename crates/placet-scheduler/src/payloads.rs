@@ -3,11 +3,13 @@
 
 use placet_core::command::InstanceView;
 use placet_core::ids::Turn;
-use placet_core::rows::{InboxRow, Lookup};
+use placet_core::rows::{InboxRow, InstanceRow, Lookup};
 use placet_core::wire::Events;
 use placet_proto::durabletask::{HistoryEvent, OrchestrationState, history_event::EventType};
 use placet_store::{ReadError, Store};
 use prost::Message as _;
+
+use crate::scheduler::row_of;
 
 /// Whether nothing has to be read to answer with this view.
 pub(crate) fn is_complete(view: &InstanceView, payloads: bool) -> bool {
@@ -28,6 +30,20 @@ pub(crate) fn trimmed(mut state: OrchestrationState, payloads: bool) -> Orchestr
         state.failure_details = None;
     }
     state
+}
+
+/// Reads what the view of a row lacks. Absent: the instance was begun anew or deleted meanwhile, and its payloads are gone;
+/// nobody is told of two lives at once.
+pub(crate) fn of_one_life(
+    store: &dyn Store,
+    row: &InstanceRow,
+    view: InstanceView,
+    payloads: bool,
+) -> Result<Option<OrchestrationState>, ReadError> {
+    let is_one_read = is_complete(&view, payloads);
+    let state = complete(store, view, payloads)?;
+    let is_there = is_one_read || row_of(store, row.key())?.is_some_and(|again| again.iid == row.iid);
+    Ok(is_there.then_some(state))
 }
 
 /// Reads what a view lacks.

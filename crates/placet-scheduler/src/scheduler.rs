@@ -419,29 +419,35 @@ impl Scheduler {
         key: InstanceKey,
         payloads: bool,
     ) -> Result<Option<Weighed<OrchestrationState>>, CallError> {
-        let found = self.read(move |store| {
-            loop {
-                let Some(row) = row_of(store, key.clone())? else { return Ok(None) };
-                let view = view_of_row(&row).map_err(|error| damaged(&error))?;
-                if payloads::bytes_to_read(&view, payloads) > ANSWER_FROM {
-                    return Ok(Some(Read::Long(Arc::new(view))));
+        loop {
+            let of = key.clone();
+            let found = self.read(move |store| {
+                loop {
+                    let Some(row) = row_of(store, of.clone())? else { return Ok(None) };
+                    let view = view_of_row(&row).map_err(|error| damaged(&error))?;
+                    if payloads::bytes_to_read(&view, payloads) > ANSWER_FROM {
+                        return Ok(Some(Read::Long(Arc::new(view))));
+                    }
+                    if let Some(state) = payloads::of_one_life(store, &row, view, payloads)? {
+                        return Ok(Some(Read::Done(Box::new(state))));
+                    }
                 }
-                let is_one_read = payloads::is_complete(&view, payloads);
-                let state = payloads::complete(store, view, payloads)?;
-                // Begun anew or deleted meanwhile, its payloads are gone: nobody is told of two lives at once.
-                if is_one_read || row_of(store, key.clone())?.is_some_and(|again| again.iid == row.iid) {
-                    return Ok(Some(Read::Done(Box::new(state))));
+            });
+            match found.await? {
+                None => return Ok(None),
+                Some(Read::Done(state)) => {
+                    let bytes = state.encoded_len();
+                    return self.weigh(bytes, || *state).await.map(Some);
+                }
+                Some(Read::Long(view)) => {
+                    let iid = view.iid;
+                    let state = self.complete_view(view, payloads).await?;
+                    if self.row(key.clone()).await?.is_some_and(|again| again.iid == iid) {
+                        return Ok(Some(state));
+                    }
                 }
             }
-        });
-        Ok(match found.await? {
-            None => None,
-            Some(Read::Done(state)) => {
-                let bytes = state.encoded_len();
-                Some(self.weigh(bytes, || *state).await?)
-            }
-            Some(Read::Long(view)) => Some(self.complete_view(view, payloads).await?),
-        })
+        }
     }
 
     /// What a reply left to be read from the history.

@@ -268,7 +268,8 @@ impl WorkerSender {
         let text = response.completion_token.clone();
         let Ok(token) = text.parse::<Token>() else { return self.stale(text) };
         let sticky = self.keeps_state.then_some(self.stream);
-        let complete = CompleteTurn { token, sticky, response, publish, replies: Some(replies), waits };
+        let complete =
+            CompleteTurn { token, sticky, response, publish, replies: Some(replies), waits: waits.map(Vec::from) };
         self.call(text, shares, |call| Input::TurnCompleted(call, Box::new(complete)));
     }
 

@@ -3,13 +3,14 @@
 //! bench/RESULTS.md has what it told.
 
 use std::error::Error;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use placet_core::body::InstanceBody;
 use placet_core::ids::{Hub, Iid, InstanceId};
 use placet_core::rows::{Batch, InstanceRow, OrchestrationStatus};
 use placet_core::time::Timestamp;
-use placet_store::{Answer, Column, Filter, Found, Needle, Query, Search, Sort, Store};
+use placet_store::{Answer, Column, Filter, Found, List, Needle, Order, Query, Search, Sort, Store};
 use placet_store_sqlite::SqliteStore;
 use prost::Message as _;
 
@@ -37,12 +38,73 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             times.push(begun.elapsed());
         }
-        times.sort();
-        let millis = |time: Duration| time.as_secs_f64() * 1e3;
-        let (median, longest) = (millis(times[TIMES / 2]), millis(times[TIMES - 1]));
+        let (median, longest) = median_and_longest(times);
         say(&format!("| {name} | {median:.1} | {longest:.1} | {} | {} |\n", found.matched, found.is_all));
     }
+    say("\n| page | median ms | longest ms | rows |\n| --- | ---: | ---: | ---: |\n");
+    for (name, list) in lists(instances) {
+        let (mut times, mut rows) = (Vec::new(), 0);
+        for _ in 0..TIMES {
+            let begun = Instant::now();
+            rows = page(&store, list.clone())?;
+            times.push(begun.elapsed());
+        }
+        let (median, longest) = median_and_longest(times);
+        say(&format!("| {name} | {median:.1} | {longest:.1} | {rows} |\n"));
+    }
     Ok(())
+}
+
+/// In milliseconds.
+fn median_and_longest(mut times: Vec<Duration>) -> (f64, f64) {
+    times.sort();
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    (millis(times[TIMES / 2]), millis(times[TIMES - 1]))
+}
+
+/// How many rows are on a page of QueryInstances or ListInstanceIds, which is looked for until it is full.
+fn page(store: &SqliteStore, mut list: List) -> Result<usize, Box<dyn Error>> {
+    let wanted = list.limit;
+    let mut rows = 0;
+    while let Answer::Instances(page) = store.query(&Query::Instances(list.clone()))? {
+        rows += page.rows.len();
+        match page.next {
+            Some(next) if rows < wanted => list.order = next,
+            _ => break,
+        }
+    }
+    Ok(rows)
+}
+
+fn lists(instances: u64) -> Vec<(&'static str, List)> {
+    let time = |part: u64| Timestamp(i64::try_from(instances / 100 * part * 1_000_000).unwrap_or(i64::MAX));
+    let ever = Timestamp(i64::MIN)..Timestamp(i64::MAX);
+    let of = |statuses: &[OrchestrationStatus], created: Range<Timestamp>, order: Order| List {
+        hub: Hub::new("default"),
+        statuses: statuses.to_vec(),
+        created,
+        order,
+        limit: 100,
+    };
+    let (failed, none) = (&[OrchestrationStatus::Failed][..], &[OrchestrationStatus::Terminated][..]);
+    let (created, a_tenth) = (|| Order::Created(None), || time(40)..time(50));
+    let by_id = |prefix: &str| Order::Id { prefix: prefix.to_owned(), after: None };
+    let ended = |within: Range<Timestamp>| Order::Ended { within, after: None };
+    vec![
+        ("QueryInstances, no filter", of(&[], ever.clone(), created())),
+        ("… from the middle on", of(&[], ever.clone(), Order::Created(Some((time(50), Iid(instances / 2)))))),
+        ("… by status", of(failed, ever.clone(), created())),
+        ("… by a status that none has", of(none, ever.clone(), created())),
+        ("… by status and a tenth of the time", of(failed, a_tenth(), created())),
+        ("… by the beginning of the id", of(&[], ever.clone(), by_id("invoice"))),
+        ("… and status", of(failed, ever.clone(), by_id("order"))),
+        ("… and a status that none has (980,000 looked at)", of(none, ever.clone(), by_id("order"))),
+        ("ListInstanceIds, no filter", of(&[], ever.clone(), ended(ever.clone()))),
+        ("… by a tenth of the time", of(&[], ever.clone(), ended(a_tenth()))),
+        ("… by status", of(failed, ever.clone(), ended(ever.clone()))),
+        ("… by a status that none has", of(none, ever.clone(), ended(ever.clone()))),
+        ("… by status and a tenth of the time", of(failed, ever, ended(a_tenth()))),
+    ]
 }
 
 #[expect(clippy::print_stdout, reason = "a program for people")]

@@ -17,15 +17,20 @@ const CREATED: &str = "
     WHERE hub = ?1 AND status = ?2 AND created_at >= ?3 AND created_at < ?4 AND (created_at > ?5 OR iid > ?6)
     ORDER BY created_at, iid LIMIT ?7";
 const BY_ID: &str = "
-    SELECT id, iid FROM instance INDEXED BY instance_id WHERE hub = ?1 AND id >= ?2 AND id <> ?3 ORDER BY id LIMIT ?4";
+    SELECT id, iid, status, created_at FROM instance INDEXED BY instance_id
+    WHERE hub = ?1 AND id >= ?2 AND id <> ?3 ORDER BY id LIMIT ?4";
 const ENDED: &str = "
     SELECT completed_at, iid FROM instance INDEXED BY instance_ended
     WHERE hub = ?1 AND completed_at >= ?2 AND completed_at < ?3 AND (completed_at > ?4 OR iid > ?5)
     ORDER BY completed_at, iid LIMIT ?6";
+const ENDED_OF_STATUS: &str = "
+    SELECT completed_at, iid FROM instance INDEXED BY instance_list
+    WHERE hub = ?1 AND status = ?2 AND completed_at >= ?3 AND completed_at < ?4 AND (completed_at > ?5 OR iid > ?6)
+    ORDER BY completed_at, iid LIMIT ?7";
 
 /// For tests of all of them.
 #[cfg(test)]
-pub(crate) const ALL: [&str; 4] = [crate::statements::HUB, CREATED, BY_ID, ENDED];
+pub(crate) const ALL: [&str; 5] = [crate::statements::HUB, CREATED, BY_ID, ENDED, ENDED_OF_STATUS];
 
 /// Every status that an instance can have.
 const STATUSES: [OrchestrationStatus; 7] = [
@@ -39,8 +44,8 @@ const STATUSES: [OrchestrationStatus; 7] = [
 ];
 
 pub(crate) fn page(connection: &Connection, list: &List, damage: &Damage) -> Result<Page, ReadError> {
-    let Looked { iids, last } = looked_at(connection, list).map_err(|fault| fault.of("instance"))?;
-    let next = last.filter(|_| iids.len() == list.limit);
+    let Looked { iids, others, last } = looked_at(connection, list).map_err(|fault| fault.of("instance"))?;
+    let next = last.filter(|_| iids.len() + others == list.limit);
     let mut rows = Vec::new();
     for iid in iids {
         let row = damage.leave_out(reads::by_iid(connection, iid))?.flatten();
@@ -49,10 +54,11 @@ pub(crate) fn page(connection: &Connection, list: &List, damage: &Damage) -> Res
     Ok(Page { rows, next })
 }
 
-/// The keys of the rows that are looked at, and the order behind the last of them.
+/// The keys of the rows that are looked at, how many others were, and the order behind the last of all.
 #[derive(Default)]
 struct Looked {
     iids: Vec<Iid>,
+    others: usize,
     last: Option<Order>,
 }
 
@@ -78,13 +84,71 @@ fn created(connection: &Connection, hub: i64, list: &List, after: Option<(Timest
         let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
         found.extend(rows.collect::<Result<Vec<_>, _>>()?);
     }
-    found.sort_unstable();
-    found.dedup(); // a status may be named twice
-    found.truncate(list.limit);
+    first_of(&mut found, list.limit);
     looked(&found, Order::Created)
 }
 
+/// By the time of their end: along all that have ended, or all of the statuses that are asked for, whichever are fewer.
 fn ended(
+    connection: &Connection,
+    hub: i64,
+    list: &List,
+    within: &Range<Timestamp>,
+    after: Option<(Timestamp, Iid)>,
+) -> Result<Looked, Fault> {
+    if is_rare(connection, hub, list)? {
+        ended_of_statuses(connection, hub, list, within, after)
+    } else {
+        ended_of_all(connection, hub, list, within, after)
+    }
+}
+
+/// Whether so few have the statuses that are asked for that all of them are fewer than those among which a page of them lies.
+fn is_rare(connection: &Connection, hub: i64, list: &List) -> Result<bool, Fault> {
+    if list.statuses.is_empty() {
+        return Ok(false);
+    }
+    let (mut wanted, mut all) = (0_i64, 0_i64);
+    let mut statement = connection.prepare_cached(crate::search::TALLY)?;
+    let mut rows = statement.query([hub])?;
+    while let Some(row) = rows.next()? {
+        let (status, count): (i32, i64) = (row.get(0)?, row.get(1)?);
+        all = all.saturating_add(count);
+        if list.statuses.iter().any(|asked| i32::from(*asked) == status) {
+            wanted = wanted.saturating_add(count);
+        }
+    }
+    Ok(wanted.saturating_mul(wanted) <= count(list.limit).saturating_mul(all))
+}
+
+fn ended_of_statuses(
+    connection: &Connection,
+    hub: i64,
+    list: &List,
+    within: &Range<Timestamp>,
+    after: Option<(Timestamp, Iid)>,
+) -> Result<Looked, Fault> {
+    let (at, iid) = place(after, within.start);
+    let from = at.max(within.start.0);
+    let mut found: Vec<(i64, i64)> = Vec::new();
+    let mut statement = connection.prepare_cached(ENDED_OF_STATUS)?;
+    for status in &list.statuses {
+        let values = params![hub, i32::from(*status), from, within.end.0, at, iid, count(list.limit)];
+        let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        found.extend(rows.collect::<Result<Vec<_>, _>>()?);
+    }
+    first_of(&mut found, list.limit);
+    looked(&found, |after| Order::Ended { within: within.clone(), after })
+}
+
+/// The first of them, each once: a status may be named twice.
+fn first_of(found: &mut Vec<(i64, i64)>, limit: usize) {
+    found.sort_unstable();
+    found.dedup();
+    found.truncate(limit);
+}
+
+fn ended_of_all(
     connection: &Connection,
     hub: i64,
     list: &List,
@@ -116,7 +180,14 @@ fn by_id(
             break; // those that do lie together
         }
         found.last = Some(Order::Id { prefix: prefix.to_owned(), after: Some(InstanceId::new(id)) });
-        found.iids.push(key(row.get(1)?)?);
+        let (status, created): (i32, i64) = (row.get(2)?, row.get(3)?);
+        // Of those that are not meant the row is not read: they may be many.
+        let is_asked = list.statuses.is_empty() || list.statuses.iter().any(|asked| i32::from(*asked) == status);
+        if is_asked && list.created.contains(&Timestamp(created)) {
+            found.iids.push(key(row.get(1)?)?);
+        } else {
+            found.others += 1;
+        }
     }
     Ok(found)
 }
@@ -124,7 +195,7 @@ fn by_id(
 fn looked(found: &[(i64, i64)], order: impl FnOnce(Option<(Timestamp, Iid)>) -> Order) -> Result<Looked, Fault> {
     let iids = found.iter().map(|(_, iid)| key(*iid)).collect::<Result<Vec<_>, _>>()?;
     let last = found.last().zip(iids.last()).map(|((at, _), iid)| order(Some((Timestamp(*at), *iid))));
-    Ok(Looked { iids, last })
+    Ok(Looked { iids, others: 0, last })
 }
 
 /// Behind which row: the first that is in question comes behind one of the time before.

@@ -407,8 +407,10 @@ mod tests {
             &[
                 "SEARCH instance USING COVERING INDEX instance_list (hub=? AND status=? AND created_at>? AND created_at<?)",
             ],
-            &["SEARCH instance USING COVERING INDEX instance_id (hub=? AND id>?)"],
+            &["SEARCH instance USING INDEX instance_id (hub=? AND id>?)"],
             &["SEARCH instance USING COVERING INDEX instance_ended (hub=? AND completed_at>? AND completed_at<?)"],
+            // All of a status that few have.
+            &["SEARCH instance USING INDEX instance_list (hub=? AND status=?)", "USE TEMP B-TREE FOR ORDER BY"],
             &[hub_by_name, "SEARCH record USING INDEX record_key (hub=? AND kind=? AND key=?)"],
             &["SEARCH record USING INDEX record_key (hub=? AND (kind,key)>(?,?))"],
             &[

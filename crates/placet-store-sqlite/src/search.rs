@@ -32,7 +32,7 @@ const MANY: u64 = 3;
 /// … unless what is wanted is among so many of the newest.
 const NEWEST: u64 = 20_000;
 
-const TALLY: &str = "SELECT status, count FROM tally WHERE hub = ?1 ORDER BY status";
+pub(crate) const TALLY: &str = "SELECT status, count FROM tally WHERE hub = ?1 ORDER BY status";
 const TALLY_OF_ALL: &str = "SELECT ifnull(sum(count), 0) FROM tally";
 const FIRST: &str = "SELECT created_at FROM instance INDEXED BY instance_list
     WHERE hub = ?1 AND status = ?2 ORDER BY created_at LIMIT 1";

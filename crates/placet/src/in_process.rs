@@ -65,6 +65,8 @@ impl InProcess {
 struct Reading<'a> {
     scheduler: &'a Scheduler,
     of: Generation,
+    /// What was read to begin with.
+    first: Option<Page>,
     /// Where to read on.
     next: Turn,
     _share: Option<Share>,
@@ -73,7 +75,11 @@ struct Reading<'a> {
 impl Reading<'_> {
     async fn page(mut self) -> CallResult<Option<(Vec<HistoryEvent>, Self)>> {
         self._share = None;
-        let Page { rows, share } = self.scheduler.history(&self.of, self.next).await.map_err(|error| told(&error))?;
+        let page = match self.first.take() {
+            Some(page) => page,
+            None => self.scheduler.history(&self.of, self.next).await.map_err(|error| told(&error))?,
+        };
+        let Page { rows, share } = page;
         let Some(last) = rows.last() else { return Ok(None) };
         self.next = last.turn.next();
         self._share = Some(share);
@@ -180,8 +186,12 @@ impl Transport for InProcess {
 
     fn history<'a>(&'a self, hub: &'a str, instance_id: &'a str) -> BoxStream<'a, CallResult<Vec<HistoryEvent>>> {
         let reading = async move {
-            let of = self.call(hub, async |scheduler, hub| scheduler.generation(hub, instance_id).await).await?;
-            let reading = of.map(|of| Reading { scheduler: &self.0, next: of.first, of, _share: None });
+            let found =
+                self.call(hub, async |scheduler, hub| scheduler.first_page(hub, instance_id, None).await).await?;
+            let reading = found.map(|(of, first)| {
+                let (next, first) = (of.first, Some(first));
+                Reading { scheduler: &self.0, of, first, next, _share: None }
+            });
             Ok(stream::try_unfold(reading, async |reading| match reading {
                 Some(reading) => Ok(reading.page().await?.map(|(page, reading)| (page, Some(reading)))),
                 None => Ok(None),

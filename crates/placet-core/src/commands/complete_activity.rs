@@ -48,6 +48,13 @@ impl Partition {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         let meant = completion.execution == instance.execution_digest();
         let pending = meant && instance.activities.contains_key(&completion.seq);
+        let named = &completion.response.instance_id;
+        if pending && !named.is_empty() && named != instance.key.id.as_str() {
+            let what =
+                format!("instanceId: {named:?}, and its completion token is of an activity of {:?}", instance.key.id);
+            outcome.reply(call, Err(Refusal::InvalidArgument(what)));
+            return;
+        }
         if pending && !instance.is_terminal() && instance.inbox_bytes > 2 * self.limits.inbox_bytes {
             reach(Corner::InboxFullForResult);
             // It runs again later: results that nobody takes must not fill the memory.

@@ -16,7 +16,9 @@ use prost::Message as _;
 
 use super::continue_as_new::execution_id_from;
 use super::failure::{failure, passing_failure, readable};
-use crate::body::{ChildRewind, ChildStart, InboxMessage, MessageKind, Outgoing, PendingActivity, Told, Waits};
+use crate::body::{
+    ChildRewind, ChildStart, InboxMessage, KeptWaits, MessageKind, Outgoing, PendingActivity, Told, Waits,
+};
 use crate::command::{CompleteTurn, FIRE_AND_FORGET, Refusal, Reply};
 use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
@@ -220,8 +222,8 @@ impl Partition {
         messages: usize,
         plan: &Plan,
         taken: &Taken<'_>,
-        told: Option<v1::Waits>,
-    ) -> Option<Waits> {
+        told: Option<Vec<u8>>,
+    ) -> Option<KeptWaits> {
         let instance = self.instances.get(&iid).filter(|_| matches!(plan.next, Next::Waits))?;
         match told {
             Some(told) => Some(why::waits_told(instance, messages, told, at)),

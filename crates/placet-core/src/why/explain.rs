@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::kept::EventHead;
 use super::{Cause, ChildWait, Evidence, Explanation, Remedy, Stage};
-use crate::body::{MessageKind, Named, PendingActivity, PendingRetry, Waits};
+use crate::body::{KeptWaits, MessageKind, Named, PendingActivity, PendingRetry, Waits};
 use crate::clock::Doubt;
 use crate::dispatch::{Dispatch, ItemId, ItemSpec, Kind, Look};
 use crate::ids::{InstanceId, PartitionId, Seq};
@@ -112,8 +112,7 @@ fn turn(instance: &Instance, around: &Around<'_>, evidence: &mut Vec<Evidence>) 
 
 /// It waits for something that its code asked for, or for somebody outside.
 fn pending(instance: &Instance, around: &Around<'_>, evidence: &mut Vec<Evidence>) -> Found {
-    let none = Waits::default();
-    let waits = instance.body.waits.as_ref().unwrap_or(&none);
+    let waits = &instance.body.waits.as_ref().map(KeptWaits::read).unwrap_or_default();
     let open = open(instance, waits, around);
     let near = waits.told.then(|| waits.unread.iter().rev().find(|event| is_nearly_awaited(waits, event))).flatten();
     unread(waits, near, evidence);

@@ -2,11 +2,13 @@
 
 use placet_proto::durabletask::ExecutionSuspendedEvent;
 use placet_proto::placet::v1;
+use prost::Message as _;
 
 use super::Timestamp;
-use crate::body::{MessageKind, Named, PendingRetry, Suspension, Waits};
+use crate::body::{KeptWaits, MessageKind, Named, PendingRetry, Suspension, ToldWaits, Waits};
 use crate::limits;
 use crate::partition::{Instance, Message};
+use crate::wire::Events;
 
 /// Of a history event what tells people of it: of all else in it no value is made.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -83,54 +85,121 @@ pub(crate) fn suspension(message: &Message) -> Suspension {
     Suspension { at, reason: reason.map(|reason| cut(reason, limits::REASON_BYTES_MAX)) }
 }
 
-/// What a worker told with a turn that took the first `messages`, at this time.
-pub(crate) fn waits_told(instance: &Instance, messages: usize, told: v1::Waits, at: Timestamp) -> Waits {
-    let before = instance.body.waits.as_ref();
-    let came = events_of(instance, messages);
-    let since = |name: &str| {
-        // Names are matched without case. One that came now was taken: another one is awaited since.
-        let is = |named: &&Named| named.name.to_lowercase() == name.to_lowercase();
-        let waited = before.filter(|_| came.iter().find(is).is_none());
-        waited.and_then(|before| before.events.iter().find(is)).map_or(at.0, |named| named.at)
+/// What is kept of what a worker told with a turn that took the first `messages`, at this time. Next to nothing of it is read.
+pub(crate) fn waits_told(instance: &Instance, messages: usize, mut told: Vec<u8>, at: Timestamp) -> KeptWaits {
+    if told.len() > limits::WAITS_BYTES_MAX {
+        told = bounded(decode(&told)).encode_to_vec();
+    }
+    let before = match &instance.body.waits {
+        Some(KeptWaits::Told(before)) if events(&before.waits).next().is_some() => Some(before),
+        _ => None,
     };
+    let since = before.map(|before| since(before, &events_of(instance, messages), &told, at.0)).unwrap_or_default();
+    KeptWaits::Told(ToldWaits { waits: told, at: at.0, since })
+}
+
+/// Since when each of the events is awaited that a worker tells of now; nothing if all are since now.
+fn since(before: &ToldWaits, came: &[Named], told: &[u8], now: i64) -> Vec<i64> {
+    let since = |name: &str| {
+        // One that came now was taken: another one is awaited since.
+        let before = (!came.iter().any(|event| is_same(&event.name, name))).then_some(before)?;
+        awaited(before).find(|(awaited, _)| is_same(awaited, name)).map(|(_, at)| at)
+    };
+    let since: Vec<i64> = events(told).map(|name| since(name).unwrap_or(now)).collect();
+    if since.iter().all(|at| *at == now) { Vec::new() } else { since }
+}
+
+/// The events that a worker told of, each since when.
+fn awaited(told: &ToldWaits) -> impl Iterator<Item = (&str, i64)> {
+    let since = told.since.iter().copied().chain(std::iter::repeat(told.at));
+    events(&told.waits).zip(since)
+}
+
+/// `placet.v1.Waits.events`, which can be kept. They stand first, since fields are written in the order of their numbers, and
+/// nothing else is looked at.
+fn events(told: &[u8]) -> impl Iterator<Item = &str> {
+    const EVENT: u8 = 1 << 3 | 2;
+    let mut fields = Events(told);
+    let events = std::iter::from_fn(move || fields.0.starts_with(&[EVENT]).then(|| fields.next()?.ok()).flatten());
+    let names = events.filter_map(|name| str::from_utf8(name).ok());
+    names.filter(|name| is_kept(name)).take(limits::WAITS_EVENTS_MAX)
+}
+
+/// Names are matched without case.
+fn is_same(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other) || (!one.is_ascii() && one.to_lowercase() == other.to_lowercase())
+}
+
+fn decode(told: &[u8]) -> v1::Waits {
+    // Of what cannot be read nothing is known, so that anything may be awaited.
+    v1::Waits::decode(told).unwrap_or_else(|_| v1::Waits { tasks_more: true, ..v1::Waits::default() })
+}
+
+/// As much of what a worker told as people read.
+fn bounded(mut told: v1::Waits) -> v1::Waits {
     let all = told.events.len();
-    let names = told.events.into_iter().filter(|name| is_kept(name)).take(limits::WAITS_EVENTS_MAX);
-    let events: Vec<Named> = names.map(|name| Named { at: since(&name), name }).collect();
-    let left_out = u32::try_from(all - events.len()).unwrap_or(u32::MAX);
-    let unread = told.unread.into_iter().filter(|event| is_kept(&event.name)).map(|event| {
-        let at = event.received_at.as_ref().map_or(at, Timestamp::from_proto);
-        Named { name: event.name, at: at.0 }
-    });
-    let tasks_more = told.tasks_more || told.tasks.len() > limits::WAITS_TASKS_MAX;
-    let retries = told.retries.into_iter().filter(|retry| is_kept(&retry.name)).take(limits::WAITS_RETRIES_MAX);
-    Waits {
-        told: true,
-        events,
-        events_more: told.events_more.saturating_add(left_out),
-        unread: last(unread.collect(), limits::WAITS_UNREAD_MAX),
-        tasks: if tasks_more { Vec::new() } else { told.tasks },
-        tasks_more,
-        retries: retries
-            .map(|retry| PendingRetry {
-                timer_id: retry.timer_id,
-                name: retry.name,
-                attempt: retry.attempt,
-                attempts_max: retry.attempts_max,
-                error: cut(retry.error_type, limits::WAITS_NAME_BYTES_MAX),
-            })
-            .collect(),
+    told.events.retain(|name| is_kept(name));
+    told.events.truncate(limits::WAITS_EVENTS_MAX);
+    let left_out = u32::try_from(all - told.events.len()).unwrap_or(u32::MAX);
+    told.events_more = told.events_more.saturating_add(left_out);
+    told.unread.retain(|event| is_kept(&event.name));
+    told.unread = last(told.unread, limits::WAITS_UNREAD_MAX);
+    if told.tasks_more || told.tasks.len() > limits::WAITS_TASKS_MAX {
+        (told.tasks_more, told.tasks) = (true, Vec::new());
+    }
+    told.retries.retain(|retry| is_kept(&retry.name));
+    told.retries.truncate(limits::WAITS_RETRIES_MAX);
+    for retry in &mut told.retries {
+        retry.error_type = cut(std::mem::take(&mut retry.error_type), limits::WAITS_NAME_BYTES_MAX);
+    }
+    told
+}
+
+impl KeptWaits {
+    /// For somebody who asks.
+    pub fn read(&self) -> Waits {
+        let told = match self {
+            KeptWaits::Seen(waits) => return waits.clone(),
+            KeptWaits::Told(told) => told,
+        };
+        let v1::Waits { events_more, unread, tasks, tasks_more, retries, .. } = bounded(decode(&told.waits));
+        let unread = unread.into_iter().map(|event| {
+            let at = event.received_at.as_ref().map_or(told.at, |at| Timestamp::from_proto(at).0);
+            Named { name: event.name, at }
+        });
+        let retries = retries.into_iter().map(|retry| PendingRetry {
+            timer_id: retry.timer_id,
+            name: retry.name,
+            attempt: retry.attempt,
+            attempts_max: retry.attempts_max,
+            error: retry.error_type,
+        });
+        Waits {
+            told: true,
+            events: awaited(told).map(|(name, at)| Named { name: name.to_owned(), at }).collect(),
+            events_more,
+            unread: unread.collect(),
+            tasks,
+            tasks_more,
+            retries: retries.collect(),
+        }
     }
 }
 
 impl Waits {
     /// What can be seen from outside of a turn that took the first `messages`: with which events its code did nothing, and
     /// that it set a timer when something had failed. `timer`: the first one that it set.
-    pub(crate) fn seen(instance: &Instance, messages: usize, did_nothing: bool, timer: Option<i32>) -> Option<Waits> {
+    pub(crate) fn seen(
+        instance: &Instance,
+        messages: usize,
+        did_nothing: bool,
+        timer: Option<i32>,
+    ) -> Option<KeptWaits> {
         let mut waits = Waits::default();
         if did_nothing {
-            let before = instance.body.waits.as_ref().filter(|before| !before.told);
-            (waits.unread, waits.retries) =
-                before.map(|before| (before.unread.clone(), before.retries.clone())).unwrap_or_default();
+            if let Some(KeptWaits::Seen(before)) = &instance.body.waits {
+                (waits.unread, waits.retries) = (before.unread.clone(), before.retries.clone());
+            }
             waits.unread.append(&mut events_of(instance, messages));
             waits.unread = last(std::mem::take(&mut waits.unread), limits::WAITS_UNREAD_MAX);
         }
@@ -142,7 +211,7 @@ impl Waits {
             });
             waits.retries.extend(failed.map(|error| PendingRetry { timer_id, error, ..PendingRetry::default() }));
         }
-        Some(waits).filter(|waits| *waits != Waits::default())
+        Some(waits).filter(|waits| *waits != Waits::default()).map(KeptWaits::Seen)
     }
 }
 
@@ -160,23 +229,21 @@ fn last<T>(mut list: Vec<T>, most: usize) -> Vec<T> {
 
 #[cfg(test)]
 mod tests {
-    use prost::Message as _;
-
     use super::*;
     use crate::body::InstanceBody;
     use crate::ids::{Hub, Iid, InstanceId, InstanceKey};
 
-    fn kept(told: v1::Waits) -> Waits {
+    fn kept(told: &v1::Waits) -> KeptWaits {
         let key = InstanceKey::new(Hub::new("default"), InstanceId::new("i"));
         let instance = Instance::new(Iid(1), key, "n", Timestamp(0), InstanceBody::default());
-        waits_told(&instance, 0, told, Timestamp(1_780_000_000_000_000))
+        waits_told(&instance, 0, told.encode_to_vec(), Timestamp(1_780_000_000_000_000))
     }
 
     #[test]
-    fn what_is_kept_of_an_event_against_a_timer_takes_38_bytes_of_its_row() {
+    fn what_is_kept_of_an_event_against_a_timer_takes_36_bytes_of_its_row() {
         let told = v1::Waits { events: vec!["approval_response".into()], tasks: vec![2], ..v1::Waits::default() };
         let body = |waits| InstanceBody { waits, ..InstanceBody::default() }.encoded_len();
-        assert_eq!(body(Some(kept(told))) - body(None), 38);
+        assert_eq!(body(Some(kept(&told))) - body(None), 36);
     }
 
     #[test]
@@ -193,11 +260,20 @@ mod tests {
             tasks_more: false,
             retries: vec![retry; 9],
         };
-        let kept = kept(told);
+        let kept = kept(&told);
+        let KeptWaits::Told(told) = &kept else { panic!("{kept:?}") };
+        assert!(told.waits.len() <= limits::WAITS_BYTES_MAX, "{}", told.waits.len());
+        let kept = kept.read();
         assert_eq!((kept.events.len(), kept.events_more), (limits::WAITS_EVENTS_MAX, u32::MAX));
         let unread: Vec<&str> = kept.unread.iter().map(|event| event.name.as_str()).collect();
         assert_eq!(unread, ["event-5", "event-6", "event-7", "event-8"], "the last ones");
         assert_eq!((kept.tasks.len(), kept.tasks_more), (0, true), "any may be awaited");
         assert_eq!((kept.retries.len(), kept.retries[0].error.len()), (4, limits::WAITS_NAME_BYTES_MAX));
+    }
+
+    #[test]
+    fn what_nobody_can_read_is_known_of_nothing() {
+        let waits = KeptWaits::Told(ToldWaits { waits: vec![0xFF], ..ToldWaits::default() }).read();
+        assert_eq!(waits, Waits { told: true, tasks_more: true, ..Waits::default() });
     }
 }

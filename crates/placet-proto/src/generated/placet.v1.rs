@@ -144,9 +144,10 @@ pub struct TurnCompletion {
     pub publish: ::prost::alloc::vec::Vec<PublishedRow>,
     #[prost(message, repeated, tag = "3")]
     pub replies: ::prost::alloc::vec::Vec<AskReply>,
-    /// What the code waits for now: for people who ask why it waits, never for a decision. Absent: the worker does not tell.
-    #[prost(message, optional, tag = "4")]
-    pub waits: ::core::option::Option<Waits>,
+    /// What the code waits for now, as an encoded Waits: for people who ask why it waits, never for a decision, so that nobody
+    /// reads it until somebody asks. Absent: the worker does not tell.
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub waits: ::core::option::Option<::prost::bytes::Bytes>,
 }
 /// What an orchestration's code waits for after a turn. Each list holds a few (8, 4, 16, 4): what is more is left out.
 #[derive(Clone, PartialEq, ::prost::Message)]

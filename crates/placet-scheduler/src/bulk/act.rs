@@ -90,7 +90,7 @@ impl Doing {
                     return Ok(came);
                 }
                 let (output, recurse) = (terminate.output.clone(), terminate.recursive);
-                self.command(key, CommandKind::Terminate(Terminate { output, recurse })).await
+                self.scheduler.terminate(key, Terminate { output, recurse }).await.map(came)
             }
             Action::Suspend(suspend) => self.suspend(key, &row, (suspend.reason.clone(), false), again).await,
             Action::Resume(resume) => self.suspend(key, &row, (resume.reason.clone(), true), again).await,
@@ -132,10 +132,7 @@ impl Doing {
     }
 
     async fn command(&self, key: InstanceKey, kind: CommandKind) -> Result<Came, CallError> {
-        Ok(match self.scheduler.command(key, kind).await? {
-            Reply::Nothing => Came::Skipped("it is not such that this could be done".to_owned()),
-            _ => Came::Done,
-        })
+        self.scheduler.command(key, kind).await.map(came)
     }
 
     async fn suspend(
@@ -181,6 +178,13 @@ impl Doing {
             return Err(Refusal::FailedPrecondition(what).into());
         }
         Ok(())
+    }
+}
+
+fn came(reply: Reply) -> Came {
+    match reply {
+        Reply::Nothing => Came::Skipped("it is not such that this could be done".to_owned()),
+        _ => Came::Done,
     }
 }
 

@@ -262,8 +262,8 @@ impl Committer {
         }
     }
 
-    /// Clears away a piece of what deleted hubs have left, or gives back a piece of the file, then rests for as long as it took: half of the disk is for
-    /// whoever commits.
+    /// Clears away a piece of what deleted hubs have left, or gives back a piece of the file, then rests for as long as it
+    /// took: half of the disk is for whoever commits.
     fn sweep(&mut self) {
         self.health.commit_begins();
         let begin = Instant::now();

@@ -43,13 +43,12 @@ pub(super) async fn stream(
     let (hub, peer) = (metadata::hub(scheduler, &request)?, metadata::peer(&request));
     let request = request.into_inner();
     let wanted = request.execution_id.filter(|id| !id.is_empty());
-    let of = scheduler.generation(hub, &request.instance_id).await.map_err(|e| status_of(&e))?;
-    let of = of.filter(|of| wanted.is_none_or(|wanted| wanted == of.execution_id));
-    let Some(of) = of else { return Ok(Response::new(stream::empty())) };
-    let next = Some(of.first);
+    let found = scheduler.first_page(hub, &request.instance_id, wanted.as_deref()).await.map_err(|e| status_of(&e))?;
+    let Some((of, page)) = found else { return Ok(Response::new(stream::empty())) };
     let ties = Ties::default();
     let (scheduler, chunks) = (scheduler.clone(), VecDeque::new());
-    let cursor = Cursor { scheduler, of, next, chunks, peer, lent: None, ties: ties.clone() };
+    let mut cursor = Cursor { scheduler, of, next: None, chunks, peer, lent: None, ties: ties.clone() };
+    cursor.take(page)?;
     let chunks = stream::unfold(cursor, |mut cursor| async move { Some((cursor.next().await?, cursor)) });
     Ok(Messages::answer(chunks, ties))
 }
@@ -73,7 +72,11 @@ impl Cursor {
     }
 
     async fn read(&mut self, from: Turn) -> Result<(), Status> {
-        let Page { rows, share } = self.scheduler.history(&self.of, from).await.map_err(|e| status_of(&e))?;
+        let page = self.scheduler.history(&self.of, from).await.map_err(|e| status_of(&e))?;
+        self.take(page)
+    }
+
+    fn take(&mut self, Page { rows, share }: Page) -> Result<(), Status> {
         self.next = rows.last().map(|row| row.turn.next());
         let mut chunk = BytesMut::new();
         for event in rows.iter().flat_map(|row| Events(&row.events)) {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use placet_core::body::InstanceBody;
 use placet_core::command::InstanceView;
-use placet_core::ids::{Iid, InstanceKey, Turn};
+use placet_core::ids::{Hub, Iid, InstanceKey, Turn};
 use placet_core::rows::{HistoryRow, InstanceRow};
 use placet_proto::durabletask::OrchestrationState;
 use placet_store::{Answer, Query, ReadError, Store};
 
+use super::{CallError, Scheduler};
 use crate::budget::Share;
 
 /// Turns of a history, and their share of the budget until they are sent.
@@ -47,6 +48,35 @@ pub struct Generation {
     pub execution_id: String,
     /// Of its history.
     pub(super) bytes: usize,
+}
+
+/// How often an instance that goes on as new all the time is looked at for a page that is whole.
+const LOOKS_MAX: usize = 32;
+
+impl Scheduler {
+    /// An instance's current generation, with the first page of its history. One that goes on as new while it is read is looked
+    /// at again, unless this execution of it is wanted and no other. Absent: it is not there.
+    ///
+    /// # Errors
+    /// See [`Scheduler::history`].
+    pub async fn first_page(
+        &self,
+        hub: Hub,
+        instance_id: &str,
+        execution_id: Option<&str>,
+    ) -> Result<Option<(Generation, Page)>, CallError> {
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            let of = self.generation(hub.clone(), instance_id).await?;
+            let of = of.filter(|of| execution_id.is_none_or(|wanted| wanted == of.execution_id));
+            let Some(of) = of else { return Ok(None) };
+            match self.history(&of, of.first).await {
+                Err(CallError::ContinuedAsNew) if execution_id.is_none() && looks < LOOKS_MAX => {}
+                page => return Ok(Some((of, page?))),
+            }
+        }
+    }
 }
 
 pub(super) fn generation_of(store: &dyn Store, key: InstanceKey) -> Result<Option<Generation>, ReadError> {

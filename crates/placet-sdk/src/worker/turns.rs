@@ -121,7 +121,12 @@ fn completion(instance_id: String, completion_token: String, result: TurnResult)
         completion_token,
         ..OrchestratorResponse::default()
     };
-    TurnCompletion { response: Some(response), publish: result.publish, replies: result.replies, waits: result.waits }
+    TurnCompletion {
+        response: Some(response),
+        publish: result.publish,
+        replies: result.replies,
+        waits: result.waits.map(|waits| prost::Message::encode_to_vec(&waits).into()),
+    }
 }
 
 /// What a token of ours says of the state that the scheduler presumes (DESIGN.md §5).
@@ -201,6 +206,10 @@ mod tests {
         })
     }
 
+    fn told(completion: TurnCompletion) -> Option<Waits> {
+        completion.waits.map(|waits| prost::Message::decode(waits).unwrap())
+    }
+
     #[test]
     fn a_state_serves_the_turn_after_the_events_that_it_has_seen_and_no_other() {
         let mut worker = worker();
@@ -214,7 +223,7 @@ mod tests {
     fn a_turn_tells_which_events_its_code_awaits_and_which_came_and_are_unread() {
         let mut worker = worker();
         let turn = |worker: &mut Turns, request, token: &str| {
-            worker.turn(Duration::ZERO, "default".into(), request, token.into()).waits
+            told(worker.turn(Duration::ZERO, "default".into(), request, token.into()))
         };
         let said = Waits { events: vec!["said".into()], ..Waits::default() };
         assert_eq!(turn(&mut worker, first(), "pl1.0.0.t.1"), Some(said.clone()));
@@ -249,7 +258,7 @@ mod tests {
             new_events: vec![started(), event(-1, EventType::TaskFailed(failed))],
             ..OrchestratorRequest::default()
         };
-        let waits = Turns::new(registry.into()).replay(request, String::new()).waits.expect("it goes on");
+        let waits = told(Turns::new(registry.into()).replay(request, String::new())).expect("it goes on");
         assert_eq!(waits.tasks, [2, 3]);
         let (name, error_type) = ("charge".to_owned(), "TimeoutError".to_owned());
         assert_eq!(waits.retries, [Retry { timer_id: 3, name, attempt: 2, attempts_max: 3, error_type }]);

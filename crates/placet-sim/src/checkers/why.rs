@@ -1,12 +1,14 @@
 //! Every open instance is told why it waits, and that is so: what it is said to wait for is what it has in the store, and what
 //! its code awaits if its history is replayed.
 
-use placet_core::body::Waits;
+use placet_core::body::{KeptWaits, Waits};
 use placet_core::command::is_terminal;
 use placet_core::why::{Cause, Explanation, Stage};
 use placet_proto::durabletask::history_event::EventType;
 use placet_proto::durabletask::{HistoryEvent, OrchestratorRequest, OrchestratorStartedEvent};
+use placet_proto::placet::v1;
 use placet_sdk::sans_io::Turns;
+use prost::Message as _;
 
 use super::Check;
 use crate::facts::{Fact, Standing};
@@ -36,9 +38,11 @@ impl Why {
         if !fits(why, stood) {
             return Err(format!("{} is said so: {}; and it stands so: {stood:?}", why.id, why.sentence()));
         }
-        match stood.body.waits.as_ref().filter(|waits| waits.told && !is_terminal(stood.status)) {
-            Some(waits) => self.is_what_the_code_awaits(waits, stood),
-            None => Ok(()),
+        match &stood.body.waits {
+            Some(kept @ KeptWaits::Told(_)) if !is_terminal(stood.status) => {
+                self.is_what_the_code_awaits(&kept.read(), stood)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -54,7 +58,10 @@ impl Why {
             ..OrchestratorRequest::default()
         };
         let completion = self.turns[usize::from(built_in)].replay(request, String::new());
-        let Some(awaits) = completion.waits else { return Err(format!("a {started} awaits nothing: it has ended")) };
+        let Some(awaits) = completion.waits.map(v1::Waits::decode) else {
+            return Err(format!("a {started} awaits nothing: it has ended"));
+        };
+        let awaits = awaits.map_err(|error| error.to_string())?;
         let names: Vec<&str> = kept.events.iter().map(|event| event.name.as_str()).collect();
         if names == awaits.events && kept.tasks == awaits.tasks {
             return Ok(());
@@ -74,8 +81,7 @@ fn started(event: &HistoryEvent) -> Option<&str> {
 /// Whether an instance that stands so may be said to wait for this.
 fn fits(why: &Explanation, stood: &Standing) -> bool {
     let Standing { body, .. } = stood;
-    let none = Waits::default();
-    let waits = body.waits.as_ref().unwrap_or(&none);
+    let waits = body.waits.as_ref().map(KeptWaits::read).unwrap_or_default();
     let awaits = |id: &i32| !waits.told || waits.tasks_more || waits.tasks.contains(id);
     let has_timer = body.timers.iter().any(|timer| timer.timer_id.is_some_and(|id| awaits(&id)));
     let rests = body.suspended && !stood.ends_rest;
@@ -109,7 +115,7 @@ fn fits(why: &Explanation, stood: &Standing) -> bool {
 mod tests {
     use std::rc::Rc;
 
-    use placet_core::body::{InstanceBody, Named};
+    use placet_core::body::{InstanceBody, ToldWaits};
     use placet_core::ids::{Hub, Iid, InstanceId};
     use placet_core::time::Timestamp;
     use placet_core::why::Remedy;
@@ -119,8 +125,8 @@ mod tests {
     use super::*;
 
     fn stands(event: &str, history: Vec<HistoryEvent>) -> Standing {
-        let events = vec![Named { name: event.to_owned(), at: 0 }];
-        let waits = Waits { told: true, events, ..Waits::default() };
+        let waits = v1::Waits { events: vec![event.to_owned()], ..v1::Waits::default() }.encode_to_vec();
+        let waits = KeptWaits::Told(ToldWaits { waits, ..ToldWaits::default() });
         Standing {
             iid: Iid(1),
             status: OrchestrationStatus::Running,

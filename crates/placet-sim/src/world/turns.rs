@@ -73,6 +73,7 @@ impl World {
         };
         self.mark_states(at);
         let TurnCompletion { response, publish, replies, waits } = completion;
+        let waits = waits.map(Vec::from);
         let response = response.ok_or("a turn without a response")?;
         if let Some(slot) = slot {
             self.see(&Fact::TurnRan(slot, &execution, &new, carried(&response)))?;

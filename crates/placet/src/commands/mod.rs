@@ -18,7 +18,7 @@ use placet_sdk::{CallError, Client, Code};
 use tokio::sync::watch;
 
 use crate::exit::Failure;
-use crate::flags::{Command, Common, Flags, Instance};
+use crate::flags::{Command, Common, Flags};
 use crate::os;
 
 /// How long a stopping server waits for the calls under way.
@@ -94,14 +94,6 @@ fn call_once<T>(endpoint: &str, call: impl AsyncFnOnce(Client) -> Result<T, Call
     make_call(endpoint, Some(CALL_PATIENCE), call)
 }
 
-/// Makes one call about an instance likewise: of a client of its task hub.
-///
-/// # Errors
-/// If the endpoint is none, or the call is not answered well in time.
-fn call_about<T>(of: &Instance, call: impl AsyncFnOnce(Client) -> Result<T, CallError>) -> Result<T, Failure> {
-    call_once(&of.endpoint.endpoint, async |client| call(client.with_hub(&of.taskhub)).await)
-}
-
 /// Whoever closed our output does not want to hear it.
 fn say(text: &str) {
     drop(writeln!(std::io::stdout(), "{text}"));
@@ -116,6 +108,17 @@ fn make_call<T>(
     within: Option<Duration>,
     call: impl AsyncFnOnce(Client) -> Result<T, CallError>,
 ) -> Result<T, Failure> {
+    let within = within.unwrap_or(Duration::MAX);
+    let answer = with_client(endpoint, async |client| tokio::time::timeout(within, call(client)).await)?;
+    let late = |_| Failure::NotReady(format!("{endpoint} did not answer in {} s", within.as_secs()));
+    answer.map_err(late)?.map_err(refused)
+}
+
+/// Does what needs a client of the scheduler at this endpoint, in a runtime of its own.
+///
+/// # Errors
+/// If the endpoint is none.
+fn with_client<T>(endpoint: &str, what: impl AsyncFnOnce(Client) -> T) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -123,14 +126,16 @@ fn make_call<T>(
     // Even a connection that is made later wants its runtime now.
     let _entered = runtime.enter();
     let client = connect(endpoint)?;
-    let within = within.unwrap_or(Duration::MAX);
-    match runtime.block_on(async { tokio::time::timeout(within, call(client)).await }) {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) if [Code::FailedPrecondition, Code::InvalidArgument, Code::NotFound].contains(&error.code) => {
-            Err(Failure::Refused(error.message))
+    Ok(runtime.block_on(what(client)))
+}
+
+/// What a failed call ends the process with.
+fn refused(error: CallError) -> Failure {
+    match error.code {
+        Code::FailedPrecondition | Code::InvalidArgument | Code::NotFound | Code::AlreadyExists => {
+            Failure::Refused(error.message)
         }
-        Ok(Err(error)) => Err(Failure::NotReady(error.to_string())),
-        Err(_) => Err(Failure::NotReady(format!("{endpoint} did not answer in {} s", within.as_secs()))),
+        _ => Failure::NotReady(error.to_string()),
     }
 }
 

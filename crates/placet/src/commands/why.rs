@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use placet_sdk::why::{RemedyKind, WaitedWork, WhyResponse};
 use serde_json::{Value, json};
 
-use super::{call_about, say};
+use super::{call_once, say};
 use crate::exit::Failure;
 use crate::flags::{ENDPOINT_DEFAULT, Instance, TASKHUB_DEFAULT, Why};
 
 pub(super) fn run(flags: &Why) -> Result<(), Failure> {
     let of = &flags.instance;
-    let why = call_about(of, async |client| client.why(&of.id).await)?;
+    let why = call_once(&of.endpoint.endpoint, async |client| client.with_hub(&of.taskhub).why(&of.id).await)?;
     say(&if flags.json { format!("{:#}", as_json(of, &why)) } else { as_text(of, &why) });
     Ok(())
 }

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use placet_proto::durabletask::history_event::EventType;
 use placet_sdk::bulk::{Action, BulkFilter, BulkOutcome, BulkRaiseEvent, BulkResult, BulkStatus, BulkTerminate};
 use placet_sdk::{Client, OrchestrationContext, Result, Status, Worker};
-use placet_testkit::{Ended, Launch, Server};
+use placet_testkit::{Ended, Launch, Server, eventually};
 
 use crate::PLACET;
 
@@ -102,6 +102,31 @@ async fn what_came_later_than_an_operation_is_not_touched() {
     let state = client.get("wait-00003").await.unwrap().unwrap();
     assert_eq!((state.status(), state.output::<String>().unwrap()), (Status::Terminated, Some("over".to_owned())));
     assert_eq!(client.get("later").await.unwrap().unwrap().status(), Status::Pending);
+}
+
+async fn leads(ctx: OrchestrationContext, child: String) -> Result<()> {
+    ctx.start_detached("waits", Some(&child), &())?;
+    Ok(ctx.external_event("go").await?)
+}
+
+#[tokio::test]
+async fn a_recursive_termination_reaches_children_that_nobody_waits_for() {
+    let server = crate::server().await;
+    let client = server.client();
+    let worker = Worker::builder(client.clone()).orchestration("leads", leads).orchestration("waits", waits).start();
+    client.start("leads", "the-child").id("the-parent").await.unwrap();
+    eventually("the child waits", async || {
+        let child = client.get("the-child").await.unwrap()?;
+        (child.status() == Status::Running).then_some(())
+    })
+    .await;
+    let terminate = Action::Terminate(BulkTerminate { output: None, recursive: true });
+    let filter = BulkFilter { name: "leads".to_owned(), ..BulkFilter::default() };
+    client.start_bulk(filter, terminate, "all").await.unwrap();
+    assert_eq!(comes_to(&client, "all", u64::MAX).await, BulkStatus::Completed);
+    let child = client.wait_for_completion("the-child").await.unwrap();
+    assert_eq!(child.status(), Status::Terminated);
+    worker.shutdown().await;
 }
 
 async fn cli(server: &Server, args: &[&str]) -> Ended {

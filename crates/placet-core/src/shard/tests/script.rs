@@ -477,7 +477,7 @@ impl World {
             waits.tasks.extend(response.actions.iter().map(|action| action.id));
         }
         let completion = CompleteTurn {
-            waits,
+            waits: waits.map(|waits| waits.encode_to_vec()),
             token: item.token.parse().unwrap(),
             sticky: item.sticky.then_some(item.stream),
             response,

@@ -2,6 +2,7 @@
 //! nobody knows of (RELIABILITY.md, I1 to I3). The disk records the store's own calls, commits, checkpoints and reads
 //! on all its connections; what it leaves is opened by the store as it ships.
 
+mod compacting;
 mod errors;
 mod power;
 

@@ -10,10 +10,10 @@ use std::io::Write as _;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use placet_sdk::Client;
 use placet_sdk::bulk::BulkFilter;
-use placet_sdk::{CallError, Client, Code};
 
-use super::connect;
+use super::{refused, say};
 use crate::exit::Failure;
 use crate::flags::instances::{Filter, Instances, InstancesCommand, Moment, Place};
 
@@ -40,28 +40,11 @@ pub(super) fn run(flags: &Instances) -> Result<(), Failure> {
     }
 }
 
-/// Runs what needs a client, in a runtime of its own.
+/// Does what needs a client of the task hub that is meant.
 fn with_client(place: &Place, command: impl AsyncFnOnce(Client) -> Result<(), Failure>) -> Result<(), Failure> {
     let hub = placet_scheduler::hub_of(&place.taskhub);
     let hub = hub.map_err(|error| Failure::Flag { flag: "--taskhub", what: error.to_string() })?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::system("no runtime", error))?;
-    // Even a connection that is made later wants its runtime now.
-    let _entered = runtime.enter();
-    let client = connect(&place.endpoint.endpoint)?.with_hub(hub.as_str());
-    runtime.block_on(command(client))
-}
-
-/// What a failed call ends the process with.
-fn refused(error: CallError) -> Failure {
-    match error.code {
-        Code::FailedPrecondition | Code::InvalidArgument | Code::NotFound | Code::AlreadyExists => {
-            Failure::Refused(error.message)
-        }
-        _ => Failure::NotReady(error.to_string()),
-    }
+    super::with_client(&place.endpoint.endpoint, async |client| command(client.with_hub(hub.as_str())).await)?
 }
 
 /// The filter as the server takes it; times that are so long ago are so by its clock.
@@ -93,11 +76,6 @@ async fn filter(client: &Client, flags: &Filter, all: bool) -> Result<BulkFilter
 fn written(at: SystemTime) -> String {
     let at = Timestamp::try_from(at).map(|at| at.round(jiff::Unit::Second).unwrap_or(at));
     at.map_or_else(|error| error.to_string(), |at| at.to_string())
-}
-
-/// Whoever closed our output does not want to hear it.
-fn say(line: &str) {
-    drop(writeln!(std::io::stdout(), "{line}"));
 }
 
 /// What is no answer: on stderr, so that programs read the answers alone.

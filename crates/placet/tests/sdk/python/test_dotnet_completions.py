@@ -118,6 +118,19 @@ def test_an_activity_that_is_given_back_comes_again_as_it_was(client: DotnetClie
     assert new(worker.turn())[1].taskCompleted == pb.TaskCompletedEvent(taskScheduledId=4, result=text("done"))
 
 
+def test_a_result_that_names_another_instance_is_refused(hub: TaskHub, client: DotnetClient, worker: DotnetWorker):
+    client.start("n")
+    worker.done(worker.turn(), activity(4, "a"))
+    item = worker.activity()
+    foreign = pb.ActivityResponse(
+        instanceId="another", taskId=4, result=text("wrong"), completionToken=item.completionToken
+    )
+    told = refused_with(grpc.StatusCode.INVALID_ARGUMENT, lambda: hub.call("CompleteActivityTask", foreign))
+    assert "another" in told
+    worker.result(item, "done")
+    assert new(worker.turn())[1].taskCompleted == pb.TaskCompletedEvent(taskScheduledId=4, result=text("done"))
+
+
 def test_while_a_worker_comes_back_both_of_its_streams_are_served(hub: TaskHub, client: DotnetClient):
     """It has the same name on both, and the old one may take some time to be gone."""
     old, again = (DotnetWorker(hub, limit=1, name="host,1,again") for _ in range(2))
