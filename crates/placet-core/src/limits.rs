@@ -184,8 +184,8 @@ pub struct Limits {
     /// is not to hold up one of them.
     pub batch_bytes: usize,
     /// A row with a longer payload is written ahead: in pieces of so many bytes, between the commits of others, which would
-    /// all wait while one batch carried it. As long as stores keep payloads in their rows: a piece takes as long as a small
-    /// commit on most disks.
+    /// all wait while one batch carried it. A piece of half a mebibyte takes as long as some small commits on most disks; of
+    /// shorter ones a payload of 64 MiB has too many to be there in time.
     pub ahead_from: usize,
     /// Bytes waiting to be committed beyond which new work is refused until a commit has gone through.
     pub uncommitted_bytes: usize,
@@ -291,7 +291,7 @@ impl Default for Limits {
             turn_bytes: 1 << 20,
             batch_commands: 1_024,
             batch_bytes: 2 << 20,
-            ahead_from: 256 << 10,
+            ahead_from: 512 << 10,
             uncommitted_bytes: 96 << 20,
             uncommitted_reserve: 8 << 20,
             timer_window: Duration::from_secs(60),

@@ -38,9 +38,6 @@ const GIVE_BACK_AFTER: Duration = Duration::from_secs(5);
 /// When a sweep that failed is tried again.
 const SWEEP_AGAIN: Duration = Duration::from_secs(60);
 
-/// Pieces of long rows share the disk with batches if there was one within this.
-const LATELY: Duration = Duration::from_millis(250);
-
 /// Something to be written. There is one of each at a time.
 #[derive(Debug)]
 enum Work {
@@ -140,18 +137,13 @@ struct Committer {
     clock: WallClock,
     /// A piece of a long row, which waits until no batch does.
     piece: Option<(u64, Box<AheadPiece>)>,
-    /// No piece before then.
-    piece_from: Instant,
-    /// When the last batch came.
-    batch_at: Option<Instant>,
     /// When to clear away more of what deleted hubs have left, or to give back more of the file, if there may be any.
     sweep_at: Option<Instant>,
 }
 
 impl Committer {
     fn new(store: Arc<dyn Store>, work: Receiver<Work>, health: Arc<Health>, clock: WallClock) -> Committer {
-        let piece_from = Instant::now();
-        Committer { store, work, health, clock, piece: None, piece_from, batch_at: None, sweep_at: None }
+        Committer { store, work, health, clock, piece: None, sweep_at: None }
     }
 
     fn run(&mut self, answers: &Sender<Input>, core: &Sender<Message>, metrics: &Metrics) {
@@ -195,13 +187,10 @@ impl Committer {
         answer
     }
 
-    /// Writes a piece of a long row, then rests for as long as it took if others commit: half of the disk is theirs.
+    /// Writes a piece of a long row.
     fn write_ahead(&mut self, piece: &AheadPiece) -> Result<(), CommitFailure> {
         self.health.commit_begins();
-        let begin = Instant::now();
         let written = contained(|| self.store.write_ahead(piece), CommitError::Unavailable);
-        let is_shared = self.batch_at.is_some_and(|at| at.elapsed() < LATELY);
-        self.piece_from = Instant::now() + if is_shared { begin.elapsed() } else { Duration::ZERO };
         match written {
             Ok(()) => {
                 self.health.commit_succeeded();
@@ -228,7 +217,7 @@ impl Committer {
                 continue;
             }
             let due = if self.piece.is_some() {
-                Some(self.piece_from)
+                Some(now)
             } else if owes {
                 Some(now + PROBE_EVERY)
             } else {
@@ -239,10 +228,7 @@ impl Committer {
                 None => self.work.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match received {
-                Ok(Work::Commit(batch)) => {
-                    self.batch_at = Some(Instant::now());
-                    return Some(Work::Commit(batch));
-                }
+                Ok(Work::Commit(batch)) => return Some(Work::Commit(batch)),
                 Ok(Work::Ahead(number, piece)) => self.piece = Some((number, piece)),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => match self.piece.take() {
@@ -406,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_long_rows_let_batches_go_first_and_leave_them_half_of_the_time() {
+    fn pieces_of_long_rows_let_batches_go_first() {
         let (sender, work) = channel();
         let mut committer = Committer::new(Arc::<TestStore>::default(), work, Arc::default(), WallClock::Real);
         let is_batch = |committer: &mut Committer| matches!(committer.next_work(), Some(Work::Commit(_)));
@@ -418,10 +404,5 @@ mod tests {
         sender.send(Work::Commit(Box::default())).unwrap();
         assert!(is_batch(&mut committer), "it came after the piece, and goes first");
         assert!(!is_batch(&mut committer), "then comes the piece");
-        committer.piece_from = Instant::now() + Duration::from_millis(50);
-        let begin = Instant::now();
-        sender.send(piece()).unwrap();
-        assert!(!is_batch(&mut committer));
-        assert!(begin.elapsed() >= Duration::from_millis(50), "the last piece took as long");
     }
 }
