@@ -18,20 +18,20 @@ impl Partition {
     pub(super) fn load_first(&mut self, command: Command, outcome: &mut Outcome) {
         match self.loading.get_mut(&command.target) {
             Some(loading) => loading.commands.push(command),
-            None => self.load(command.target.clone(), vec![command], outcome),
+            None => self.load(command.target.clone(), vec![command], None, outcome),
         }
     }
 
-    fn load(&mut self, lookup: Lookup, commands: Vec<Command>, outcome: &mut Outcome) {
+    fn load(&mut self, lookup: Lookup, commands: Vec<Command>, left: Option<Iid>, outcome: &mut Outcome) {
         let asked = self.departures.ask();
-        self.loading.insert(lookup.clone(), Loading { asked, commands });
+        self.loading.insert(lookup.clone(), Loading { asked, commands, left });
         outcome.loads.push(lookup);
     }
 
     /// What the store answered is old.
-    fn load_again(&mut self, lookup: &Lookup, commands: Vec<Command>, outcome: &mut Outcome) {
-        if !commands.is_empty() {
-            self.load(lookup.clone(), commands, outcome);
+    fn load_again(&mut self, lookup: &Lookup, commands: Vec<Command>, left: Option<Iid>, outcome: &mut Outcome) {
+        if !commands.is_empty() || left.is_some() {
+            self.load(lookup.clone(), commands, left, outcome);
         }
     }
 
@@ -43,7 +43,7 @@ impl Partition {
         found: Option<LoadedInstance>,
         outcome: &mut Outcome,
     ) -> Vec<(Command, bool)> {
-        let Some(Loading { asked, commands }) = self.loading.remove(lookup) else { return Vec::new() };
+        let Some(Loading { asked, commands, left }) = self.loading.remove(lookup) else { return Vec::new() };
         let old = match (&found, lookup) {
             (Some(found), _) => self.departures.is_old(asked, found.row.iid, &found.row.hub),
             // In a hub that was deleted since, and made again, it may have been made again, too.
@@ -54,7 +54,7 @@ impl Partition {
         let handed_back = |commands: Vec<Command>, exists| commands.into_iter().map(|c| (c, exists)).collect();
         if old && found.is_none() {
             reach(Corner::AbsenceIsOld);
-            self.load_again(lookup, commands, outcome);
+            self.load_again(lookup, commands, left, outcome);
             return Vec::new();
         }
         // The key of an instance that was deleted may have been given again after a restart, to one that lives elsewhere.
@@ -76,6 +76,7 @@ impl Partition {
             // The same instance is being loaded by its key: that answer will serve these, too.
             reach(Corner::LoadJoined);
             loading.commands.extend(commands);
+            loading.left = loading.left.or(left);
             return Vec::new();
         }
         if self.is_deleted(iid, &found.row.hub) {
@@ -84,7 +85,7 @@ impl Partition {
         if old {
             // It came and went since the question was asked.
             reach(Corner::LoadIsOld);
-            self.load_again(lookup, commands, outcome);
+            self.load_again(lookup, commands, left, outcome);
             return Vec::new();
         }
         match self.install(found) {
@@ -99,12 +100,14 @@ impl Partition {
         }
     }
 
-    /// The store could not answer a load: those who wait are told.
-    pub fn load_failed(&mut self, lookup: &Lookup, failure: &ReadFailure, outcome: &mut Outcome) {
-        let Some(Loading { asked, commands }) = self.loading.remove(lookup) else { return };
+    /// The store could not answer a load: those who wait are told. An instance with work is handed back that recovery had left
+    /// to this load: it is to be found again.
+    pub fn load_failed(&mut self, lookup: &Lookup, failure: &ReadFailure, outcome: &mut Outcome) -> Option<Iid> {
+        let Loading { asked, commands, left } = self.loading.remove(lookup)?;
         self.departures.answered(asked);
         reach(Corner::LoadFailed);
         self.unread(commands, failure, outcome);
+        left
     }
 
     /// What waited for an instance that cannot be read is told so.
@@ -183,9 +186,13 @@ impl Partition {
     /// If its rows are damaged.
     pub fn recovered(&mut self, found: LoadedInstance, outcome: &mut Outcome) -> Result<(), ReadFailure> {
         let (iid, key) = (found.row.iid, found.row.key());
-        let busy = self.keys.contains_key(&key)
-            || self.loading.contains_key(&Lookup::Key(key))
-            || self.loading.contains_key(&Lookup::Iid(iid));
+        let mut busy = self.keys.contains_key(&key);
+        for lookup in [Lookup::Key(key), Lookup::Iid(iid)] {
+            if let Some(loading) = self.loading.get_mut(&lookup) {
+                loading.left = Some(iid);
+                busy = true;
+            }
+        }
         let old = self.page.is_none_or(|asked| self.departures.is_old(asked, iid, &found.row.hub));
         if busy || old || self.is_deleted(iid, &found.row.hub) {
             reach(Corner::RecoveredAlready);

@@ -63,6 +63,8 @@ pub(crate) struct Loading {
     asked: Asked,
     /// What waits for it: nothing if its hub was deleted meanwhile.
     commands: Vec<Command>,
+    /// An instance with work that recovery found meanwhile, and left to this load.
+    left: Option<Iid>,
 }
 
 /// One partition.

@@ -569,9 +569,10 @@ impl Shard {
         let waiting = match found {
             Ok(found) => partition.loaded(&read.lookup, found, &mut self.outcome),
             Err(failure) => {
-                partition.load_failed(&read.lookup, &failure, &mut self.outcome);
+                let left = partition.load_failed(&read.lookup, &failure, &mut self.outcome);
                 // What is damaged fails alone: the others do not wait for it.
                 if matches!(failure, ReadFailure::Unavailable(_)) {
+                    left.into_iter().for_each(|iid| self.recovery.spilled(iid));
                     self.timers_rest_until = now.mono.after(limits::REFUSE_AFTER_FAILURE);
                 }
                 Vec::new()
