@@ -126,21 +126,21 @@ impl Case {
             Way::ApprovalHttp => {
                 let address = stage.serve_http()?;
                 let _inside = stage.server.enter();
-                placet_worker::start(stage.in_process(), ["*"]);
+                placet_worker::start(stage.in_process(), ["*"], placet_approval::nobody());
                 let pool = Pool::of(address);
                 self.arrive(stage, |go_on| approvals::over_http(address, go_on), || pool.clone().one())
             }
             Way::ApprovalInProcess => {
                 let client = stage.in_process();
                 let _inside = stage.client.enter();
-                placet_worker::start(client.clone(), ["*"]);
+                placet_worker::start(client.clone(), ["*"], placet_approval::nobody());
                 self.approvals(stage, &client)
             }
             Way::ApprovalGrpc => {
                 let endpoint = stage.serve_grpc()?;
                 {
                     let _inside = stage.server.enter();
-                    placet_worker::start(stage.in_process(), ["*"]);
+                    placet_worker::start(stage.in_process(), ["*"], placet_approval::nobody());
                 }
                 let _inside = stage.client.enter();
                 let client = Client::connect(&endpoint)?;

@@ -10,11 +10,13 @@ mod guard;
 mod metrics;
 mod problem;
 mod resources;
+mod rights;
 mod routes;
 
 use std::fmt;
 use std::sync::Arc;
 
+use placet_approval::Directories;
 use placet_sdk::{BoxFuture, Client};
 
 pub use duration::duration;
@@ -57,6 +59,8 @@ pub struct Api {
     pub metrics: Metrics,
     /// Who can reach it.
     pub reach: Reach,
+    /// Who there is.
+    pub directory: Directories,
     /// Asked for each part of a body that comes in.
     pub intake: Intake,
 }

@@ -8,7 +8,7 @@ use crate::Api;
 use crate::guard;
 use crate::metrics::count;
 use crate::problem::{Kind, Problem};
-use crate::resources::{approvals, front, health, identity, metrics, requests, time};
+use crate::resources::{approvals, front, health, identity, metrics, requests, time, v1};
 use crate::{Operations, Reach};
 
 /// The approvals API.
@@ -18,6 +18,10 @@ pub fn product(api: Api) -> Router {
         .route("/api/requests", post(requests::create))
         .route("/api/requests/{id}", get(requests::show))
         .route("/api/approvals/{id}", post(approvals::decide).get(approvals::explain))
+        .route("/api/v1/requests", post(v1::requests::create))
+        .route("/api/v1/requests/{id}", get(v1::requests::show))
+        .route("/api/v1/requests/{id}/decisions", post(v1::decisions::decide))
+        .route("/api/v1/requests/{id}/{act}", post(v1::acts::act))
         .route("/api/time", get(time::show))
         .route("/api/time/advance", post(time::advance))
         .route("/msi/token", get(identity::token))

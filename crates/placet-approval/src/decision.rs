@@ -1,17 +1,16 @@
 //! What an approver says to a request: the mission's body, and the payload of the event that carries it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::field::{FieldError, check_length, check_text};
-
-/// Names longer than this are no names.
-const APPROVER_CHARS_MAX: usize = 256;
+use crate::identity::NAME_CHARS_MAX;
 
 /// A comment is no document.
-const COMMENTS_CHARS_MAX: usize = 10_000;
+pub(crate) const COMMENTS_CHARS_MAX: usize = 10_000;
 
-/// A yes or no, with who says it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A yes or no, with who says it; and more, if the request asks for more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// Whether he approves.
     pub is_approved: bool,
@@ -20,26 +19,54 @@ pub struct Decision {
     /// What he says to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comments: Option<String>,
+    /// Which of the request's own outcomes he chooses; or `abstain`, whatever `is_approved` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<String>,
+    /// What he fills in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
+    /// What he answers, by question.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub answers: Map<String, Value>,
+    /// How he changes the payload (RFC 6902).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edits: Option<Value>,
+    /// The revision that he was shown; else he means the one of now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u32>,
 }
 
+/// The choice of somebody who wants to be left out.
+pub const ABSTAIN: &str = "abstain";
+
 impl Decision {
+    /// A plain yes or no.
+    pub fn new(is_approved: bool, approver: impl Into<String>) -> Decision {
+        Decision { is_approved, approver: approver.into(), ..Decision::default() }
+    }
+
     /// Whether it can be taken.
     ///
     /// # Errors
     /// Naming the field.
     pub fn check(&self) -> Result<(), FieldError> {
-        check_text("approver", &self.approver, APPROVER_CHARS_MAX)?;
+        check_text("approver", &self.approver, NAME_CHARS_MAX)?;
         check_length("comments", self.comments.as_deref().unwrap_or_default(), COMMENTS_CHARS_MAX)
     }
 
     /// A decision as it came with an event. What else stands in the payload is let be: other programs raise this
     /// event, too.
     pub(crate) fn of_payload(payload: Option<&str>) -> Result<Decision, String> {
-        let text = payload.filter(|text| !text.is_empty()).ok_or("the payload is empty")?;
-        let decision: Decision = serde_json::from_str(text).map_err(|error| short(&error.to_string()))?;
+        let decision: Decision = parse(payload)?;
         decision.check().map_err(|error| error.to_string())?;
         Ok(decision)
     }
+}
+
+/// What came with an event, or what is wrong with it.
+pub(crate) fn parse<T: for<'de> Deserialize<'de>>(payload: Option<&str>) -> Result<T, String> {
+    let text = payload.filter(|text| !text.is_empty()).ok_or("the payload is empty")?;
+    serde_json::from_str(text).map_err(|error| short(&error.to_string()))
 }
 
 /// What is wrong with a payload, told to whoever sent it. The parser repeats a text that stands where none may, however long.

@@ -1,27 +1,47 @@
 //! The approval rules: a pure function from a request and an event to a request and effects.
 //!
-//! A [`Request`] is what somebody asked for, with its absolute deadline; a [`Decision`] is what an approver says to
-//! it; the [`Outcome`] is what came of it, once and for all. [`apply`] knows no clock, no IO and no chance: the
-//! orchestration `placet.approval` feeds it and acts on its effects, the HTTP API reads what it wrote (P2).
+//! A [`Request`] is what somebody asked for, with its absolute deadline and its [`Plan`]: who decides, in which stages; a
+//! [`Decision`] is what an approver says to it, an [`Act`] what people do with it otherwise; the [`Outcome`] is what came of
+//! it, once and for all. [`apply`] knows no clock, no IO and no chance: the orchestration `placet.approval` feeds it and acts
+//! on its effects, the HTTP API reads what it wrote (P2).
 
+mod act;
 mod decision;
+mod directory;
 mod field;
+mod identity;
 mod outcome;
+mod plan;
 pub mod planted;
 mod projection;
 mod request;
 mod rules;
+mod schema;
 
-pub use decision::Decision;
+pub use act::{Act, Answer, Reason, Revision, Text, To};
+pub use decision::{ABSTAIN, Decision};
+pub use directory::{Absence, Directories, Directory, User, nobody, undecidable};
 pub use field::FieldError;
-pub use outcome::{Decided, Outcome, TimedOut};
-pub use projection::{Details, REQUEST_ROWS, RequestRow};
-pub use request::{Input, NewRequest, Request};
-pub use rules::{Effect, Event, Reply, apply};
+pub use identity::{Approver, Caller, Person, Proof, Right};
+pub use outcome::{By, Decided, Outcome, TimedOut, Withdrawn};
+pub use plan::{
+    Escalation, Need, OnTimeout, Plan, PolicyVersion, Remind, Replacement, Reset, Resolved, Revise, Seat, Stage, Step,
+    Veto,
+};
+pub use projection::{CONTENT_ROWS, ContentRow, Details, REQUEST_ROWS, RequestRow, SeatShown, StageShown, VoteShown};
+pub use request::{Choice, Edited, Input, Link, NewRequest, Priority, Question, Request};
+pub use rules::{
+    Ballot, Candidate, Claim, Effect, Event, Level, LookUp, OpenStage, Refusal, Reply, SEATS_MAX, Said, SeatSet,
+    Standing, Vote, apply,
+};
 
 /// The name of the built-in orchestration.
 pub const ORCHESTRATION: &str = "placet.approval";
 
-/// The external event that carries a decision: the mission's name, so that any orchestration that waits for it can
-/// be answered.
+/// The external event that carries a [`Decision`], or for a request another [`Act`]: the mission's name, so that any
+/// orchestration that waits for it can be answered, and one name, so that what people do happens in the order in which they
+/// did it.
 pub const DECISION_EVENT: &str = "approval_response";
+
+/// The activity that looks up who could vote in a stage: a [`LookUp`] in, a [`Resolved`] out.
+pub const LOOK_UP: &str = "placet.look_up";

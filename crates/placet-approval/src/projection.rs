@@ -1,20 +1,27 @@
-//! What others see of a request: the custom status, and the row that lists read.
+//! What others see of a request: the custom status, and the rows that lists and the API read.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::identity::{Approver, Person};
 use crate::outcome::Outcome;
-use crate::request::Request;
+use crate::plan::{Need, PolicyVersion};
+use crate::request::{Choice, Link, Priority, Question, Request, Said};
+use crate::rules::{Ballot, Claim, Level, Standing};
 
 /// The projection of which each request publishes one row, under its id.
 pub const REQUEST_ROWS: &str = "request";
+
+/// The projection with what each request is about, if it is about more than an item: written anew with each revision only.
+pub const CONTENT_ROWS: &str = "content";
 
 /// The custom status: the mission's `details`, and the deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields of Request")]
 pub struct Details {
     pub request_id: String,
-    /// Pending, Approved, Rejected or Timeout.
+    /// Pending, Approved, Rejected, Timeout or Withdrawn.
     pub status: String,
     pub submitted_at: Timestamp,
     #[serde(default)]
@@ -35,10 +42,106 @@ pub struct RequestRow {
     pub due: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    #[serde(default, skip_serializing_if = "Priority::is_normal")]
+    pub priority: Priority,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyVersion>,
+    /// Absent: the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u32>,
+    /// Where it stands, while it is open, unless whoever answers first decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageShown>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<Said>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Said>,
+}
+
+/// The stage that is open, as others see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageShown {
+    /// Its place, from 1 on.
+    pub number: usize,
+    /// How many there are.
+    pub of: usize,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// How many more must say yes, at least.
+    pub more: u32,
+    /// Who is asked.
+    pub seats: Vec<SeatShown>,
+    /// Who has said what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub votes: Vec<VoteShown>,
+    /// Who has taken it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// Whether others are asked than those whom the plan names.
+    #[serde(default)]
+    pub asks: Level,
+}
+
+/// Votes that are needed, as others see them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeatShown {
+    /// Of whom.
+    pub from: Vec<Approver>,
+    /// How many.
+    pub need: Need,
+}
+
+/// A vote, as others see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteShown {
+    /// Whose.
+    pub person: Person,
+    /// What he says.
+    pub ballot: Ballot,
+    /// Which of the request's own outcomes he chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<String>,
+    /// Those for whom he acts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acts_for: Vec<Person>,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// What he says to it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comments: String,
+}
+
+/// A row of [`CONTENT_ROWS`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields of NewRequest")]
+pub struct ContentRow {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub details: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Value>,
+    /// The payload as whoever asked proposed it, if an approver has changed it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_schema: Option<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<Choice>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<Question>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
+    /// What an approver may change of the payload.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub editable: Vec<String>,
 }
 
 impl Request {
-    /// Pending, Approved, Rejected or Timeout.
+    /// Pending, Approved, Rejected, Timeout or Withdrawn.
     pub fn status(&self) -> &'static str {
         self.outcome.as_ref().map_or("Pending", Outcome::status)
     }
@@ -49,7 +152,7 @@ impl Request {
             request_id: self.request_id.clone(),
             status: self.status().to_owned(),
             submitted_at: self.submitted_at,
-            approval_url: self.approval_url.clone(),
+            approval_url: self.asked.approval_url.clone(),
             due: Some(self.due),
         }
     }
@@ -59,11 +162,58 @@ impl Request {
         RequestRow {
             request_id: self.request_id.clone(),
             status: self.status().to_owned(),
-            requester: self.requester.clone(),
-            item: self.item.clone(),
+            requester: self.asked.requester.clone(),
+            item: self.asked.item.clone(),
             submitted_at: self.submitted_at,
             due: self.due,
             outcome: self.outcome.clone(),
+            category: self.asked.category.clone(),
+            priority: self.asked.priority,
+            tags: self.asked.tags.clone(),
+            policy: self.plan.policy.clone(),
+            revision: self.revision_if_changed(),
+            stage: self.stage_shown(),
+            returned: self.returned.clone(),
+            unanswered: self.unanswered.clone(),
         }
+    }
+
+    fn stage_shown(&self) -> Option<StageShown> {
+        let open = self.open.as_ref().filter(|_| self.outcome.is_none() && !self.plan.is_simple())?;
+        let stage = &self.plan.stages[self.stage];
+        let votes = open.votes.iter().map(|vote| VoteShown {
+            person: vote.person.clone(),
+            ballot: vote.ballot,
+            choice: vote.choice.clone(),
+            acts_for: vote.acts_for.clone(),
+            at: vote.at,
+            comments: vote.comments.clone(),
+        });
+        Some(StageShown {
+            number: self.stage + 1,
+            of: self.plan.stages.len(),
+            name: stage.name.clone(),
+            more: if let Standing::Open { more } = open.standing(stage.veto) { more } else { 1 },
+            seats: open.seats.iter().map(|seat| SeatShown { from: seat.from.clone(), need: seat.need }).collect(),
+            votes: votes.collect(),
+            claim: open.claim.clone(),
+            asks: open.level,
+        })
+    }
+
+    /// Its content, if it is about more than its item.
+    pub fn content(&self) -> Option<ContentRow> {
+        let asked = &self.asked;
+        let content = ContentRow {
+            details: asked.details.clone(),
+            payload: asked.payload.clone(),
+            proposed: self.edited.as_ref().map(|edited| edited.proposed.clone()),
+            input_schema: asked.input_schema.clone(),
+            outcomes: asked.outcomes.clone(),
+            questions: asked.questions.clone(),
+            links: asked.links.clone(),
+            editable: self.plan.editable.clone(),
+        };
+        (content != ContentRow::default()).then_some(content)
     }
 }

@@ -1,16 +1,21 @@
-//! A request: what somebody asked for, until when it can be answered, and what came of it.
+//! A request: what somebody asked for, until when it can be answered, how far it has come, and what came of it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::Value;
 
 use crate::field::{FieldError, check_length, check_text};
+use crate::identity::{Approver, NAME_CHARS_MAX, Person, check_name};
 use crate::outcome::Outcome;
-
-/// Names longer than this are no names.
-const REQUESTER_CHARS_MAX: usize = 256;
+use crate::plan::Plan;
+use crate::rules::OpenStage;
+use crate::schema;
 
 /// An item is a line, not a document.
 const ITEM_CHARS_MAX: usize = 10_000;
+
+/// Details are a document.
+const DETAILS_CHARS_MAX: usize = 100_000;
 
 /// What a request that says nothing of it is given (the mission's sample).
 const TIMEOUT_HOURS_DEFAULT: f64 = 24.0;
@@ -18,8 +23,11 @@ const TIMEOUT_HOURS_DEFAULT: f64 = 24.0;
 /// A hundred years: nobody means more, and it fits every clock.
 const TIMEOUT_HOURS_MAX: f64 = 876_000.0;
 
+/// Tags, links, outcomes, questions and approvers of a request at most.
+const LIST_MAX: usize = 100;
+
 /// The rules that a request begun today lives by. It keeps them when they change.
-const RULES: u32 = 1;
+const RULES: u32 = 2;
 
 /// What somebody asks for: the mission's body, and the input of `placet.approval` when any program starts it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,10 +47,104 @@ pub struct NewRequest {
     /// Where people answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_url: Option<String>,
+    /// More about it, in Markdown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub details: String,
+    /// What it is about, for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Value>,
+    /// What an approver fills in, as a JSON Schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_schema: Option<Value>,
+    /// The request's own outcomes, beyond yes and no.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<Choice>,
+    /// What else an approver is asked, each answered by its id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<Question>,
+    /// Of which kind it is: policies go by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// How urgent it is.
+    #[serde(default, skip_serializing_if = "Priority::is_normal")]
+    pub priority: Priority,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Where there is more to read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
+    /// Who is to decide, if no policy says: any one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<Approver>,
+    /// The whole plan, if no policy says and one of many is not what is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
 }
 
 fn timeout_hours_default() -> f64 {
     TIMEOUT_HOURS_DEFAULT
+}
+
+/// An outcome of a request's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// Its name, which a decision gives as its `choice`.
+    pub name: String,
+    /// Whether it is a yes.
+    pub is_approval: bool,
+    /// What people read on the button.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+/// A question of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// Its id, by which it is answered.
+    pub id: String,
+    /// What is asked.
+    pub text: String,
+    /// What an answer is, as a JSON Schema; else any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// Whether who approves must answer it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+}
+
+/// Where there is more to read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// `https:` or `http:`.
+    pub url: String,
+    /// What people read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+/// How urgent a request is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// It can wait.
+    Low,
+    /// As most are.
+    #[default]
+    Normal,
+    /// Before others.
+    High,
+    /// Now.
+    Critical,
+}
+
+impl Priority {
+    pub(crate) fn is_normal(&self) -> bool {
+        *self == Priority::Normal
+    }
 }
 
 impl NewRequest {
@@ -54,6 +156,17 @@ impl NewRequest {
             timeout_hours: TIMEOUT_HOURS_DEFAULT,
             due: None,
             approval_url: None,
+            details: String::new(),
+            payload: None,
+            input_schema: None,
+            outcomes: Vec::new(),
+            questions: Vec::new(),
+            category: None,
+            priority: Priority::Normal,
+            tags: Vec::new(),
+            links: Vec::new(),
+            approvers: Vec::new(),
+            plan: None,
         }
     }
 
@@ -62,9 +175,17 @@ impl NewRequest {
     /// # Errors
     /// Naming the field.
     pub fn check(&self) -> Result<(), FieldError> {
-        check_text("requester", &self.requester, REQUESTER_CHARS_MAX)?;
+        check_text("requester", &self.requester, NAME_CHARS_MAX)?;
         check_text("item", &self.item, ITEM_CHARS_MAX)?;
         check_length("approval_url", self.approval_url.as_deref().unwrap_or_default(), ITEM_CHARS_MAX)?;
+        check_length("details", &self.details, DETAILS_CHARS_MAX)?;
+        self.check_lists()?;
+        if let Some(plan) = &self.plan {
+            plan.check()?;
+            if !self.approvers.is_empty() {
+                return Err(FieldError::new("approvers", "stands in the plan's stages: give one of the two"));
+            }
+        }
         let hours = self.timeout_hours;
         if hours > 0.0 && hours <= TIMEOUT_HOURS_MAX {
             return Ok(());
@@ -73,6 +194,49 @@ impl NewRequest {
             "timeout_hours",
             format!("must be more than 0 and at most {TIMEOUT_HOURS_MAX}, not {hours}"),
         ))
+    }
+
+    fn check_lists(&self) -> Result<(), FieldError> {
+        let lists = [
+            ("outcomes", self.outcomes.len()),
+            ("questions", self.questions.len()),
+            ("tags", self.tags.len()),
+            ("links", self.links.len()),
+            ("approvers", self.approvers.len()),
+        ];
+        for (field, entries) in lists {
+            if entries > LIST_MAX {
+                return Err(FieldError::new(field, format!("has {entries} entries, {LIST_MAX} at most are taken")));
+            }
+        }
+        let schemas = self.questions.iter().filter_map(|question| question.schema.as_ref());
+        for schema in schemas.chain(&self.input_schema) {
+            schema::check_schema(schema).map_err(|why| FieldError::new("input_schema", why))?;
+        }
+        if let Some(category) = &self.category {
+            check_name("category", category)?;
+        }
+        self.tags.iter().try_for_each(|tag| check_name("tags", tag))?;
+        for choice in &self.outcomes {
+            check_name("outcomes", &choice.name)?;
+            if [crate::decision::ABSTAIN, "approve", "reject"].contains(&choice.name.as_str()) {
+                return Err(FieldError::new("outcomes", format!("{:?} is there already", choice.name)));
+            }
+        }
+        for question in &self.questions {
+            check_name("questions", &question.id)?;
+            check_text("questions", &question.text, ITEM_CHARS_MAX)?;
+        }
+        unique("outcomes", self.outcomes.iter().map(|choice| choice.name.as_str()))?;
+        unique("questions", self.questions.iter().map(|question| question.id.as_str()))?;
+        for link in &self.links {
+            check_text("links", &link.url, ITEM_CHARS_MAX)?;
+            // Anything else might run where somebody clicks on it.
+            if !link.url.starts_with("https://") && !link.url.starts_with("http://") {
+                return Err(FieldError::new("links", format!("{:?} must begin with https:// or http://", link.url)));
+            }
+        }
+        Ok(())
     }
 
     /// The deadline of a request that was accepted at this time.
@@ -89,38 +253,125 @@ impl NewRequest {
         let after = SignedDuration::from_micros(i64::try_from(after.as_micros()).unwrap_or(i64::MAX));
         accepted_at.checked_add(after).map_err(|error| FieldError::new("timeout_hours", error.to_string()))
     }
+
+    /// The plan that it has without a policy.
+    pub fn own_plan(&mut self) -> Plan {
+        let approvers = std::mem::take(&mut self.approvers);
+        match self.plan.take() {
+            Some(plan) => plan,
+            None if approvers.is_empty() => Plan::default(),
+            None => Plan::of_any(approvers),
+        }
+    }
+}
+
+fn unique<'a>(field: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), FieldError> {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(FieldError::new(field, format!("{name:?} is there twice")));
+        }
+    }
+    Ok(())
 }
 
 /// A request as it stands: the state that `placet.approval` carries from generation to generation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The version of the rules that it began with.
     pub rules: u32,
     /// Its id: the instance's.
     pub request_id: String,
-    /// Who asked.
-    pub requester: String,
-    /// For what.
-    pub item: String,
+    /// What is asked for, as it is now; approvers and plan are taken out of it.
+    pub asked: NewRequest,
     /// When it was accepted.
     pub submitted_at: Timestamp,
     /// Until when it can be answered: an answer counts if it was recorded before.
     pub due: Timestamp,
-    /// Where people answer.
+    /// How it is decided.
+    #[serde(default, skip_serializing_if = "is_mission")]
+    pub plan: Plan,
+    /// How often its content has been fixed anew, the first time included.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub revision: u32,
+    /// The payload as whoever asked proposed it, if an approver has changed it since, and which one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval_url: Option<String>,
+    pub edited: Option<Edited>,
+    /// The stage that is open, or is to be.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stage: usize,
+    /// How far that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<OpenStage>,
+    /// Those whose yes counted in the stages before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counted: Vec<Person>,
+    /// It went back to whoever asked, with these words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<Said>,
+    /// Questions of approvers without an answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Said>,
+    /// Words that were said, by number.
+    #[serde(default, skip_serializing_if = "none")]
+    pub said: u32,
+    /// Whether it had its time a second time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub extended: bool,
     /// What came of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+}
+
+/// What an approver has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edited {
+    /// The payload before.
+    pub proposed: Value,
+    /// Who.
+    pub by: Person,
+}
+
+/// What somebody said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// Which word of the thread it is.
+    pub number: u32,
+    /// Who.
+    pub by: Person,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub text: String,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+fn none(number: &u32) -> bool {
+    *number == 0
+}
+
+fn is_mission(plan: &Plan) -> bool {
+    *plan == Plan::default()
 }
 
 /// The input of `placet.approval`: a new request, or one that continues as new.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// Somebody asks.
-    New(NewRequest),
+    New(Box<NewRequest>),
     /// The generation before has handed it over.
-    Continued(Request),
+    Continued(Box<Request>),
 }
 
 impl Input {
@@ -130,26 +381,79 @@ impl Input {
     /// Naming the field of a new request that cannot be accepted.
     pub fn open(self, request_id: String, accepted_at: Timestamp) -> Result<Request, FieldError> {
         match self {
-            Input::Continued(request) => Ok(request),
-            Input::New(new) => {
-                new.check()?;
-                let due = new.due_from(accepted_at)?;
-                let NewRequest { requester, item, approval_url, .. } = new;
-                let submitted_at = accepted_at;
-                let outcome = None;
-                Ok(Request { rules: RULES, request_id, requester, item, submitted_at, due, approval_url, outcome })
+            Input::Continued(request) => Ok(*request),
+            Input::New(mut asked) => {
+                asked.check()?;
+                let due = asked.due_from(accepted_at)?;
+                let plan = asked.own_plan();
+                Ok(Request::begun(request_id, *asked, plan, accepted_at, due))
             }
         }
+    }
+}
+
+impl Request {
+    fn begun(request_id: String, asked: NewRequest, plan: Plan, submitted_at: Timestamp, due: Timestamp) -> Request {
+        Request {
+            rules: RULES,
+            request_id,
+            asked,
+            submitted_at,
+            due,
+            plan,
+            revision: 1,
+            edited: None,
+            stage: 0,
+            open: None,
+            counted: Vec::new(),
+            returned: None,
+            unanswered: Vec::new(),
+            said: 0,
+            extended: false,
+            outcome: None,
+        }
+    }
+
+    /// Who asks.
+    pub fn requester(&self) -> Person {
+        Person::new(self.asked.requester.as_str())
+    }
+}
+
+/// A request of the first rules as it was carried over then.
+#[derive(Deserialize)]
+struct First {
+    request_id: String,
+    requester: String,
+    item: String,
+    submitted_at: Timestamp,
+    due: Timestamp,
+    approval_url: Option<String>,
+    outcome: Option<Outcome>,
+}
+
+impl First {
+    fn into_request(self) -> Request {
+        let mut asked = NewRequest::new(self.requester, self.item);
+        asked.approval_url = self.approval_url;
+        let mut request = Request::begun(self.request_id, asked, Plan::default(), self.submitted_at, self.due);
+        request.rules = 1;
+        request.outcome = self.outcome;
+        request
     }
 }
 
 /// Told apart by the field that only a continued one has, so that each is told what is wrong with itself.
 impl<'de> Deserialize<'de> for Input {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Input, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        if value.get("rules").is_some() {
-            return serde_json::from_value(value).map(Input::Continued).map_err(de::Error::custom);
-        }
-        serde_json::from_value(value).map(Input::New).map_err(de::Error::custom)
+        let value = Value::deserialize(deserializer)?;
+        let continued = |request: Request| Input::Continued(Box::new(request));
+        // The first rules knew no `asked`.
+        let read = match (value.get("rules"), value.get("asked")) {
+            (None, _) => serde_json::from_value(value).map(|new| Input::New(Box::new(new))),
+            (Some(_), None) => serde_json::from_value(value).map(First::into_request).map(continued),
+            (Some(_), Some(_)) => serde_json::from_value(value).map(continued),
+        };
+        read.map_err(de::Error::custom)
     }
 }

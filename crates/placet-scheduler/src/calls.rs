@@ -149,7 +149,10 @@ impl Scheduler {
             wait_ms => Duration::from_millis(wait_ms.into()).min(ASK_WAIT_MAX),
         };
         let (event_name, payload) = (request.event_name, Some(request.payload));
-        let ask = Arc::new(Ask { ask_id: ask_id.clone(), event_name, payload, wait, stamp: caller });
+        // Whoever passes a question on says for whom; he is believed, as everybody is who reaches this port.
+        let (principal, proof) = (request.principal, request.proof);
+        let stamp = if principal.is_empty() { caller } else { Caller { principal, proof } };
+        let ask = Arc::new(Ask { ask_id: ask_id.clone(), event_name, payload, wait, stamp });
         let reply = self.command(key, CommandKind::Ask(ask)).await?;
         drop(shares);
         let outcome = match reply {

@@ -452,6 +452,15 @@ impl AskCall {
         self
     }
 
+    /// Whose question it is, when it is passed on for somebody, and by what he is known: stamped on the event, where
+    /// orchestrations find it beside the payload.
+    pub fn on_behalf_of(mut self, principal: impl Into<String>, proof: impl Into<String>) -> AskCall {
+        if let Ok(request) = &mut self.request {
+            (request.principal, request.proof) = (principal.into(), proof.into());
+        }
+        self
+    }
+
     /// How long to wait for the answer (10 s if not said). After that the question stays recorded.
     pub fn wait(mut self, wait: Duration) -> AskCall {
         if let Ok(request) = &mut self.request {

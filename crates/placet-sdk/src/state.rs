@@ -158,6 +158,11 @@ impl InstanceState {
         payload("the output", self.state.output.as_deref())
     }
 
+    /// The input as it was written.
+    pub fn input_json(&self) -> Option<&str> {
+        self.state.input.as_deref().filter(|text| !text.is_empty())
+    }
+
     /// The output as it was written.
     pub fn output_json(&self) -> Option<&str> {
         self.state.output.as_deref().filter(|text| !text.is_empty())

@@ -257,6 +257,7 @@ fn check_approval(outcome: &Decided, sent: &Sent) -> Result<(), String> {
     match outcome {
         Decided::Approved(by) => expect(said(&by.approver) == Some("approve"), "nobody approved so"),
         Decided::Rejected(by) => expect(said(&by.approver) == Some("reject"), "nobody rejected so"),
+        Decided::Withdrawn(_) => Err("nobody took it back".to_owned()),
         Decided::Timeout(_) => Ok(()),
     }
 }

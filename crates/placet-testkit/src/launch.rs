@@ -16,7 +16,8 @@ use crate::server::{Announced, Ended, Server};
 use crate::wait::{PATIENCE, eventually};
 
 /// Variables that mean something to the program: a test's own are all that it may see.
-const VARIABLES: [&str; 14] = [
+const VARIABLES: [&str; 15] = [
+    "PLACET_CONFIG",
     "TASKHUB",
     "ENDPOINT",
     "PLACET_DATA_DIR",

@@ -1,16 +1,21 @@
-//! `placet.approval`: ask a person, wait for the answer or the deadline, say what came of it.
+//! `placet.approval`: ask people, wait for their answers or the deadline, say what came of it.
 //!
-//! 1. **Submit**: the request is shown, as the custom status and as a row that lists read.
-//! 2. **Suspend**: until an answer or the deadline comes. Nothing is held meanwhile, for ten years if need be.
-//! 3. **Handle**: the rules say what an answer makes of the request, and whoever asked is told.
-//! 4. **Time out**: the deadline is absolute; an answer that was recorded before it counts, and no other.
+//! 1. **Submit**: the request is shown, as the custom status and as rows that lists and the API read.
+//! 2. **Suspend**: until somebody does something or time brings something. Nothing is held meanwhile, for ten years if need be.
+//! 3. **Handle**: the rules say what that makes of the request, and whoever asked is told.
+//! 4. **Time out**: times are absolute; what was recorded before the deadline counts, and nothing else.
 //!
 //! The loop ends in continue-as-new before its history grows long: the request goes on as versioned state, so that
 //! one that waits for years can be finished by the code of then.
 
+use std::collections::VecDeque;
+
 use jiff::Timestamp;
-use placet_approval::{DECISION_EVENT, Effect, Event, Input, Outcome, REQUEST_ROWS, Request, apply};
-use placet_sdk::{Either, Failure, OrchestrationContext, Result};
+use placet_approval::{
+    CONTENT_ROWS, Caller, DECISION_EVENT, Effect, Event, Input, LOOK_UP, Outcome, REQUEST_ROWS, Request, Resolved, Said,
+    apply,
+};
+use placet_sdk::{Either, ExternalEvent, Failure, OrchestrationContext, Result, TimerCall};
 
 /// Events after which the request continues as new.
 const EVENTS_PER_GENERATION: usize = 50;
@@ -22,37 +27,99 @@ const EVENTS_PER_GENERATION: usize = 50;
 pub async fn approval(ctx: OrchestrationContext, input: Input) -> Result<Option<Outcome>> {
     let accepted_at = Timestamp::try_from(ctx.started_at())?;
     let opened = input.open(ctx.instance_id(), accepted_at);
-    let mut request = opened.map_err(|error| Failure::from(error).non_retriable())?;
-    show(&ctx, &request)?;
-
-    let mut deadline = ctx.timer_until(request.due.into());
-    for _ in 0..EVENTS_PER_GENERATION {
-        let answer = ctx.external_event::<Option<String>>(DECISION_EVENT).with_facts();
-        let event = match ctx.first(answer, &mut deadline).await {
-            Either::Left(answer) => Event::Answered {
-                at: Timestamp::try_from(answer.received_at)?,
-                ask_id: answer.ask_id,
-                payload: answer.payload,
-            },
-            Either::Right(()) => Event::TimerFired,
-        };
-        let (next, effects) = apply(request, &event);
-        request = next;
-        for effect in effects {
-            match effect {
-                Effect::Show => show(&ctx, &request)?,
-                Effect::Reply { ask_id, reply } => ctx.reply(&ask_id, &reply)?,
-            }
-        }
-        if let Some(outcome) = request.outcome {
-            return Ok(Some(outcome));
-        }
+    let request = opened.map_err(|error| Failure::from(error).non_retriable())?;
+    let is_open = request.open.is_some() || request.outcome.is_some();
+    let mut life = Life { ctx: &ctx, request, alarm: None, revision_shown: 0 };
+    if is_open {
+        life.show()?;
+    } else {
+        life.happens(Event::Began).await?;
     }
-    ctx.continue_as_new(&request)?;
-    Ok(None)
+    for _ in 0..EVENTS_PER_GENERATION {
+        let Some(wakes_at) = life.request.wakes_at() else { break };
+        let event = life.next(wakes_at).await?;
+        life.happens(event).await?;
+    }
+    if life.request.outcome.is_none() {
+        ctx.continue_as_new(&life.request)?;
+    }
+    Ok(life.request.outcome)
 }
 
-fn show(ctx: &OrchestrationContext, request: &Request) -> Result<()> {
-    ctx.set_custom_status(&request.details())?;
-    ctx.publish(REQUEST_ROWS, &request.request_id, &request.row())
+/// A generation of a request.
+struct Life<'a> {
+    ctx: &'a OrchestrationContext,
+    request: Request,
+    /// The timer that runs, and when it is due.
+    alarm: Option<(Timestamp, TimerCall)>,
+    /// The revision whose content was shown last.
+    revision_shown: u32,
+}
+
+impl Life<'_> {
+    /// Whatever happens next. Times that are passed when something is recorded happen before it.
+    async fn next(&mut self, wakes_at: Timestamp) -> Result<Event> {
+        // A timer that is due too early does nothing, and the next one is set then.
+        if self.alarm.as_ref().is_none_or(|(at, _)| wakes_at < *at) {
+            self.alarm = Some((wakes_at, self.ctx.timer_until(wakes_at.into())));
+        }
+        let (at, timer) = self.alarm.as_mut().expect("it was just set");
+        let answer = self.ctx.external_event::<Option<String>>(DECISION_EVENT).with_facts();
+        match self.ctx.first(answer, timer).await {
+            Either::Left(event) => said(event).map(Event::Said),
+            Either::Right(()) => {
+                let at = *at;
+                self.alarm = None;
+                Ok(Event::TimeReached(at))
+            }
+        }
+    }
+
+    /// Something happens, and what follows from it is done.
+    async fn happens(&mut self, event: Event) -> Result<()> {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            if let Event::Said(said) = &event
+                && let Some(due) = self.request.wakes_at().filter(|due| *due <= said.at)
+            {
+                events.push_front(event);
+                events.push_front(Event::TimeReached(due));
+                continue;
+            }
+            let mut question = None;
+            for effect in apply(&mut self.request, &event) {
+                match effect {
+                    Effect::Show => self.show()?,
+                    Effect::Reply { ask_id, reply } => self.ctx.reply(&ask_id, &reply)?,
+                    Effect::LookUp(asked) => question = Some(asked),
+                }
+            }
+            // Last: whoever was to be told has been.
+            if let Some(question) = question {
+                let found: Resolved = self.ctx.activity(LOOK_UP, &question).await?;
+                events.push_front(Event::Found(found));
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&mut self) -> Result<()> {
+        self.ctx.set_custom_status(&self.request.details())?;
+        self.ctx.publish(REQUEST_ROWS, &self.request.request_id, &self.request.row())?;
+        if self.revision_shown < self.request.revision {
+            self.revision_shown = self.request.revision;
+            if let Some(content) = self.request.content() {
+                self.ctx.publish(CONTENT_ROWS, &self.request.request_id, &content)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What somebody sent, and who he is: as it was stamped, never as the payload has it.
+fn said(event: ExternalEvent<Option<String>>) -> Result<Said> {
+    let caller: Option<Caller> = event.principal.as_deref().and_then(|principal| serde_json::from_str(principal).ok());
+    let mut caller = caller.unwrap_or_default();
+    caller.proof = event.proof.parse().unwrap_or_default();
+    Ok(Said { at: Timestamp::try_from(event.received_at)?, ask_id: event.ask_id, caller, payload: event.payload })
 }

@@ -21,6 +21,9 @@ pub(crate) enum Failure {
     /// A flag's value is wrong.
     #[error("{flag}: {what}")]
     Flag { flag: &'static str, what: String },
+    /// The configuration cannot be taken.
+    #[error("{what}")]
+    Config { what: String },
     /// The store was not opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -51,6 +54,7 @@ impl Failure {
             Failure::Store(error) => Some(error.hint()),
             Failure::Address { .. }
             | Failure::Flag { .. }
+            | Failure::Config { .. }
             | Failure::NotReady(_)
             | Failure::Refused(_)
             | Failure::System { .. } => None,
@@ -65,6 +69,7 @@ impl Failure {
             Failure::AddressTaken { .. } | Failure::Address { .. } | Failure::Store(OpenError::Locked { .. }) => {
                 UNAVAILABLE
             }
+            Failure::Config { .. } => CONFIG,
             Failure::Store(OpenError::Unwritable { .. }) => CANNOT_CREATE,
             Failure::Store(_) | Failure::System { .. } => IO,
         }
@@ -76,6 +81,7 @@ const DATA: u8 = 65;
 const UNAVAILABLE: u8 = 69;
 const CANNOT_CREATE: u8 = 73;
 const IO: u8 = 74;
+const CONFIG: u8 = 78;
 
 /// A wrong command line: clap's own words, and the code that scripts expect.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {

@@ -59,6 +59,8 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) data: Data,
     #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    #[command(flatten)]
     pub(crate) clock: Clock,
     #[command(flatten)]
     pub(crate) kept: Kept,
@@ -170,6 +172,8 @@ pub(crate) fn hubs_of(list: &str) -> Result<Vec<Hub>, Failure> {
 pub(crate) struct Worker {
     #[command(flatten)]
     pub(crate) endpoint: Endpoint,
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
     /// The task hubs it serves, separated by commas; "*" is every hub.
     #[arg(long, env = "TASKHUB", default_value = "*", value_name = "NAMES")]
     pub(crate) taskhub: String,
@@ -182,6 +186,8 @@ pub(crate) struct Worker {
 pub(crate) struct Api {
     #[command(flatten)]
     pub(crate) endpoint: Endpoint,
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
     #[command(flatten)]
     pub(crate) http: HttpAddr,
     #[command(flatten)]
@@ -245,6 +251,14 @@ pub(crate) struct Advance {
     pub(crate) patience: Duration,
     #[command(flatten)]
     pub(crate) endpoint: Endpoint,
+}
+
+/// What is configured.
+#[derive(Debug, Args)]
+pub(crate) struct Configuration {
+    /// Who there is: people and groups [default: placet.toml, if it is there].
+    #[arg(long, env = "PLACET_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// An instance, and where it is.

@@ -78,7 +78,7 @@ impl World {
     async fn start() -> World {
         let scheduler = Stopped(Scheduler::start(Arc::new(ModelStore::default())).expect("threads"));
         let client = Client::over(Arc::new(InProcess::new(scheduler.0.clone())), "default");
-        let worker = placet_worker::start(client.clone(), ["*"]);
+        let worker = placet_worker::start(client.clone(), ["*"], placet_approval::nobody());
         client.start("somebodys.own", &7).id(OWN).await.expect("it is sound");
         let operations = Operations {
             readiness: Arc::new(|| Box::pin(std::future::ready(Vec::new()))),
@@ -89,6 +89,7 @@ impl World {
             operations,
             metrics: Metrics::default(),
             reach: Reach::ThisComputer,
+            directory: placet_approval::nobody(),
             intake: Arc::new(|_| Some(Box::new(()))),
         });
         let mut world = World { scheduler, worker, router, ids: vec![OWN.to_owned()] };

@@ -7,6 +7,7 @@
 mod allocator;
 mod announce;
 mod commands;
+mod config;
 mod exit;
 mod flags;
 mod http;

@@ -8,17 +8,19 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use placet_approval::{DECISION_EVENT, Decision, Reply};
+use placet_approval::{Caller, DECISION_EVENT, Decision, Reply};
 use placet_sdk::{Answer, ExternalEvent, InstanceState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::requests::{RequestId, json, status, status_url};
+use super::v1;
 use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
 use crate::problem::{self, Kind, Problem};
+use crate::rights;
 
 /// How long a decider waits for the orchestration, if he does not say.
 const WAIT_DEFAULT_SECONDS: u32 = 10;
@@ -32,6 +34,13 @@ pub(crate) struct Wait {
     wait: Option<u32>,
 }
 
+impl Wait {
+    /// How long, within measure.
+    pub(crate) fn seconds(&self) -> u32 {
+        self.wait.unwrap_or(WAIT_DEFAULT_SECONDS).clamp(1, WAIT_MAX_SECONDS)
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Wait {
     type Rejection = Problem;
 
@@ -41,9 +50,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Wait {
     }
 }
 
-/// What a decider is told whose decision won.
+/// What a decider is told whose decision won, or counts.
 #[derive(Debug, Serialize)]
-struct Won {
+struct Told {
     request_id: String,
     message: String,
     status_url: String,
@@ -54,17 +63,39 @@ pub(crate) async fn decide(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
-    Wait { wait }: Wait,
+    wait: Wait,
     Body(decision): Body<Decision>,
 ) -> Result<Response, Problem> {
     decision.check()?;
-    let wait = wait.unwrap_or(WAIT_DEFAULT_SECONDS).clamp(1, WAIT_MAX_SECONDS);
-    let ask_id = Uuid::new_v4().to_string();
-    let ask = api.client.ask(&id, DECISION_EVENT, &decision);
-    let ask = ask.ask_id(ask_id.as_str()).wait(Duration::from_secs(wait.into()));
-    let answer = ask.await.map_err(|error| problem::of_call(&id, &error))?;
+    let caller = rights::caller(&api, "approver", &decision.approver)?;
+    decided(&api, &base, &id, wait, &caller, &decision, Form::Missions).await
+}
 
-    let case = Case { api: &api, base: &base, id: &id, ask_id: &ask_id, decision: &decision };
+/// In which form somebody is told what became of his decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The mission's.
+    Missions,
+    /// That of `/api/v1`.
+    Ours,
+}
+
+/// Passes a decision on, and tells what became of it.
+pub(crate) async fn decided(
+    api: &Api,
+    base: &BaseUrl,
+    id: &str,
+    wait: Wait,
+    caller: &Caller,
+    decision: &Decision,
+    form: Form,
+) -> Result<Response, Problem> {
+    let ask_id = Uuid::new_v4().to_string();
+    let ask = api.client.ask(id, DECISION_EVENT, decision).on_behalf_of(rights::stamp(caller), caller.proof.to_string());
+    let ask = ask.ask_id(ask_id.as_str()).wait(Duration::from_secs(wait.seconds().into()));
+    let answer = ask.await.map_err(|error| problem::of_call(id, &error))?;
+
+    let case = Case { api, base, id, ask_id: &ask_id, decision, form };
     let told = match &answer {
         Answer::Reply(reply) => case.replied(reply),
         Answer::State(state) => case.taken(state).await,
@@ -91,15 +122,18 @@ struct Case<'a> {
     id: &'a str,
     ask_id: &'a str,
     decision: &'a Decision,
+    form: Form,
 }
 
 impl Case<'_> {
     /// An orchestration that knows of asks has answered.
     fn replied(&self, reply: &str) -> Result<Response, Problem> {
         match serde_json::from_str(reply) {
+            Ok(reply) if self.form == Form::Ours => v1::told(self.base, self.id, reply),
             Ok(Reply::Accepted { .. }) => Ok(self.won()),
-            Ok(Reply::Lost { outcome }) => Err(self.lost(&outcome.sentence(), serde_json::to_value(&outcome).ok())),
-            Ok(Reply::Refused { why }) => Err(Problem::field("body", why)),
+            Ok(Reply::Recorded { more, .. }) => Ok(self.told(StatusCode::OK, v1::recorded(more))),
+            Ok(Reply::Lost { outcome }) => Err(v1::lost(self.base, self.id, &outcome)),
+            Ok(Reply::Refused { why, as_it_is }) => Err(v1::refused(&why, as_it_is)),
             Err(_) => Ok(self.won()), // an orchestration of somebody's own, which took it
         }
     }
@@ -135,16 +169,17 @@ impl Case<'_> {
 
     fn won(&self) -> Response {
         let said = if self.decision.is_approved { "approved" } else { "rejected" };
-        let message = format!("Request {said} by {}", self.decision.approver);
-        Json(Won { request_id: self.id.to_owned(), message, status_url: status_url(self.base, self.id) })
-            .into_response()
+        self.told(StatusCode::OK, format!("Request {said} by {}", self.decision.approver))
+    }
+
+    fn told(&self, status: StatusCode, message: String) -> Response {
+        let told = Told { request_id: self.id.to_owned(), message, status_url: status_url(self.base, self.id) };
+        (status, Json(told)).into_response()
     }
 
     /// No worker has taken it yet: it will count, or not, when one does.
     fn recorded(&self) -> Response {
-        let message = "Recorded, not yet decided: no worker has taken it".to_owned();
-        let told = Won { request_id: self.id.to_owned(), message, status_url: status_url(self.base, self.id) };
-        (StatusCode::ACCEPTED, Json(told)).into_response()
+        self.told(StatusCode::ACCEPTED, "Recorded, not yet decided: no worker has taken it".to_owned())
     }
 
     fn lost_to(&self, state: &InstanceState, first: Option<&Raised>) -> Problem {

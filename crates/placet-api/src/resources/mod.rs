@@ -7,3 +7,4 @@ pub(crate) mod identity;
 pub(crate) mod metrics;
 pub(crate) mod requests;
 pub(crate) mod time;
+pub(crate) mod v1;

@@ -160,11 +160,11 @@ pub(crate) fn status_url(BaseUrl(base): &BaseUrl, id: &str) -> String {
     format!("{base}/api/requests/{id}")
 }
 
-fn approval_url(BaseUrl(base): &BaseUrl, id: &str) -> String {
+pub(crate) fn approval_url(BaseUrl(base): &BaseUrl, id: &str) -> String {
     format!("{base}/api/approvals/{id}")
 }
 
-fn not_started(id: &str, error: &StartError) -> Problem {
+pub(crate) fn not_started(id: &str, error: &StartError) -> Problem {
     match error {
         StartError::Call(error) => problem::of_call(id, error),
         error => Problem::new(Kind::SchedulerFailed, error.to_string()),

@@ -22,11 +22,14 @@ use crate::time::Now;
 /// # Errors
 /// [`Refusal::InvalidArgument`], naming the field.
 pub(crate) fn check_ask(ask: &Ask) -> Result<(), Refusal> {
-    let (bytes, most) = (ask.ask_id.len(), limits::ASK_ID_BYTES_MAX);
-    if bytes > most {
-        return Err(Refusal::InvalidArgument(format!("ask_id: {bytes} bytes, {most} at most")));
+    let fields = [
+        ("ask_id", ask.ask_id.len(), limits::ASK_ID_BYTES_MAX),
+        ("principal", ask.stamp.principal.len() + ask.stamp.proof.len(), limits::PRINCIPAL_BYTES_MAX),
+    ];
+    match fields.iter().find(|(_, bytes, most)| bytes > most) {
+        Some((field, bytes, most)) => Err(Refusal::InvalidArgument(format!("{field}: {bytes} bytes, {most} at most"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 impl Partition {

@@ -16,6 +16,11 @@ pub struct AskRequest {
     /// How long the caller waits for the answer, in milliseconds. 0: the server's default (10 s).
     #[prost(uint32, tag = "5")]
     pub wait_ms: u32,
+    /// Who asks, as whoever passes the question on has found, and by what proof: stamped on the event. Empty: the caller.
+    #[prost(string, tag = "6")]
+    pub principal: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub proof: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AskResponse {

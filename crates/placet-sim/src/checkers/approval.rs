@@ -55,6 +55,7 @@ impl Approval {
             Reply::Accepted { outcome } => {
                 let by = match &outcome {
                     Decided::Approved(decided) | Decided::Rejected(decided) => decided.approver.as_str(),
+                    Decided::Withdrawn(withdrawn) => withdrawn.by.as_str(),
                     Decided::Timeout(_) => "nobody",
                 };
                 if by != id {
@@ -63,8 +64,9 @@ impl Approval {
                 self.tell(call.slot, &in_words(&outcome))
             }
             Reply::Lost { outcome } => self.tell(call.slot, &in_words(&outcome)),
-            Reply::Refused { why } if decided_in(id) != Some("odd") => Err(format!("{id} was refused: {why}")),
+            Reply::Refused { why, .. } if decided_in(id) != Some("odd") => Err(format!("{id} was refused: {why}")),
             Reply::Refused { .. } => Ok(()),
+            Reply::Recorded { .. } => Err(format!("{id} was told that more are needed, and one decides")),
         }
     }
 
@@ -118,6 +120,7 @@ fn outcome_of(outcome: &Outcome) -> Result<Decided, String> {
 pub(crate) fn in_words(outcome: &Decided) -> String {
     match outcome {
         Decided::Approved(by) | Decided::Rejected(by) => format!("{} by {}", outcome.status(), by.approver),
+        Decided::Withdrawn(withdrawn) => format!("{} by {}", outcome.status(), withdrawn.by),
         Decided::Timeout(_) => outcome.status().to_owned(),
     }
 }

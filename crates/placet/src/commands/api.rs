@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use placet_approval::Directories;
 use placet_api::{Api, Intake, Metrics, Operations, Reach, Readiness};
 use placet_scheduler::{Budget, Scheduler};
 use placet_sdk::Client;
@@ -11,6 +12,7 @@ use tokio::time::timeout;
 
 use super::serve::{HTTP_PORT, tokio_listeners};
 use super::{DRAIN_MAX, stop_switch, stopped};
+use crate::config::Config;
 use crate::announce::{Announcement, url};
 use crate::exit::Failure;
 use crate::listen::{Listening, Wanted, listen};
@@ -24,6 +26,7 @@ pub(super) async fn run(flags: &flags::Api) -> Result<(), Failure> {
     let insecure = flags.common.insecure;
     let asked = flags.http.http_addr.as_deref();
     let listening = listen(Wanted { flag: "--http-addr", asked, port_default: HTTP_PORT, insecure })?;
+    let config = Config::open(flags.configuration.config.as_deref())?;
     let client = super::connect(&flags.endpoint.endpoint)?.with_hub(&flags.hub.checked()?);
 
     let mut announcement = Announcement::new(flags.endpoint.endpoint.clone());
@@ -32,7 +35,7 @@ pub(super) async fn run(flags: &flags::Api) -> Result<(), Failure> {
     announcement.taskhub = Some(client.hub().to_owned());
 
     let stopping = stop_switch(&flags.common)?;
-    let router = router(&client, &listening, None);
+    let router = router(&client, &listening, config.directories(), None);
     let serve = tokio::spawn(http::serve(router, tokio_listeners(listening)?, stopping.clone()));
     announcement.make(&flags.common)?;
     stopped(stopping).await;
@@ -41,14 +44,19 @@ pub(super) async fn run(flags: &flags::Api) -> Result<(), Failure> {
 }
 
 /// The API over this client. Its readiness is the scheduler's: asked directly if it is in this process.
-pub(super) fn router(client: &Client, listening: &Listening, scheduler: Option<Scheduler>) -> Router {
+pub(super) fn router(
+    client: &Client,
+    listening: &Listening,
+    directory: Directories,
+    scheduler: Option<Scheduler>,
+) -> Router {
     // One budget for all that the process takes in.
     let budget = scheduler.as_ref().map_or_else(Budget::default, |scheduler| scheduler.budget().clone());
     let intake: Intake = Arc::new(move |bytes| budget.small_now(bytes).map(|share| Box::new(share) as _));
     let readiness = scheduler.clone().map_or_else(|| readiness_over(client.clone()), readiness_of);
     let metrics = Metrics::default();
     let operations = Operations { readiness, exposition: exposition(scheduler, Some(&metrics)) };
-    placet_api::product(Api { client: client.clone(), operations, metrics, reach: reach(listening), intake })
+    placet_api::product(Api { client: client.clone(), operations, metrics, reach: reach(listening), directory, intake })
 }
 
 /// What those who run a scheduler alone look at.

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::emulator::{Sides, beside, start};
 use super::{DRAIN_MAX, stop_switch, stopped};
+use crate::config::Config;
 use crate::announce::{Announcement, url};
 use crate::exit::Failure;
 use crate::flags::Serve;
@@ -47,6 +48,7 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
     let time = flags.clock.time(&flags.data)?;
     let retention = flags.kept.all(flags.data.ephemeral)?;
     let options = Options { dynamic_hubs: flags.hubs.dynamic_task_hubs, time, retention };
+    let config = Config::open(flags.configuration.config.as_deref())?;
     let opened = store::open(&flags.data)?;
     let scheduler = start(opened.store, &named, options).await?;
 
@@ -63,8 +65,8 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
 
     let stopping = stop_switch(&flags.common)?;
     let client = Client::over(Arc::new(InProcess::new(scheduler.clone())), &hub);
-    let worker = placet_worker::start(client.clone(), ["*"]);
-    let router = super::api::router(&client, &http, Some(scheduler.clone()));
+    let worker = placet_worker::start(client.clone(), ["*"], config.directories());
+    let router = super::api::router(&client, &http, config.directories(), Some(scheduler.clone()));
     let router = router.layer(from_fn_with_state(scheduler.clone(), keep_time_meanwhile));
     sides.serve(&scheduler, &stopping)?;
     let beside = beside(&scheduler, &grpc, &stopping);

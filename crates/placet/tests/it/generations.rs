@@ -58,7 +58,7 @@ async fn a_request_in_its_next_generation_is_shown_as_before_and_approved() {
     let id = id(&created);
     assert_eq!(look(&http, &id).await, before);
     let continued = input(&client.history(&id).await.unwrap());
-    assert_eq!((&continued["due"], &continued["rules"]), (&created["due"], &json!(1)));
+    assert_eq!((&continued["due"], &continued["rules"]), (&created["due"], &json!(2)));
     let won = decide(&http, &id, true, "Manager").await;
     assert_eq!(won.status, 200, "{won:?}");
     let done = look(&http, &id).await;

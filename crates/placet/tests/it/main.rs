@@ -20,6 +20,7 @@ mod foreign;
 mod generations;
 mod health;
 mod histories;
+mod life;
 mod long_histories;
 mod metrics;
 mod mission;

@@ -158,12 +158,13 @@ impl Ledger {
 
 /// Decides; what came of the request, if it was told.
 async fn decided(client: &Client, id: &str, is_approved: bool) -> std::result::Result<Option<Outcome>, String> {
-    let decision = Decision { is_approved, approver: "Somebody else".to_owned(), comments: None };
+    let decision = Decision::new(is_approved, "Somebody else");
     let answer = client.ask(id, DECISION_EVENT, &decision).await.map_err(|error| error.to_string())?;
     match answer {
         Answer::Reply(reply) => match serde_json::from_str(&reply).map_err(|error| error.to_string())? {
             Reply::Accepted { outcome } | Reply::Lost { outcome } => Ok(Some(outcome)),
-            Reply::Refused { why } => Err(why),
+            Reply::Refused { why, .. } => Err(why),
+            Reply::Recorded { .. } => Err("more are needed, and one decides".to_owned()),
         },
         Answer::Ended(state) => state.output().map_err(|error| error.to_string()),
         Answer::State(_) | Answer::Recorded => Ok(None),

@@ -1,0 +1,83 @@
+//! `POST /api/v1/requests/{id}/decisions`: approve, reject, abstain, or choose one of the request's own outcomes.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use placet_approval::{ABSTAIN, Decision};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::Api;
+use crate::body::Body;
+use crate::guard::BaseUrl;
+use crate::problem::Problem;
+use crate::resources::approvals::{self, Wait};
+use crate::resources::requests::RequestId;
+use crate::rights;
+
+/// What somebody says to a request.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Said {
+    /// Who: a user of the configuration, or a name if that names none.
+    approver: String,
+    /// `approve`, `reject`, `abstain`, or one of the request's own outcomes together with `is_approved`.
+    decision: String,
+    /// What one of the request's own outcomes means.
+    #[serde(default)]
+    is_approved: Option<bool>,
+    #[serde(default)]
+    comments: Option<String>,
+    /// What the request asks to be filled in.
+    #[serde(default)]
+    input: Option<Value>,
+    /// What its questions are answered with, by their ids.
+    #[serde(default)]
+    answers: Map<String, Value>,
+    /// How the payload is changed (RFC 6902).
+    #[serde(default)]
+    edits: Option<Value>,
+    /// The revision that was shown.
+    #[serde(default)]
+    revision: Option<u32>,
+}
+
+impl Said {
+    fn decision(self) -> Result<Decision, Problem> {
+        let (is_approved, choice) = match (self.decision.as_str(), self.is_approved) {
+            ("approve", None | Some(true)) => (true, None),
+            ("reject", None | Some(false)) => (false, None),
+            ("approve" | "reject", Some(_)) => return Err(Problem::field("is_approved", "`decision` says otherwise")),
+            (ABSTAIN, _) => (false, Some(ABSTAIN.to_owned())),
+            (_, Some(is_approved)) => (is_approved, Some(self.decision)),
+            (_, None) => {
+                let remedy = "must be approve, reject or abstain; with one of the request's own outcomes give `is_approved`, too";
+                return Err(Problem::field("decision", remedy));
+            }
+        };
+        Ok(Decision {
+            is_approved,
+            approver: self.approver,
+            comments: self.comments,
+            choice,
+            input: self.input,
+            answers: self.answers,
+            edits: self.edits,
+            revision: self.revision,
+        })
+    }
+}
+
+/// The call.
+pub(crate) async fn decide(
+    State(api): State<Api>,
+    Extension(base): Extension<BaseUrl>,
+    RequestId(id): RequestId,
+    wait: Wait,
+    Body(said): Body<Said>,
+) -> Result<Response, Problem> {
+    let decision = said.decision()?;
+    decision.check()?;
+    let caller = rights::caller(&api, "approver", &decision.approver)?;
+    approvals::decided(&api, &base, &id, wait, &caller, &decision, approvals::Form::Ours).await
+}

@@ -1,0 +1,93 @@
+//! `/api/v1`: the whole life of a request.
+
+pub(crate) mod acts;
+pub(crate) mod decisions;
+pub(crate) mod requests;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use placet_approval::{Outcome, Refusal, Reply};
+use serde::Serialize;
+
+use super::requests::status_url;
+use crate::guard::BaseUrl;
+use crate::problem::{Kind, Problem};
+
+/// What became of what somebody did.
+#[derive(Debug, Serialize)]
+pub(crate) struct Told {
+    request_id: String,
+    /// In a sentence.
+    message: String,
+    /// How many more must say yes in the stage that is open, at least; absent once it is decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<u32>,
+    /// The stage that is open, from 1 on; absent once it is decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<usize>,
+    /// The revision of the content that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u32>,
+    /// What came of the request, if that is settled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<Outcome>,
+    status_url: String,
+}
+
+/// What the rules have answered.
+pub(crate) fn told(base: &BaseUrl, id: &str, reply: Reply) -> Result<Response, Problem> {
+    let told = match reply {
+        Reply::Accepted { outcome } => Told {
+            request_id: id.to_owned(),
+            message: outcome.sentence(),
+            more: None,
+            stage: None,
+            revision: None,
+            status_url: status_url(base, id),
+            outcome: Some(outcome),
+        },
+        Reply::Recorded { more, stage, revision } => Told {
+            request_id: id.to_owned(),
+            message: recorded(more),
+            more,
+            stage: Some(stage + 1),
+            revision: Some(revision),
+            outcome: None,
+            status_url: status_url(base, id),
+        },
+        Reply::Lost { outcome } => return Err(lost(base, id, &outcome)),
+        Reply::Refused { why, as_it_is } => return Err(refused(&why, as_it_is)),
+    };
+    Ok((StatusCode::OK, Json(told)).into_response())
+}
+
+/// Something else has won.
+pub(crate) fn lost(base: &BaseUrl, id: &str, outcome: &Outcome) -> Problem {
+    Problem::new(Kind::AlreadyDecided, outcome.sentence())
+        .with("request_id", id)
+        .with("outcome", serde_json::to_value(outcome).unwrap_or_default())
+        .with("status_url", status_url(base, id))
+}
+
+/// It changed nothing.
+pub(crate) fn refused(why: &str, as_it_is: Refusal) -> Problem {
+    match as_it_is {
+        Refusal::Invalid => {
+            let (field, remedy) = why.split_once(": ").unwrap_or(("body", why));
+            // The field is the part before the colon if that is a name.
+            if field.contains(' ') { Problem::field("body", why) } else { Problem::field(field, remedy) }
+        }
+        Refusal::Forbidden => Problem::new(Kind::NotYours, why),
+        Refusal::Conflict => Problem::new(Kind::NotNow, why),
+        Refusal::Changed => Problem::new(Kind::ContentChanged, why),
+    }
+}
+
+/// "Recorded, 1 more needed".
+pub(crate) fn recorded(more: Option<u32>) -> String {
+    match more {
+        Some(more) => format!("Recorded, {more} more needed"),
+        None => "Recorded; others are asked now".to_owned(),
+    }
+}

@@ -1,0 +1,35 @@
+//! Who calls, and what he may do: the one place that says so.
+//!
+//! Nothing proves yet who somebody is. Whoever reaches a server that only this computer reaches is believed, and may do what
+//! anybody may; on a network he is believed, and has no right over other people's requests.
+
+use placet_approval::{Caller, Person, Proof, Right};
+
+use crate::problem::Problem;
+use crate::{Api, Reach};
+
+/// The rights there are.
+const ALL: [Right; 3] = [Right::Override, Right::Assign, Right::Withdraw];
+
+/// Somebody, by the name that he gives, and the groups that hold him.
+///
+/// # Errors
+/// If there is nobody of that name.
+pub(crate) fn caller(api: &Api, field: &str, name: &str) -> Result<Caller, Problem> {
+    let person = Person::new(name.trim().trim_start_matches("user:"));
+    let directory = (api.directory)();
+    if !directory.knows(&person) {
+        return Err(Problem::field(field, format!("there is nobody of the name {:?} in [users]", person.as_str())));
+    }
+    Ok(Caller { groups: directory.groups_of(&person), person: Some(person), rights: Vec::new(), proof: Proof::None })
+}
+
+/// What he may do with other people's requests.
+pub(crate) fn of(api: &Api, _caller: &Caller) -> Vec<Right> {
+    if api.reach == Reach::ThisComputer { ALL.to_vec() } else { Vec::new() }
+}
+
+/// As it is stamped on an event.
+pub(crate) fn stamp(caller: &Caller) -> String {
+    serde_json::to_string(caller).expect("a caller is JSON")
+}

@@ -1,0 +1,254 @@
+//! Who there is: people, the groups that hold them, and who is away. Whoever has a directory (a configuration, later an
+//! identity provider) makes one of these; what a stage needs of it is found by a function of it alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::field::FieldError;
+use crate::identity::{Approver, Person};
+use crate::plan::{Need, Resolved, Seat};
+use crate::request::Request;
+use crate::rules::{Candidate, LookUp, OpenStage, SeatSet, Standing};
+
+/// How often what is somebody's who is away goes on to somebody else (APPROVALS.md §3, "Escalation chain").
+const HOPS_MAX: usize = 3;
+
+/// Who there is, as it stands when it is asked.
+pub type Directories = Arc<dyn Fn() -> Arc<Directory> + Send + Sync>;
+
+/// There is nobody in particular: whoever says a name is a person, and there are no groups.
+pub fn nobody() -> Directories {
+    Arc::new(Arc::default)
+}
+
+/// People and groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Directory {
+    /// People, by their ids. If there is none, whoever says a name is a person.
+    pub users: BTreeMap<Person, User>,
+    /// Groups: ids of people, and other groups as `group:NAME`.
+    pub groups: BTreeMap<String, Vec<Approver>>,
+}
+
+/// A person.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct User {
+    /// What people call him.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Where he reads mail.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub emails: Vec<String>,
+    /// When he is away.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub away: Vec<Absence>,
+}
+
+/// A time for which somebody is away, and who acts for him.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Absence {
+    /// From then on.
+    pub from: Timestamp,
+    /// Until then.
+    pub until: Timestamp,
+    /// Who acts for him; without one he is just not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegate: Option<Person>,
+    /// For these kinds of requests; for none: for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
+}
+
+impl Absence {
+    fn holds(&self, at: Timestamp, category: Option<&str>) -> bool {
+        let is_meant = self.categories.is_empty() || self.categories.iter().any(|name| Some(name.as_str()) == category);
+        is_meant && self.from <= at && at < self.until
+    }
+}
+
+impl Directory {
+    /// Whether there is such a person.
+    pub fn knows(&self, person: &Person) -> bool {
+        self.users.is_empty() || self.users.contains_key(person) || person.as_str().starts_with("email:")
+    }
+
+    /// Who reads mail there: one of the users, or somebody known by nothing else.
+    pub fn person_at(&self, address: &str) -> Person {
+        let reads = |user: &User| user.emails.iter().any(|own| own.eq_ignore_ascii_case(address));
+        let user = self.users.iter().find(|(_, user)| reads(user));
+        user.map_or_else(|| Person::new(format!("email:{}", address.to_lowercase())), |(person, _)| person.clone())
+    }
+
+    /// Who is in a group, through other groups, too.
+    pub fn members(&self, group: &str) -> BTreeSet<Person> {
+        let (mut people, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![group]);
+        while let Some(group) = open.pop() {
+            if !seen.insert(group) {
+                continue;
+            }
+            for member in self.groups.get(group).into_iter().flatten() {
+                match member {
+                    Approver::User(person) => drop(people.insert(person.clone())),
+                    Approver::Email(address) => drop(people.insert(self.person_at(address))),
+                    Approver::Group(name) => open.push(name),
+                    Approver::Anyone => {}
+                }
+            }
+        }
+        people
+    }
+
+    /// The groups that hold somebody.
+    pub fn groups_of(&self, person: &Person) -> Vec<String> {
+        self.groups.keys().filter(|group| self.members(group).contains(person)).cloned().collect()
+    }
+
+    /// Who could vote, and when the stage's steps are due.
+    pub fn resolve(&self, question: &LookUp) -> Resolved {
+        let mut seats: BTreeMap<Person, (SeatSet, BTreeSet<Person>)> = BTreeMap::new();
+        for (place, seat) in question.seats.iter().enumerate() {
+            let set = SeatSet::of(place + 1, |at| at == place);
+            for person in seat.from.iter().flat_map(|who| self.people(who)) {
+                let Some((stand_in, acts_for)) = self.stand_in(&person, question) else { continue };
+                let entry = seats.entry(stand_in).or_default();
+                entry.0 = entry.0.and(set);
+                entry.1.extend(acts_for);
+            }
+        }
+        let people = seats.into_iter().map(|(person, (seats, acts_for))| {
+            let acts_for: Vec<Person> = acts_for.into_iter().collect();
+            let by_himself = acts_for.is_empty();
+            let (own, given) = if by_himself { (seats, SeatSet::NONE) } else { (SeatSet::NONE, seats) };
+            Candidate { person, seats: own, given, acts_for, ..Candidate::default() }
+        });
+        let steps = question.after.iter();
+        let steps = steps.map(|after| question.opened_at.saturating_add(*after).unwrap_or(Timestamp::MAX));
+        Resolved { people: people.collect(), steps: steps.collect() }
+    }
+
+    fn people(&self, who: &Approver) -> BTreeSet<Person> {
+        match who {
+            Approver::Anyone => BTreeSet::new(),
+            Approver::User(person) => BTreeSet::from([person.clone()]),
+            Approver::Email(address) => BTreeSet::from([self.person_at(address)]),
+            Approver::Group(name) => self.members(name),
+        }
+    }
+
+    /// Who acts for somebody: he himself, or whoever he has named while he is away, and for whom. Nobody, if that leads nowhere
+    /// or back to whoever asks.
+    fn stand_in(&self, person: &Person, question: &LookUp) -> Option<(Person, Option<Person>)> {
+        let mut now = person.clone();
+        for hop in 0..=HOPS_MAX {
+            let away = self.users.get(&now).and_then(|user| {
+                user.away.iter().find(|away| away.holds(question.at, question.category.as_deref()))
+            });
+            let Some(away) = away else {
+                let acts_for = (hop > 0).then(|| person.clone());
+                let is_requester = acts_for.is_some() && now == question.requester;
+                return (!is_requester).then_some((now, acts_for));
+            };
+            now = away.delegate.clone()?;
+            if now == *person {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// What is wrong with a request that nobody could decide: a seat of it that those who are asked cannot fill, if nobody else
+/// would be asked instead.
+pub fn undecidable(request: &Request, directory: &Directory) -> Option<FieldError> {
+    let plan = &request.plan;
+    let requester = request.requester();
+    let people = |seats: &[Seat]| {
+        let question = LookUp {
+            seats: seats.to_vec(),
+            opened_at: request.submitted_at,
+            at: request.submitted_at,
+            after: Vec::new(),
+            category: request.asked.category.clone(),
+            requester: requester.clone(),
+        };
+        let mut people = directory.resolve(&question).people;
+        people.retain(|candidate| plan.self_approval || candidate.person != requester);
+        people
+    };
+    let fallback = [Seat { from: plan.fallback.clone(), need: Need::Count(1) }];
+    if !people(&fallback).is_empty() {
+        return None;
+    }
+    plan.stages.iter().enumerate().find_map(|(number, stage)| {
+        let mut open = OpenStage::new(request.submitted_at, stage.seats.clone());
+        open.found(people(&stage.seats));
+        let Standing::Stuck { seat } = open.standing(stage.veto) else { return None };
+        let Seat { from, need } = &stage.seats[seat];
+        let names: Vec<String> = from.iter().map(ToString::to_string).collect();
+        let (stage, seat, names) = (number + 1, seat + 1, names.join(", "));
+        let remedy = format!(
+            "too few could decide: seat {seat} of stage {stage} needs {need} of {names}, not counting whoever asks; \
+             name others, or a fallback"
+        );
+        Some(FieldError::new("approvers", remedy))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Need, Seat};
+
+    fn directory() -> Directory {
+        serde_json::from_str(
+            r#"{
+                "users": {
+                    "ann": {"emails": ["ann@example.org"]},
+                    "ben": {"away": [{"from": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z", "delegate": "cem"}]},
+                    "cem": {"away": [{"from": "2026-01-10T00:00:00Z", "until": "2026-01-11T00:00:00Z", "delegate": "ben"}]},
+                    "dot": {"away": [{"from": "2026-01-01T00:00:00Z", "until": "2027-01-01T00:00:00Z", "delegate": "req", "categories": ["expense"]}]}
+                },
+                "groups": {"leads": ["ann", "group:ops"], "ops": ["ben", "group:leads"], "others": ["email:ann@EXAMPLE.org", "dot"]}
+            }"#,
+        )
+        .unwrap()
+    }
+
+    fn found(approvers: &[&str], day: &str, category: Option<&str>) -> Vec<String> {
+        let from = approvers.iter().map(|who| who.parse().unwrap()).collect();
+        let at: Timestamp = format!("{day}T12:00:00Z").parse().unwrap();
+        let question = LookUp {
+            seats: vec![Seat { from, need: Need::ALL }],
+            opened_at: at,
+            at,
+            after: Vec::new(),
+            category: category.map(str::to_owned),
+            requester: Person::new("req"),
+        };
+        let people = directory().resolve(&question).people.into_iter();
+        people.map(|who| who.acts_for.iter().fold(who.person.to_string(), |text, other| format!("{text} for {other}"))).collect()
+    }
+
+    #[test]
+    fn each_person_is_found_once_whichever_way_leads_to_him() {
+        assert_eq!(found(&["group:leads", "email:Ann@example.org", "ann"], "2026-03-01", None), ["ann", "ben"]);
+        assert_eq!(found(&["group:ops", "email:eve@x.org"], "2026-03-01", None), ["ann", "ben", "email:eve@x.org"]);
+        assert_eq!(found(&["group:nobody", "anyone"], "2026-03-01", None), [""; 0]);
+    }
+
+    #[test]
+    fn who_is_away_is_stood_in_for_unless_that_goes_round_in_circles_or_back_to_who_asks() {
+        assert_eq!(found(&["ben"], "2026-01-05", None), ["cem for ben"]);
+        assert_eq!(found(&["ben", "cem"], "2026-01-05", None), ["cem for ben"]);
+        assert_eq!(found(&["ben", "ann"], "2026-01-10", None), ["ann"], "both are away for each other");
+        assert_eq!(found(&["ben"], "2026-02-01", None), ["ben"], "he is back");
+        assert_eq!(found(&["dot"], "2026-05-01", Some("access")), ["dot"]);
+        assert_eq!(found(&["dot"], "2026-05-01", Some("expense")), [""; 0]);
+    }
+}

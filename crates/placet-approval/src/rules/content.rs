@@ -1,0 +1,86 @@
+//! What is asked for changes: whoever requested it revises it, or an approver edits what he may. Proposed and approved
+//! content are kept apart, and who has seen only the old one is asked again (APPROVALS.md §3, "Revisions").
+
+use serde_json::Value;
+
+use super::{Case, Refused, forbidden, invalid};
+use crate::act::Revision;
+use crate::identity::Person;
+use crate::plan::Reset;
+use crate::request::{Edited, Request};
+
+impl Case<'_> {
+    /// Whoever requested it changes it.
+    pub(super) fn revise(&mut self, by: &Person, revision: Revision) -> Result<(), Refused> {
+        if *by != self.request.requester() {
+            return Err(forbidden("only whoever requested it may change it; an approver edits or returns it"));
+        }
+        let mut asked = self.request.asked.clone();
+        asked.item = revision.item.unwrap_or(asked.item);
+        asked.details = revision.details.unwrap_or(asked.details);
+        asked.payload = revision.payload.or(asked.payload);
+        asked.check().map_err(|error| invalid(error.to_string()))?;
+        self.request.asked = asked;
+        self.request.edited = None;
+        self.request.returned = None;
+        self.new_revision();
+        Ok(())
+    }
+
+    /// An approver has changed the payload. Says whether the votes begin anew at the first stage, his own included.
+    pub(super) fn change_payload(&mut self, by: &Person, payload: Value) -> bool {
+        let proposed = self.request.asked.payload.replace(payload).unwrap_or(Value::Null);
+        let proposed = self.request.edited.take().map_or(proposed, |edited| edited.proposed);
+        self.request.edited = Some(Edited { proposed, by: by.clone() });
+        let stage = self.request.stage;
+        self.new_revision();
+        self.request.stage < stage
+    }
+
+    fn new_revision(&mut self) {
+        self.request.revision += 1;
+        if self.request.plan.reset == Reset::All && self.request.stage > 0 {
+            self.request.counted.clear();
+            self.open_stage(0);
+        } else if let Some(open) = &mut self.request.open {
+            (open.votes, open.claim) = (Vec::new(), None);
+        }
+        self.show();
+    }
+}
+
+impl Request {
+    pub(crate) fn revision_if_changed(&self) -> Option<u32> {
+        (self.revision > 1).then_some(self.revision)
+    }
+
+    pub(super) fn approved_if_changed(&self) -> Option<Value> {
+        self.edited.as_ref().and(self.asked.payload.clone())
+    }
+
+    /// The payload with an approver's edits (RFC 6902), which touch nothing but what he may change.
+    pub(super) fn edited(&self, edits: &Value) -> Result<Value, Refused> {
+        let patch: json_patch::Patch =
+            serde_json::from_value(edits.clone()).map_err(|error| invalid(format!("edits: {error}")))?;
+        for operation in patch.iter() {
+            let path = operation.path().as_str();
+            let is_plain = !matches!(operation, json_patch::PatchOperation::Move(_) | json_patch::PatchOperation::Copy(_));
+            if !is_plain {
+                return Err(invalid("edits: add, remove, replace and test are taken"));
+            }
+            let may = self.plan.editable.iter().any(|pointer| lies_under(path, pointer));
+            if !may && !matches!(operation, json_patch::PatchOperation::Test(_)) {
+                let editable = &self.plan.editable;
+                return Err(forbidden(format!("edits: {path:?} may not be changed; {editable:?} may")));
+            }
+        }
+        let mut payload = self.asked.payload.clone().unwrap_or(Value::Null);
+        json_patch::patch(&mut payload, &patch).map_err(|error| invalid(format!("edits: {error}")))?;
+        Ok(payload)
+    }
+}
+
+/// Whether a JSON pointer is another one or one below it.
+fn lies_under(pointer: &str, other: &str) -> bool {
+    pointer.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

@@ -1,0 +1,276 @@
+//! Votes: who may cast one, and what they come to.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::stage::{Ballot, Level, Standing, Vote};
+use super::{Case, Refusal, Refused, Reply, Said, conflict, forbidden, invalid};
+use crate::decision::{ABSTAIN, Decision};
+use crate::identity::{Caller, Person};
+use crate::outcome::{Decided, Outcome};
+use crate::plan::{Need, Revise, Seat};
+use crate::planted::{self, Plant};
+use crate::request::Request;
+use crate::schema;
+
+impl Case<'_> {
+    /// Somebody's answer.
+    pub(super) fn answer(&mut self, said: &Said) -> Reply {
+        let decision = Decision::of_payload(said.payload.as_deref());
+        if let Some(outcome) = &self.request.outcome
+            && !planted::is(Plant::OutcomeOverwritten)
+        {
+            let is_his = decision.is_ok_and(|decision| self.request.has_said(&said.caller, &decision));
+            let outcome = outcome.clone();
+            return if is_his { Reply::Accepted { outcome } } else { Reply::Lost { outcome } };
+        }
+        match decision.map_err(invalid).and_then(|decision| self.vote(&said.caller, decision)) {
+            Ok(()) => self.standing(),
+            Err((as_it_is, why)) => Reply::Refused { why, as_it_is },
+        }
+    }
+
+    fn vote(&mut self, caller: &Caller, decision: Decision) -> Result<(), Refused> {
+        if self.request.open.is_none() {
+            self.open_stage(self.request.stage); // carried over by rules that knew no stages
+        }
+        let person = self.request.voter(caller, &decision);
+        self.request.check_revision(&decision)?;
+        if self.request.has_said(caller, &decision) {
+            return Ok(());
+        }
+        let seats = self.may_vote(&person, caller)?;
+        let ballot = self.request.ballot(&decision)?;
+        self.request.check_filled_in(&decision, ballot)?;
+        let edited = match (&decision.edits, ballot) {
+            (Some(edits), Ballot::Approve) => Some(self.request.edited(edits)?),
+            (Some(_), Ballot::Reject | Ballot::Abstain) => return Err(invalid("edits: only who approves changes anything")),
+            (None, _) => None,
+        };
+        let open = self.request.open.as_ref().expect("it was just opened");
+        let vote = Vote {
+            ballot,
+            choice: decision.choice.filter(|choice| choice != ABSTAIN),
+            seats,
+            acts_for: open.candidate(&person).map(|candidate| candidate.acts_for.clone()).unwrap_or_default(),
+            at: self.at,
+            approver: decision.approver,
+            comments: decision.comments.unwrap_or_default(),
+            input: decision.input,
+            answers: decision.answers,
+            person,
+        };
+        if let Some(payload) = edited
+            && self.change_payload(&vote.person, payload)
+        {
+            return Ok(()); // the first stage is open again, and he is asked again in his turn
+        }
+        self.cast(vote);
+        Ok(())
+    }
+
+    fn cast(&mut self, vote: Vote) {
+        let open = self.request.open.as_mut().expect("a stage is open");
+        open.votes.retain(|before| before.person != vote.person);
+        // Who votes himself takes back what somebody else was to do for him.
+        if let Some(candidate) = open.candidate_mut(&vote.person) {
+            candidate.delegate = None;
+        }
+        open.claim.take_if(|claim| claim.holder == vote.person);
+        open.votes.push(vote);
+        self.show();
+        self.settle();
+    }
+
+    /// The seats that somebody could fill who may vote.
+    fn may_vote(&self, person: &Person, caller: &Caller) -> Result<super::SeatSet, Refused> {
+        let request = &self.request;
+        let open = request.open.as_ref().expect("a stage is open");
+        if request.returned.is_some() {
+            return Err(conflict("it was returned for changes and is not resubmitted yet"));
+        }
+        if caller.proof < request.plan.proof {
+            return Err(forbidden(format!("this request asks for more proof of who you are: {}", request.plan.proof)));
+        }
+        if !request.plan.self_approval && *person == request.requester() {
+            return Err(forbidden("nobody decides what he asked for himself"));
+        }
+        // Whoever raised an event says who he is; that is good for what anyone may answer.
+        let seats = if caller.person.is_some() { open.seats_of(person, caller) } else { open.seats_of_anyone() };
+        if seats.is_empty() {
+            return Err(forbidden(format!("{person} is not asked in this stage")));
+        }
+        if let Some(delegate) = open.candidate(person).and_then(|candidate| candidate.delegate.as_ref())
+            && open.vote_of(delegate).is_some()
+        {
+            return Err(conflict(format!("{delegate} has already voted for {person}")));
+        }
+        if let Some(claim) = open.claim.as_ref().filter(|claim| claim.holder != *person && open.needs_one()) {
+            return Err(conflict(match claim.until {
+                Some(until) => format!("{} has claimed it until {until}", claim.holder),
+                None => format!("it is assigned to {}", claim.holder),
+            }));
+        }
+        if request.plan.revise == Revise::Never && open.vote_of(person).is_some() {
+            return Err(conflict("votes are final here"));
+        }
+        Ok(seats)
+    }
+
+    /// Whether the stage is settled, and what follows.
+    pub(super) fn settle(&mut self) {
+        let stage = self.request.stage;
+        let Some(open) = &self.request.open else { return };
+        match open.standing(self.request.plan.stages[stage].veto) {
+            Standing::Open { .. } => {}
+            Standing::Failed => {
+                let decided = self.decided(Ballot::Reject);
+                self.end_with(Outcome::Rejected(decided));
+            }
+            Standing::Carried if !self.is_confirmed() => {
+                if open.is_exhausted() {
+                    self.ask_others(0);
+                }
+            }
+            Standing::Carried if stage + 1 < self.request.plan.stages.len() => {
+                self.request.counted.extend(open.votes.iter().filter(|vote| vote.ballot == Ballot::Approve).map(|vote| vote.person.clone()));
+                self.open_stage(stage + 1);
+            }
+            Standing::Carried => {
+                let decided = self.decided(Ballot::Approve);
+                self.end_with(Outcome::Approved(decided));
+            }
+            Standing::Stuck { seat } => self.ask_others(seat),
+        }
+    }
+
+    /// Under four eyes, whoever has changed the content needs somebody else who agrees to that.
+    fn is_confirmed(&self) -> bool {
+        let (Some(edited), true) = (&self.request.edited, self.request.plan.four_eyes) else { return true };
+        let open = self.request.open.iter().flat_map(|open| &open.votes);
+        let said_yes = open.filter(|vote| vote.ballot == Ballot::Approve).map(|vote| &vote.person);
+        said_yes.chain(&self.request.counted).any(|person| *person != edited.by)
+    }
+
+    /// Nobody is left who could fill a seat: it is put to the fallback approvers, then it is the admins'.
+    fn ask_others(&mut self, seat: usize) {
+        let fallback = &self.request.plan.fallback;
+        let open = self.request.open.as_mut().expect("a stage is open");
+        let can_fall_back = !fallback.is_empty() && open.seats[seat].from != *fallback && open.level < Level::Admins;
+        if can_fall_back {
+            open.level = Level::Fallback;
+            let need = match open.seats[seat].need {
+                Need::Count(count) => Need::Count(count),
+                Need::Percent(_) => Need::Count(1),
+            };
+            open.seats[seat] = Seat { from: fallback.clone(), need };
+            self.show();
+            self.look_up();
+        } else if open.level < Level::Admins {
+            open.level = Level::Admins;
+            self.show();
+        }
+    }
+
+    /// What the votes come to.
+    fn decided(&self, ballot: Ballot) -> Decided {
+        let request = &self.request;
+        let votes: Vec<&Vote> =
+            request.open.iter().flat_map(|open| &open.votes).filter(|vote| vote.ballot == ballot).collect();
+        let last = votes.last().expect("a stage is settled by votes");
+        let mut answers = Map::new();
+        votes.iter().for_each(|vote| answers.extend(vote.answers.clone()));
+        let mut approvers = request.counted.clone();
+        approvers.extend(votes.iter().map(|vote| vote.person.clone()));
+        Decided {
+            request_id: request.request_id.clone(),
+            processed_at: self.at,
+            approver: last.approver.clone(),
+            comments: last.comments.clone(),
+            by: None,
+            choice: request.choice_of(&votes),
+            input: votes.iter().rev().find_map(|vote| vote.input.clone()),
+            answers,
+            revision: request.revision_if_changed(),
+            approved: request.approved_if_changed(),
+            approvers: if approvers.len() > 1 { approvers } else { Vec::new() },
+        }
+    }
+}
+
+impl Request {
+    /// Whose vote it is. Of what a program raised nobody knows more than what it says.
+    fn voter(&self, caller: &Caller, decision: &Decision) -> Person {
+        caller.person.clone().unwrap_or_else(|| Person::new(decision.approver.trim()))
+    }
+
+    /// Whether this very answer of his stands already.
+    fn has_said(&self, caller: &Caller, decision: &Decision) -> bool {
+        let vote = self.open.as_ref().and_then(|open| open.vote_of(&self.voter(caller, decision)));
+        self.rules > 1
+            && decision.edits.is_none()
+            && vote.is_some_and(|vote| {
+                let chosen = decision.choice.as_ref().filter(|choice| *choice != ABSTAIN);
+                self.ballot(decision).is_ok_and(|ballot| ballot == vote.ballot)
+                    && chosen == vote.choice.as_ref()
+                    && decision.comments.as_deref().unwrap_or_default() == vote.comments
+                    && decision.input == vote.input
+                    && decision.answers == vote.answers
+            })
+    }
+
+    fn ballot(&self, decision: &Decision) -> Result<Ballot, Refused> {
+        let said = if decision.is_approved { Ballot::Approve } else { Ballot::Reject };
+        let Some(name) = &decision.choice else { return Ok(said) };
+        if name == ABSTAIN {
+            return Ok(Ballot::Abstain);
+        }
+        let choice = self.asked.outcomes.iter().find(|choice| choice.name == *name).ok_or_else(|| {
+            let names: Vec<&str> = self.asked.outcomes.iter().map(|choice| choice.name.as_str()).collect();
+            invalid(format!("choice: {name:?} is none of {names:?}"))
+        })?;
+        let meant = if choice.is_approval { Ballot::Approve } else { Ballot::Reject };
+        if meant == said { Ok(said) } else { Err(invalid(format!("is_approved: {name:?} says otherwise"))) }
+    }
+
+    fn check_filled_in(&self, decision: &Decision, ballot: Ballot) -> Result<(), Refused> {
+        if let (Some(schema), Ballot::Approve) = (&self.asked.input_schema, ballot) {
+            schema::check("input", schema, decision.input.as_ref().unwrap_or(&Value::Null)).map_err(invalid)?;
+        }
+        for id in decision.answers.keys() {
+            if !self.asked.questions.iter().any(|question| question.id == *id) {
+                return Err(invalid(format!("answers: there is no question {id:?}")));
+            }
+        }
+        for question in &self.asked.questions {
+            match (decision.answers.get(&question.id), &question.schema) {
+                (Some(answer), Some(schema)) => schema::check(&question.id, schema, answer).map_err(invalid)?,
+                (None, _) if question.required && ballot == Ballot::Approve => {
+                    return Err(invalid(format!("answers: {:?} must be answered", question.id)));
+                }
+                (_, _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of the request's own outcomes most of the votes choose; of as many, the first in the request's list.
+    fn choice_of(&self, votes: &[&Vote]) -> Option<String> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        votes.iter().filter_map(|vote| vote.choice.as_deref()).for_each(|name| *counts.entry(name).or_default() += 1);
+        let most = *counts.values().max()?;
+        let mut names = self.asked.outcomes.iter().map(|choice| choice.name.as_str());
+        names.find(|name| counts.get(name) == Some(&most)).map(str::to_owned)
+    }
+
+    /// Whoever votes on what has changed since votes on something else.
+    fn check_revision(&self, decision: &Decision) -> Result<(), Refused> {
+        match decision.revision {
+            Some(seen) if seen != self.revision => {
+                Err((Refusal::Changed, format!("revision: {seen} was shown to you, {} is asked for now", self.revision)))
+            }
+            _ => Ok(()),
+        }
+    }
+}

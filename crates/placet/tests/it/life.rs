@@ -1,0 +1,266 @@
+//! The life of a request through `/api/v1`: stages, groups of the configuration, what people do among themselves, and what
+//! becomes of it when the server is killed in between.
+
+use http::Method;
+use placet_testkit::{Answer, Http, Launch, Server, eventually};
+use serde_json::{Value, json};
+
+const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
+
+const COMPANY: &str = r#"
+[users.ann]
+[users.ben]
+[users.cem]
+emails = ["cem@example.org"]
+[users.dot]
+[users.req]
+
+[groups]
+security = ["ann", "ben"]
+finance = ["ann", "email:cem@example.org"]
+nobody = []
+"#;
+
+/// A server of a company.
+async fn company() -> Server {
+    let launch = Launch::serve(crate::PLACET);
+    std::fs::write(launch.folder().join("placet.toml"), COMPANY).unwrap();
+    launch.start().await.unwrap()
+}
+
+async fn post(http: &Http, path: &str, body: Value) -> Answer {
+    http.call(Method::POST, path, &JSON, &body.to_string()).await.unwrap()
+}
+
+/// A request of `req`'s, accepted; its id.
+async fn ask(http: &Http, more: Value) -> String {
+    let mut body = json!({"requester": "req", "item": "Deploy 2.3"});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let answer = post(http, "/api/v1/requests", body).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let shown = answer.json();
+    let id = shown["request_id"].as_str().unwrap().to_owned();
+    assert_eq!((&shown["status"], &shown["status_detail"]), (&json!("Pending"), &json!("pending")), "{shown}");
+    id
+}
+
+async fn decide(http: &Http, id: &str, approver: &str, decision: &str, more: Value) -> Answer {
+    let mut body = json!({"approver": approver, "decision": decision});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    post(http, &format!("/api/v1/requests/{id}/decisions"), body).await
+}
+
+async fn act(http: &Http, id: &str, by: &str, act: &str, more: Value) -> Answer {
+    let mut body = json!({"by": by});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    post(http, &format!("/api/v1/requests/{id}/{act}"), body).await
+}
+
+async fn look(http: &Http, id: &str) -> Value {
+    let answer = http.get(&format!("/api/v1/requests/{id}")).await.unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+/// Status, and the message or what the problem says.
+#[track_caller]
+fn said(answer: &Answer) -> (u16, String) {
+    let json = answer.json();
+    let text = json.get("message").or_else(|| json.get("detail")).unwrap_or_else(|| panic!("{answer:?}"));
+    (answer.status, text.as_str().unwrap().to_owned())
+}
+
+fn two_stages() -> Value {
+    json!({"plan": {"stages": [
+        {"name": "security", "seats": [{"from": ["group:security"], "need": 2}]},
+        {"name": "finance", "seats": [{"from": ["group:finance"]}]},
+    ], "editable": ["/amount"]}, "payload": {"amount": 9}, "details": "**now**", "category": "deploy", "tags": ["prod"]})
+}
+
+#[tokio::test]
+async fn two_stages_of_groups_are_decided_across_a_kill() {
+    let server = company().await;
+    let http = server.http();
+    let id = ask(&http, two_stages()).await;
+
+    let outsider = decide(&http, &id, "dot", "approve", json!({})).await;
+    assert_eq!(said(&outsider), (403, "dot is not asked in this stage".to_owned()));
+    let stranger = decide(&http, &id, "eve", "approve", json!({})).await;
+    assert_eq!(said(&stranger), (422, "approver: there is nobody of the name \"eve\" in [users]".to_owned()));
+    let own = decide(&http, &id, "req", "approve", json!({})).await;
+    assert_eq!(said(&own), (403, "nobody decides what he asked for himself".to_owned()));
+    let first = decide(&http, &id, "ann", "approve", json!({"comments": "fine"})).await;
+    assert_eq!(said(&first), (200, "Recorded, 1 more needed".to_owned()));
+    assert_eq!((&first.json()["stage"], &first.json()["more"]), (&json!(1), &json!(1)));
+
+    let server = server.kill().await.unwrap().start().await.unwrap();
+    let http = server.http();
+    let shown = look(&http, &id).await;
+    assert_eq!(shown["stage"]["votes"][0]["person"], "ann", "{shown}");
+    assert_eq!((&shown["stage"]["more"], &shown["stage"]["name"]), (&json!(1), &json!("security")));
+    assert_eq!((&shown["payload"], &shown["details"]), (&json!({"amount": 9}), &json!("**now**")));
+
+    // The mission's own call counts like any other, and says that it does not settle it.
+    let body = json!({"is_approved": true, "approver": "ben"});
+    let second = post(&http, &format!("/api/approvals/{id}"), body).await;
+    assert_eq!(said(&second), (200, "Recorded, 1 more needed".to_owned()));
+    let shown = look(&http, &id).await;
+    assert_eq!((&shown["stage"]["number"], &shown["stage"]["name"]), (&json!(2), &json!("finance")), "{shown}");
+    let gone = decide(&http, &id, "ben", "approve", json!({})).await;
+    assert_eq!(said(&gone), (403, "ben is not asked in this stage".to_owned()));
+
+    let edits = json!({"edits": [{"op": "replace", "path": "/amount", "value": 5}]});
+    let edited = decide(&http, &id, "cem", "approve", edits).await;
+    assert_eq!(said(&edited), (200, "Recorded, 2 more needed".to_owned()), "the first stage confirms it");
+    let shown = look(&http, &id).await;
+    assert_eq!((&shown["revision"], &shown["payload"]), (&json!(2), &json!({"amount": 5})), "{shown}");
+    assert_eq!(shown["proposed"], json!({"amount": 9}));
+    let old = decide(&http, &id, "ann", "approve", json!({"revision": 1})).await;
+    assert_eq!((old.status, &old.json()["type"]), (409, &json!("urn:placet:problem:content-changed")));
+    for who in ["ann", "ben"] {
+        assert_eq!(decide(&http, &id, who, "approve", json!({"revision": 2})).await.status, 200);
+    }
+    let last = decide(&http, &id, "cem", "approve", json!({})).await;
+    assert_eq!(said(&last), (200, "Request approved by cem".to_owned()));
+    let outcome = &last.json()["outcome"];
+    assert_eq!((&outcome["approved"], &outcome["revision"]), (&json!({"amount": 5}), &json!(2)), "{outcome}");
+    assert_eq!(outcome["approvers"], json!(["ann", "ben", "cem"]));
+
+    // Twice the same is the same; anything else is too late.
+    assert_eq!(decide(&http, &id, "dot", "reject", json!({})).await.status, 409);
+    let shown = look(&http, &id).await;
+    assert_eq!((&shown["status"], &shown["status_detail"]), (&json!("Approved"), &json!("approved")), "{shown}");
+    assert!(shown.get("stage").is_none());
+    let missions = http.get(&format!("/api/requests/{id}")).await.unwrap().json();
+    assert_eq!((&missions["status"], &missions["output"]["approver"]), (&json!("Approved"), &json!("cem")));
+}
+
+#[tokio::test]
+async fn people_settle_among_themselves_who_answers() {
+    let server = company().await;
+    let http = server.http();
+    let id = ask(&http, json!({"approvers": ["group:security"]})).await;
+
+    assert_eq!(act(&http, &id, "ann", "claim", json!({})).await.status, 200);
+    let claimed = decide(&http, &id, "ben", "approve", json!({})).await;
+    assert_eq!((claimed.status, &claimed.json()["type"]), (409, &json!("urn:placet:problem:not-now")));
+    assert_eq!(look(&http, &id).await["stage"]["claim"]["holder"], "ann");
+    assert_eq!(act(&http, &id, "ann", "delegate", json!({"to": "dot"})).await.status, 200);
+    assert_eq!(act(&http, &id, "ann", "release", json!({})).await.status, 200);
+    let question = act(&http, &id, "dot", "question", json!({"text": "Why now?"})).await;
+    assert_eq!(question.status, 200, "{question:?}");
+    assert_eq!(look(&http, &id).await["unanswered"][0]["text"], "Why now?");
+    assert_eq!(act(&http, &id, "req", "answer", json!({"question": 1, "text": "Friday"})).await.status, 200);
+    assert_eq!(act(&http, &id, "dot", "return", json!({"text": "say why"})).await.status, 200);
+    assert_eq!(decide(&http, &id, "dot", "approve", json!({})).await.status, 409);
+    assert_eq!(act(&http, &id, "req", "revise", json!({"details": "It is Friday."})).await.status, 200);
+    let won = decide(&http, &id, "dot", "approve", json!({})).await;
+    assert_eq!(said(&won), (200, "Request approved by dot".to_owned()));
+
+    // What is wrong is told with the field, and does nothing.
+    let id = ask(&http, json!({"approvers": ["group:security"]})).await;
+    for (name, body, status, field) in [
+        ("forward", json!({"by": "ann"}), 422, "to"),
+        ("forward", json!({"by": "ann", "to": "req"}), 422, "to"),
+        ("comment", json!({"by": "ann", "text": " "}), 422, "text"),
+        ("comment", json!({"by": "ann", "words": "x"}), 422, "words"),
+        ("comment", json!({"text": "x"}), 422, "by"),
+        ("comment", json!({"by": "eve", "text": "x"}), 422, "by"),
+    ] {
+        let refused = post(&http, &format!("/api/v1/requests/{id}/{name}"), body.clone()).await;
+        assert_eq!((refused.status, &refused.json()["field"]), (status, &json!(field)), "{body}: {refused:?}");
+    }
+    assert_eq!(act(&http, &id, "ann", "dance", json!({})).await.status, 404);
+    assert_eq!(act(&http, "nothing", "ann", "claim", json!({})).await.status, 404);
+    let withdrawn = act(&http, &id, "req", "withdraw", json!({"text": "not needed"})).await;
+    assert_eq!(said(&withdrawn), (200, "Request withdrawn by req".to_owned()));
+    assert_eq!(look(&http, &id).await["status_detail"], "withdrawn");
+    let late = act(&http, &id, "ann", "claim", json!({})).await;
+    assert_eq!((late.status, &late.json()["outcome"]["by"]), (409, &json!("req")), "{late:?}");
+}
+
+#[tokio::test]
+async fn what_nobody_could_decide_is_refused_and_who_is_overridden_is_told_by_whom() {
+    let server = company().await;
+    let http = server.http();
+    for (approvers, seat) in [
+        (json!(["group:nobody"]), "seat 1 of stage 1 needs 1 of group:nobody"),
+        (json!(["user:req"]), "seat 1 of stage 1 needs 1 of user:req"),
+        (json!(["group:unheard-of"]), "needs 1 of group:unheard-of"),
+    ] {
+        let body = json!({"requester": "req", "item": "x", "approvers": approvers});
+        let refused = post(&http, "/api/v1/requests", body).await;
+        let (status, text) = said(&refused);
+        assert!(status == 422 && text.contains(seat), "{refused:?}");
+    }
+    for (field, body) in [
+        ("timeout_hours", json!({"requester": "req", "item": "x", "timeout_hours": -1})),
+        ("due", json!({"requester": "req", "item": "x", "due": "2001-01-01T00:00:00Z"})),
+        ("links", json!({"requester": "req", "item": "x", "links": [{"url": "javascript:alert(1)"}]})),
+        ("input_schema", json!({"requester": "req", "item": "x", "input_schema": {"type": "thing"}})),
+        ("outcomes", json!({"requester": "req", "item": "x", "outcomes": [{"name": "approve", "is_approval": true}]})),
+        ("colour", json!({"requester": "req", "item": "x", "colour": 1})),
+    ] {
+        let refused = post(&http, "/api/v1/requests", body).await;
+        assert_eq!((refused.status, &refused.json()["field"]), (422, &json!(field)), "{refused:?}");
+    }
+
+    let id = ask(&http, json!({"approvers": ["group:security"]})).await;
+    assert_eq!(act(&http, &id, "dot", "override", json!({"text": ""})).await.status, 422);
+    let won = act(&http, &id, "dot", "override", json!({"text": "the site is down"})).await;
+    assert_eq!(won.status, 200, "{won:?}");
+    let shown = look(&http, &id).await;
+    assert_eq!((&shown["status"], &shown["status_detail"]), (&json!("Approved"), &json!("approved_by_override")));
+    assert_eq!(shown["outcome"]["comments"], "the site is down");
+}
+
+#[tokio::test]
+async fn a_changed_configuration_counts_at_once_and_a_wrong_one_never() {
+    let server = company().await;
+    let http = server.http();
+    let id = ask(&http, json!({"approvers": ["group:security"]})).await;
+    let file = server.announced().data_dir.clone().unwrap().parent().unwrap().join("placet.toml");
+    std::fs::write(&file, "[groups]\nsecurity = 7\n").unwrap();
+    assert_eq!(decide(&http, &id, "dot", "approve", json!({})).await.status, 403);
+    std::fs::write(&file, COMPANY.replace("security = [", "security = [\"dot\", ")).unwrap();
+    let won = eventually("dot is in the group", async || {
+        Some(decide(&http, &id, "dot", "approve", json!({})).await).filter(|answer| answer.status != 403)
+    })
+    .await;
+    assert_eq!(said(&won), (200, "Request approved by dot".to_owned()));
+
+    let wrong = Launch::serve(crate::PLACET);
+    std::fs::write(wrong.folder().join("placet.toml"), "[groups]\nsecurity = 7\n").unwrap();
+    let ended = wrong.run().await.unwrap();
+    assert_eq!(ended.code, Some(78));
+    assert!(ended.stderr.contains("placet.toml") && ended.stderr.contains("line 2"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn nobody_decides_in_anothers_name_by_raising_an_event() {
+    let server = company().await;
+    let (http, client) = (server.http(), server.client());
+    let id = ask(&http, json!({"approvers": ["user:ann"]})).await;
+    let forged = json!({"is_approved": true, "approver": "ann", "principal": "{\"person\":\"ann\"}"});
+    client.raise_event(&id, "approval_response", &forged).await.unwrap();
+    let asked = client.ask(&id, "approval_response", &forged).await.unwrap();
+    let placet_sdk::Answer::Reply(reply) = asked else { panic!("{asked:?}") };
+    assert!(reply.contains("forbidden"), "{reply:?}");
+    assert_eq!(look(&http, &id).await["status"], "Pending");
+    assert_eq!(decide(&http, &id, "ann", "reject", json!({})).await.status, 200);
+}
+
+#[tokio::test]
+async fn votes_are_carried_over_into_the_next_generation() {
+    let server = company().await;
+    let http = server.http();
+    let id = ask(&http, two_stages()).await;
+    assert_eq!(decide(&http, &id, "ann", "approve", json!({})).await.status, 200);
+    for number in 0..60 {
+        assert_eq!(act(&http, &id, "dot", "comment", json!({"text": format!("{number}")})).await.status, 200);
+    }
+    assert_eq!(said(&decide(&http, &id, "ann", "approve", json!({})).await), (200, "Recorded, 1 more needed".to_owned()));
+    assert_eq!(decide(&http, &id, "ben", "approve", json!({})).await.json()["stage"], 2);
+    let rejected = decide(&http, &id, "cem", "reject", json!({"comments": "no"})).await;
+    assert_eq!(said(&rejected), (200, "Request rejected by cem".to_owned()));
+}
