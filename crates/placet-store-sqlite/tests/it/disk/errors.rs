@@ -71,7 +71,12 @@ impl Run {
     }
 
     fn commit(&mut self) -> Result<(), String> {
-        let batch = self.script.batch();
+        let mut batch = self.script.batch();
+        let pieces = self.script.ahead(&mut batch);
+        if pieces.iter().any(|piece| self.store().write_ahead(piece).is_err()) {
+            // Its rows are written whole, over what lies there.
+            batch.ahead.clear();
+        }
         let (before, after) = (self.script.dump(), self.script.dump_with(&batch));
         let known = self.allowed.last().unwrap().clone();
         // What nobody knew of may come to light until something later is durable.
