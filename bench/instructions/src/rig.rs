@@ -164,6 +164,7 @@ impl Rig {
                 self.keep(batch);
                 Some(Input::Committed(id, SYNC))
             }
+            Output::WriteAhead(number, _) => Some(Input::WrittenAhead(number, Ok(()))),
             Output::Load(read) => {
                 let found = self.find(&read.lookup);
                 Some(Input::Loaded(read, Ok(found)))

@@ -18,7 +18,7 @@ use crate::dispatch::{Filter, Filters, HubSet, StreamSpec};
 use crate::ids::{CallId, Hub, Iid, InstanceId, InstanceKey, PartitionId, StreamId};
 use crate::limits::Limits;
 use crate::rows::{Lookup, TimerRow};
-use crate::shard::{Input, Output, Shard};
+use crate::shard::{CommitFailure, Input, Output, Shard};
 use crate::time::{Mono, Now, Timestamp};
 use crate::token::Token;
 pub use rows::Stored;
@@ -97,7 +97,8 @@ struct World {
 /// Drives a shard by what the bytes say: every message of the protocol with any content, in any order.
 pub fn shard(data: &[u8]) {
     let mut source = Source(data);
-    let limits = Limits { turn_messages: 3, inbox_bytes: 4_096, timers_per_step: 3, ..Limits::default() };
+    let limits =
+        Limits { turn_messages: 3, inbox_bytes: 4_096, timers_per_step: 3, ahead_from: 64, ..Limits::default() };
     let now = Now { wall: Timestamp(1_700_000_000_000_000), mono: Mono(0) };
     let shard = Shard::new(limits, 1, 0, Iid(0), Timestamp(0));
     let mut world = World { shard, now, calls: 0, streams: 0, tokens: Vec::new(), stored: Stored::default() };
@@ -283,6 +284,10 @@ impl World {
     fn answer(&mut self, output: Output) -> Option<Input> {
         match output {
             Output::Commit(batch) => Some(Input::Committed(batch.id?, Duration::from_millis(1))),
+            Output::WriteAhead(number, _) => {
+                let fails = number % 32 == 31;
+                Some(Input::WrittenAhead(number, if fails { Err(CommitFailure::Unknown) } else { Ok(()) }))
+            }
             Output::Load(read) => {
                 let found = self.stored.find(&read.lookup);
                 Some(Input::Loaded(read, Ok(found)))

@@ -183,6 +183,13 @@ pub struct Limits {
     /// the latency grows (STORAGE.md, "Embedded design"). What arrives while another batch syncs is not cut: it
     /// would only wait for one sync more.
     pub batch_commands: usize,
+    /// A batch that carries so many bytes takes no more commands, of which the next one takes care: what many bring together
+    /// is not to hold up one of them.
+    pub batch_bytes: usize,
+    /// A row with a longer payload is written ahead: in pieces of so many bytes, between the commits of others, which would
+    /// all wait while one batch carried it. A piece of half a mebibyte takes as long as some small commits on most disks; of
+    /// shorter ones a payload of 64 MiB has too many to be there in time.
+    pub ahead_from: usize,
     /// Bytes waiting to be committed beyond which new work is refused until a commit has gone through.
     pub uncommitted_bytes: usize,
     /// … of large work. Small commands are taken until they hold this many bytes beyond it.
@@ -259,6 +266,8 @@ impl Limits {
         let rules = [
             (self.turn_messages > 0, "a turn has at least one message"),
             (self.batch_commands > 0, "a batch has at least one command"),
+            (self.batch_bytes > 0, "a batch carries something"),
+            (self.ahead_from > 0, "a piece has at least one byte"),
             (self.timer_page > 0, "a page has at least one timer"),
             (self.timers_per_step > 0, "a step fires at least one timer"),
             (self.timer_loads > 0, "a timer fires while nothing is read"),
@@ -284,6 +293,8 @@ impl Default for Limits {
             turn_messages: 1_000,
             turn_bytes: 1 << 20,
             batch_commands: 1_024,
+            batch_bytes: 2 << 20,
+            ahead_from: 512 << 10,
             uncommitted_bytes: 96 << 20,
             uncommitted_reserve: 8 << 20,
             timer_window: Duration::from_secs(60),
@@ -326,6 +337,8 @@ mod tests {
         let contradictions = [
             Limits { turn_messages: 0, ..well },
             Limits { batch_commands: 0, ..well },
+            Limits { batch_bytes: 0, ..well },
+            Limits { ahead_from: 0, ..well },
             Limits { timer_page: 0, ..well },
             Limits { timers_per_step: 0, ..well },
             Limits { timer_loads: 0, ..well },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::command::{Refusal, Reply, Tell};
 use crate::dispatch::{ItemId, ItemSpec};
 use crate::ids::{CallId, Hub, Iid, PartitionId, RecordKey, Turn};
-use crate::rows::{Lookup, TimerRow, Write};
+use crate::rows::{Lookup, PayloadKey, TimerRow, Write};
 use crate::time::Mono;
 use crate::token::Token;
 use crate::why::Explanation;
@@ -15,6 +15,8 @@ use crate::why::Explanation;
 pub struct Outcome {
     /// Rows that must be durable before an effect below is let go.
     pub writes: Vec<Write>,
+    /// Payloads of these rows that lie in the store already.
+    pub ahead: Vec<PayloadKey>,
     /// What the world is told once they are.
     pub effects: Vec<Effect>,
     /// Turns that may be dispatched at once: a turn has no side effects, and its own result can only commit

@@ -116,6 +116,10 @@ plants! {
     RecordMadeTwice = "record-made-twice",
     /// What an instance's code awaits is forgotten when the instance leaves memory.
     WaitsForgotten = "waits-forgotten",
+    /// A decision goes on though only a piece of its long row is in the store.
+    AheadNotAwaited = "ahead-not-awaited",
+    /// What concerns an instance is decided though an earlier decision about it waits for its long row.
+    UnderwayOvertaken = "underway-overtaken",
 }
 
 #[cfg(feature = "planted")]

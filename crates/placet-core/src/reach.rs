@@ -76,6 +76,8 @@ corners! {
     BatchHeld,
     /// A batch would have waited for a turn, and was full.
     BatchCut,
+    /// A batch carried so much that what came next went into another one.
+    BatchCutByBytes,
     /// A row was born and died between two commits, and was never written.
     RowElided,
     /// A history was kept in memory no longer, for want of room.
@@ -164,6 +166,24 @@ corners! {
     PieceKept,
     /// New work was refused for a while after the disk was full.
     RefusedFull,
+    /// A long row was written ahead.
+    WrittenAhead,
+    /// A message's sender waited with whoever hears it for a long row.
+    AheadJoined,
+    /// Something waited behind a decision that waited for its long row.
+    WaitedForAhead,
+    /// A message was to be told by or to somebody of whom a decision waited so.
+    ToldBehindAhead,
+    /// An instance that the server is to end waited so.
+    UnservedBehindAhead,
+    /// A piece of a long row was not written.
+    AheadFailed,
+    /// A decision that waited for its long row came to nothing.
+    AheadVoided,
+    /// A piece was written of a row that never comes, or cleared away.
+    AheadInVain,
+    /// A hub was deleted while a decision in it waited for its long row.
+    AheadGoneWithHub,
 }
 
 #[cfg(debug_assertions)]

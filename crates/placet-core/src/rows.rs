@@ -232,6 +232,65 @@ pub enum Write {
     DeleteHub(Hub),
 }
 
+impl Write {
+    /// The payload of a new row that may be written ahead of it. Not that of a changed one: the old one lies in its place.
+    pub fn payload(&self) -> Option<(PayloadKey, &Bytes)> {
+        match self {
+            Write::AppendHistory(row) => Some((PayloadKey::History(row.iid, row.turn), &row.events)),
+            Write::PutInbox(row) => Some((PayloadKey::Inbox(row.iid, row.seq), &row.data)),
+            Write::PutActivity(row) => Some((PayloadKey::Activity(row.iid, row.seq), &row.data)),
+            _ => None,
+        }
+    }
+
+    /// The instance that it is about, if it is about one.
+    pub fn iid(&self) -> Option<Iid> {
+        match self {
+            Write::InsertInstance(row) | Write::UpdateInstance(row, _) => Some(row.iid),
+            Write::DeleteInstance(iid)
+            | Write::DropInstance(iid, _)
+            | Write::DropHistory(iid, _)
+            | Write::DeleteInbox(iid, _)
+            | Write::DeleteActivity(iid, _)
+            | Write::DropReplies(iid, _) => Some(*iid),
+            Write::AppendHistory(row) => Some(row.iid),
+            Write::PutInbox(row) => Some(row.iid),
+            Write::PutActivity(row) | Write::UpdateActivity(row) => Some(row.iid),
+            Write::PutTimer(row) | Write::DeleteTimer(row) => Some(row.iid),
+            Write::PutReply(row) => Some(row.iid),
+            Write::Publish(_)
+            | Write::PutRecord(_)
+            | Write::DeleteRecord(_)
+            | Write::Withdraw(_)
+            | Write::CreateHub(_)
+            | Write::DeleteHub(_) => None,
+        }
+    }
+}
+
+/// A row's payload, as far as it may lie in the store before its row does.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum PayloadKey {
+    /// A turn's events.
+    History(Iid, Turn),
+    /// A message.
+    Inbox(Iid, Seq),
+    /// An activity.
+    Activity(Iid, Seq),
+}
+
+/// A piece of a payload that is written ahead of its row. They come in order; the first one takes the place of all that
+/// lies there of an earlier attempt, and leaves nothing there if it is empty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AheadPiece {
+    /// Of which payload.
+    pub of: PayloadKey,
+    /// Which one, from 0 on.
+    pub part: u32,
+    /// What stands in it.
+    pub data: Bytes,
+}
+
 /// One transaction: merged from the writes of many commands, rows that were born and died within it left
 /// out. A store applies hub deletions first, then deletions, then insertions, then updates, all or nothing, synced.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -270,6 +329,11 @@ pub struct Batch {
     pub records_deleted: Vec<RecordKey>,
     /// Inserted, or replaced if the key is there.
     pub records_put: Vec<RecordRow>,
+    /// Of the rows that are put, those whose payloads lie in the store already, in their order. A store that keeps no
+    /// payload ahead of its row writes them whole.
+    pub ahead: Vec<PayloadKey>,
+    /// Payloads that lie in the store and whose rows never come.
+    pub ahead_dropped: Vec<PayloadKey>,
 }
 
 impl Batch {
@@ -294,5 +358,6 @@ impl Batch {
             + self.published.len()
             + self.records_deleted.len()
             + self.records_put.len()
+            + self.ahead_dropped.len()
     }
 }

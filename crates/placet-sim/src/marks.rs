@@ -63,6 +63,8 @@ marks! {
     CommitUnknownLost,
     /// A commit was refused for want of room.
     CommitFull,
+    /// The server died while a part of a long row was there, and the row was not.
+    CrashWithRowAhead,
     /// A read failed.
     ReadFailed,
     /// An activity was handed out again.

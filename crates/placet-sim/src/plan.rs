@@ -97,6 +97,8 @@ pub(crate) struct Faults {
     pub(crate) commit_unknown: u32,
     /// A commit is not written for want of room.
     pub(crate) commit_full: u32,
+    /// A piece of a long row is not written, or nobody knows.
+    pub(crate) ahead_failed: u32,
     /// The disk hangs for seconds.
     pub(crate) disk_hangs: u32,
     /// A read fails.
@@ -152,10 +154,24 @@ impl Plan {
     /// The mix of a seed.
     pub(crate) fn draw(chance: &mut Chance, kind: Option<Kind>) -> Plan {
         let drawn = if chance.one_in(12) { Kind::Sticky } else { Kind::Mixed };
-        match kind.unwrap_or(drawn) {
+        let mut plan = match kind.unwrap_or(drawn) {
             Kind::Mixed => Plan::mixed(chance),
             Kind::Sticky => Plan::sticky(chance),
+        };
+        if chance.one_in(3) {
+            plan.limits.ahead_from = usize::try_from(chance.skewed(40, 800)).expect("it is small");
+            plan.faults.ahead_failed = rate(chance) / 4;
         }
+        if chance.one_in(4) {
+            plan.limits.batch_bytes = usize::try_from(chance.skewed(500, 20_000)).expect("it is small");
+        }
+        plan
+    }
+
+    /// Whether what is decided may wait for other rows than its batch's: its own are written ahead, or others' batches go first.
+    pub(crate) fn waits_for_rows(&self) -> bool {
+        let Limits { ahead_from, batch_bytes, .. } = Limits::default();
+        self.limits.ahead_from < ahead_from || self.limits.batch_bytes < batch_bytes
     }
 
     fn mixed(chance: &mut Chance) -> Plan {
@@ -288,6 +304,7 @@ impl Faults {
             FaultKind::CommitLost => self.commit_lost,
             FaultKind::CommitUnknown => self.commit_unknown,
             FaultKind::CommitFull => self.commit_full,
+            FaultKind::AheadFailed => self.ahead_failed,
             FaultKind::DiskHangs => self.disk_hangs,
             FaultKind::ReadFailed => self.read_failed,
             FaultKind::CallLost => self.call_lost,
@@ -314,6 +331,7 @@ impl Faults {
             commit_lost: rate(chance),
             commit_unknown: rate(chance),
             commit_full: rate(chance),
+            ahead_failed: 0,
             disk_hangs: rate(chance) / 4,
             read_failed: rate(chance),
             call_lost: rate(chance),

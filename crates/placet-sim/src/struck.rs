@@ -41,6 +41,7 @@ kinds! {
     CommitLost = commit_lost off 0,
     CommitUnknown = commit_unknown off 0,
     CommitFull = commit_full off 0,
+    AheadFailed = ahead_failed off 0,
     DiskHangs = disk_hangs off 0,
     ReadFailed = read_failed off 0,
     CallLost = call_lost off 0,

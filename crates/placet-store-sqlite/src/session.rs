@@ -7,12 +7,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use placet_core::ids::{Hub, Iid, InstanceKey, RecordKey, Seq};
-use placet_core::rows::{Batch, InstanceRow, PublishedRow, RecordRow};
+use placet_core::rows::{AheadPiece, Batch, InstanceRow, PayloadKey, PublishedRow, RecordRow};
 use placet_core::time::Timestamp;
 use placet_store::{Claim, CommitError};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Statement, params};
 
-use crate::pieces::{Kind, Pieces};
+use crate::pieces::{self, Kind, Pieces};
 use crate::shrink::Shrink;
 use crate::statements as sql;
 use crate::sweep::Sweep;
@@ -88,6 +88,14 @@ impl Session {
     }
 
     pub(crate) fn claim(&mut self) -> Result<Claim, WriteError> {
+        for stray in pieces::strays(&self.connection)? {
+            let mut more = true;
+            while more {
+                self.execute(sql::BEGIN, [])?;
+                more = pieces::clear_some(&self.connection, stray)?;
+                self.execute(sql::COMMIT, [])?;
+            }
+        }
         self.execute(sql::BEGIN, [])?;
         let (incarnation, iid_max) = next_claim(&self.connection)?;
         self.execute(sql::PUT_META, params![INCARNATION, incarnation])?;
@@ -114,6 +122,15 @@ impl Session {
         let durable = begin.elapsed();
         self.measure_log();
         Ok(durable)
+    }
+
+    /// Writes a piece of a payload ahead of its row, synced. After an error as after a commit's.
+    pub(crate) fn write_ahead(&mut self, piece: &AheadPiece) -> Result<(), WriteError> {
+        self.execute(sql::BEGIN, [])?;
+        self.pieces.put_ahead(&self.connection, piece)?;
+        self.execute(sql::COMMIT, [])?;
+        self.measure_log();
+        Ok(())
     }
 
     /// Clears away a piece of what belonged to deleted hubs, then gives a piece of the file back, and tells whether there is
@@ -156,6 +173,9 @@ impl Session {
         each(connection, sql::DELETE_TIMER, &batch.timers_deleted, |statement, row| {
             statement.execute([row.fire_at.0, key(row.iid.0)?, key(row.seq.0)?])
         })?;
+        for payload in &batch.ahead_dropped {
+            pieces.delete(connection, pieces::place(*payload)?)?;
+        }
         for RecordKey { hub, kind, key } in &batch.records_deleted {
             if let Some(hub) = self.known_hub(hub)? {
                 self.execute(sql::DELETE_RECORD, params![hub, &**kind, &**key])?;
@@ -170,23 +190,35 @@ impl Session {
         }
         batch.instances_inserted.iter().try_for_each(|row| self.insert_instance(row))?;
         let Session { connection, pieces, .. } = self;
+        let is_ahead = |payload| !batch.ahead.is_empty() && batch.ahead.binary_search(&payload).is_ok();
         each(connection, sql::APPEND_HISTORY, &batch.history_appended, |statement, row| {
             let (iid, turn, events) = (key(row.iid.0)?, row.turn.0, &row.events[..]);
             let crc = checksum::of_turn(iid, turn, row.count, events);
-            let events = pieces.put(connection, (iid, Kind::History, turn.into()), events)?;
+            let of = (iid, Kind::History, turn.into());
+            let events = if is_ahead(PayloadKey::History(row.iid, row.turn)) {
+                pieces.put_behind(connection, of, events)?
+            } else {
+                pieces.put(connection, of, events)?
+            };
             statement.execute(params![iid, turn, row.count, crc, events])
         })?;
-        let mut put = |kind, statement: &mut Statement<'_>, iid: Iid, seq: Seq, data: &[u8]| {
+        let mut put = |kind, statement: &mut Statement<'_>, iid: Iid, seq: Seq, data: &[u8], is_ahead: bool| {
             let (iid, seq) = (key(iid.0)?, key(seq.0)?);
             let crc = checksum::of_row(iid, seq, data);
-            let data = pieces.put(connection, (iid, kind, seq), data)?;
+            let data = if is_ahead {
+                pieces.put_behind(connection, (iid, kind, seq), data)?
+            } else {
+                pieces.put(connection, (iid, kind, seq), data)?
+            };
             statement.execute(params![iid, seq, crc, data])
         };
         each(connection, sql::PUT_INBOX, &batch.inbox_put, |statement, row| {
-            put(Kind::Inbox, statement, row.iid, row.seq, &row.data)
+            let is_ahead = is_ahead(PayloadKey::Inbox(row.iid, row.seq));
+            put(Kind::Inbox, statement, row.iid, row.seq, &row.data, is_ahead)
         })?;
         each(connection, sql::PUT_ACTIVITY, &batch.activities_put, |statement, row| {
-            put(Kind::Activity, statement, row.iid, row.seq, &row.data)
+            let is_ahead = is_ahead(PayloadKey::Activity(row.iid, row.seq));
+            put(Kind::Activity, statement, row.iid, row.seq, &row.data, is_ahead)
         })?;
         each(connection, sql::PUT_TIMER, &batch.timers_put, |statement, row| {
             let (fire_at, iid, seq) = (row.fire_at.0, key(row.iid.0)?, key(row.seq.0)?);
@@ -466,7 +498,7 @@ fn meta(connection: &Connection, key: &str) -> rusqlite::Result<i64> {
 }
 
 /// SQLite's integers are signed. Numbers that count up never come to where that matters.
-fn key(number: u64) -> rusqlite::Result<i64> {
+pub(crate) fn key(number: u64) -> rusqlite::Result<i64> {
     i64::try_from(number).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 

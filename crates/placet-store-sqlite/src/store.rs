@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use placet_core::ids::{Iid, PartitionId, Turn};
-use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
+use placet_core::rows::{AheadPiece, Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
 use placet_core::time::Timestamp;
 use placet_store::{ActivePage, Answer, Claim, CommitError, OpenError, Query, ReadError, Store};
 use rusqlite::Connection;
@@ -257,6 +257,10 @@ impl Store for SqliteStore {
 
     fn commit(&self, batch: &Batch) -> Result<Duration, CommitError> {
         self.write(|checkpointer, session| add_to_log(checkpointer, session, |session| session.commit(batch)))
+    }
+
+    fn write_ahead(&self, piece: &AheadPiece) -> Result<(), CommitError> {
+        self.write(|checkpointer, session| add_to_log(checkpointer, session, |session| session.write_ahead(piece)))
     }
 
     fn sweep(&self) -> Result<bool, CommitError> {

@@ -1,4 +1,4 @@
-//! The store: a small trait that commits *data* and decides nothing. Eight calls and no more without a reason;
+//! The store: a small trait that commits *data* and decides nothing. Nine calls and no more without a reason;
 //! a list that grows means that decisions leak out of the core.
 //!
 //! The rows are the core's ([`placet_core::rows`]); what a list may ask is a typed [`Query`]; what every
@@ -16,7 +16,7 @@ pub use error::{CommitError, OpenError, ReadError, Remedy};
 use std::time::Duration;
 
 use placet_core::ids::{Iid, PartitionId, Turn};
-use placet_core::rows::{Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
+use placet_core::rows::{AheadPiece, Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
 use placet_core::time::Timestamp;
 pub use query::{Answer, List, Order, Page, Query, RecordList};
 pub use search::{Column, Facts, Filter, Found, Needle, Overview, Ranking, Search, Sort, Status};
@@ -41,7 +41,7 @@ pub struct ActivePage {
     pub next: Option<Iid>,
 }
 
-/// A durable store of instances. Calls block; each may come from any thread, `commit` and `sweep` from one at a time.
+/// A durable store of instances. Calls block; each may come from any thread, `commit`, `write_ahead` and `sweep` from one at a time.
 ///
 /// What a read returns includes every batch whose `commit` returned before the read began.
 pub trait Store: Send + Sync + 'static {
@@ -57,6 +57,18 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// See [`CommitError`]; each variant says whether the batch may have been written.
     fn commit(&self, batch: &Batch) -> Result<Duration, CommitError>;
+
+    /// Writes a piece of a payload whose row comes with a later batch, synced, so that nobody has to wait for all of it
+    /// there. Nothing of it is read before that batch is committed, which names it in [`Batch::ahead`]. What was left of
+    /// payloads whose rows never came is cleared away by `claim`, before it says which keys were given. A store may as well do
+    /// nothing: a batch has its rows whole.
+    ///
+    /// # Errors
+    /// See [`CommitError`]: nothing that can be read has changed.
+    fn write_ahead(&self, piece: &AheadPiece) -> Result<(), CommitError> {
+        let _ = piece;
+        Ok(())
+    }
 
     /// Clears away a piece of what deleted hubs have left behind, synced, and tells whether there is more. A hub that is
     /// deleted with a batch is gone with it, however large: none of its rows is read any more, and its name is free. What

@@ -1,7 +1,7 @@
 //! Merges the writes of many commands into one batch. Rows that are born and die within it are never written
 //! (STORAGE.md, "What write elision buys"); of a row that changes several times the last state is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::ids::{Epoch, Hub, Iid, InstanceKey, PartitionId, RecordKey, Seq, Turn
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::{
-    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, RecordRow, ReplyRow, TimerRow, Write,
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PayloadKey, PublishedRow, RecordRow, ReplyRow, TimerRow,
+    Write,
 };
 
 type Map<K, V> = HashMap<K, V, FxBuildHasher>;
@@ -49,6 +50,8 @@ pub(super) struct Merge {
     replies: BTreeMap<(Iid, Arc<str>), ReplyRow>,
     /// None: it is deleted, if it is there.
     records: BTreeMap<RecordKey, Option<RecordRow>>,
+    /// Payloads that lie in the store already.
+    ahead: BTreeSet<PayloadKey>,
     rest: Batch,
     bytes: usize,
 }
@@ -57,9 +60,23 @@ impl Merge {
     pub(super) fn add(&mut self, (partition, epoch): (PartitionId, Epoch), writes: impl Iterator<Item = Write>) {
         self.fences.insert(partition, epoch);
         for write in writes {
-            self.bytes += size(&write);
+            self.bytes += if self.lies_ahead(&write) { ROW_BYTES } else { size(&write) };
             self.write(write);
         }
+    }
+
+    /// These payloads lie in the store; their rows are about to be added.
+    pub(super) fn lie_ahead(&mut self, payloads: impl Iterator<Item = PayloadKey>) {
+        self.ahead.extend(payloads);
+    }
+
+    /// The payloads that lie in the store already.
+    pub(super) fn ahead(&self) -> impl Iterator<Item = PayloadKey> {
+        self.ahead.iter().copied()
+    }
+
+    fn lies_ahead(&self, write: &Write) -> bool {
+        !self.ahead.is_empty() && write.payload().is_some_and(|(of, _)| self.ahead.contains(&of))
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -137,6 +154,8 @@ impl Merge {
 
     fn update_activity(&mut self, row: ActivityRow) {
         let key = (row.iid, row.seq);
+        // What lies ahead is what it was before: it is written whole.
+        self.ahead.remove(&PayloadKey::Activity(row.iid, row.seq));
         let change = match self.activities.remove(&key) {
             Some(RowChange::Put(_)) => RowChange::Put(row),
             Some(RowChange::Replace(_) | RowChange::Delete) | None => RowChange::Replace(row),
@@ -205,8 +224,21 @@ impl Merge {
         }
     }
 
-    pub(super) fn into_batch(self) -> Batch {
+    /// Whether the row of a payload is written with the batch.
+    fn is_put(&self, payload: &PayloadKey) -> bool {
+        match *payload {
+            PayloadKey::History(iid, turn) => self.history.contains_key(&(iid, turn)),
+            PayloadKey::Inbox(iid, seq) => matches!(self.inbox.get(&(iid, seq)), Some(RowChange::Put(_))),
+            PayloadKey::Activity(iid, seq) => matches!(self.activities.get(&(iid, seq)), Some(RowChange::Put(_))),
+        }
+    }
+
+    pub(super) fn into_batch(mut self) -> Batch {
+        let ahead = std::mem::take(&mut self.ahead);
+        // Of a row that is born and dies within the batch nothing is written, but its payload.
+        let (ahead, dropped) = ahead.into_iter().partition(|payload| self.is_put(payload));
         let mut batch = self.rest;
+        (batch.ahead, batch.ahead_dropped) = (ahead, dropped);
         batch.fences = sorted(self.fences.into_iter());
         for (_, change) in sorted_by_key(self.instances) {
             match change {

@@ -9,6 +9,7 @@ mod merge;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::ids::{BatchId, Epoch, PartitionId};
@@ -16,18 +17,21 @@ use crate::limits::{self, Limits};
 use crate::outcome::{Effect, Outcome};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
-use crate::rows::Batch;
+use crate::rows::{Batch, PayloadKey};
 use crate::time::Mono;
 use merge::Merge;
 
 /// The machine.
 #[derive(Debug)]
 pub struct Commit {
+    /// Batches that carry enough, in the order in which they are to be committed. What is decided goes into the one after.
+    full: VecDeque<Filling>,
     filling: Filling,
     in_flight: Option<InFlight>,
     last: BatchId,
     last_sync: Duration,
     batch_commands: usize,
+    batch_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +50,7 @@ struct InFlight {
     id: BatchId,
     effects: Vec<Effect>,
     partitions: Vec<PartitionId>,
+    ahead: Vec<PayloadKey>,
     bytes: usize,
 }
 
@@ -56,6 +61,8 @@ pub struct Voided {
     pub effects: Vec<Effect>,
     /// The partitions whose memory is ahead of the store.
     pub partitions: Vec<PartitionId>,
+    /// Payloads that lie in the store and whose rows may not.
+    pub ahead: Vec<PayloadKey>,
 }
 
 impl Default for Commit {
@@ -68,11 +75,22 @@ impl Commit {
     /// A machine that has committed nothing yet.
     pub fn new(limits: Limits) -> Commit {
         Commit {
+            full: VecDeque::new(),
             filling: Filling::default(),
             in_flight: None,
             last: BatchId(0),
             last_sync: limits::HOLD_MIN,
             batch_commands: limits.batch_commands,
+            batch_bytes: limits.batch_bytes,
+        }
+    }
+
+    /// Something else is about to be decided. If the batch carries enough, that goes into another one: whoever is in this one
+    /// need not wait for it.
+    pub fn cut(&mut self) {
+        if self.filling.merge.bytes() >= self.batch_bytes {
+            reach(Corner::BatchCutByBytes);
+            self.full.push_back(std::mem::take(&mut self.filling));
         }
     }
 
@@ -96,6 +114,7 @@ impl Commit {
         }
         self.filling.commands += 1;
         self.filling.urgent |= !waits;
+        self.filling.merge.lie_ahead(outcome.ahead.drain(..));
         self.filling.merge.add(partition, outcome.writes.drain(..));
         self.filling.effects.append(&mut outcome.effects);
         if planted::is(Plant::AcknowledgeBeforeSync) {
@@ -109,23 +128,30 @@ impl Commit {
 
     /// The next batch, if one is to be committed now. Its answer is [`Commit::committed`] or [`Commit::failed`].
     pub fn seal(&mut self, now: Mono) -> Option<Batch> {
-        if self.in_flight.is_some() || self.filling.commands == 0 || self.holds_until().is_some_and(|until| now < until)
-        {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        let filling = self.full.pop_front().or_else(|| self.filled(now))?;
+        let bytes = filling.merge.bytes();
+        let (partitions, ahead) = (filling.merge.partitions().collect(), filling.merge.ahead().collect());
+        self.last = self.last.next();
+        let mut batch = filling.merge.into_batch();
+        batch.id = Some(self.last);
+        batch.commands = filling.commands;
+        self.in_flight = Some(InFlight { id: self.last, effects: filling.effects, partitions, ahead, bytes });
+        Some(batch)
+    }
+
+    /// What has come in, if it waits for no more.
+    fn filled(&mut self, now: Mono) -> Option<Filling> {
+        if self.filling.commands == 0 || self.holds_until().is_some_and(|until| now < until) {
             return None;
         }
         if !self.filling.urgent {
             let is_full = self.filling.commands >= self.batch_commands;
             reach(if is_full { Corner::BatchCut } else { Corner::BatchHeld });
         }
-        let filling = std::mem::take(&mut self.filling);
-        let bytes = filling.merge.bytes();
-        let partitions = filling.merge.partitions().collect();
-        self.last = self.last.next();
-        let mut batch = filling.merge.into_batch();
-        batch.id = Some(self.last);
-        batch.commands = filling.commands;
-        self.in_flight = Some(InFlight { id: self.last, effects: filling.effects, partitions, bytes });
-        Some(batch)
+        Some(std::mem::take(&mut self.filling))
     }
 
     /// A batch is durable: what was held for it may happen.
@@ -143,17 +169,34 @@ impl Commit {
     /// # Panics
     /// If it is not the batch in flight.
     pub fn failed(&mut self, batch: BatchId) -> Voided {
-        let in_flight = self.take(batch);
-        let filling = std::mem::take(&mut self.filling);
-        let mut partitions = in_flight.partitions;
+        let InFlight { mut effects, mut partitions, mut ahead, .. } = self.take(batch);
+        let later = self.void();
         if !planted::is(Plant::LaterDecisionsKept) {
-            partitions.extend(filling.merge.partitions());
+            partitions.extend(later.partitions);
         }
         partitions.sort_unstable();
         partitions.dedup();
-        let mut effects = in_flight.effects;
-        effects.extend(filling.effects);
-        Voided { effects, partitions }
+        effects.extend(later.effects);
+        ahead.extend(later.ahead);
+        Voided { effects, partitions, ahead }
+    }
+
+    /// All that no batch has taken with it yet is void.
+    pub fn void(&mut self) -> Voided {
+        let mut voided = Voided::default();
+        for filling in self.full.drain(..).chain([std::mem::take(&mut self.filling)]) {
+            voided.effects.extend(filling.effects);
+            voided.partitions.extend(filling.merge.partitions());
+            voided.ahead.extend(filling.merge.ahead());
+        }
+        voided.partitions.sort_unstable();
+        voided.partitions.dedup();
+        voided
+    }
+
+    /// Whether the store has a batch.
+    pub fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
     }
 
     /// When [`Commit::seal`] will have a batch though nothing more comes in.
@@ -163,12 +206,13 @@ impl Commit {
 
     /// Whether nothing waits to be durable.
     pub fn is_idle(&self) -> bool {
-        self.in_flight.is_none() && self.filling.commands == 0
+        self.in_flight.is_none() && self.full.is_empty() && self.filling.commands == 0
     }
 
     /// How many bytes wait to be durable.
     pub fn uncommitted_bytes(&self) -> usize {
-        self.filling.merge.bytes() + self.in_flight.as_ref().map_or(0, |in_flight| in_flight.bytes)
+        let full: usize = self.full.iter().map(|filling| filling.merge.bytes()).sum();
+        full + self.filling.merge.bytes() + self.in_flight.as_ref().map_or(0, |in_flight| in_flight.bytes)
     }
 
     /// Holds effects until all that was decided so far is durable; those that wait for nothing are returned.
@@ -177,6 +221,8 @@ impl Commit {
             // A turn that waits for its history to be read cannot come back before that.
             self.filling.urgent |= outcome.effects.iter().any(|effect| matches!(effect, Effect::ReadHistory(_)));
             self.filling.effects.append(&mut outcome.effects);
+        } else if let Some(last) = self.full.back_mut() {
+            last.effects.append(&mut outcome.effects);
         } else if let Some(in_flight) = &mut self.in_flight {
             in_flight.effects.append(&mut outcome.effects);
         } else {

@@ -62,6 +62,58 @@ fn effects_are_held_until_their_batch_is_durable_and_come_in_order() {
 }
 
 #[test]
+fn a_batch_that_carries_enough_takes_no_more_and_the_next_one_follows_it() {
+    let mut commit = Commit::new(Limits { batch_bytes: 100, ..Limits::default() });
+    let decide = |commit: &mut Commit, number| {
+        commit.cut();
+        add(commit, writing(number));
+    };
+    for number in 1..=5 {
+        decide(&mut commit, number);
+    }
+    // What is decided at once is not cut.
+    add(&mut commit, writing(6));
+    let mut told_by_batch = Vec::new();
+    while let Some(batch) = commit.seal(at(0)) {
+        assert_eq!(batch.commands, batch.inbox_put.len());
+        told_by_batch.push(commit.committed(batch.id.unwrap(), SYNC));
+    }
+    assert_eq!(told_by_batch, [vec![told(1), told(2)], vec![told(3), told(4)], vec![told(5), told(6)]]);
+    assert_eq!((commit.is_idle(), commit.uncommitted_bytes()), (true, 0));
+}
+
+#[test]
+fn a_failed_commit_voids_the_batches_that_wait_behind_it() {
+    let mut commit = Commit::new(Limits { batch_bytes: 1, ..Limits::default() });
+    add(&mut commit, writing(1));
+    let batch = seal(&mut commit);
+    for number in 2..=3 {
+        commit.cut();
+        assert_eq!(commit.add(at(0), THERE, &mut writing(number), false), []);
+    }
+    assert_eq!(commit.hold(&mut telling(4)), []);
+    let voided = commit.failed(batch);
+    assert_eq!(voided.effects, [told(1), told(2), told(3), told(4)]);
+    assert_eq!(voided.partitions, [HERE.0, THERE.0]);
+    assert!(commit.is_idle());
+}
+
+#[test]
+fn what_lies_ahead_of_a_row_goes_with_it_or_is_dropped_with_it() {
+    let mut commit = Commit::default();
+    let of = |number| PayloadKey::Inbox(Iid(1), Seq(number));
+    add(&mut commit, Outcome { ahead: vec![of(2)], ..writing(2) });
+    add(&mut commit, Outcome { ahead: vec![of(1)], ..writing(1) });
+    add(&mut commit, writing(3));
+    let gone = Outcome { writes: vec![Write::DeleteInbox(Iid(1), Seq(1))], ..Outcome::default() };
+    add(&mut commit, gone);
+    let batch = commit.seal(at(0)).unwrap();
+    assert_eq!((batch.ahead, batch.ahead_dropped), (vec![of(2)], vec![of(1)]));
+    assert_eq!((batch.inbox_put.len(), batch.inbox_deleted.len()), (2, 0));
+    assert_eq!(commit.failed(batch.id.unwrap()).ahead, [of(1), of(2)], "nobody knows whether they are there");
+}
+
+#[test]
 fn an_effect_without_writes_goes_at_once_only_if_nothing_undecided_precedes_it() {
     let mut commit = Commit::default();
     assert_eq!(add(&mut commit, telling(1)), [told(1)]);

@@ -147,6 +147,9 @@ impl Partition {
 
     /// Handles a command that waited for a load.
     pub fn resume(&mut self, now: Now, command: Command, exists: bool, outcome: &mut Outcome) {
+        if let Some(at) = self.waits_behind(&command) {
+            return self.wait_behind(at, command);
+        }
         if exists {
             self.handle(now, command, outcome);
             return;
@@ -207,6 +210,7 @@ impl Partition {
     pub fn reset(&mut self, epoch: Epoch) -> Vec<Command> {
         let mut commands: Vec<Command> =
             std::mem::take(&mut self.loading).into_values().flat_map(|loading| loading.commands).collect();
+        commands.extend(std::mem::take(&mut self.underway).into_iter().flat_map(|underway| underway.commands));
         for (key, waiters) in std::mem::take(&mut self.waiters) {
             commands.extend(waiters.into_iter().map(|waiter| {
                 let target = Lookup::Key(key.clone());

@@ -9,6 +9,7 @@ mod load;
 mod pieces;
 mod records;
 mod turn;
+mod underway;
 mod view;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(crate) use instance::{
 };
 pub(crate) use records::{Records, Standing};
 pub use turn::{Begun, TurnStart};
+pub(crate) use underway::Underway;
 pub use view::view_of_row;
 
 pub(crate) type Map<K, V> = HashMap<K, V, FxBuildHasher>;
@@ -75,6 +77,8 @@ pub struct Partition {
     pub(crate) keys: Map<InstanceKey, Iid>,
     /// Loads under way, and the commands that wait for them.
     pub(crate) loading: Map<Lookup, Loading>,
+    /// Decisions whose rows are being written ahead, and what waits behind them.
+    pub(crate) underway: Vec<Underway>,
     /// The page of active instances that the store is asked for.
     pub(crate) page: Option<Asked>,
     /// What left memory while the store was being asked.
@@ -108,6 +112,7 @@ impl Partition {
             instances: Map::default(),
             keys: Map::default(),
             loading: Map::default(),
+            underway: Vec::new(),
             page: None,
             departures: Departures::default(),
             records: Records::default(),
@@ -182,6 +187,9 @@ impl Partition {
 
     /// Takes a command: decides it if its instance is in memory, else asks for the instance first.
     pub fn handle(&mut self, now: Now, command: Command, outcome: &mut Outcome) {
+        if let Some(at) = self.waits_behind(&command) {
+            return self.wait_behind(at, command);
+        }
         let hot = match &command.target {
             Lookup::Key(key) => self.keys.get(key).copied(),
             Lookup::Iid(iid) => self.instances.contains_key(iid).then_some(*iid),
@@ -280,7 +288,9 @@ impl Partition {
 
     /// A call no longer waits. Of an ask: until when it would have.
     pub fn cancel(&mut self, call: CallId) -> Option<Mono> {
-        self.loading.values_mut().flat_map(|loading| &mut loading.commands).for_each(|command| command.forget(call));
+        let loading = self.loading.values_mut().flat_map(|loading| &mut loading.commands);
+        let underway = self.underway.iter_mut().flat_map(|underway| &mut underway.commands);
+        loading.chain(underway).for_each(|command| command.forget(call));
         self.waiters.retain(|_, waiters| {
             waiters.retain(|waiter| waiter.call != call);
             !waiters.is_empty()

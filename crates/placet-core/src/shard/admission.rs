@@ -62,7 +62,9 @@ impl Shard {
     /// Whether so many bytes more may wait to be written. A few large payloads take all the room there is for a
     /// while; small commands have a reserve, so that they need not come again for what others brought.
     fn has_room_to_write(&mut self, bytes: usize) -> bool {
-        if self.commit.uncommitted_bytes() <= self.limits.uncommitted_bytes {
+        // What is written ahead holds up what is written ahead, and nothing else.
+        let ahead = if bytes > self.limits.ahead_from { self.ahead.bytes() } else { 0 };
+        if self.commit.uncommitted_bytes() + ahead <= self.limits.uncommitted_bytes {
             self.reserve_taken = 0;
             return true;
         }

@@ -29,6 +29,7 @@ impl Shard {
     /// Until that is durable nothing of the hub is read again, which would bring back what was deleted: what is not in
     /// memory is not there.
     fn drop_hub(&mut self, now: Now, hub: &Hub, outputs: &mut Vec<Output>) {
+        self.let_go_of_hub(now, hub, outputs);
         for id in PartitionId::all() {
             self.at_partition(now, id, outputs, |partition, outcome| partition.drop_hub(hub, outcome));
         }

@@ -10,7 +10,7 @@ use crate::command::{Command, CompleteTurn, RecordCommand, Refusal, Reply};
 use crate::dispatch::{ItemId, StreamSpec};
 use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, InstanceKey, PartitionId, RecordKey, StreamId};
 use crate::outcome::HistoryRead;
-use crate::rows::{Batch, LoadedInstance, Lookup, ReadFailure, RecordRow, TimerRow};
+use crate::rows::{AheadPiece, Batch, LoadedInstance, Lookup, ReadFailure, RecordRow, TimerRow};
 use crate::tally::{DeliveriesByKind, Lateness};
 use crate::time::Timestamp;
 use crate::timers::DueRead;
@@ -51,6 +51,8 @@ pub enum Input {
     Committed(BatchId, Duration),
     /// It is not, or nobody knows.
     CommitFailed(BatchId, CommitFailure),
+    /// The store's answer to the [`Output::WriteAhead`] of this number.
+    WrittenAhead(u64, Result<(), CommitFailure>),
     /// The store's answer to [`Output::Load`].
     Loaded(LoadRead, Result<Option<LoadedInstance>, ReadFailure>),
     /// The store's answer to [`Output::ReadHistory`].
@@ -93,6 +95,9 @@ pub enum CommitFailure {
 pub enum Output {
     /// Commit this; the answer is [`Input::Committed`] or [`Input::CommitFailed`].
     Commit(Box<Batch>),
+    /// Store this piece of a row's payload, between two commits; the answer is [`Input::WrittenAhead`]. There is one of them at a
+    /// time.
+    WriteAhead(u64, Box<AheadPiece>),
     /// Load this instance; the answer is [`Input::Loaded`].
     Load(LoadRead),
     /// Read this instance's history; the answer is [`Input::HistoryRead`].

@@ -5,6 +5,7 @@
 //! so that what is most dangerous, the order of commits and effects, is inside the simulator.
 
 mod admission;
+mod ahead;
 mod expiry;
 mod hubs;
 mod memory;
@@ -37,6 +38,7 @@ use crate::tally::Lateness;
 use crate::time::{Mono, Now, Timestamp};
 use crate::timers::Timers;
 use crate::token::Token;
+use ahead::Ahead;
 use expiry::Expiry;
 use memory::Memory;
 pub use messages::{CommitFailure, ExpiredRead, Input, LoadRead, Output, RecordRead, ShardStatus, Trouble};
@@ -51,6 +53,7 @@ pub struct Shard {
     limits: Limits,
     partitions: Vec<Partition>,
     commit: Commit,
+    ahead: Ahead,
     dispatch: Dispatch,
     timers: Timers,
     clock: ClockGuard,
@@ -101,6 +104,7 @@ impl Shard {
             limits,
             partitions: PartitionId::all().map(|id| Partition::new(id, epoch, limits)).collect(),
             commit: Commit::new(limits),
+            ahead: Ahead::new(generation),
             dispatch: Dispatch::new(limits),
             timers: Timers::new(limits, generation),
             clock: ClockGuard::new(newest),
@@ -149,6 +153,7 @@ impl Shard {
 
     /// Takes one of several things that arrived together. After the last of them, [`Shard::finish`].
     pub fn take(&mut self, now: Now, input: Input, outputs: &mut Vec<Output>) {
+        self.commit.cut();
         match input {
             Input::Started | Input::Tick => {}
             Input::Stopping => {
@@ -183,6 +188,7 @@ impl Shard {
             Input::Abandoned(call, token) => self.abandoned(now, call, token, outputs),
             Input::Committed(batch, took) => self.committed(now, batch, took, outputs),
             Input::CommitFailed(batch, failure) => self.commit_failed(now, batch, failure, outputs),
+            Input::WrittenAhead(number, result) => self.written_ahead(now, number, result, outputs),
             Input::Loaded(read, found) => self.loaded(now, read, found, outputs),
             Input::HistoryRead(read, runs) => self.history_read(now, read, runs, outputs),
             Input::TimersRead(read, rows) => match rows {
@@ -219,12 +225,13 @@ impl Shard {
         // Before a batch leaves: what is wrong must not become durable.
         debug_assert_eq!(self.dispatch.violated_invariant().filter(|_| !self.is_congested()), None);
         self.seal(now, outputs);
+        self.write_ahead(outputs);
         self.keep_time(now, outputs);
     }
 
     /// Whether all that was decided is durable.
     pub fn is_settled(&self) -> bool {
-        self.commit.is_idle()
+        self.commit.is_idle() && self.ahead.is_idle()
     }
 
     /// How long the driver may sleep if nothing arrives.
@@ -271,7 +278,7 @@ impl Shard {
             ready_activities: self.dispatch.backlog(Kind::Activity),
             held_items: self.dispatch.held_count(),
             streams: self.dispatch.stream_count(),
-            uncommitted_bytes: self.commit.uncommitted_bytes(),
+            uncommitted_bytes: self.commit.uncommitted_bytes() + self.ahead.bytes(),
             hot_bytes: self.memory.bytes(),
             unread_bytes: self.dispatch.unread_bytes(),
             waiting_asks: self.ask_deadlines.len(),
@@ -320,6 +327,17 @@ impl Shard {
 
     /// Does what a command caused, and hands its writes to the commit.
     fn follow(&mut self, now: Now, partition: PartitionId, outputs: &mut Vec<Output>) {
+        if self.waits_for_rows(&self.outcome) {
+            self.keep_back(partition);
+            self.memory.count(&self.partitions[partition.index()]);
+            return;
+        }
+        self.carry(now, partition, outputs);
+        self.nothing_kept();
+    }
+
+    /// The same of a decision that waits for nothing, or no longer.
+    fn carry(&mut self, now: Now, partition: PartitionId, outputs: &mut Vec<Output>) {
         let mut outcome = std::mem::take(&mut self.outcome);
         let here = &self.partitions[partition.index()];
         let epoch = here.epoch();
@@ -441,9 +459,16 @@ impl Shard {
         for effect in self.commit.committed(batch, took) {
             self.release(now, effect, outputs);
         }
+        self.void_for_ahead(now, outputs);
     }
 
     fn commit_failed(&mut self, now: Now, batch: BatchId, failure: CommitFailure, outputs: &mut Vec<Output>) {
+        let voided = self.commit.failed(batch);
+        self.come_to_nothing(now, failure, voided, outputs);
+    }
+
+    /// The store did not take what was decided.
+    fn come_to_nothing(&mut self, now: Now, failure: CommitFailure, voided: Voided, outputs: &mut Vec<Output>) {
         let retry_after = limits::REFUSE_AFTER_FAILURE;
         // What is due stays due: without a rest it would be tried again, and fail, as fast as the disk says no.
         self.rest_timers(now);
@@ -454,7 +479,6 @@ impl Shard {
         } else {
             Refusal::Unknown
         };
-        let voided = self.commit.failed(batch);
         self.void(now, voided, &refusal, outputs);
         // Nor is the work looked for at once: a worker would do it again, as fast as it can, and for nothing.
         self.recovery.rest_until(now.mono.after(retry_after));
@@ -462,7 +486,8 @@ impl Shard {
 
     /// What was decided is void: the partitions forget what they held and load what is true; those who wait
     /// for a reply are told what is known of it.
-    fn void(&mut self, now: Now, voided: Voided, refusal: &Refusal, outputs: &mut Vec<Output>) {
+    fn void(&mut self, now: Now, mut voided: Voided, refusal: &Refusal, outputs: &mut Vec<Output>) {
+        let (tells, mut freed) = self.void_ahead(&mut voided);
         self.resets += u32::from(!planted::is(Plant::EpochNotBumped));
         let epoch = Epoch { incarnation: self.incarnation, resets: self.resets };
         let (mut hubs, mut reads) = (Vec::new(), Vec::new());
@@ -489,7 +514,7 @@ impl Shard {
             self.partitions.iter_mut().for_each(Partition::recovery_ends);
         }
         let mut interrupted = Vec::new();
-        let (mut freed, mut records) = (Vec::new(), Vec::new());
+        let mut records = Vec::new();
         for id in voided.partitions {
             freed.extend(self.dispatch.reset(id));
             self.memory.reset(id);
@@ -520,6 +545,9 @@ impl Shard {
         }
         for hub in hubs {
             self.hub_deleted(&hub, false);
+        }
+        for tell in tells {
+            self.tell(now, tell, outputs);
         }
     }
 
@@ -640,13 +668,20 @@ impl Shard {
     }
 
     fn end_unserved(&mut self, now: Now, outputs: &mut Vec<Output>) {
+        let mut behind = Vec::new();
         while let Some((partition, iid)) = self.unserved.pop() {
+            if self.is_underway(partition, iid) {
+                reach(Corner::UnservedBehindAhead);
+                behind.push((partition, iid));
+                continue;
+            }
             let ends =
                 |partition: &mut Partition, outcome: &mut Outcome| partition.terminate_unserved(now, iid, outcome);
             if self.at_partition(now, partition, outputs, ends) {
                 reach(Corner::Unserved);
             }
         }
+        self.unserved = behind;
     }
 }
 

@@ -22,6 +22,9 @@ impl Shard {
     /// He can hear it now.
     pub(super) fn hear(&mut self, now: Now, tell: Tell, exists: bool, outputs: &mut Vec<Output>) {
         let (from, to) = (tell.from.0, tell.to.partition());
+        if self.tells_behind(&tell) {
+            return;
+        }
         if exists && self.partitions[to.index()].hot_iid(&Lookup::Key(tell.to.clone())).is_none() {
             return self.tell(now, tell, outputs); // it left memory meanwhile
         }
@@ -31,9 +34,11 @@ impl Shard {
         };
         let mut heard =
             self.at_partition(now, to, outputs, |partition, outcome| partition.hear(now, &tell.to, told, outcome));
+        self.join(tell.from);
         if let Heard::Refused(result) = heard {
             let iid = tell.from.1;
             heard = self.at_partition(now, from, outputs, |p, outcome| p.child_ended(now, iid, result, outcome));
+            self.join(tell.from);
         }
         if matches!(heard, Heard::Later) {
             reach(Corner::ToldLater);
@@ -41,6 +46,7 @@ impl Shard {
             return;
         }
         self.at_partition(now, from, outputs, |partition, outcome| partition.is_told(&tell, outcome));
+        self.part();
     }
 
     pub(super) fn tell_later(&mut self, now: Now, tell: Tell, after: Duration) {

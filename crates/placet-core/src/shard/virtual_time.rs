@@ -270,7 +270,7 @@ impl Shard {
         let first = self.timers.first();
         let is_due = first.is_some_and(|timer| timer.fire_at <= now.wall);
         let inside = is_due
-            || !self.commit.is_idle()
+            || !self.is_settled()
             || self.recovery.is_wanted()
             || !self.tells_due.is_empty()
             || self.timers.read().is_some()

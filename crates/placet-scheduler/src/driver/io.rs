@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use placet_core::outcome::HistoryRead;
-use placet_core::rows::{Batch, ReadFailure};
+use placet_core::rows::{AheadPiece, Batch, ReadFailure};
 use placet_core::shard::{CommitFailure, ExpiredRead, Input, LoadRead, RecordRead, RecoverRead};
 use placet_core::timers::DueRead;
 use placet_store::{Answer, CommitError, Query, ReadError, Remedy, Store};
@@ -38,6 +38,13 @@ const GIVE_BACK_AFTER: Duration = Duration::from_secs(5);
 /// When a sweep that failed is tried again.
 const SWEEP_AGAIN: Duration = Duration::from_secs(60);
 
+/// Something to be written. There is one of each at a time.
+#[derive(Debug)]
+enum Work {
+    Commit(Box<Batch>),
+    Ahead(u64, Box<AheadPiece>),
+}
+
 /// Something to be read.
 #[derive(Debug)]
 pub(super) enum Read {
@@ -51,7 +58,7 @@ pub(super) enum Read {
 
 #[derive(Debug)]
 pub(super) struct Io {
-    batches: Option<Sender<Box<Batch>>>,
+    work: Option<Sender<Work>>,
     reads: Option<Sender<Read>>,
     commit_answers: Receiver<Input>,
     threads: Vec<JoinHandle<()>>,
@@ -65,7 +72,7 @@ impl Io {
         metrics: Metrics,
         clock: WallClock,
     ) -> std::io::Result<Io> {
-        let (batches, to_commit) = channel();
+        let (work, to_do) = channel();
         let (reads, to_read) = channel();
         let (answer, commit_answers) = channel();
         let to_read = Arc::new(Mutex::new(to_read));
@@ -73,8 +80,8 @@ impl Io {
         {
             let (core, metrics) = (core.clone(), metrics.clone());
             // An earlier process may have left something.
-            let sweep_at = Some(Instant::now());
-            let mut committer = Committer { store: store.clone(), batches: to_commit, health, clock, sweep_at };
+            let mut committer = Committer::new(store.clone(), to_do, health, clock);
+            committer.sweep_at = Some(Instant::now());
             let run = move || committer.run(&answer, &core, &metrics);
             threads.push(std::thread::Builder::new().name("placet-commit".into()).spawn(run)?);
         }
@@ -83,12 +90,20 @@ impl Io {
             let run = move || read_all(&*store, &to_read, &core, &metrics);
             threads.push(std::thread::Builder::new().name("placet-read".into()).spawn(run)?);
         }
-        Ok(Io { batches: Some(batches), reads: Some(reads), commit_answers, threads })
+        Ok(Io { work: Some(work), reads: Some(reads), commit_answers, threads })
     }
 
     pub(super) fn commit(&self, batch: Box<Batch>) {
-        if let Some(batches) = &self.batches {
-            batches.send(batch).expect("the committer ends after the core");
+        self.work(Work::Commit(batch));
+    }
+
+    pub(super) fn write_ahead(&self, number: u64, piece: Box<AheadPiece>) {
+        self.work(Work::Ahead(number, piece));
+    }
+
+    fn work(&self, work: Work) {
+        if let Some(to_do) = &self.work {
+            to_do.send(work).expect("the committer ends after the core");
         }
     }
 
@@ -105,7 +120,7 @@ impl Io {
 
     /// Waits for the threads to end.
     pub(super) fn stop(&mut self) {
-        self.batches = None;
+        self.work = None;
         self.reads = None;
         for thread in self.threads.drain(..) {
             // A thread that panicked has told of it; nothing it had was promised.
@@ -117,66 +132,110 @@ impl Io {
 /// The thread that writes.
 struct Committer {
     store: Arc<dyn Store>,
-    batches: Receiver<Box<Batch>>,
+    work: Receiver<Work>,
     health: Arc<Health>,
     clock: WallClock,
+    /// A piece of a long row, which waits until no batch does.
+    piece: Option<(u64, Box<AheadPiece>)>,
     /// When to clear away more of what deleted hubs have left, or to give back more of the file, if there may be any.
     sweep_at: Option<Instant>,
 }
 
 impl Committer {
+    fn new(store: Arc<dyn Store>, work: Receiver<Work>, health: Arc<Health>, clock: WallClock) -> Committer {
+        Committer { store, work, health, clock, piece: None, sweep_at: None }
+    }
+
     fn run(&mut self, answers: &Sender<Input>, core: &Sender<Message>, metrics: &Metrics) {
-        while let Some(batch) = self.next_batch() {
-            let id = batch.id.expect("the core numbers its batches");
-            self.health.commit_begins();
-            let begin = Instant::now();
-            let answer = match commit(&*self.store, &batch) {
-                Ok(durable) => {
-                    self.health.commit_succeeded();
-                    let took = begin.elapsed();
-                    metrics.committed(&batch, took, durable);
-                    Input::Committed(id, took)
+        while let Some(work) = self.next_work() {
+            let is_heard = match work {
+                // Beside the other messages, since the next batch should not wait for what waits there.
+                Work::Commit(batch) => {
+                    answers.send(self.commit(&batch, metrics)).is_ok() && core.send(Message::CommitAnswered).is_ok()
                 }
-                Err(failure) => {
-                    metrics.commit_failed();
-                    Input::CommitFailed(id, failure)
+                Work::Ahead(number, piece) => {
+                    core.send(Message::Input(Input::WrittenAhead(number, self.write_ahead(&piece)))).is_ok()
                 }
             };
-            if !batch.hubs_deleted.is_empty() {
-                self.sweep_at = Some(Instant::now());
-            } else if !batch.instances_deleted.is_empty() {
-                self.sweep_at.get_or_insert_with(|| Instant::now() + GIVE_BACK_AFTER);
-            }
-            // Beside the other messages, since the next batch should not wait for what waits there.
-            if answers.send(answer).is_err() || core.send(Message::CommitAnswered).is_err() {
+            if !is_heard {
                 return;
             }
         }
     }
 
-    /// The next batch; none once the core has ended. While there is none, what deleted hubs have left is cleared away, and
-    /// space given back.
+    fn commit(&mut self, batch: &Batch, metrics: &Metrics) -> Input {
+        let id = batch.id.expect("the core numbers its batches");
+        self.health.commit_begins();
+        let begin = Instant::now();
+        let answer = match commit(&*self.store, batch) {
+            Ok(durable) => {
+                self.health.commit_succeeded();
+                let took = begin.elapsed();
+                metrics.committed(batch, took, durable);
+                Input::Committed(id, took)
+            }
+            Err(failure) => {
+                metrics.commit_failed();
+                Input::CommitFailed(id, failure)
+            }
+        };
+        if !batch.hubs_deleted.is_empty() {
+            self.sweep_at = Some(Instant::now());
+        } else if !batch.instances_deleted.is_empty() {
+            self.sweep_at.get_or_insert_with(|| Instant::now() + GIVE_BACK_AFTER);
+        }
+        answer
+    }
+
+    /// Writes a piece of a long row.
+    fn write_ahead(&mut self, piece: &AheadPiece) -> Result<(), CommitFailure> {
+        self.health.commit_begins();
+        let written = contained(|| self.store.write_ahead(piece), CommitError::Unavailable);
+        match written {
+            Ok(()) => {
+                self.health.commit_succeeded();
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a piece of a long row was not written");
+                Err(failure(&error))
+            }
+        }
+    }
+
+    /// The next batch or, while there is none, the next piece of a long row; nothing once the core has ended. While there is
+    /// nothing, what deleted hubs have left is cleared away, and space given back.
     /// While the last commit is still owed, the store is tried from time to time, so that readiness comes back though a
     /// server that is not ready gets no work.
-    fn next_batch(&mut self) -> Option<Box<Batch>> {
+    fn next_work(&mut self) -> Option<Work> {
         loop {
             let owes = self.health.owes_commit();
-            let wait = match self.sweep_at {
-                _ if owes => PROBE_EVERY,
-                Some(at) => {
-                    if at.elapsed() > SWEEP_PATIENCE {
-                        self.sweep();
-                        continue;
-                    }
-                    at.saturating_duration_since(Instant::now())
-                }
-                None => return self.batches.recv().ok(),
+            let now = Instant::now();
+            let sweep_due = self.sweep_at.filter(|_| !owes);
+            if sweep_due.is_some_and(|at| now.saturating_duration_since(at) > SWEEP_PATIENCE) {
+                self.sweep();
+                continue;
+            }
+            let due = if self.piece.is_some() {
+                Some(now)
+            } else if owes {
+                Some(now + PROBE_EVERY)
+            } else {
+                sweep_due
             };
-            match self.batches.recv_timeout(wait) {
-                Ok(batch) => return Some(batch),
+            let received = match due {
+                Some(due) => self.work.recv_timeout(due.saturating_duration_since(now)),
+                None => self.work.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match received {
+                Ok(Work::Commit(batch)) => return Some(Work::Commit(batch)),
+                Ok(Work::Ahead(number, piece)) => self.piece = Some((number, piece)),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) if owes => self.probe(),
-                Err(RecvTimeoutError::Timeout) => self.sweep(),
+                Err(RecvTimeoutError::Timeout) => match self.piece.take() {
+                    Some((number, piece)) => return Some(Work::Ahead(number, piece)),
+                    None if owes => self.probe(),
+                    None => self.sweep(),
+                },
             }
         }
     }
@@ -306,19 +365,22 @@ fn failure_of(error: ReadError) -> ReadFailure {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use placet_core::ids::{Iid, Seq};
+    use placet_core::rows::PayloadKey;
+
     use super::*;
     use crate::test_store::TestStore;
 
     #[test]
     fn a_sweep_lets_batches_go_first_and_does_not_wait_for_ever() {
         let store = Arc::new(TestStore::default());
-        let (sender, batches) = channel();
-        let (health, clock) = (Arc::default(), WallClock::Real);
-        let mut committer = Committer { store: store.clone(), batches, health, clock, sweep_at: None };
+        let (sender, work) = channel();
+        let mut committer = Committer::new(store.clone(), work, Arc::default(), WallClock::Real);
         let mut next_batch = |due: Duration| {
             committer.sweep_at = Instant::now().checked_sub(due);
-            sender.send(Box::default()).unwrap();
-            committer.next_batch().unwrap();
+            sender.send(Work::Commit(Box::default())).unwrap();
+            committer.next_work().unwrap();
         };
         store.leave_to_sweep(2);
         next_batch(Duration::ZERO);
@@ -326,6 +388,21 @@ mod tests {
         next_batch(2 * SWEEP_PATIENCE);
         assert_eq!(store.left_to_sweep(), 1);
         drop(sender);
-        assert!(committer.next_batch().is_none(), "it ends with the core, whatever is left");
+        assert!(committer.next_work().is_none(), "it ends with the core, whatever is left");
+    }
+
+    #[test]
+    fn pieces_of_long_rows_let_batches_go_first() {
+        let (sender, work) = channel();
+        let mut committer = Committer::new(Arc::<TestStore>::default(), work, Arc::default(), WallClock::Real);
+        let is_batch = |committer: &mut Committer| matches!(committer.next_work(), Some(Work::Commit(_)));
+        let piece = || {
+            let of = PayloadKey::Inbox(Iid(1), Seq(1));
+            Work::Ahead(1, Box::new(AheadPiece { of, part: 0, data: Bytes::new() }))
+        };
+        sender.send(piece()).unwrap();
+        sender.send(Work::Commit(Box::default())).unwrap();
+        assert!(is_batch(&mut committer), "it came after the piece, and goes first");
+        assert!(!is_batch(&mut committer), "then comes the piece");
     }
 }

@@ -143,6 +143,7 @@ struct Driver {
     /// Where the shard stood after its last sound step.
     watermark: (u32, Iid),
     committing: bool,
+    writing_ahead: bool,
     stopping: bool,
 }
 
@@ -172,6 +173,7 @@ impl Driver {
             started: clock::since_boot(),
             watermark,
             committing: false,
+            writing_ahead: false,
             stopping: false,
         }
     }
@@ -274,6 +276,7 @@ impl Driver {
             }
         };
         match &input {
+            Input::WrittenAhead(..) => self.writing_ahead = false,
             Input::StreamClosed(stream, _) => drop(self.streams.remove(stream)),
             Input::Cancelled(_, call) | Input::AdvanceCancelled(call) => drop(self.calls.remove(call)),
             _ => {}
@@ -288,6 +291,10 @@ impl Driver {
                 Output::Commit(batch) => {
                     self.committing = true;
                     self.io.commit(batch);
+                }
+                Output::WriteAhead(number, piece) => {
+                    self.writing_ahead = true;
+                    self.io.write_ahead(number, piece);
                 }
                 Output::Load(read) => self.io.read(io::Read::Load(read)),
                 Output::ReadHistory(read) => self.io.read(io::Read::History(read)),
@@ -345,7 +352,7 @@ impl Driver {
         }
     }
 
-    /// A new shard, once the store has answered the batch that the old one left with it.
+    /// A new shard, once the store has answered what the old one left with it.
     fn contain(&mut self, panic: &(dyn std::any::Any + Send)) {
         let what = panic.downcast_ref::<String>().map(String::as_str);
         let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
@@ -385,8 +392,9 @@ impl Driver {
 
     /// Waits for the committer; what else arrives meanwhile was asked of the old shard, and is refused with it.
     fn await_commit(&mut self) {
-        while self.committing {
+        while self.committing || self.writing_ahead {
             match self.inbox.recv() {
+                Ok(Message::Input(Input::WrittenAhead(..))) => self.writing_ahead = false,
                 Ok(Message::CommitAnswered) => self.committing = self.io.commit_answer().is_none(),
                 Ok(Message::Call(call, reply_to, _)) => drop(self.calls.insert(call, reply_to)),
                 Ok(Message::StreamOpened(_, outbox, _)) => outbox.send(StreamOut::Closed),

@@ -55,7 +55,9 @@ impl Finding {
     /// Something is taken by the server.
     pub(super) fn take(&mut self, input: &Input) {
         match input {
-            Input::CommitFailed(..) | Input::Recovered(_, Err(_)) => self.disturbed = true,
+            Input::CommitFailed(..) | Input::WrittenAhead(_, Err(_)) | Input::Recovered(_, Err(_)) => {
+                self.disturbed = true
+            }
             Input::Recovered(read, Ok((found, next))) if !self.over && read.generation >= self.first => {
                 let ended_by_bytes = found.len() < read.limit && next.is_some();
                 self.pages += usize::from(!ended_by_bytes);

@@ -16,20 +16,25 @@ impl World {
         if server.stops {
             return Ok(());
         }
-        server.awaits_commit = server.committing;
-        let is_free = !server.committing;
+        server.awaits_commit = server.committing || server.writing_ahead;
+        let is_free = !server.awaits_commit;
         self.trace.note(self.now, &[17], || "an invariant is broken".to_owned());
         self.trouble(3 * SECOND);
         self.wrong(self.now);
         if is_free { self.begin_anew() } else { Ok(()) }
     }
 
-    /// What arrives while the store still has a batch of the broken shard: all but its answer was asked of that one.
+    /// What arrives while the store still has something of the broken shard: all but its answer was asked of that one.
     pub(super) fn drop_arrivals(&mut self, server: &mut Process) {
         while let Some(arrival) = server.inbox.pop_front() {
             match arrival {
                 Arrival::Input(Input::Committed(..) | Input::CommitFailed(..)) => {
-                    (server.awaits_commit, server.committing) = (false, false);
+                    server.committing = false;
+                    server.awaits_commit = server.writing_ahead;
+                }
+                Arrival::Input(Input::WrittenAhead(..)) => {
+                    server.writing_ahead = false;
+                    server.awaits_commit = server.committing;
                 }
                 Arrival::Opened(stream, _) => self.break_stream(stream),
                 Arrival::Stop => server.stops = true,

@@ -19,6 +19,7 @@ use placet_store::model::ModelStore;
 use placet_store::{Answer, Query, Store as _};
 use prost::Message as _;
 
+use super::ahead::LyingAhead;
 use super::ledger::{Life, Wrote};
 use super::server::Arrival;
 use super::{Event, Mark, ProcessId, SECOND, Violation, World};
@@ -29,6 +30,7 @@ use crate::struck::FaultKind;
 #[derive(Debug, Default)]
 pub(super) struct Disk {
     pub(super) store: ModelStore,
+    pub(super) ahead: LyingAhead,
     writing: Option<Writing>,
 }
 
@@ -162,6 +164,7 @@ impl World {
         })?;
         let batch = std::mem::take(&mut *writing.batch);
         let id = batch.id;
+        self.disk.ahead.take(&batch)?;
         self.recorded(&batch)?;
         if let Some(writing) = &mut self.disk.writing {
             writing.batch.id = id;

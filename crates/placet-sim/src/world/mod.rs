@@ -2,6 +2,7 @@
 //! the SDK's replay and its worker's turns are the real ones; clock, network, disk, workers' lives and clients are
 //! made here.
 
+mod ahead;
 mod answers;
 mod bounds;
 mod clients;
@@ -37,6 +38,7 @@ use crate::plan::{MINUTE, Plan, SECOND};
 use crate::struck::{FaultKind, Struck};
 use crate::trace::{Detail, Trace};
 use crate::workload::{Slot, Workload};
+use ahead::AheadStep;
 use clients::Client;
 use disk::{Disk, DiskStep, ReadAsk};
 use faults::Fault;
@@ -99,6 +101,8 @@ pub(crate) enum Event {
     Wake(ProcessId, u64),
     /// The disk goes on with a batch.
     Disk(ProcessId, DiskStep),
+    /// The disk is through with a piece of a long row.
+    Ahead(ProcessId, AheadStep),
     /// The store looks up what was asked for.
     Read(ProcessId, ReadAsk),
     /// Something reaches a worker, in its n-th life.
@@ -330,6 +334,7 @@ impl World {
             Event::Step(process) => return self.step(process),
             Event::Wake(process, number) => return self.wake(process, number),
             Event::Disk(process, step) => return self.disk_goes_on(process, step),
+            Event::Ahead(process, step) => return self.ahead_goes_on(process, step),
             Event::Read(process, ask) => self.read(process, ask),
             Event::Worker(worker, life, step) => return self.worker_goes_on(worker, life, step),
             Event::Client(client) => return self.client_goes_on(client),

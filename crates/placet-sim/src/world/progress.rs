@@ -139,7 +139,8 @@ impl World {
     pub(super) fn timers_slack(&self) -> u64 {
         let limits = &self.plan.limits;
         let waves = (self.timers_made.len() / limits.timer_page.min(limits.timers_per_step)) as u64;
-        if waves < 2 { 0 } else { waves * (4 * self.plan.commit_max + 1_000) }
+        let ahead = if self.plan.waits_for_rows() { 3 * SECOND } else { 0 };
+        ahead + if waves < 2 { 0 } else { waves * (4 * self.plan.commit_max + 1_000) }
     }
 
     fn has_little_memory(&self) -> bool {

@@ -88,7 +88,9 @@ pub(super) struct Process {
     pub(super) stops: bool,
     /// The store has a batch of it.
     pub(super) committing: bool,
-    /// Its shard is broken, and the store still has a batch of it.
+    /// It has a piece of a long row.
+    pub(super) writing_ahead: bool,
+    /// Its shard is broken, and the store still has something of it.
     pub(super) awaits_commit: bool,
     pub(super) recovery: Finding,
     /// Who waits for which call, and when it was taken.
@@ -101,6 +103,7 @@ pub(super) struct Process {
 impl World {
     pub(super) fn start_server(&mut self) -> Result<(), Violation> {
         self.ledger.compare(&self.disk.store)?;
+        self.clear_ahead();
         let claim = self.disk.store.claim().expect("the model store claims");
         let newest = claim.newest;
         self.processes += 1;
@@ -117,6 +120,7 @@ impl World {
             hung_until: 0,
             stops: false,
             committing: false,
+            writing_ahead: false,
             awaits_commit: false,
             recovery: Finding::default(),
             calls: BTreeMap::new(),
@@ -339,6 +343,7 @@ impl World {
             Arrival::Stop => Input::Stopping,
         };
         server.committing &= !matches!(input, Input::Committed(..) | Input::CommitFailed(..));
+        server.writing_ahead &= !matches!(input, Input::WrittenAhead(..));
         if is_command(&input) {
             self.counts.commands += 1;
         }
@@ -352,6 +357,10 @@ impl World {
             Output::Commit(batch) => {
                 self.process.iter_mut().for_each(|server| server.committing = true);
                 self.commit(process, batch)?;
+            }
+            Output::WriteAhead(number, piece) => {
+                self.process.iter_mut().for_each(|server| server.writing_ahead = true);
+                self.write_ahead(process, number, piece);
             }
             Output::Load(read) => self.ask_store(process, ReadAsk::Load(read)),
             Output::ReadHistory(read) => self.ask_store(process, ReadAsk::History(read)),
@@ -410,7 +419,7 @@ impl World {
         if worker.is_some_and(|worker| worker.hangs) {
             self.reach(Mark::AcknowledgedThoughHung);
         }
-        if self.now - waited < self.trouble_until {
+        if self.now - waited < self.trouble_until || self.plan.waits_for_rows() {
             return Ok(());
         }
         let disk = 5 * self.plan.commit_max + 3 * MILLISECOND;

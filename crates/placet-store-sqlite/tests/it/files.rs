@@ -37,10 +37,16 @@ pub(crate) fn left_behind(path: &Path) -> BTreeMap<&'static str, i64> {
     let owned = owned.map(|table| (table, format!("{table} WHERE iid NOT IN (SELECT iid FROM instance)")));
     let in_hubs = ["instance", "published", "record"];
     let in_hubs = in_hubs.map(|table| (table, format!("{table} WHERE hub NOT IN (SELECT hub FROM hub)")));
+    let of_no_row = |table: &str, kind: u8, seq: &str| {
+        format!("piece WHERE kind = {kind} AND (iid, seq) NOT IN (SELECT iid, {seq} FROM {table})")
+    };
+    let pieces = [("history", 0, "turn"), ("inbox", 1, "seq"), ("activity", 2, "seq")];
+    let pieces = pieces.map(|(table, kind, seq)| ("piece of no row", of_no_row(table, kind, seq)));
     let hubs = [("hub", "hub WHERE name <> lower(name)".to_owned())];
     let connection = Connection::open(path).unwrap();
     let count = |rows: String| connection.query_row(&format!("SELECT count(*) FROM {rows}"), [], |row| row.get(0));
-    let counted = owned.into_iter().chain(in_hubs).chain(hubs).map(|(table, rows)| (table, count(rows).unwrap()));
+    let counted =
+        owned.into_iter().chain(in_hubs).chain(pieces).chain(hubs).map(|(table, rows)| (table, count(rows).unwrap()));
     counted.filter(|(_, rows)| *rows > 0).collect()
 }
 

@@ -194,7 +194,10 @@ cases! {
     payloads:
         payloads_may_be_empty,
         payloads_of_a_mebibyte_come_back_whole,
-        payloads_may_be_any_bytes;
+        payloads_may_be_any_bytes,
+        a_payload_that_lies_ahead_is_read_with_its_row_and_not_before,
+        what_lies_ahead_of_a_row_that_never_came_is_cleared_away_and_its_key_is_free,
+        a_row_takes_the_place_of_what_was_left_ahead_of_it;
 }
 
 /// How many homes are at work at a time: most of a case is waiting for a disk.

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use placet_core::body::InstanceBody;
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, RecordKey, Seq, Turn};
 use placet_core::rows::{
-    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow, RecordRow, ReplyRow,
-    TimerRow,
+    ActivityRow, AheadPiece, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PayloadKey,
+    PublishedRow, RecordRow, ReplyRow, TimerRow,
 };
 use placet_core::time::Timestamp;
 use prost::Message as _;
@@ -38,7 +38,13 @@ pub(super) fn run(seed: u64, stage: &mut Stage) -> Dump {
             assert!(stage.store().commit(&batch).is_err(), "{at}: {what} is refused");
             agree_on_rows(&script, stage, &format!("{at}, when {what} was refused,"));
         }
-        let batch = script.batch();
+        let mut batch = script.batch();
+        for piece in script.ahead(&mut batch) {
+            stage.store().write_ahead(&piece).unwrap_or_else(|error| panic!("{at}: {error:?}"));
+        }
+        if script.chance.one_in(8) {
+            agree_on_rows(&script, stage, &format!("{at}, with rows that lie ahead of the next one,"));
+        }
         script.apply(&batch);
         stage.commit(batch);
         agree_on_reads(&mut script, stage, &at);
@@ -115,6 +121,9 @@ fn all_active(
 #[derive(Debug)]
 pub struct Script {
     chance: Chance,
+    /// What lies ahead changes nothing else.
+    ahead: Chance,
+    strays: u64,
     model: ModelStore,
     iid: u64,
     seq: u64,
@@ -124,7 +133,8 @@ pub struct Script {
 impl Script {
     /// The script with this seed.
     pub fn new(seed: u64) -> Script {
-        Script { chance: Chance::new(seed), model: ModelStore::default(), iid: 0, seq: 0, now: 1_000_000 }
+        let (chance, ahead) = (Chance::new(seed), Chance::new(!seed));
+        Script { chance, ahead, strays: 0, model: ModelStore::default(), iid: 0, seq: 0, now: 1_000_000 }
     }
 
     /// The model takes the batch as committed.
@@ -233,6 +243,53 @@ impl Script {
         self.publish(&mut batch);
         self.change_records(&mut batch);
         batch
+    }
+
+    /// Pieces of some of a batch's payloads, to be written before it, and of payloads whose rows never come. The batch says which
+    /// of its rows they are for.
+    pub fn ahead(&mut self, batch: &mut Batch) -> Vec<AheadPiece> {
+        let there = self.model.dump();
+        let is_new = |row: &&ActivityRow| {
+            there.instances.iter().all(|found| !found.activities.iter().any(|a| a.iid == row.iid && a.seq == row.seq))
+        };
+        let history = batch.history_appended.iter().map(|row| (PayloadKey::History(row.iid, row.turn), &row.events));
+        let inbox = batch.inbox_put.iter().map(|row| (PayloadKey::Inbox(row.iid, row.seq), &row.data));
+        let activities = batch.activities_put.iter().filter(is_new);
+        let activities = activities.map(|row| (PayloadKey::Activity(row.iid, row.seq), &row.data));
+        let payloads: Vec<(PayloadKey, Bytes)> =
+            history.chain(inbox).chain(activities).map(|(of, payload)| (of, payload.clone())).collect();
+        let mut pieces = Vec::new();
+        for (of, payload) in payloads.into_iter().filter(|(_, payload)| !payload.is_empty()) {
+            if !self.ahead.one_in(3) {
+                continue;
+            }
+            if self.ahead.one_in(4) {
+                // An earlier attempt came to nothing, somewhere on its way.
+                let earlier = vec![0x2A; 1 + usize::try_from(self.ahead.below(300)).expect("small")];
+                self.cut(of, &earlier.into(), &mut pieces);
+            }
+            self.cut(of, &payload, &mut pieces);
+            batch.ahead.push(of);
+        }
+        batch.ahead.sort_unstable();
+        if self.ahead.one_in(4) {
+            self.strays += 1;
+            let owner = self.ahead.pick(&there.instances).map_or(Iid(self.iid + 1), |found| found.row.iid);
+            let of = PayloadKey::Inbox(owner, Seq((1 << 40) + self.strays));
+            self.cut(of, &vec![0x2A; 500].into(), &mut pieces);
+            match self.ahead.below(3) {
+                0 => batch.ahead_dropped.push(of),
+                1 => pieces.push(AheadPiece { of, part: 0, data: Bytes::new() }),
+                _ => {}
+            }
+        }
+        pieces
+    }
+
+    fn cut(&mut self, of: PayloadKey, payload: &Bytes, pieces: &mut Vec<AheadPiece>) {
+        let length = 1 + payload.len() / 8 + usize::try_from(self.ahead.below(200)).expect("small");
+        let cuts = (0..payload.len()).step_by(length).map(|at| payload.slice(at..payload.len().min(at + length)));
+        pieces.extend((0..).zip(cuts).map(|(part, data)| AheadPiece { of, part, data }));
     }
 
     /// The names of new instances; one that is taken is given up first, in the same batch.

@@ -12,6 +12,8 @@ const LIMITS: Limits = Limits {
     turn_messages: 1_000,
     turn_bytes: 1 << 20,
     batch_commands: 1_024,
+    batch_bytes: 1 << 20,
+    ahead_from: 256 << 10,
     uncommitted_bytes: 1 << 20,
     uncommitted_reserve: 0,
     timer_window: std::time::Duration::from_secs(60),

@@ -1,5 +1,6 @@
 //! The shard, scripted: what the world sees of it.
 
+mod ahead;
 mod faults;
 mod memory;
 mod protocol;

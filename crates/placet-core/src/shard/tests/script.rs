@@ -28,14 +28,19 @@ use crate::dispatch::{Filter, Filters, StreamSpec};
 use crate::ids::{BatchId, CallId, Hub, Iid, InstanceId, InstanceKey, RecordKey, StreamId, Turn};
 use crate::limits::Limits;
 use crate::partition::view_of_row;
-use crate::rows::{Batch, Lookup, ReadFailure};
+use crate::rows::{AheadPiece, Batch, Lookup, ReadFailure};
 use crate::shard::{Advance, Arrival, CommitFailure, Input, Output, Shard};
 use crate::time::{Mono, Now, Timestamp};
 use crate::wire::Events;
 
 /// Runs a script and gives its trace.
 pub(super) fn trace(script: &str) -> String {
-    trace_within(Limits::default(), script)
+    let trace = trace_within(Limits::default(), script);
+    // Nobody sees that rows are long while the store takes no time, but by which of two instances comes first.
+    let trace_ahead = trace_within(Limits { ahead_from: 48, ..Limits::default() }, script);
+    let sorted = |trace: &str| trace.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    assert_eq!(sorted(&trace), sorted(&trace_ahead), "with rows that are written ahead:\n{trace_ahead}");
+    trace
 }
 
 /// The same in a shard that may hold no more than this.
@@ -76,6 +81,9 @@ struct World {
     /// Commits are held, as long as this says so.
     holding: bool,
     held: Option<Box<Batch>>,
+    /// So are pieces of long rows, as long as this says so.
+    holding_ahead: bool,
+    held_ahead: Option<(u64, Box<AheadPiece>)>,
     calls: BTreeMap<CallId, String>,
     next_call: u64,
     streams: BTreeSet<StreamId>,
@@ -113,6 +121,8 @@ impl World {
             is_virtual: false,
             holding: false,
             held: None,
+            holding_ahead: false,
+            held_ahead: None,
             calls: BTreeMap::new(),
             next_call: 0,
             streams: BTreeSet::new(),
@@ -204,12 +214,22 @@ impl World {
             "commit" => self.answer(Ok(())),
             "fail" => self.answer(Err(CommitFailure::Unknown)),
             "full" => self.answer(Err(CommitFailure::Full)),
+            "hold-ahead" => self.holding_ahead = true,
+            "piece-written" => self.answer_ahead(Ok(())),
+            "all-written" => {
+                self.holding_ahead = false;
+                self.answer_ahead(Ok(()));
+            }
+            "piece-fails" => self.answer_ahead(Err(CommitFailure::Unknown)),
+            "piece-full" => self.answer_ahead(Err(CommitFailure::Full)),
+            "ahead" => writeln!(self.trace, "ahead: {} payloads", self.store.left_ahead()).unwrap(),
             "crash" => self.crash(),
             "stop" => self.input(Input::Stopping),
             "advance" => self.advance_time(rest),
             "call-opens" => self.input(Input::CallOpened),
             "call-closes" => self.input(Input::CallClosed),
             "break" => {
+                self.held_ahead.take().iter().for_each(|(_, piece)| self.store.write_ahead(piece));
                 self.calls.clear();
                 self.shard = self.shard.successor(self.shard.watermark());
                 self.input(Input::Started);
@@ -477,11 +497,14 @@ impl World {
         self.turn(turn, piece(number.parse().unwrap()));
     }
 
-    /// `done id/activity`: completes an activity.
-    fn done(&mut self, name: &str, failure_details: Option<TaskFailureDetails>) {
+    /// `done id/activity [with RESULT]`: completes an activity.
+    fn done(&mut self, rest: &str, failure_details: Option<TaskFailureDetails>) {
+        let (name, result) = rest.split_once(" with ").map_or((rest, None), |(name, result)| (name, Some(result)));
         let token = self.items.remove(name).unwrap_or_else(|| panic!("no worker holds {name}")).token;
         let call = self.call(format!("done {name}"));
-        let response = ActivityResponse { completion_token: token.clone(), failure_details, ..Default::default() };
+        let completion_token = token.clone();
+        let result = result.map(str::to_owned);
+        let response = ActivityResponse { completion_token, result, failure_details, ..Default::default() };
         self.input(Input::ActivityCompleted(call, token.parse().unwrap(), Box::new(response)));
     }
 
@@ -579,7 +602,9 @@ impl World {
     /// The process dies and starts again: what was with the store is lost.
     fn crash(&mut self) {
         self.held = None;
-        self.holding = false;
+        self.held_ahead = None;
+        (self.holding, self.holding_ahead) = (false, false);
+        self.store.claim();
         self.calls.clear();
         self.streams.clear();
         self.incarnation += 1;
@@ -606,6 +631,14 @@ impl World {
         let batch = self.held.take().expect("a commit is held");
         let answer = self.outcome(&batch, result);
         self.input(answer);
+    }
+
+    fn answer_ahead(&mut self, result: Result<(), CommitFailure>) {
+        let (number, piece) = self.held_ahead.take().expect("a piece is held");
+        if result.is_ok() {
+            self.store.write_ahead(&piece);
+        }
+        self.input(Input::WrittenAhead(number, result));
     }
 
     fn outcome(&mut self, batch: &Batch, result: Result<(), CommitFailure>) -> Input {
@@ -635,7 +668,7 @@ impl World {
                 inputs.push(self.outcome(&batch, Ok(())));
             }
             // A commit that waits for a turn is let go after a while.
-            if inputs.is_empty() && self.held.is_none() && !self.shard.is_settled() {
+            if inputs.is_empty() && self.held.is_none() && self.held_ahead.is_none() && !self.shard.is_settled() {
                 self.advance(Duration::from_micros(1_100));
                 inputs.push(Input::Tick);
             }
@@ -648,6 +681,15 @@ impl World {
                 assert!(self.held.is_none(), "one batch at a time");
                 self.held = Some(batch);
                 None
+            }
+            Output::WriteAhead(number, piece) => {
+                assert!(self.held_ahead.is_none(), "one piece at a time");
+                if self.holding_ahead {
+                    self.held_ahead = Some((number, piece));
+                    return None;
+                }
+                self.store.write_ahead(&piece);
+                Some(Input::WrittenAhead(number, Ok(())))
             }
             Output::Load(read) if self.unreadable => {
                 Some(Input::Loaded(read, Err(ReadFailure::Unavailable("unreadable".into()))))

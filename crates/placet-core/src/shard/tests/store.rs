@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use crate::ids::{Iid, RecordKey, Seq, Turn};
 use crate::rows::{
-    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, RecordRow, ReplyRow, TimerRow,
+    ActivityRow, AheadPiece, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PayloadKey, RecordRow,
+    ReplyRow, TimerRow,
 };
 use crate::time::Timestamp;
 
@@ -19,10 +20,49 @@ pub(super) struct MiniStore {
     replies: BTreeMap<(Iid, String), ReplyRow>,
     timers: BTreeSet<TimerRow>,
     records: BTreeMap<RecordKey, RecordRow>,
+    /// What lies there of payloads whose rows are not there.
+    ahead: BTreeMap<PayloadKey, Vec<u8>>,
 }
 
 impl MiniStore {
+    pub(super) fn write_ahead(&mut self, piece: &AheadPiece) {
+        if piece.part == 0 {
+            self.ahead.remove(&piece.of);
+        }
+        if !piece.data.is_empty() {
+            self.ahead.entry(piece.of).or_default().extend(&piece.data);
+        }
+    }
+
+    /// How many payloads lie there whose rows are not there.
+    pub(super) fn left_ahead(&self) -> usize {
+        self.ahead.len()
+    }
+
+    /// The process ended: what belongs to nobody is cleared away.
+    pub(super) fn claim(&mut self) {
+        self.ahead.clear();
+    }
+
+    fn take_ahead(&mut self, batch: &Batch) {
+        let history = batch.history_appended.iter().map(|row| (PayloadKey::History(row.iid, row.turn), &row.events));
+        let inbox = batch.inbox_put.iter().map(|row| (PayloadKey::Inbox(row.iid, row.seq), &row.data));
+        let activities = batch.activities_put.iter().map(|row| (PayloadKey::Activity(row.iid, row.seq), &row.data));
+        let mut taken = 0;
+        for (of, payload) in history.chain(inbox).chain(activities) {
+            if batch.ahead.binary_search(&of).is_ok() {
+                assert_eq!(self.ahead.remove(&of).as_deref(), Some(&payload[..]), "it lies there whole: {of:?}");
+                taken += 1;
+            }
+        }
+        assert_eq!(taken, batch.ahead.len(), "their rows are put");
+        for of in &batch.ahead_dropped {
+            self.ahead.remove(of).expect("it lies there");
+        }
+    }
+
     pub(super) fn apply(&mut self, batch: &Batch) {
+        self.take_ahead(batch);
         let hub_deleted = !batch.hubs_deleted.is_empty();
         for hub in &batch.hubs_deleted {
             let gone: Vec<Iid> = self.instances.values().filter(|row| row.hub == *hub).map(|row| row.iid).collect();

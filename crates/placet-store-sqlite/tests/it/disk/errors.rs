@@ -21,6 +21,8 @@ struct Run {
     store: Option<SqliteStore>,
     disk: Disk,
     script: Script,
+    /// Some runs do: each piece is a transaction more.
+    writes_ahead: bool,
     chance: Chance,
     /// By mark: what a power cut may leave; first what was acknowledged.
     allowed: Vec<Vec<Dump>>,
@@ -36,7 +38,8 @@ impl Run {
         let store = open(folder.path()).unwrap();
         let script = Script::new(seed);
         let (chance, allowed, answers) = (Chance::new(seed), vec![vec![script.dump()]], BTreeMap::new());
-        Run { folder, store: Some(store), disk, script, chance, allowed, onlooker: None, answers }
+        let writes_ahead = seed.is_multiple_of(3);
+        Run { folder, store: Some(store), disk, script, writes_ahead, chance, allowed, onlooker: None, answers }
     }
 
     fn store(&self) -> &SqliteStore {
@@ -71,7 +74,12 @@ impl Run {
     }
 
     fn commit(&mut self) -> Result<(), String> {
-        let batch = self.script.batch();
+        let mut batch = self.script.batch();
+        let pieces = if self.writes_ahead { self.script.ahead(&mut batch) } else { Vec::new() };
+        if pieces.iter().any(|piece| self.store().write_ahead(piece).is_err()) {
+            // Its rows are written whole, over what lies there.
+            batch.ahead.clear();
+        }
         let (before, after) = (self.script.dump(), self.script.dump_with(&batch));
         let known = self.allowed.last().unwrap().clone();
         // What nobody knew of may come to light until something later is durable.

@@ -40,7 +40,8 @@ fn examine(image: &Image, script: &Script, allowed: &[Dump]) -> Result<(), Strin
     if !allowed.contains(&found) {
         return Err(format!("it holds\n{found}\nand what was acknowledged is\n{}", allowed[0]));
     }
-    // What a deleted hub had left is cleared away, and nothing else.
+    // What lay ahead of rows that never came is cleared away, what a deleted hub had left, and nothing else.
+    store.claim().map_err(|error| format!("it is not claimed: {error:?}"))?;
     let mut pieces = 0;
     while store.sweep().map_err(|error| format!("it is not swept: {error:?}"))? {
         pieces += 1;

@@ -42,7 +42,11 @@ fn run(seed: u64) -> Run {
     disk.record();
     let mut states = vec![script.dump()];
     for number in 0..BATCHES {
-        let batch = script.batch();
+        let mut batch = script.batch();
+        // Some runs do: each piece is a transaction more.
+        if seed.is_multiple_of(2) {
+            script.ahead(&mut batch).iter().for_each(|piece| store.write_ahead(piece).unwrap());
+        }
         disk.mark(2 * number + 1);
         thread::scope(|scope| {
             let reader = scope.spawn(|| chance_to_read(&store, &script, seed + number));
