@@ -391,7 +391,8 @@ impl Session {
     pub(crate) fn has_much_to_copy(&mut self) -> bool {
         self.measure_log();
         let most = self.log.limits.checkpoint;
-        self.log.frames - self.log.copied >= if self.wants_restart() { most / 16 } else { most }
+        // Of a log that has nothing left to be copied none is much, however short a log is.
+        self.log.frames - self.log.copied >= if self.wants_restart() { (most / 16).max(1) } else { most }
     }
 
     /// How many frames of the log are taken for copied into the file.
