@@ -10,11 +10,8 @@ pub const INSTANCE_ID_CHARS_MAX: usize = 100;
 /// Bytes of a turn's completion that comes in several pieces: as many as one message may hold.
 pub const TURN_PIECES_BYTES_MAX: usize = 64 << 20;
 
-/// Rows published by one turn, in bytes (DESIGN.md §6).
-pub const PUBLISHED_BYTES_MAX: usize = 64 << 10;
-
-/// The same for an instance's first turn, which publishes the whole request.
-pub const PUBLISHED_BYTES_FIRST_MAX: usize = 4 << 20;
+/// Rows published by one turn, in bytes (DESIGN.md §6): a request with a payload of a mebibyte, whole, and what is shown of it.
+pub const PUBLISHED_BYTES_MAX: usize = 4 << 20;
 
 /// Bytes of a record row's body (DESIGN.md §4): what is longer is several rows.
 pub const RECORD_BYTES_MAX: usize = 64 << 10;

@@ -29,7 +29,9 @@ pub async fn approval(ctx: OrchestrationContext, input: Input) -> Result<Option<
     let opened = input.open(ctx.instance_id(), accepted_at);
     let request = opened.map_err(|error| Failure::from(error).non_retriable())?;
     let is_open = request.open.is_some() || request.outcome.is_some();
-    let mut life = Life { ctx: &ctx, request, alarm: None, revision_shown: 0 };
+    // What was shown of an earlier generation stays shown.
+    let revision_shown = if is_open { request.revision } else { 0 };
+    let mut life = Life { ctx: &ctx, request, alarm: None, revision_shown };
     if is_open {
         life.show()?;
     } else {

@@ -710,8 +710,7 @@ fn check_published(instance: &Instance, completion: &CompleteTurn) -> Result<(),
         let what = format!("publish: only orchestrations named {RESERVED_PREFIX}* may publish rows");
         return Err(Refusal::InvalidArgument(what));
     }
-    let first = instance.body.events == 0;
-    let most = if first { limits::PUBLISHED_BYTES_FIRST_MAX } else { limits::PUBLISHED_BYTES_MAX };
+    let most = limits::PUBLISHED_BYTES_MAX;
     let bytes: usize =
         completion.publish.iter().map(|row| row.key.len() + row.body.as_ref().map_or(0, Bytes::len)).sum();
     if bytes > most {
