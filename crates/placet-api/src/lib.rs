@@ -7,6 +7,7 @@
 mod body;
 mod duration;
 mod guard;
+mod idempotency;
 mod metrics;
 mod problem;
 mod resources;

@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     NoSuchPath,
     NoSuchRequest,
     ContentChanged,
+    KeyReused,
     NotJson,
     NotNow,
     NotYours,
@@ -50,6 +51,9 @@ impl Kind {
             Kind::NoSuchPath => ("no-such-path", "There is nothing here", StatusCode::NOT_FOUND),
             Kind::NoSuchRequest => ("no-such-request", "There is no such request", StatusCode::NOT_FOUND),
             Kind::ContentChanged => ("content-changed", "The content has changed", StatusCode::CONFLICT),
+            Kind::KeyReused => {
+                ("idempotency-key-reused", "The key was used for something else", StatusCode::UNPROCESSABLE_ENTITY)
+            }
             Kind::NotNow => ("not-now", "The request is not in a state for this", StatusCode::CONFLICT),
             Kind::NotYours => ("not-yours", "This is not yours to do", StatusCode::FORBIDDEN),
             Kind::NotJson => ("not-json", "The body must be JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE),

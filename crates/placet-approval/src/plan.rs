@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::field::FieldError;
@@ -367,9 +367,12 @@ impl Stage {
 
 /// A duration in ISO 8601 or in words, of which a day has 24 hours.
 fn with_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let span: jiff::Span = text.parse().map_err(de::Error::custom)?;
-    span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(de::Error::custom)
+    duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+pub(crate) fn duration(text: &str) -> Result<SignedDuration, jiff::Error> {
+    let span: Span = text.trim().parse()?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours())
 }
 
 fn within(field: &'static str, count: usize, least: usize, most: usize) -> Result<(), FieldError> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::field::{FieldError, check_length, check_text};
 use crate::identity::{Approver, NAME_CHARS_MAX, Person, check_name};
 use crate::outcome::Outcome;
-use crate::plan::Plan;
+use crate::plan::{Plan, duration};
 use crate::rules::OpenStage;
 use crate::schema;
 
@@ -40,6 +40,9 @@ pub struct NewRequest {
     /// How long it can be answered, in hours; fractions are allowed.
     #[serde(default = "timeout_hours_default")]
     pub timeout_hours: f64,
+    /// The same as a duration: `3d`, `90m`, `PT24H`; a day has 24 hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
     /// Until when it can be answered, if that was fixed when it was accepted; else it follows from the time at which
     /// the scheduler recorded the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,6 +157,7 @@ impl NewRequest {
             requester: requester.into(),
             item: item.into(),
             timeout_hours: TIMEOUT_HOURS_DEFAULT,
+            timeout: None,
             due: None,
             approval_url: None,
             details: String::new(),
@@ -185,6 +189,9 @@ impl NewRequest {
             if !self.approvers.is_empty() {
                 return Err(FieldError::new("approvers", "stands in the plan's stages: give one of the two"));
             }
+        }
+        if let Some(text) = &self.timeout {
+            long(text)?;
         }
         let hours = self.timeout_hours;
         if hours > 0.0 && hours <= TIMEOUT_HOURS_MAX {
@@ -248,7 +255,10 @@ impl NewRequest {
             return Ok(due);
         }
         self.check()?;
-        let after = SignedDuration::from_secs_f64(self.timeout_hours * 3_600.0);
+        let after = match &self.timeout {
+            Some(text) => long(text)?,
+            None => SignedDuration::from_secs_f64(self.timeout_hours * 3_600.0),
+        };
         // Whole microseconds, as the scheduler's clock has them.
         let after = SignedDuration::from_micros(i64::try_from(after.as_micros()).unwrap_or(i64::MAX));
         accepted_at.checked_add(after).map_err(|error| FieldError::new("timeout_hours", error.to_string()))
@@ -263,6 +273,14 @@ impl NewRequest {
             None => Plan::of_any(approvers),
         }
     }
+}
+
+/// How long a request can be answered.
+fn long(text: &str) -> Result<SignedDuration, FieldError> {
+    let wrong = |what: String| FieldError::new("timeout", format!("{text:?} is no duration such as 3d, 24h or 90m{what}"));
+    let after = duration(text).map_err(|error| wrong(format!(": {error}")))?;
+    let most = SignedDuration::from_secs_f64(TIMEOUT_HOURS_MAX * 3_600.0);
+    if after > SignedDuration::ZERO && after <= most { Ok(after) } else { Err(wrong(", or not within a hundred years".into())) }
 }
 
 fn unique<'a>(field: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), FieldError> {

@@ -18,26 +18,35 @@ use super::requests::{RequestId, json, status, status_url};
 use super::v1;
 use crate::Api;
 use crate::body::Body;
+use crate::duration::duration;
 use crate::guard::BaseUrl;
 use crate::problem::{self, Kind, Problem};
 use crate::rights;
 
 /// How long a decider waits for the orchestration, if he does not say.
-const WAIT_DEFAULT_SECONDS: u32 = 10;
+const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// The longest that he may wait: proxies cut connections that say nothing for longer.
-const WAIT_MAX_SECONDS: u32 = 300;
+const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// `?wait=`: so many seconds, or a duration such as `30s`.
+#[derive(Debug)]
+pub(crate) struct Wait(Option<Duration>);
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Wait {
-    /// Seconds.
-    wait: Option<u32>,
+struct WaitQuery {
+    wait: Option<String>,
 }
 
 impl Wait {
+    /// Whether anybody has said how long.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// How long, within measure.
-    pub(crate) fn seconds(&self) -> u32 {
-        self.wait.unwrap_or(WAIT_DEFAULT_SECONDS).clamp(1, WAIT_MAX_SECONDS)
+    pub(crate) fn length(&self) -> Duration {
+        self.0.unwrap_or(WAIT_DEFAULT).clamp(Duration::from_secs(1), WAIT_MAX)
     }
 }
 
@@ -45,8 +54,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Wait {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Wait, Problem> {
-        let query = Query::from_request_parts(parts, state).await;
-        query.map(|Query(wait)| wait).map_err(|_| Problem::field("wait", "must be a number of whole seconds"))
+        let wrong = || Problem::field("wait", "must be a number of whole seconds, or a duration such as 30s");
+        let Query(WaitQuery { wait }) = Query::from_request_parts(parts, state).await.map_err(|_| wrong())?;
+        let Some(text) = wait else { return Ok(Wait(None)) };
+        let seconds = text.parse::<u32>().ok().map(|seconds| Duration::from_secs(seconds.into()));
+        seconds.or_else(|| duration(&text).ok()).map(|wait| Wait(Some(wait))).ok_or_else(wrong)
     }
 }
 
@@ -92,7 +104,7 @@ pub(crate) async fn decided(
 ) -> Result<Response, Problem> {
     let ask_id = Uuid::new_v4().to_string();
     let ask = api.client.ask(id, DECISION_EVENT, decision).on_behalf_of(rights::stamp(caller), caller.proof.to_string());
-    let ask = ask.ask_id(ask_id.as_str()).wait(Duration::from_secs(wait.seconds().into()));
+    let ask = ask.ask_id(ask_id.as_str()).wait(wait.length());
     let answer = ask.await.map_err(|error| problem::of_call(id, &error))?;
 
     let case = Case { api, base, id, ask_id: &ask_id, decision, form };

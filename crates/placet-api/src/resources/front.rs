@@ -42,6 +42,15 @@ fn index(api: &Api, BaseUrl(base): &BaseUrl) -> Response {
             "call": format!("POST {base}/api/approvals/{{request_id}}"),
             "body": {"is_approved": true, "approver": "Manager", "comments": "Approved!"},
         },
+        "requests": {
+            "call": format!("POST {base}/api/v1/requests"),
+            "body": {"requester": "Alice", "item": "Deploy 2.3", "approvers": ["user:bob", "group:sre"], "timeout": "3d"},
+            "then": [
+                format!("GET {base}/api/v1/requests/{{request_id}}?wait=30s"),
+                format!("POST {base}/api/v1/requests/{{request_id}}/decisions"),
+                format!("POST {base}/api/v1/requests/{{request_id}}/{{claim, delegate, return, withdraw, ...}}"),
+            ],
+        },
         "health": {"alive": format!("{base}/healthz"), "ready": format!("{base}/readyz")},
         "metrics": format!("{base}/metrics"),
     }))

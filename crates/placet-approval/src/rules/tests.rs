@@ -171,6 +171,12 @@ fn a_deadline_may_be_a_fraction_of_an_hour_and_not_nothing() {
     };
     assert_eq!(due("0.0005"), Ok(Timestamp::from_microsecond(1_800_000).unwrap()));
     assert_eq!(due("24"), Ok(at(86_400)));
+    let lasts = |text: &str| {
+        let new = NewRequest { timeout: Some(text.to_owned()), ..NewRequest::new("Alice", "Vacation") };
+        new.due_from(at(0)).map_err(|error| error.field)
+    };
+    assert_eq!((lasts("3d"), lasts("PT90M")), (Ok(at(3 * 86_400)), Ok(at(5_400))));
+    assert_eq!((lasts("0s"), lasts("soon"), lasts("200y")), (Err("timeout"), Err("timeout"), Err("timeout")));
     for wrong in ["0", "-1", "1e300"] {
         assert_eq!(due(wrong), Err("timeout_hours"), "{wrong}");
     }

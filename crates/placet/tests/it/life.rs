@@ -264,3 +264,53 @@ async fn votes_are_carried_over_into_the_next_generation() {
     let rejected = decide(&http, &id, "cem", "reject", json!({"comments": "no"})).await;
     assert_eq!(said(&rejected), (200, "Request rejected by cem".to_owned()));
 }
+
+#[tokio::test]
+async fn who_asks_twice_under_one_key_asks_once() {
+    let server = company().await;
+    let http = server.http();
+    let keyed = async |key: &str, body: Value| {
+        let headers = [JSON[0], ("Idempotency-Key", key)];
+        http.call(Method::POST, "/api/v1/requests", &headers, &body.to_string()).await.unwrap()
+    };
+    let body = json!({"requester": "req", "item": "Deploy", "approvers": ["ann"], "timeout": "3d"});
+    let first = keyed("k-1", body.clone()).await;
+    let id = first.json()["request_id"].clone();
+    assert_eq!(first.status, 201, "{first:?}");
+    assert_eq!(first.header("location").unwrap(), format!("{}/api/v1/requests/{}", http.base(), id.as_str().unwrap()));
+    let again = keyed("k-1", body.clone()).await;
+    assert_eq!((again.status, &again.json()["request_id"], &again.json()["due"]), (200, &id, &first.json()["due"]));
+    let other = keyed("k-1", json!({"requester": "req", "item": "Destroy", "approvers": ["ann"]})).await;
+    assert_eq!((other.status, &other.json()["type"]), (422, &json!("urn:placet:problem:idempotency-key-reused")));
+    let others = keyed("k-1", json!({"requester": "dot", "item": "Deploy", "approvers": ["ann"]})).await;
+    assert_eq!(others.status, 201, "another requester's keys are his own");
+    assert_eq!(keyed("", body).await.status, 422);
+
+    // The same one racing itself is there once.
+    let body = json!({"requester": "req", "item": "Race", "approvers": ["ann"]});
+    let answers = futures_util::future::join_all((0..8).map(|_| keyed("k-2", body.clone()))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|answer| answer.json()["request_id"] == answers[0].json()["request_id"]));
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_when_it_is_decided_and_who_knows_it_is_told_that() {
+    let server = company().await;
+    let http = server.http();
+    let id = ask(&http, json!({"approvers": ["ann"]})).await;
+    let path = format!("/api/v1/requests/{id}");
+    let waiting = tokio::spawn({
+        let (http, path) = (http.clone(), format!("{path}?wait=30s"));
+        async move { http.get(&path).await.unwrap() }
+    });
+    let since = std::time::Instant::now();
+    assert_eq!(http.get(&format!("{path}?wait=1")).await.unwrap().json()["status"], "Pending");
+    assert!(since.elapsed().as_secs() >= 1);
+    assert_eq!(decide(&http, &id, "ann", "approve", json!({})).await.status, 200);
+    assert_eq!(waiting.await.unwrap().json()["status"], "Approved");
+    let known = http.get(&path).await.unwrap();
+    let tag = known.header("etag").unwrap();
+    let again = http.call(Method::GET, &path, &[("If-None-Match", &tag)], "").await.unwrap();
+    assert_eq!((again.status, again.body.len()), (304, 0), "{again:?}");
+    assert_eq!(http.get(&format!("{path}?wait=soon")).await.unwrap().json()["field"], "wait");
+}

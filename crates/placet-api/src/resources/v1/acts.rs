@@ -1,7 +1,5 @@
 //! `POST /api/v1/requests/{id}/{act}`: what people do with a request other than decide it.
 
-use std::time::Duration;
-
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -71,7 +69,7 @@ pub(crate) async fn act(
         return Err(foreign(&id));
     }
     let ask = api.client.ask(&id, DECISION_EVENT, &act).on_behalf_of(rights::stamp(&caller), caller.proof.to_string());
-    let answer = ask.wait(Duration::from_secs(wait.seconds().into())).await;
+    let answer = ask.wait(wait.length()).await;
     match answer.map_err(|error| problem::of_call(&id, &error))? {
         Answer::Reply(reply) => match serde_json::from_str(&reply) {
             Ok(reply) => told(&base, &id, reply),

@@ -1,19 +1,24 @@
 //! `/api/v1/requests`: ask for an approval with all that belongs to it, and look at it.
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
+use jiff::Timestamp;
 use placet_approval::{
     CONTENT_ROWS, ContentRow, Input, NewRequest, ORCHESTRATION, REQUEST_ROWS, Request, RequestRow, undecidable,
 };
+use placet_sdk::StartError;
 use serde::Serialize;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
+use crate::idempotency::{IdempotencyKey, NAMESPACE};
 use crate::problem::{self, Kind, Problem};
+use crate::resources::approvals::Wait;
 use crate::resources::requests::{RequestId, approval_url, not_started, status_url};
 use crate::resources::time::timestamp;
 
@@ -44,50 +49,97 @@ impl Shown {
 pub(crate) async fn create(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
-    Body(mut asked): Body<NewRequest>,
+    key: IdempotencyKey,
+    Body(asked): Body<NewRequest>,
 ) -> Result<Response, Problem> {
-    let request_id = Uuid::now_v7().to_string();
     asked.check()?;
+    let request_id = key.request_id(&api, &asked).to_string();
     let now = api.client.time().await.map_err(|error| problem::of_call(&request_id, &error))?.now;
-    let now = timestamp(now);
+    let opened = open(&base, request_id, &asked, timestamp(now))?;
+    if let Some(error) = undecidable(&opened.request, &(api.directory)()) {
+        return Err(error.into());
+    }
+    let id = opened.request.request_id.as_str();
+    let start = api.client.start(ORCHESTRATION, &opened.asked).id(id).tags(key.tags(&asked)).only_if_absent();
+    match start.await {
+        Ok(_) => Ok(created(&base, StatusCode::CREATED, shown(&base, &opened.request))),
+        Err(StartError::AlreadyExists(_)) => {
+            let state = api.client.get(id).await.map_err(|error| problem::of_call(id, &error))?;
+            let state = state.ok_or_else(|| Problem::no_such_request(id))?;
+            key.check(&state, &asked)?;
+            Ok(created(&base, StatusCode::OK, find(&api, &base, id).await?))
+        }
+        Err(error) => Err(not_started(id, &error)),
+    }
+}
+
+/// A request as it is started, and as it will stand then.
+struct Opened {
+    asked: NewRequest,
+    request: Request,
+}
+
+fn open(base: &BaseUrl, id: String, asked: &NewRequest, now: Timestamp) -> Result<Opened, Problem> {
     let due = asked.due_from(now)?;
     if due <= now {
         return Err(Problem::field("due", format!("must be later than {now}")));
     }
-    asked.due = Some(due);
-    asked.approval_url = Some(approval_url(&base, &request_id));
-    let opened = Input::New(Box::new(asked.clone())).open(request_id.clone(), now)?;
-    if let Some(error) = undecidable(&opened, &(api.directory)()) {
-        return Err(error.into());
+    let approval_url = Some(approval_url(base, &id));
+    let asked = NewRequest { due: Some(due), approval_url, ..asked.clone() };
+    let request = Input::New(Box::new(asked.clone())).open(id, now)?;
+    Ok(Opened { asked, request })
+}
+
+fn created(base: &BaseUrl, status: StatusCode, shown: Shown) -> Response {
+    let location = format!("{}/api/v1/requests/{}", base.0, shown.row.request_id);
+    let mut response = (status, Json(shown)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
     }
-    let started = api.client.start(ORCHESTRATION, &asked).id(&request_id).only_if_absent().await;
-    started.map_err(|error| not_started(&request_id, &error))?;
-    let location = format!("{}/api/v1/requests/{request_id}", base.0);
-    let location = HeaderValue::from_str(&location).map_err(|_| Problem::new(Kind::MissingHeader, "Host: is none"))?;
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(&base, &opened))).into_response())
+    response
 }
 
 fn shown(base: &BaseUrl, request: &Request) -> Shown {
     Shown::new(base, request.row(), request.content().unwrap_or_default())
 }
 
-/// `GET /api/v1/requests/{id}`.
+/// `GET /api/v1/requests/{id}`. With `?wait=` it is answered once the request is decided, or after so long.
 pub(crate) async fn show(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
-) -> Result<Json<Shown>, Problem> {
-    if let Some(row) = published::<RequestRow>(&api, REQUEST_ROWS, &id).await? {
-        let content = published(&api, CONTENT_ROWS, &id).await?.unwrap_or_default();
-        return Ok(Json(Shown::new(&base, row, content)));
+    wait: Wait,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut shown = find(&api, &base, &id).await?;
+    if wait.is_asked() && shown.row.outcome.is_none() {
+        // Whatever comes of the wait: the request is looked at again.
+        drop(timeout(wait.length(), api.client.wait_for_completion(&id)).await);
+        shown = find(&api, &base, &id).await?;
+    }
+    let body = serde_json::to_vec(&shown).map_err(|error| Problem::new(Kind::SchedulerFailed, error.to_string()))?;
+    let tag = format!("\"{}\"", Uuid::new_v5(&NAMESPACE, &body).simple());
+    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let tag = [(header::ETAG, HeaderValue::from_str(&tag).expect("hexadecimal digits"))];
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
+    }
+    Ok((tag, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
+}
+
+/// A request as it stands now.
+async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, Problem> {
+    if let Some(row) = published::<RequestRow>(api, REQUEST_ROWS, id).await? {
+        let content = published(api, CONTENT_ROWS, id).await?.unwrap_or_default();
+        return Ok(Shown::new(base, row, content));
     }
     // It was accepted, and no worker has begun with it: it is what was asked for.
-    let state = api.client.get(&id).await.map_err(|error| problem::of_call(&id, &error))?;
-    let state = state.filter(|state| state.name() == ORCHESTRATION).ok_or_else(|| Problem::no_such_request(&id))?;
+    let state = api.client.get(id).await.map_err(|error| problem::of_call(id, &error))?;
+    let state = state.filter(|state| state.name() == ORCHESTRATION).ok_or_else(|| Problem::no_such_request(id))?;
     let input = state.input_json().and_then(|input| serde_json::from_str::<Input>(input).ok());
-    let opened = input.and_then(|input| input.open(id.clone(), timestamp(state.created_at())).ok());
-    let opened = opened.ok_or_else(|| Problem::no_such_request(&id))?;
-    Ok(Json(shown(&base, &opened)))
+    let opened = input.and_then(|input| input.open(id.to_owned(), timestamp(state.created_at())).ok());
+    let opened = opened.ok_or_else(|| Problem::no_such_request(id))?;
+    Ok(shown(base, &opened))
 }
 
 async fn published<T: for<'de> serde::Deserialize<'de>>(

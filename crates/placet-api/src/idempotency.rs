@@ -1,0 +1,74 @@
+//! `Idempotency-Key`: who sends the same call twice asks once. A request's id follows from the key, so that the start itself is
+//! the check (DESIGN.md §6, "Small things that need one home").
+
+use std::collections::BTreeMap;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use placet_approval::NewRequest;
+use placet_sdk::InstanceState;
+use uuid::Uuid;
+
+use crate::Api;
+use crate::problem::{Kind, Problem};
+
+/// Of the ids that are made here from names (RFC 9562 §5.5).
+pub(crate) const NAMESPACE: Uuid = Uuid::from_u128(0x6b1c_5f0e_91a4_4c5b_9d3e_5a0c_77f2_1d84);
+
+/// Longer keys are none.
+const CHARS_MAX: usize = 256;
+
+/// The tag that keeps what was asked for under a key.
+const TAG: &str = "placet.idempotency";
+
+/// The header, if there is one.
+#[derive(Debug)]
+pub(crate) struct IdempotencyKey(Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IdempotencyKey, Problem> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(IdempotencyKey(None)) };
+        let key = value.to_str().unwrap_or_default();
+        if key.is_empty() || key.len() > CHARS_MAX {
+            return Err(Problem::field("Idempotency-Key", format!("must be 1 to {CHARS_MAX} letters of ASCII")));
+        }
+        Ok(IdempotencyKey(Some(key.to_owned())))
+    }
+}
+
+impl IdempotencyKey {
+    /// The id of the request that is asked for. One requester's keys are not another's.
+    pub(crate) fn request_id(&self, api: &Api, asked: &NewRequest) -> Uuid {
+        match &self.0 {
+            Some(key) => {
+                let name = format!("{}\0{}\0{key}", api.client.hub(), asked.requester);
+                Uuid::new_v5(&NAMESPACE, name.as_bytes())
+            }
+            None => Uuid::now_v7(),
+        }
+    }
+
+    /// What is kept of the body.
+    pub(crate) fn tags(&self, asked: &NewRequest) -> BTreeMap<String, String> {
+        self.0.iter().map(|_| (TAG.to_owned(), digest(asked))).collect()
+    }
+
+    /// Whether what is there under this key is what is asked for again.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub(crate) fn check(&self, state: &InstanceState, asked: &NewRequest) -> Result<(), Problem> {
+        if state.tags().get(TAG) == Some(&digest(asked)) {
+            return Ok(());
+        }
+        let detail = "something else was asked for under this Idempotency-Key: take another key, or send the same body";
+        Err(Problem::new(Kind::KeyReused, detail).with("request_id", state.id()))
+    }
+}
+
+fn digest(asked: &NewRequest) -> String {
+    let body = serde_json::to_vec(asked).expect("a request is JSON");
+    Uuid::new_v5(&NAMESPACE, &body).simple().to_string()
+}
