@@ -16,7 +16,9 @@ use crate::server::{Announced, Ended, Server};
 use crate::wait::{PATIENCE, eventually};
 
 /// Variables that mean something to the program: a test's own are all that it may see.
-const VARIABLES: [&str; 15] = [
+const VARIABLES: [&str; 17] = [
+    "PLACET_URL",
+    "PLACET_USER",
     "PLACET_CONFIG",
     "TASKHUB",
     "ENDPOINT",

@@ -27,6 +27,15 @@ pub(crate) enum Failure {
     /// The store was not opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// Nobody answers there, or cannot now.
+    #[error("{what}")]
+    Unreachable { what: String },
+    /// What was asked for cannot be done so.
+    #[error("{what}")]
+    Data { what: String },
+    /// It is not his to do.
+    #[error("{what}")]
+    Forbidden { what: String },
     /// The server asked is not ready.
     #[error("not ready: {0}")]
     NotReady(String),
@@ -55,6 +64,9 @@ impl Failure {
             Failure::Address { .. }
             | Failure::Flag { .. }
             | Failure::Config { .. }
+            | Failure::Unreachable { .. }
+            | Failure::Data { .. }
+            | Failure::Forbidden { .. }
             | Failure::NotReady(_)
             | Failure::Refused(_)
             | Failure::System { .. } => None,
@@ -70,6 +82,9 @@ impl Failure {
                 UNAVAILABLE
             }
             Failure::Config { .. } => CONFIG,
+            Failure::Unreachable { .. } => UNAVAILABLE,
+            Failure::Data { .. } => DATA,
+            Failure::Forbidden { .. } => FORBIDDEN,
             Failure::Store(OpenError::Unwritable { .. }) => CANNOT_CREATE,
             Failure::Store(_) | Failure::System { .. } => IO,
         }
@@ -81,6 +96,7 @@ const DATA: u8 = 65;
 const UNAVAILABLE: u8 = 69;
 const CANNOT_CREATE: u8 = 73;
 const IO: u8 = 74;
+const FORBIDDEN: u8 = 77;
 const CONFIG: u8 = 78;
 
 /// A wrong command line: clap's own words, and the code that scripts expect.

@@ -1,6 +1,7 @@
 //! The command line: every flag with its environment variable and its help, in one catalogue.
 
 pub(crate) mod instances;
+pub(crate) mod requests;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,6 +48,18 @@ pub(crate) enum Command {
     Health(Health),
     /// What the scheduler's clock says, and what is said to it.
     Time(Time),
+    /// Ask people for an approval, and wait for it if you like: `placet request "Deploy 2.3" -a group:sre --wait && ./deploy`.
+    Request(requests::Request),
+    /// Show a request, or wait until it is decided.
+    Show(requests::Show),
+    /// Approve a request.
+    Approve(requests::Decide),
+    /// Reject a request.
+    Reject(requests::Decide),
+    /// Say something to a request.
+    Comment(requests::Comment),
+    /// Take a request back.
+    Withdraw(requests::Withdraw),
     /// Look at instances, and act on them: by their ids, or on all that a filter means.
     Instances(Box<instances::Instances>),
     /// Tell why an instance waits, since when, and what lets it go on.

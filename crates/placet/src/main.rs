@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     match commands::run(flags) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => exit::tell(&error),
     }
 }

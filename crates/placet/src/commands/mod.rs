@@ -5,6 +5,7 @@ mod compact;
 mod emulator;
 mod health;
 mod instances;
+mod requests;
 mod scheduler;
 mod serve;
 mod time;
@@ -12,6 +13,7 @@ mod why;
 mod worker;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use placet_sdk::{CallError, Client, Code};
@@ -30,12 +32,18 @@ const SECOND_WISH_AFTER: Duration = Duration::from_secs(1);
 /// How long the answer to a single call may take.
 const CALL_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Runs the command that the flags name.
+/// Runs the command that the flags name. The exit code is success, but where a command tells by it what became of a request.
 ///
 /// # Errors
 /// Whatever ends the process otherwise than well.
-pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
+pub(crate) fn run(flags: Flags) -> Result<ExitCode, Failure> {
     match flags.command {
+        Some(Command::Request(flags)) => return requests::request(&flags),
+        Some(Command::Show(flags)) => return requests::show(&flags),
+        Some(Command::Approve(flags)) => return requests::decide(&flags, true),
+        Some(Command::Reject(flags)) => return requests::decide(&flags, false),
+        Some(Command::Comment(flags)) => return requests::comment(&flags),
+        Some(Command::Withdraw(flags)) => return requests::withdraw(&flags),
         None => with_runtime(&flags.serve.common, serve::run(&flags.serve)),
         Some(Command::Serve(flags)) => with_runtime(&flags.common, serve::run(&flags)),
         Some(Command::Scheduler(flags)) => with_runtime(&flags.common, scheduler::run(&flags)),
@@ -50,7 +58,8 @@ pub(crate) fn run(flags: Flags) -> Result<(), Failure> {
         Some(Command::Time(flags)) => time::run(&flags),
         Some(Command::Instances(flags)) => instances::run(&flags),
         Some(Command::Why(flags)) => why::run(&flags),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A level in the emulator's words (.NET's) as ours. What is none is left for the log to refuse.

@@ -10,7 +10,7 @@ async fn run(args: &[&str]) -> Ended {
 
 #[tokio::test]
 async fn every_command_tells_its_flags_and_their_variables() {
-    let commands: [&[&str]; 25] = [
+    let commands: [&[&str]; 31] = [
         &[],
         &["serve"],
         &["scheduler"],
@@ -35,6 +35,12 @@ async fn every_command_tells_its_flags_and_their_variables() {
         &["instances", "operations"],
         &["instances", "operation"],
         &["why"],
+        &["request"],
+        &["show"],
+        &["approve"],
+        &["reject"],
+        &["comment"],
+        &["withdraw"],
         &["instances", "retry"],
     ];
     for command in commands {

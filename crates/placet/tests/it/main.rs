@@ -33,6 +33,7 @@ mod requests;
 mod reserved;
 mod retention;
 mod roles;
+mod shell;
 mod stopping;
 mod virtual_time;
 mod why;

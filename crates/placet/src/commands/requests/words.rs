@@ -1,0 +1,81 @@
+//! Requests in words, for people.
+
+use serde_json::Value;
+
+/// A text as it is; what is none, as JSON; nothing, as nothing.
+pub(super) fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// What was asked, and where.
+pub(super) fn asked(shown: &Value) -> String {
+    let field = |name: &str| text(&shown[name]);
+    format!("{}: asked for {:?}, until {}", field("request_id"), field("item"), field("due"))
+}
+
+/// What it waits for.
+pub(super) fn waits(shown: &Value) -> String {
+    let stage = &shown["stage"];
+    let due = text(&shown["due"]);
+    if stage.is_null() {
+        return format!("waits for an answer, until {due}");
+    }
+    let of: Vec<String> = seats(stage).collect();
+    format!("waits for {} more of {}, until {due}", text(&stage["more"]), of.join(" and "))
+}
+
+fn seats(stage: &Value) -> impl Iterator<Item = String> {
+    stage["seats"].as_array().into_iter().flatten().map(|seat| {
+        let from: Vec<String> = seat["from"].as_array().into_iter().flatten().map(text).collect();
+        from.join(", ")
+    })
+}
+
+/// A request, line by line.
+pub(super) fn shown(shown: &Value) -> String {
+    let field = |name: &str| text(&shown[name]);
+    let mut lines = format!("{}: {}\n", field("request_id"), field("item"));
+    let mut line = |name: &str, value: String| {
+        if !value.is_empty() {
+            lines.push_str(&format!("  {name:<10} {value}\n"));
+        }
+    };
+    line("status", field("status_detail").replace('_', " "));
+    line("asked by", field("requester"));
+    line("asked at", field("submitted_at"));
+    line("due", field("due"));
+    line("category", field("category"));
+    line("revision", field("revision"));
+    line("details", field("details").replace('\n', "\n             "));
+    line("payload", field("payload"));
+    if shown["status"] == "Pending" {
+        line("", waits(shown));
+        line("claimed by", text(&shown["stage"]["claim"]["holder"]));
+        line("returned", text(&shown["returned"]["text"]));
+    }
+    for vote in shown["stage"]["votes"].as_array().into_iter().flatten() {
+        let comments = text(&vote["comments"]);
+        let comments = if comments.is_empty() { comments } else { format!(": {comments}") };
+        line(&format!("{}s", text(&vote["ballot"])), format!("{} at {}{comments}", text(&vote["person"]), text(&vote["at"])));
+    }
+    let outcome = &shown["outcome"];
+    for (name, member) in
+        [("by", "approver"), ("comments", "comments"), ("choice", "choice"), ("input", "input"), ("approved", "approved"), ("by", "by"), ("reason", "reason")]
+    {
+        line(name, text(&outcome[member]));
+    }
+    lines.trim_end().to_owned()
+}
+
+/// The innermost reason of an error.
+pub(super) fn cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
