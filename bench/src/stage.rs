@@ -65,7 +65,14 @@ impl Stage {
         let (client, reach) = (self.in_process(), Reach::ThisComputer);
         let budget = self.scheduler.budget().clone();
         let intake = Arc::new(move |bytes| budget.small_now(bytes).map(|share| Box::new(share) as _));
-        let api = Api { client, operations, metrics: Metrics::default(), reach, directory: placet_approval::nobody(), intake };
+        let api = Api {
+            client,
+            operations,
+            metrics: Metrics::default(),
+            reach,
+            directory: placet_approval::nobody(),
+            intake,
+        };
         let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         let serve = axum::serve(listener, placet_api::product(api));
         self.server.spawn(async move { serve.await.expect("the HTTP port is served") });

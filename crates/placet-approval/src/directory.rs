@@ -146,9 +146,10 @@ impl Directory {
     fn stand_in(&self, person: &Person, question: &LookUp) -> Option<(Person, Option<Person>)> {
         let mut now = person.clone();
         for hop in 0..=HOPS_MAX {
-            let away = self.users.get(&now).and_then(|user| {
-                user.away.iter().find(|away| away.holds(question.at, question.category.as_deref()))
-            });
+            let away = self
+                .users
+                .get(&now)
+                .and_then(|user| user.away.iter().find(|away| away.holds(question.at, question.category.as_deref())));
             let Some(away) = away else {
                 let acts_for = (hop > 0).then(|| person.clone());
                 let is_requester = acts_for.is_some() && now == question.requester;
@@ -232,7 +233,9 @@ mod tests {
             requester: Person::new("req"),
         };
         let people = directory().resolve(&question).people.into_iter();
-        people.map(|who| who.acts_for.iter().fold(who.person.to_string(), |text, other| format!("{text} for {other}"))).collect()
+        people
+            .map(|who| who.acts_for.iter().fold(who.person.to_string(), |text, other| format!("{text} for {other}")))
+            .collect()
     }
 
     #[test]

@@ -217,7 +217,11 @@ mod tests {
         ];
         for (text, meant) in table {
             let read = text.parse::<Approver>();
-            assert_eq!(read.as_ref().map(ToString::to_string).map_err(|error| error.remedy.as_str()), meant.map(str::to_owned), "{text}");
+            assert_eq!(
+                read.as_ref().map(ToString::to_string).map_err(|error| error.remedy.as_str()),
+                meant.map(str::to_owned),
+                "{text}"
+            );
         }
     }
 }

@@ -196,16 +196,19 @@ impl<'de> Deserialize<'de> for Need {
             Number(u32),
             Text(String),
         }
-        let wrong = || de::Error::custom("must be a number from 1 on, \"any\", \"all\" or a percentage such as \"60%\"");
+        let wrong =
+            || de::Error::custom("must be a number from 1 on, \"any\", \"all\" or a percentage such as \"60%\"");
         match Written::deserialize(deserializer).map_err(|_| wrong())? {
             Written::Number(count) if count > 0 => Ok(Need::Count(count)),
             Written::Number(_) => Err(wrong()),
-            Written::Text(text) => match (text.as_str(), text.strip_suffix('%').and_then(|number| number.trim().parse().ok())) {
-                ("any", _) => Ok(Need::Count(1)),
-                ("all", _) => Ok(Need::ALL),
-                (_, Some(percent @ 1..=100)) => Ok(Need::Percent(percent)),
-                _ => Err(wrong()),
-            },
+            Written::Text(text) => {
+                match (text.as_str(), text.strip_suffix('%').and_then(|number| number.trim().parse().ok())) {
+                    ("any", _) => Ok(Need::Count(1)),
+                    ("all", _) => Ok(Need::ALL),
+                    (_, Some(percent @ 1..=100)) => Ok(Need::Percent(percent)),
+                    _ => Err(wrong()),
+                }
+            }
         }
     }
 }
@@ -311,7 +314,8 @@ impl Plan {
     /// Whether it is the mission's, of which nothing needs to be looked up.
     pub fn is_simple(&self) -> bool {
         self.stages.iter().all(|stage| {
-            stage.escalate.is_empty() && stage.seats.iter().all(|seat| seat.from.iter().all(|who| *who == Approver::Anyone))
+            stage.escalate.is_empty()
+                && stage.seats.iter().all(|seat| seat.from.iter().all(|who| *who == Approver::Anyone))
         })
     }
 
@@ -327,7 +331,10 @@ impl Plan {
         within("fallback", self.fallback.len(), 0, APPROVERS_MAX)?;
         for pointer in &self.editable {
             if !pointer.is_empty() && !pointer.starts_with('/') {
-                return Err(FieldError::new("editable", format!("{pointer:?} is no JSON pointer: it begins with \"/\"")));
+                return Err(FieldError::new(
+                    "editable",
+                    format!("{pointer:?} is no JSON pointer: it begins with \"/\""),
+                ));
             }
         }
         if self.on_timeout == OnTimeout::Escalate && self.fallback.is_empty() {

@@ -277,10 +277,15 @@ impl NewRequest {
 
 /// How long a request can be answered.
 fn long(text: &str) -> Result<SignedDuration, FieldError> {
-    let wrong = |what: String| FieldError::new("timeout", format!("{text:?} is no duration such as 3d, 24h or 90m{what}"));
+    let wrong =
+        |what: String| FieldError::new("timeout", format!("{text:?} is no duration such as 3d, 24h or 90m{what}"));
     let after = duration(text).map_err(|error| wrong(format!(": {error}")))?;
     let most = SignedDuration::from_secs_f64(TIMEOUT_HOURS_MAX * 3_600.0);
-    if after > SignedDuration::ZERO && after <= most { Ok(after) } else { Err(wrong(", or not within a hundred years".into())) }
+    if after > SignedDuration::ZERO && after <= most {
+        Ok(after)
+    } else {
+        Err(wrong(", or not within a hundred years".into()))
+    }
 }
 
 fn unique<'a>(field: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), FieldError> {

@@ -15,7 +15,8 @@ pub(crate) fn check_schema(schema: &Value) -> Result<(), String> {
 /// # Errors
 /// What of it is not, and where.
 pub(crate) fn check(field: &str, schema: &Value, value: &Value) -> Result<(), String> {
-    let validator = jsonschema::validator_for(schema).map_err(|error| format!("{field}: its schema is none: {error}"))?;
+    let validator =
+        jsonschema::validator_for(schema).map_err(|error| format!("{field}: its schema is none: {error}"))?;
     let Err(error) = validator.validate(value) else { return Ok(()) };
     Err(format!("{field}{}: {}", error.instance_path(), error.masked()))
 }

@@ -12,8 +12,8 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use placet_approval::{
-    CONTENT_ROWS, Caller, DECISION_EVENT, Effect, Event, Input, LOOK_UP, Outcome, REQUEST_ROWS, Request, Resolved, Said,
-    apply,
+    CONTENT_ROWS, Caller, DECISION_EVENT, Effect, Event, Input, LOOK_UP, Outcome, REQUEST_ROWS, Request, Resolved,
+    Said, apply,
 };
 use placet_sdk::{Either, ExternalEvent, Failure, OrchestrationContext, Result, TimerCall};
 

@@ -30,7 +30,8 @@ impl Config {
             return Ok(Config { current: Arc::default(), _watcher: None });
         }
         let current = Arc::new(RwLock::new(Arc::new(read(&path).map_err(|what| Failure::Config { what })?)));
-        let watcher = watch(&path, current.clone()).map_err(|error| Failure::system("watching the configuration", error))?;
+        let watcher =
+            watch(&path, current.clone()).map_err(|error| Failure::system("watching the configuration", error))?;
         Ok(Config { current, _watcher: Some(watcher) })
     }
 
@@ -52,7 +53,9 @@ fn parse(text: &str) -> Result<Directory, String> {
         for member in members {
             let fault = match member {
                 Approver::Anyone => Some("holds anyone: name people, groups or addresses"),
-                Approver::Group(name) if !directory.groups.contains_key(name) => Some("names a group that is none of [groups]"),
+                Approver::Group(name) if !directory.groups.contains_key(name) => {
+                    Some("names a group that is none of [groups]")
+                }
                 Approver::User(person) if !directory.knows(person) => Some("names somebody who is none of [users]"),
                 _ => None,
             };
@@ -108,7 +111,8 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.contains(said), "{text:?}: {error}");
         }
-        let whole = "[users.ann]\nname = \"Ann\"\nemails = [\"ann@example.org\"]\n[groups]\nsre = [\"ann\", \"email:x@y\"]";
+        let whole =
+            "[users.ann]\nname = \"Ann\"\nemails = [\"ann@example.org\"]\n[groups]\nsre = [\"ann\", \"email:x@y\"]";
         assert_eq!(parse(whole).unwrap().members("sre").len(), 2);
     }
 }

@@ -103,7 +103,8 @@ pub(crate) async fn decided(
     form: Form,
 ) -> Result<Response, Problem> {
     let ask_id = Uuid::new_v4().to_string();
-    let ask = api.client.ask(id, DECISION_EVENT, decision).on_behalf_of(rights::stamp(caller), caller.proof.to_string());
+    let ask =
+        api.client.ask(id, DECISION_EVENT, decision).on_behalf_of(rights::stamp(caller), caller.proof.to_string());
     let ask = ask.ask_id(ask_id.as_str()).wait(wait.length());
     let answer = ask.await.map_err(|error| problem::of_call(id, &error))?;
 

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::stage::Level;
 use super::Case;
+use super::stage::Level;
 use crate::outcome::{By, Decided, Outcome, TimedOut};
 use crate::plan::{Escalation, Need, OnTimeout, Replacement, Seat};
 use crate::planted::{self, Plant};

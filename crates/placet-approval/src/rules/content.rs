@@ -64,7 +64,8 @@ impl Request {
             serde_json::from_value(edits.clone()).map_err(|error| invalid(format!("edits: {error}")))?;
         for operation in patch.iter() {
             let path = operation.path().as_str();
-            let is_plain = !matches!(operation, json_patch::PatchOperation::Move(_) | json_patch::PatchOperation::Copy(_));
+            let is_plain =
+                !matches!(operation, json_patch::PatchOperation::Move(_) | json_patch::PatchOperation::Copy(_));
             if !is_plain {
                 return Err(invalid("edits: add, remove, replace and test are taken"));
             }

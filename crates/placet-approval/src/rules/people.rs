@@ -1,7 +1,5 @@
 //! Claim, assign, delegate, forward: four acts by which those who are asked settle among themselves who answers.
 
-
-
 use super::stage::{Candidate, Claim, OpenStage};
 use super::{Case, Refused, SeatSet, conflict, forbidden, invalid};
 use crate::act::{Text, To};
@@ -159,4 +157,3 @@ impl OpenStage {
         candidate.acts_for.extend(acts_for);
     }
 }
-

@@ -225,8 +225,7 @@ impl OpenStage {
                 return seat.need.of(0);
             }
             let counts = |candidate: &&Candidate| {
-                let abstains =
-                    self.vote_of(&candidate.person).is_some_and(|vote| vote.ballot == Ballot::Abstain);
+                let abstains = self.vote_of(&candidate.person).is_some_and(|vote| vote.ballot == Ballot::Abstain);
                 candidate.votes_himself() && candidate.could_fill().has(place) && !abstains
             };
             seat.need.of(u32::try_from(self.people.iter().filter(counts).count()).unwrap_or(u32::MAX))
@@ -256,7 +255,9 @@ impl OpenStage {
         }
         let silent = || {
             let silent = self.people.iter().filter(|candidate| candidate.votes_himself());
-            silent.filter(|candidate| self.vote_of(&candidate.person).is_none()).map(|candidate| (candidate.could_fill(), 1))
+            silent
+                .filter(|candidate| self.vote_of(&candidate.person).is_none())
+                .map(|candidate| (candidate.could_fill(), 1))
         };
         // Of anyone there are always enough.
         let crowd = (self.seats_of_anyone(), needs.iter().sum());

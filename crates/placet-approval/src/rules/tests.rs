@@ -80,11 +80,7 @@ fn what_was_recorded_before_the_deadline_counts_and_what_was_recorded_at_it_does
         (&[answered(DUE, true, "A")], "Timeout", &["ask of A: lost to Timeout"]),
         (&[expired.clone(), answered(DUE + 1, true, "A")], "Timeout", &["ask of A: lost to Timeout"]),
         (&[answered(DUE - 1, true, "A"), expired.clone(), expired], "Approved", &["ask of A: won: Approved"]),
-        (
-            &[Event::TimeReached(at(DUE - 1)), answered(DUE - 1, true, "A")],
-            "Approved",
-            &["ask of A: won: Approved"],
-        ),
+        (&[Event::TimeReached(at(DUE - 1)), answered(DUE - 1, true, "A")], "Approved", &["ask of A: won: Approved"]),
         (
             &[answered(5, true, "A"), answered(6, false, "B")],
             "Approved",
@@ -131,7 +127,15 @@ fn orders(n: usize) -> Vec<Vec<usize>> {
 
 #[test]
 fn what_is_no_decision_changes_nothing() {
-    for payload in [None, Some(""), Some("yes"), Some("{}"), Some(r#"{"act": "dance"}"#), Some(r#"{"act": "claim"}"#), Some(r#"{"is_approved": "yes", "approver": "A"}"#)] {
+    for payload in [
+        None,
+        Some(""),
+        Some("yes"),
+        Some("{}"),
+        Some(r#"{"act": "dance"}"#),
+        Some(r#"{"act": "claim"}"#),
+        Some(r#"{"is_approved": "yes", "approver": "A"}"#),
+    ] {
         let payload = payload.map(str::to_owned);
         let sent = Said { at: at(5), ask_id: Some("a".into()), caller: Caller::default(), payload };
         let (after, effects) = apply(request(), &Event::Said(sent));
@@ -279,7 +283,8 @@ impl Play {
     fn status(&self) -> String {
         let request = self.request();
         let mut status = request.outcome.as_ref().map_or("open", Outcome::detail).to_owned();
-        if let Some(open) = request.open.as_ref().filter(|open| request.outcome.is_none() && open.level > Level::Named) {
+        if let Some(open) = request.open.as_ref().filter(|open| request.outcome.is_none() && open.level > Level::Named)
+        {
             write!(status, ", asks {:?}", open.level).unwrap();
         }
         status
@@ -336,7 +341,10 @@ fn two_of_three_are_needed_and_a_change_of_mind_counts_once() {
 
 #[test]
 fn one_veto_ends_it_and_two_if_two_are_needed() {
-    play(Play::new(stage(&["group:sec"], "all")), "zoe approves -> recorded, 2 more in stage 0\nyan rejects -> won: Rejected");
+    play(
+        Play::new(stage(&["group:sec"], "all")),
+        "zoe approves -> recorded, 2 more in stage 0\nyan rejects -> won: Rejected",
+    );
     play(
         Play::new(json!({"seats": [{"from": ["group:sec"], "need": 1}], "veto": {"count": 2}})),
         "zoe rejects -> recorded, 1 more in stage 0\nyan rejects -> won: Rejected",
@@ -552,7 +560,10 @@ fn an_approver_edits_what_he_may_and_others_confirm_it() {
     let mut edited = with(json!({}));
     for (line, told) in [
         ("yan approves", "recorded, 1 more in stage 0"),
-        (r#"zoe approves {"edits": [{"op": "replace", "path": "/to", "value": "Eve"}]}"#, "Forbidden: edits: \"/to\" may not be changed; [\"/amount\"] may"),
+        (
+            r#"zoe approves {"edits": [{"op": "replace", "path": "/to", "value": "Eve"}]}"#,
+            "Forbidden: edits: \"/to\" may not be changed; [\"/amount\"] may",
+        ),
         (r#"zoe rejects {"edits": []}"#, "Invalid: edits: only who approves changes anything"),
         (&format!("zoe approves {edit}"), "recorded, 1 more in stage 0"),
         (r#"yan approves {"revision": 1}"#, "Changed: revision: 1 was shown to you, 2 is asked for now"),
@@ -639,7 +650,10 @@ fn a_forged_name_in_an_event_is_nobodys_vote() {
     let told = forged.feed(&answered(ACCEPTED + 1, true, "cfo")).unwrap();
     assert_eq!(verdict(&told), "Forbidden: cfo is not asked in this stage");
     let strict = json!({"stages": [stage(&["group:sec"], 1)], "proof": "session"});
-    assert_eq!(Play::of(strict, json!({})).line("zoe approves"), "Forbidden: this request asks for more proof of who you are: session");
+    assert_eq!(
+        Play::of(strict, json!({})).line("zoe approves"),
+        "Forbidden: this request asks for more proof of who you are: session"
+    );
 }
 
 proptest! {

@@ -45,7 +45,9 @@ impl Case<'_> {
         self.request.check_filled_in(&decision, ballot)?;
         let edited = match (&decision.edits, ballot) {
             (Some(edits), Ballot::Approve) => Some(self.request.edited(edits)?),
-            (Some(_), Ballot::Reject | Ballot::Abstain) => return Err(invalid("edits: only who approves changes anything")),
+            (Some(_), Ballot::Reject | Ballot::Abstain) => {
+                return Err(invalid("edits: only who approves changes anything"));
+            }
             (None, _) => None,
         };
         let open = self.request.open.as_ref().expect("it was just opened");
@@ -134,7 +136,9 @@ impl Case<'_> {
                 }
             }
             Standing::Carried if stage + 1 < self.request.plan.stages.len() => {
-                self.request.counted.extend(open.votes.iter().filter(|vote| vote.ballot == Ballot::Approve).map(|vote| vote.person.clone()));
+                self.request.counted.extend(
+                    open.votes.iter().filter(|vote| vote.ballot == Ballot::Approve).map(|vote| vote.person.clone()),
+                );
                 self.open_stage(stage + 1);
             }
             Standing::Carried => {
@@ -267,9 +271,10 @@ impl Request {
     /// Whoever votes on what has changed since votes on something else.
     fn check_revision(&self, decision: &Decision) -> Result<(), Refused> {
         match decision.revision {
-            Some(seen) if seen != self.revision => {
-                Err((Refusal::Changed, format!("revision: {seen} was shown to you, {} is asked for now", self.revision)))
-            }
+            Some(seen) if seen != self.revision => Err((
+                Refusal::Changed,
+                format!("revision: {seen} was shown to you, {} is asked for now", self.revision),
+            )),
             _ => Ok(()),
         }
     }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use placet_approval::Directories;
 use placet_api::{Api, Intake, Metrics, Operations, Reach, Readiness};
+use placet_approval::Directories;
 use placet_scheduler::{Budget, Scheduler};
 use placet_sdk::Client;
 use tokio::time::timeout;
 
 use super::serve::{HTTP_PORT, tokio_listeners};
 use super::{DRAIN_MAX, stop_switch, stopped};
-use crate::config::Config;
 use crate::announce::{Announcement, url};
+use crate::config::Config;
 use crate::exit::Failure;
 use crate::listen::{Listening, Wanted, listen};
 use crate::metrics::exposition;

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use super::emulator::{Sides, beside, start};
 use super::{DRAIN_MAX, stop_switch, stopped};
-use crate::config::Config;
 use crate::announce::{Announcement, url};
+use crate::config::Config;
 use crate::exit::Failure;
 use crate::flags::Serve;
 use crate::listen::{Listening, Wanted, listen};

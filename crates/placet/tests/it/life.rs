@@ -259,7 +259,10 @@ async fn votes_are_carried_over_into_the_next_generation() {
     for number in 0..60 {
         assert_eq!(act(&http, &id, "dot", "comment", json!({"text": format!("{number}")})).await.status, 200);
     }
-    assert_eq!(said(&decide(&http, &id, "ann", "approve", json!({})).await), (200, "Recorded, 1 more needed".to_owned()));
+    assert_eq!(
+        said(&decide(&http, &id, "ann", "approve", json!({})).await),
+        (200, "Recorded, 1 more needed".to_owned())
+    );
     assert_eq!(decide(&http, &id, "ben", "approve", json!({})).await.json()["stage"], 2);
     let rejected = decide(&http, &id, "cem", "reject", json!({"comments": "no"})).await;
     assert_eq!(said(&rejected), (200, "Request rejected by cem".to_owned()));

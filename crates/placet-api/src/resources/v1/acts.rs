@@ -90,11 +90,15 @@ pub(crate) async fn act(
 
 /// An orchestration of somebody's own knows nothing of acts.
 fn foreign(id: &str) -> Problem {
-    Problem::new(Kind::NotNow, format!("{id} is an orchestration of another program: it can be decided, and nothing else"))
+    Problem::new(
+        Kind::NotNow,
+        format!("{id} is an orchestration of another program: it can be decided, and nothing else"),
+    )
 }
 
 /// A problem with the field that a message names between backquotes.
 fn named(message: &str) -> Problem {
-    let field = message.split('`').nth(1).filter(|_| message.starts_with("missing") || message.starts_with("unknown field"));
+    let field =
+        message.split('`').nth(1).filter(|_| message.starts_with("missing") || message.starts_with("unknown field"));
     Problem::field(field.unwrap_or("body").to_owned(), message)
 }

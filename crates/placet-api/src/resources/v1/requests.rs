@@ -142,13 +142,10 @@ async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, Problem> {
     Ok(shown(base, &opened))
 }
 
-async fn published<T: for<'de> serde::Deserialize<'de>>(
-    api: &Api,
-    kind: &str,
-    id: &str,
-) -> Result<Option<T>, Problem> {
+async fn published<T: for<'de> serde::Deserialize<'de>>(api: &Api, kind: &str, id: &str) -> Result<Option<T>, Problem> {
     let row = api.client.published(kind, id).await.map_err(|error| problem::of_call(id, &error))?;
     let read = row.map(|row| serde_json::from_slice(&row)).transpose();
-    read.map_err(|error| Problem::new(Kind::SchedulerFailed, format!("the row of {id} is not what was written: {error}")))
+    read.map_err(|error| {
+        Problem::new(Kind::SchedulerFailed, format!("the row of {id} is not what was written: {error}"))
+    })
 }
-

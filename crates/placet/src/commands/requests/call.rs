@@ -28,10 +28,7 @@ impl Api {
     ///
     /// # Errors
     /// If the URL is none, and whatever `what` fails with.
-    pub(super) fn with<T>(
-        speaker: &Speaker,
-        what: impl AsyncFnOnce(Api) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+    pub(super) fn with<T>(speaker: &Speaker, what: impl AsyncFnOnce(Api) -> Result<T, Failure>) -> Result<T, Failure> {
         let base = speaker.url.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") {
             let what = format!("{base:?} must begin with http://");

@@ -101,7 +101,10 @@ async fn wait(api: &Api, id: &str, patience: Duration) -> Result<Value, Failure>
     let since = Instant::now();
     let spinner = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
     if let Some(spinner) = &spinner {
-        spinner.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        spinner.set_style(
+            ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
         spinner.enable_steady_tick(Duration::from_millis(120));
     }
     let mut look = Duration::ZERO;
@@ -145,7 +148,8 @@ fn id(shown: &Value) -> String {
 fn person(speaker: &Speaker) -> Result<String, Failure> {
     let known = ["USER", "LOGNAME", "USERNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
     let person = speaker.person.clone().or_else(|| known.into_iter().find(|name| !name.is_empty()));
-    person.ok_or_else(|| Failure::Flag { flag: "--as", what: "this computer does not know your name: say it".to_owned() })
+    person
+        .ok_or_else(|| Failure::Flag { flag: "--as", what: "this computer does not know your name: say it".to_owned() })
 }
 
 /// A text, or the one in a file.

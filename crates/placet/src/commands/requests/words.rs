@@ -60,12 +60,21 @@ pub(super) fn shown(shown: &Value) -> String {
     for vote in shown["stage"]["votes"].as_array().into_iter().flatten() {
         let comments = text(&vote["comments"]);
         let comments = if comments.is_empty() { comments } else { format!(": {comments}") };
-        line(&format!("{}s", text(&vote["ballot"])), format!("{} at {}{comments}", text(&vote["person"]), text(&vote["at"])));
+        line(
+            &format!("{}s", text(&vote["ballot"])),
+            format!("{} at {}{comments}", text(&vote["person"]), text(&vote["at"])),
+        );
     }
     let outcome = &shown["outcome"];
-    for (name, member) in
-        [("by", "approver"), ("comments", "comments"), ("choice", "choice"), ("input", "input"), ("approved", "approved"), ("by", "by"), ("reason", "reason")]
-    {
+    for (name, member) in [
+        ("by", "approver"),
+        ("comments", "comments"),
+        ("choice", "choice"),
+        ("input", "input"),
+        ("approved", "approved"),
+        ("by", "by"),
+        ("reason", "reason"),
+    ] {
         line(name, text(&outcome[member]));
     }
     lines.trim_end().to_owned()

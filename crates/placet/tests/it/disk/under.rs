@@ -43,7 +43,10 @@ fn live<T>(store: SqliteStore, life: impl AsyncFnOnce(&Client) -> Result<T, Stri
     let lived = runtime.block_on(async {
         let client = |hub| Client::over(Arc::new(InProcess::new(scheduler.clone())), hub);
         let requests = client("default");
-        let workers = [placet_worker::start(requests.clone(), ["default"], placet_approval::nobody()), load::worker(client(load::HUB))];
+        let workers = [
+            placet_worker::start(requests.clone(), ["default"], placet_approval::nobody()),
+            load::worker(client(load::HUB)),
+        ];
         let lived = life(&requests).await;
         for worker in workers {
             Worker::shutdown(worker).await;
