@@ -50,6 +50,17 @@ impl IdempotencyKey {
         }
     }
 
+    /// The id under which a decision is asked: the same again gets the same answer.
+    pub(crate) fn ask_id(&self, id: &str, approver: &str) -> Option<String> {
+        let key = self.0.as_ref()?;
+        Some(Uuid::new_v5(&NAMESPACE, format!("{id}\0{approver}\0{key}").as_bytes()).to_string())
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_given(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// What is kept of the body.
     pub(crate) fn tags(&self, asked: &NewRequest) -> BTreeMap<String, String> {
         self.0.iter().map(|_| (TAG.to_owned(), digest(asked))).collect()

@@ -11,17 +11,30 @@ use crate::{Api, Reach};
 /// The rights there are.
 const ALL: [Right; 3] = [Right::Override, Right::Assign, Right::Withdraw];
 
+/// The person whom a field names.
+///
+/// # Errors
+/// If there is nobody of that name.
+pub(crate) fn person(api: &Api, field: &str, name: &str) -> Result<Person, Problem> {
+    let directory = (api.directory)();
+    let person = directory.person(name);
+    if person.as_str().is_empty() {
+        return Err(Problem::field(field, "must be somebody's name"));
+    }
+    if !directory.knows(&person) {
+        return Err(Problem::field(field, format!("there is nobody of the name {:?} in [users]", person.as_str())));
+    }
+    Ok(person)
+}
+
 /// Somebody, by the name that he gives, and the groups that hold him.
 ///
 /// # Errors
 /// If there is nobody of that name.
 pub(crate) fn caller(api: &Api, field: &str, name: &str) -> Result<Caller, Problem> {
-    let person = Person::new(name.trim().trim_start_matches("user:"));
-    let directory = (api.directory)();
-    if !directory.knows(&person) {
-        return Err(Problem::field(field, format!("there is nobody of the name {:?} in [users]", person.as_str())));
-    }
-    Ok(Caller { groups: directory.groups_of(&person), person: Some(person), rights: Vec::new(), proof: Proof::None })
+    let person = person(api, field, name)?;
+    let groups = (api.directory)().groups_of(&person);
+    Ok(Caller { groups, person: Some(person), rights: Vec::new(), proof: Proof::None })
 }
 
 /// What he may do with other people's requests.

@@ -34,6 +34,9 @@ pub struct Decision {
     /// The revision that he was shown; else he means the one of now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
+    /// The stage that he was shown, from 1 on; else he means the one that is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<usize>,
 }
 
 /// The choice of somebody who wants to be left out.
@@ -43,6 +46,17 @@ impl Decision {
     /// A plain yes or no.
     pub fn new(is_approved: bool, approver: impl Into<String>) -> Decision {
         Decision { is_approved, approver: approver.into(), ..Decision::default() }
+    }
+
+    /// Whether it is a yes or no such as any orchestration understands that waits for one.
+    pub fn is_plain(&self) -> bool {
+        let Decision { choice, input, answers, edits, revision, stage, .. } = self;
+        choice.is_none()
+            && input.is_none()
+            && answers.is_empty()
+            && edits.is_none()
+            && revision.is_none()
+            && stage.is_none()
     }
 
     /// Whether it can be taken.

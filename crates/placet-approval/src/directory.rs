@@ -104,32 +104,75 @@ impl Directory {
         people
     }
 
-    /// The groups that hold somebody.
-    pub fn groups_of(&self, person: &Person) -> Vec<String> {
-        self.groups.keys().filter(|group| self.members(group).contains(person)).cloned().collect()
+    /// The person whom a text names.
+    pub fn person(&self, text: &str) -> Person {
+        let person = Person::named(text);
+        match person.as_str().strip_prefix("email:") {
+            Some(address) => self.person_at(address),
+            None => person,
+        }
     }
 
-    /// Who could vote, and when the stage's steps are due.
-    pub fn resolve(&self, question: &LookUp) -> Resolved {
-        let mut seats: BTreeMap<Person, (SeatSet, BTreeSet<Person>)> = BTreeMap::new();
-        for (place, seat) in question.seats.iter().enumerate() {
-            let set = SeatSet::of(place + 1, |at| at == place);
-            for person in seat.from.iter().flat_map(|who| self.people(who)) {
-                let Some((stand_in, acts_for)) = self.stand_in(&person, question) else { continue };
-                let entry = seats.entry(stand_in).or_default();
-                entry.0 = entry.0.and(set);
-                entry.1.extend(acts_for);
+    /// The groups that hold somebody, through other groups, too.
+    pub fn groups_of(&self, person: &Person) -> Vec<String> {
+        let is_he = |member: &Approver| match member {
+            Approver::User(user) => user == person,
+            Approver::Email(address) => self.person_at(address) == *person,
+            Approver::Group(_) | Approver::Anyone => false,
+        };
+        let mut found: BTreeSet<&String> =
+            self.groups.iter().filter(|(_, members)| members.iter().any(is_he)).map(|(name, _)| name).collect();
+        loop {
+            let before = found.len();
+            let holds = |member: &Approver| matches!(member, Approver::Group(name) if found.contains(name));
+            let more: Vec<&String> =
+                self.groups.iter().filter(|(_, members)| members.iter().any(holds)).map(|(name, _)| name).collect();
+            found.extend(more);
+            if found.len() == before {
+                return found.into_iter().cloned().collect();
             }
         }
-        let people = seats.into_iter().map(|(person, (seats, acts_for))| {
-            let acts_for: Vec<Person> = acts_for.into_iter().collect();
-            let by_himself = acts_for.is_empty();
-            let (own, given) = if by_himself { (seats, SeatSet::NONE) } else { (SeatSet::NONE, seats) };
-            Candidate { person, seats: own, given, acts_for, ..Candidate::default() }
-        });
+    }
+
+    /// Who could vote, and when the stage's steps are due. Who is away is among them, with his delegate: if he votes himself all the
+    /// same, he does.
+    pub fn resolve(&self, question: &LookUp) -> Resolved {
+        let mut found: BTreeMap<Person, Candidate> = BTreeMap::new();
+        let known = |person: Person| Candidate { person, ..Candidate::default() };
+        for (place, seat) in question.seats.iter().enumerate() {
+            let set = SeatSet::of(place + 1, |at| at == place);
+            for (who, person) in
+                seat.from.iter().flat_map(|who| self.people(who).into_iter().map(move |one| (who, one)))
+            {
+                if !self.knows(&person) {
+                    continue;
+                }
+                let candidate = found.entry(person.clone()).or_insert_with(|| known(person));
+                let is_group = matches!(who, Approver::Group(_));
+                // By a group alone: nothing else has found him there.
+                let by_group = if !is_group {
+                    candidate.by_group.less(set)
+                } else if candidate.seats.has(place) {
+                    candidate.by_group
+                } else {
+                    candidate.by_group.and(set)
+                };
+                (candidate.seats, candidate.by_group) = (candidate.seats.and(set), by_group);
+            }
+        }
+        for person in found.keys().cloned().collect::<Vec<_>>() {
+            match self.stand_in(&person, question) {
+                StandIn::Himself => {}
+                StandIn::Nobody => drop(found.remove(&person)),
+                StandIn::Other(other) => {
+                    found.entry(other.clone()).or_insert_with(|| known(other.clone()));
+                    found.entry(person.clone()).or_insert_with(|| known(person)).delegate = Some(other);
+                }
+            }
+        }
         let steps = question.after.iter();
         let steps = steps.map(|after| question.opened_at.saturating_add(*after).unwrap_or(Timestamp::MAX));
-        Resolved { people: people.collect(), steps: steps.collect() }
+        Resolved { at: question.at, people: found.into_values().collect(), steps: steps.collect() }
     }
 
     fn people(&self, who: &Approver) -> BTreeSet<Person> {
@@ -141,27 +184,31 @@ impl Directory {
         }
     }
 
-    /// Who acts for somebody: he himself, or whoever he has named while he is away, and for whom. Nobody, if that leads nowhere
-    /// or back to whoever asks.
-    fn stand_in(&self, person: &Person, question: &LookUp) -> Option<(Person, Option<Person>)> {
+    /// Who acts for somebody who may be away, and for whom that one may be. Nobody, if that leads nowhere or back to whoever asks.
+    fn stand_in(&self, person: &Person, question: &LookUp) -> StandIn {
         let mut now = person.clone();
-        for hop in 0..=HOPS_MAX {
+        for _ in 0..=HOPS_MAX {
             let away = self
                 .users
                 .get(&now)
                 .and_then(|user| user.away.iter().find(|away| away.holds(question.at, question.category.as_deref())));
-            let Some(away) = away else {
-                let acts_for = (hop > 0).then(|| person.clone());
-                let is_requester = acts_for.is_some() && now == question.requester;
-                return (!is_requester).then_some((now, acts_for));
-            };
-            now = away.delegate.clone()?;
-            if now == *person {
-                return None;
+            match away {
+                None if now == *person => return StandIn::Himself,
+                None if now == question.requester || !self.knows(&now) => return StandIn::Nobody,
+                None => return StandIn::Other(now),
+                Some(Absence { delegate: Some(delegate), .. }) if delegate != person => now.clone_from(delegate),
+                Some(_) => return StandIn::Nobody,
             }
         }
-        None
+        StandIn::Nobody
     }
+}
+
+/// Who acts for somebody.
+enum StandIn {
+    Himself,
+    Other(Person),
+    Nobody,
 }
 
 /// What is wrong with a request that nobody could decide: a seat of it that those who are asked cannot fill, if nobody else
@@ -182,23 +229,38 @@ pub fn undecidable(request: &Request, directory: &Directory) -> Option<FieldErro
         people.retain(|candidate| plan.self_approval || candidate.person != requester);
         people
     };
-    let fallback = [Seat { from: plan.fallback.clone(), need: Need::Count(1) }];
-    if !people(&fallback).is_empty() {
-        return None;
-    }
     plan.stages.iter().enumerate().find_map(|(number, stage)| {
-        let mut open = OpenStage::new(request.submitted_at, stage.seats.clone());
-        open.found(people(&stage.seats));
-        let Standing::Stuck { seat } = open.standing(stage.veto) else { return None };
-        let Seat { from, need } = &stage.seats[seat];
-        let names: Vec<String> = from.iter().map(ToString::to_string).collect();
-        let (stage, seat, names) = (number + 1, seat + 1, names.join(", "));
-        let remedy = format!(
-            "too few could decide: seat {seat} of stage {stage} needs {need} of {names}, not counting whoever asks; \
-             name others, or a fallback"
-        );
-        Some(FieldError::new("approvers", remedy))
+        let stuck = |seats: &[Seat]| {
+            let mut open = OpenStage::new(request.submitted_at, seats.to_vec());
+            open.found(people(seats));
+            if let Standing::Stuck { seat } = open.standing(stage.veto) { Some(seat) } else { None }
+        };
+        let mut seats = stage.seats.clone();
+        while let Some(seat) = stuck(&seats) {
+            let more: Vec<Approver> =
+                plan.fallback.iter().filter(|who| !seats[seat].from.contains(who)).cloned().collect();
+            if more.is_empty() {
+                return Some(too_few(&stage.seats[seat], number, seat));
+            }
+            if seats[seat].need.is_share() {
+                seats[seat].need = Need::Count(1);
+            }
+            seats[seat].from.extend(more);
+        }
+        None
     })
+}
+
+fn too_few(seat: &Seat, stage: usize, place: usize) -> FieldError {
+    let Seat { from, need } = seat;
+    let names: Vec<String> = from.iter().map(ToString::to_string).collect();
+    let remedy = format!(
+        "too few could decide: seat {} of stage {} needs {need} of {}, not counting whoever asks; name others, or a fallback",
+        place + 1,
+        stage + 1,
+        names.join(", ")
+    );
+    FieldError::new("approvers", remedy)
 }
 
 #[cfg(test)]
@@ -234,7 +296,7 @@ mod tests {
         };
         let people = directory().resolve(&question).people.into_iter();
         people
-            .map(|who| who.acts_for.iter().fold(who.person.to_string(), |text, other| format!("{text} for {other}")))
+            .map(|who| who.delegate.iter().fold(who.person.to_string(), |text, other| format!("{text} by {other}")))
             .collect()
     }
 
@@ -247,8 +309,8 @@ mod tests {
 
     #[test]
     fn who_is_away_is_stood_in_for_unless_that_goes_round_in_circles_or_back_to_who_asks() {
-        assert_eq!(found(&["ben"], "2026-01-05", None), ["cem for ben"]);
-        assert_eq!(found(&["ben", "cem"], "2026-01-05", None), ["cem for ben"]);
+        assert_eq!(found(&["ben"], "2026-01-05", None), ["ben by cem", "cem"]);
+        assert_eq!(found(&["ben", "cem"], "2026-01-05", None), ["ben by cem", "cem"]);
         assert_eq!(found(&["ben", "ann"], "2026-01-10", None), ["ann"], "both are away for each other");
         assert_eq!(found(&["ben"], "2026-02-01", None), ["ben"], "he is back");
         assert_eq!(found(&["dot"], "2026-05-01", Some("access")), ["dot"]);

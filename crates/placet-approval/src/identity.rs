@@ -23,6 +23,16 @@ impl Person {
         Person(id.into())
     }
 
+    /// The person whom a text names, as an approver is written or by the name alone.
+    pub fn named(text: &str) -> Person {
+        let text = text.trim();
+        match text.split_once(':') {
+            Some(("user", name)) => Person(name.trim().to_owned()),
+            Some(("email", address)) => Person(format!("email:{}", address.trim().to_lowercase())),
+            _ => Person(text.to_owned()),
+        }
+    }
+
     /// His id.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::field::FieldError;
 use crate::identity::{Approver, Proof, check_name};
-use crate::rules::SEATS_MAX;
+use crate::rules::{Candidate, SEATS_MAX};
 
 /// Stages of a request at most (APPROVALS.md §2).
 pub(crate) const STAGES_MAX: usize = 32;
@@ -18,6 +18,9 @@ pub(crate) const APPROVERS_MAX: usize = 1_000;
 
 /// Reminders and escalations of a stage at most (APPROVALS.md §3, "Escalation chain").
 pub(crate) const STEPS_MAX: usize = 20;
+
+/// Votes that a seat needs at most: resolved approvers of a request (APPROVALS.md §2).
+pub(crate) const NEED_MAX: u32 = 10_000;
 
 /// How long a claim holds if nothing else is said.
 pub(crate) const CLAIM_TTL: SignedDuration = SignedDuration::from_hours(4);
@@ -197,9 +200,9 @@ impl<'de> Deserialize<'de> for Need {
             Text(String),
         }
         let wrong =
-            || de::Error::custom("must be a number from 1 on, \"any\", \"all\" or a percentage such as \"60%\"");
+            || de::Error::custom("must be a number from 1 to 10000, \"any\", \"all\" or a percentage such as \"60%\"");
         match Written::deserialize(deserializer).map_err(|_| wrong())? {
-            Written::Number(count) if count > 0 => Ok(Need::Count(count)),
+            Written::Number(count) if (1..=NEED_MAX).contains(&count) => Ok(Need::Count(count)),
             Written::Number(_) => Err(wrong()),
             Written::Text(text) => {
                 match (text.as_str(), text.strip_suffix('%').and_then(|number| number.trim().parse().ok())) {
@@ -363,10 +366,18 @@ impl Stage {
             return Err(FieldError::new("veto", "must be 1 or more, or none"));
         }
         within("escalate", self.escalate.len(), 0, STEPS_MAX)?;
+        let mut before = SignedDuration::ZERO;
         for step in &self.escalate {
-            if step.after <= SignedDuration::ZERO {
-                return Err(FieldError::new("escalate", "`after` must be longer than nothing"));
+            if step.after <= before {
+                return Err(FieldError::new("escalate", "each `after` must be longer than the one before it"));
             }
+            before = step.after;
+            let others = match &step.what {
+                Escalation::Remind(_) => continue,
+                Escalation::Add(others) => others,
+                Escalation::Replace(replacement) => &replacement.with,
+            };
+            within("escalate", others.len(), 1, APPROVERS_MAX)?;
         }
         Ok(())
     }
@@ -392,8 +403,11 @@ fn within(field: &'static str, count: usize, least: usize, most: usize) -> Resul
 /// Who could vote in a stage and when its steps are due, as it was found when the stage opened or when who is asked changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolved {
+    /// When it was asked.
+    #[serde(default)]
+    pub at: Timestamp,
     /// Each person once.
-    pub people: Vec<crate::rules::Candidate>,
+    pub people: Vec<Candidate>,
     /// When each step is due, in the order of the stage's steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Timestamp>,

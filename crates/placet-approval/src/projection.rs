@@ -173,21 +173,21 @@ impl Request {
             policy: self.plan.policy.clone(),
             revision: self.revision_if_changed(),
             stage: self.stage_shown(),
-            returned: self.returned.clone(),
-            unanswered: self.unanswered.clone(),
+            returned: self.returned.as_ref().map(Said::in_short),
+            unanswered: self.unanswered.iter().map(Said::in_short).collect(),
         }
     }
 
     fn stage_shown(&self) -> Option<StageShown> {
         let open = self.open.as_ref().filter(|_| self.outcome.is_none() && !self.plan.is_simple())?;
         let stage = &self.plan.stages[self.stage];
-        let votes = open.votes.iter().map(|vote| VoteShown {
+        let votes = open.votes.iter().rev().take(VOTES_SHOWN).rev().map(|vote| VoteShown {
             person: vote.person.clone(),
             ballot: vote.ballot,
             choice: vote.choice.clone(),
             acts_for: vote.acts_for.clone(),
             at: vote.at,
-            comments: vote.comments.clone(),
+            comments: beginning(&vote.comments),
         });
         Some(StageShown {
             number: self.stage + 1,
@@ -201,7 +201,7 @@ impl Request {
         })
     }
 
-    /// Its content, if it is about more than its item.
+    /// Its content, if it is or was about more than its item.
     pub fn content(&self) -> Option<ContentRow> {
         let asked = &self.asked;
         let content = ContentRow {
@@ -214,6 +214,25 @@ impl Request {
             links: asked.links.clone(),
             editable: self.plan.editable.clone(),
         };
-        (content != ContentRow::default()).then_some(content)
+        (self.revision > 1 || content != ContentRow::default()).then_some(content)
+    }
+}
+
+/// A row shows so many votes, the last ones, and of what people say the beginning: it is written with every act.
+const VOTES_SHOWN: usize = 1_000;
+
+/// Letters of that.
+const SAID_SHOWN: usize = 500;
+
+impl Said {
+    fn in_short(&self) -> Said {
+        Said { text: beginning(&self.text), ..self.clone() }
+    }
+}
+
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(SAID_SHOWN) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
     }
 }

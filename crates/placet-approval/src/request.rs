@@ -17,6 +17,18 @@ const ITEM_CHARS_MAX: usize = 10_000;
 /// Details are a document.
 const DETAILS_CHARS_MAX: usize = 100_000;
 
+/// A payload is a megabyte at most (APPROVALS.md §2).
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+
+/// A question is a few lines.
+const QUESTION_CHARS_MAX: usize = 2_000;
+
+/// A schema is shorter.
+const SCHEMA_BYTES_MAX: usize = 64 << 10;
+
+/// That of one of many questions, more so.
+const QUESTION_BYTES_MAX: usize = 4 << 10;
+
 /// What a request that says nothing of it is given (the mission's sample).
 const TIMEOUT_HOURS_DEFAULT: f64 = 24.0;
 
@@ -184,6 +196,14 @@ impl NewRequest {
         check_length("approval_url", self.approval_url.as_deref().unwrap_or_default(), ITEM_CHARS_MAX)?;
         check_length("details", &self.details, DETAILS_CHARS_MAX)?;
         self.check_lists()?;
+        for (field, value, most) in [
+            ("payload", self.payload.as_ref(), PAYLOAD_BYTES_MAX),
+            ("input_schema", self.input_schema.as_ref(), SCHEMA_BYTES_MAX),
+        ] {
+            value.map_or(Ok(()), |value| check_size(field, value, most))?;
+        }
+        let schemas = self.questions.iter().filter_map(|question| question.schema.as_ref());
+        schemas.into_iter().try_for_each(|schema| check_size("questions", schema, QUESTION_BYTES_MAX))?;
         if let Some(plan) = &self.plan {
             plan.check()?;
             if !self.approvers.is_empty() {
@@ -232,12 +252,13 @@ impl NewRequest {
         }
         for question in &self.questions {
             check_name("questions", &question.id)?;
-            check_text("questions", &question.text, ITEM_CHARS_MAX)?;
+            check_text("questions", &question.text, QUESTION_CHARS_MAX)?;
         }
         unique("outcomes", self.outcomes.iter().map(|choice| choice.name.as_str()))?;
         unique("questions", self.questions.iter().map(|question| question.id.as_str()))?;
         for link in &self.links {
-            check_text("links", &link.url, ITEM_CHARS_MAX)?;
+            check_text("links", &link.url, QUESTION_CHARS_MAX)?;
+            check_length("links", link.title.as_deref().unwrap_or_default(), QUESTION_CHARS_MAX)?;
             // Anything else might run where somebody clicks on it.
             if !link.url.starts_with("https://") && !link.url.starts_with("http://") {
                 return Err(FieldError::new("links", format!("{:?} must begin with https:// or http://", link.url)));
@@ -286,6 +307,15 @@ fn long(text: &str) -> Result<SignedDuration, FieldError> {
     } else {
         Err(wrong(", or not within a hundred years".into()))
     }
+}
+
+/// A value of so many bytes at most, written as JSON.
+pub(crate) fn check_size(field: &'static str, value: &Value, bytes_max: usize) -> Result<(), FieldError> {
+    let bytes = serde_json::to_vec(value).map_or(usize::MAX, |text| text.len());
+    if bytes > bytes_max {
+        return Err(FieldError::new(field, format!("has {bytes} bytes as JSON, {bytes_max} at most are taken")));
+    }
+    Ok(())
 }
 
 fn unique<'a>(field: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), FieldError> {
@@ -353,6 +383,9 @@ pub struct Edited {
     pub proposed: Value,
     /// Who.
     pub by: Person,
+    /// How many yes had counted by then, in the stages before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub counted: usize,
 }
 
 /// What somebody said.
@@ -402,9 +435,14 @@ impl Input {
     ///
     /// # Errors
     /// Naming the field of a new request that cannot be accepted.
-    pub fn open(self, request_id: String, accepted_at: Timestamp) -> Result<Request, FieldError> {
+    ///
+    /// `is_continued` is whether the scheduler vouches that it was handed over: who starts a request cannot say how far it is.
+    pub fn open(self, request_id: String, accepted_at: Timestamp, is_continued: bool) -> Result<Request, FieldError> {
         match self {
-            Input::Continued(request) => Ok(*request),
+            Input::Continued(request) if request.rules > 1 && !is_continued => {
+                Err(FieldError::new("rules", "is not for whoever asks to say: leave it out"))
+            }
+            Input::Continued(request) => Ok(Request { request_id, outcome: None, ..*request }),
             Input::New(mut asked) => {
                 asked.check()?;
                 let due = asked.due_from(accepted_at)?;
@@ -439,7 +477,7 @@ impl Request {
 
     /// Who asks.
     pub fn requester(&self) -> Person {
-        Person::new(self.asked.requester.as_str())
+        Person::named(&self.asked.requester)
     }
 }
 

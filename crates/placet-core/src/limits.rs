@@ -45,7 +45,7 @@ pub const OPEN_ASKS_MAX: usize = 1_000;
 pub const ASK_ID_BYTES_MAX: usize = 256;
 
 /// Bytes of whom an ask is for and by what he is known, groups that hold him included.
-pub const PRINCIPAL_BYTES_MAX: usize = 16 << 10;
+pub const PRINCIPAL_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of a custom status: it is written with the instance's row each time, and told to everybody who asks. Azure's
 /// limit is 16 KiB of UTF-16.

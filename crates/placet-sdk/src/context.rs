@@ -97,6 +97,12 @@ impl OrchestrationContext {
         system_time(self.shared.lock().started_at.as_ref())
     }
 
+    /// Whether the scheduler vouches that the input was handed over by the last generation of this very instance. It does so for
+    /// built-in orchestrations only; of others it says nothing.
+    pub fn is_continued(&self) -> bool {
+        self.shared.lock().is_continued
+    }
+
     /// Whether the code runs again what it ran before: for logs that should be written once.
     pub fn is_replaying(&self) -> bool {
         self.shared.lock().replaying
@@ -274,8 +280,12 @@ impl OrchestrationContext {
     /// # Errors
     /// If it cannot be written as JSON.
     pub fn publish(&self, kind: &str, key: &str, body: &(impl Serialize + ?Sized)) -> Result<()> {
-        let body = Some(serde_json::to_vec(body)?.into());
-        self.shared.lock().publish.push(PublishedRow { kind: kind.to_owned(), key: key.to_owned(), body });
+        let row =
+            PublishedRow { kind: kind.to_owned(), key: key.to_owned(), body: Some(serde_json::to_vec(body)?.into()) };
+        let mut state = self.shared.lock();
+        // Of a row that is published twice in a turn nobody sees the first.
+        state.publish.retain(|before| before.kind != row.kind || before.key != row.key);
+        state.publish.push(row);
         Ok(())
     }
 }

@@ -267,7 +267,7 @@ pub(crate) fn due_of_request(history: &[HistoryEvent]) -> Option<i64> {
     let (started, at) = start_of(history)?;
     let accepted_at = jiff::Timestamp::from_microsecond(micros(&at)).ok()?;
     let input: Input = serde_json::from_str(started.input.as_deref()?).ok()?;
-    Some(input.open(String::new(), accepted_at).ok()?.due.as_microsecond())
+    Some(input.open(String::new(), accepted_at, true).ok()?.due.as_microsecond())
 }
 
 fn start_of(history: &[HistoryEvent]) -> Option<(&ExecutionStartedEvent, prost_types::Timestamp)> {

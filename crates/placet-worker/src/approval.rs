@@ -26,7 +26,7 @@ const EVENTS_PER_GENERATION: usize = 50;
 /// If the input is no request that could be accepted.
 pub async fn approval(ctx: OrchestrationContext, input: Input) -> Result<Option<Outcome>> {
     let accepted_at = Timestamp::try_from(ctx.started_at())?;
-    let opened = input.open(ctx.instance_id(), accepted_at);
+    let opened = input.open(ctx.instance_id(), accepted_at, ctx.is_continued());
     let request = opened.map_err(|error| Failure::from(error).non_retriable())?;
     let is_open = request.open.is_some() || request.outcome.is_some();
     // What was shown of an earlier generation stays shown.

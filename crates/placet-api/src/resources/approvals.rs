@@ -30,8 +30,12 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// `?wait=`: so many seconds, or a duration such as `30s`.
-#[derive(Debug)]
-pub(crate) struct Wait(Option<Duration>);
+#[derive(Debug, Default)]
+pub(crate) struct Wait {
+    asked: Option<Duration>,
+    /// The id under which a decision is asked, if it is to be another than a new one.
+    ask_id: Option<String>,
+}
 
 #[derive(Debug, Deserialize)]
 struct WaitQuery {
@@ -41,12 +45,17 @@ struct WaitQuery {
 impl Wait {
     /// Whether anybody has said how long.
     pub(crate) fn is_asked(&self) -> bool {
-        self.0.is_some()
+        self.asked.is_some()
+    }
+
+    /// The same, asked under an id.
+    pub(crate) fn under(self, ask_id: Option<String>) -> Wait {
+        Wait { ask_id, ..self }
     }
 
     /// How long, within measure.
     pub(crate) fn length(&self) -> Duration {
-        self.0.unwrap_or(WAIT_DEFAULT).clamp(Duration::from_secs(1), WAIT_MAX)
+        self.asked.unwrap_or(WAIT_DEFAULT).clamp(Duration::from_secs(1), WAIT_MAX)
     }
 }
 
@@ -56,9 +65,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Wait {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Wait, Problem> {
         let wrong = || Problem::field("wait", "must be a number of whole seconds, or a duration such as 30s");
         let Query(WaitQuery { wait }) = Query::from_request_parts(parts, state).await.map_err(|_| wrong())?;
-        let Some(text) = wait else { return Ok(Wait(None)) };
+        let Some(text) = wait else { return Ok(Wait::default()) };
         let seconds = text.parse::<u32>().ok().map(|seconds| Duration::from_secs(seconds.into()));
-        seconds.or_else(|| duration(&text).ok()).map(|wait| Wait(Some(wait))).ok_or_else(wrong)
+        let asked = seconds.or_else(|| duration(&text).ok()).ok_or_else(wrong)?;
+        Ok(Wait { asked: Some(asked), ask_id: None })
     }
 }
 
@@ -102,7 +112,7 @@ pub(crate) async fn decided(
     decision: &Decision,
     form: Form,
 ) -> Result<Response, Problem> {
-    let ask_id = Uuid::new_v4().to_string();
+    let ask_id = wait.ask_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
     let ask =
         api.client.ask(id, DECISION_EVENT, decision).on_behalf_of(rights::stamp(caller), caller.proof.to_string());
     let ask = ask.ask_id(ask_id.as_str()).wait(wait.length());
@@ -143,7 +153,7 @@ impl Case<'_> {
     fn replied(&self, reply: &str) -> Result<Response, Problem> {
         match serde_json::from_str(reply) {
             Ok(reply) if self.form == Form::Ours => v1::told(self.base, self.id, reply),
-            Ok(Reply::Accepted { .. }) => Ok(self.won()),
+            Ok(Reply::Accepted { outcome }) => Ok(self.told(StatusCode::OK, outcome.sentence())),
             Ok(Reply::Recorded { more, .. }) => Ok(self.told(StatusCode::OK, v1::recorded(more))),
             Ok(Reply::Lost { outcome }) => Err(v1::lost(self.base, self.id, &outcome)),
             Ok(Reply::Refused { why, as_it_is }) => Err(v1::refused(&why, as_it_is)),

@@ -1,9 +1,12 @@
 //! What time brings: the deadline, escalation, and claims that lapse.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
-use super::Case;
-use super::stage::Level;
+use super::stage::{Ballot, Level};
+use super::{Case, SeatSet};
+use crate::identity::Person;
 use crate::outcome::{By, Decided, Outcome, TimedOut};
 use crate::plan::{Escalation, Need, OnTimeout, Replacement, Seat};
 use crate::planted::{self, Plant};
@@ -19,13 +22,14 @@ impl Request {
     }
 
     fn next_step(&self) -> Option<Timestamp> {
-        let open = self.open.as_ref().filter(|_| self.returned.is_none())?;
+        // Those who are asked since nobody else could are the last.
+        let open = self.open.as_ref().filter(|open| self.returned.is_none() && open.level == Level::Named)?;
         let is_paused = open.claim.is_some() && self.plan.stages[self.stage].claim_pauses;
         open.steps.get(open.steps_done).copied().filter(|_| !is_paused)
     }
 
     fn claim_ends(&self) -> Option<Timestamp> {
-        self.open.as_ref()?.claim.as_ref()?.until
+        Some(self.open.as_ref()?.claim.as_ref()?.until)
     }
 }
 
@@ -45,17 +49,29 @@ impl Case<'_> {
         self.at = now;
     }
 
-    fn end_claim(&mut self) {
-        if let Some(open) = &mut self.request.open {
-            open.claim = None;
+    /// Nobody has it any more; if that was to stop the clock, it goes on.
+    pub(super) fn end_claim(&mut self) {
+        let Some(claim) = self.request.open.as_mut().and_then(|open| open.claim.take()) else { return };
+        if self.request.plan.stages[self.request.stage].claim_pauses {
+            self.go_on_after(claim.since);
         }
         self.show();
     }
 
+    /// The clock of the stage's escalation has stood since then.
+    pub(super) fn go_on_after(&mut self, stopped: Timestamp) {
+        let stood = self.at.duration_since(stopped);
+        if let Some(open) = &mut self.request.open {
+            for step in open.steps.iter_mut().skip(open.steps_done) {
+                *step = step.saturating_add(stood).unwrap_or(Timestamp::MAX);
+            }
+        }
+    }
+
     fn deadline(&mut self) {
         match self.request.plan.on_timeout {
-            OnTimeout::Approve if self.request.plan.silent_consent && self.everybody_was_told() => {
-                let decided = self.decided_by_policy();
+            OnTimeout::Approve if self.request.plan.silent_consent && self.is_silence_consent() => {
+                let decided = Decided { approved: self.request.approved_if_changed(), ..self.decided_by_policy() };
                 self.end_with(Outcome::Approved(decided));
             }
             OnTimeout::Reject => {
@@ -82,11 +98,16 @@ impl Case<'_> {
         }
     }
 
-    /// Silence counts only of those who were asked and know it.
-    fn everybody_was_told(&self) -> bool {
-        let Some(open) = &self.request.open else { return false };
-        let mut asked = open.people.iter().filter(|candidate| !candidate.could_fill().is_empty()).peekable();
-        asked.peek().is_some() && asked.all(|candidate| open.told.contains(&candidate.person))
+    /// Silence counts only in the last stage, if nobody has said no, and only of those who were asked and know it.
+    fn is_silence_consent(&self) -> bool {
+        let Some(open) = self.request.open.as_ref().filter(|_| self.request.returned.is_none()) else { return false };
+        let is_last = self.request.stage + 1 == self.request.plan.stages.len();
+        let told: BTreeSet<&Person> = open.told.iter().collect();
+        let mut asked = open.people.iter().filter(|candidate| !open.could_fill(candidate).is_empty()).peekable();
+        is_last
+            && open.votes.iter().all(|vote| vote.ballot != Ballot::Reject)
+            && asked.peek().is_some()
+            && asked.all(|candidate| told.contains(&candidate.person))
     }
 
     fn decided_by_policy(&self) -> Decided {
@@ -109,6 +130,7 @@ impl Case<'_> {
         let fallback = Seat { from: self.request.plan.fallback.clone(), need: Need::Count(1) };
         if let Some(open) = &mut self.request.open {
             (open.level, open.claim) = (Level::Fallback, None);
+            open.asks_anew(SeatSet::of(open.seats.len(), |_| true));
             open.seats = vec![fallback];
             open.votes.clear();
         }
@@ -122,6 +144,9 @@ impl Case<'_> {
         let Some(open) = &mut self.request.open else { return };
         let what = stage.escalate.get(open.steps_done).map(|step| &step.what);
         open.steps_done += 1;
+        if !matches!(what, None | Some(Escalation::Remind(_))) {
+            open.settle_shares();
+        }
         match what {
             None | Some(Escalation::Remind(_)) => return,
             Some(Escalation::Add(approvers)) => {
@@ -138,7 +163,7 @@ impl Case<'_> {
                     }
                 }
                 (open.votes, open.claim) = (Vec::new(), None);
-                open.people.clear();
+                open.asks_anew(SeatSet::of(open.seats.len(), |_| true));
             }
         }
         self.show();

@@ -7,7 +7,7 @@ use super::{Case, Refused, forbidden, invalid};
 use crate::act::Revision;
 use crate::identity::Person;
 use crate::plan::Reset;
-use crate::request::{Edited, Request};
+use crate::request::{Edited, PAYLOAD_BYTES_MAX, Request, check_size};
 
 impl Case<'_> {
     /// Whoever requested it changes it.
@@ -22,7 +22,9 @@ impl Case<'_> {
         asked.check().map_err(|error| invalid(error.to_string()))?;
         self.request.asked = asked;
         self.request.edited = None;
-        self.request.returned = None;
+        if let Some(returned) = self.request.returned.take() {
+            self.go_on_after(returned.at);
+        }
         self.new_revision();
         Ok(())
     }
@@ -31,9 +33,9 @@ impl Case<'_> {
     pub(super) fn change_payload(&mut self, by: &Person, payload: Value) -> bool {
         let proposed = self.request.asked.payload.replace(payload).unwrap_or(Value::Null);
         let proposed = self.request.edited.take().map_or(proposed, |edited| edited.proposed);
-        self.request.edited = Some(Edited { proposed, by: by.clone() });
         let stage = self.request.stage;
         self.new_revision();
+        self.request.edited = Some(Edited { proposed, by: by.clone(), counted: self.request.counted.len() });
         self.request.stage < stage
     }
 
@@ -43,7 +45,8 @@ impl Case<'_> {
             self.request.counted.clear();
             self.open_stage(0);
         } else if let Some(open) = &mut self.request.open {
-            (open.votes, open.claim) = (Vec::new(), None);
+            open.votes.clear();
+            self.end_claim();
         }
         self.show();
     }
@@ -58,8 +61,8 @@ impl Request {
         self.edited.as_ref().and(self.asked.payload.clone())
     }
 
-    /// The payload with an approver's edits (RFC 6902), which touch nothing but what he may change.
-    pub(super) fn edited(&self, edits: &Value) -> Result<Value, Refused> {
+    /// The payload with an approver's edits (RFC 6902), which touch nothing but what he may change, if that changes anything.
+    pub(super) fn edited(&self, edits: &Value) -> Result<Option<Value>, Refused> {
         let patch: json_patch::Patch =
             serde_json::from_value(edits.clone()).map_err(|error| invalid(format!("edits: {error}")))?;
         for operation in patch.iter() {
@@ -77,7 +80,8 @@ impl Request {
         }
         let mut payload = self.asked.payload.clone().unwrap_or(Value::Null);
         json_patch::patch(&mut payload, &patch).map_err(|error| invalid(format!("edits: {error}")))?;
-        Ok(payload)
+        check_size("payload", &payload, PAYLOAD_BYTES_MAX).map_err(|error| invalid(error.to_string()))?;
+        Ok((payload != *self.asked.payload.as_ref().unwrap_or(&Value::Null)).then_some(payload))
     }
 }
 

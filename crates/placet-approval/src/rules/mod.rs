@@ -252,21 +252,25 @@ impl Case<'_> {
     }
 
     fn found(&mut self, resolved: Resolved) {
-        let Resolved { mut people, steps } = resolved;
+        let Resolved { at, mut people, steps } = resolved;
         let requester = self.request.requester();
         if !self.request.plan.self_approval {
             people.retain(|candidate| candidate.person != requester);
         }
         let Some(open) = &mut self.request.open else { return };
-        self.at = self.at.max(open.opened_at);
+        self.at = at.max(open.opened_at);
         open.found(people);
-        open.steps = steps;
+        if open.steps.is_empty() {
+            open.steps = steps;
+        }
         self.settle();
     }
 
     fn told(&mut self, people: &[Person]) {
         if let Some(open) = &mut self.request.open {
-            open.told.extend(people.iter().filter(|person| !open.told.contains(person)).cloned().collect::<Vec<_>>());
+            let mut told: std::collections::BTreeSet<Person> = open.told.drain(..).collect();
+            told.extend(people.iter().cloned());
+            open.told = told.into_iter().collect();
         }
     }
 

@@ -39,6 +39,12 @@ impl SeatSet {
         SeatSet(self.0 | other.0)
     }
 
+    /// These without those.
+    #[must_use]
+    pub fn less(self, other: SeatSet) -> SeatSet {
+        SeatSet(self.0 & !other.0)
+    }
+
     fn iter(self) -> impl Iterator<Item = usize> {
         (0..SEATS_MAX).filter(move |&seat| self.has(seat))
     }

@@ -1,12 +1,14 @@
 //! A stage that is open: who could vote, who has, and whether that settles it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::seats::{SeatSet, missing};
 use crate::identity::{Approver, Caller, Person};
-use crate::plan::{Seat, Veto};
+use crate::plan::{Need, Seat, Veto};
 
 /// A stage that is open.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +20,9 @@ pub struct OpenStage {
     /// Who could vote, as far as that is known beforehand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<Candidate>,
+    /// Of how many each share is one: those who were there when the stage opened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub electors: Vec<u32>,
     /// Whether that is being looked up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_looked_up: bool,
@@ -54,20 +59,21 @@ pub enum Level {
     Admins,
 }
 
-/// Somebody who could vote.
+/// Somebody who could vote, or has passed that on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// He.
     pub person: Person,
     /// The seats that he could fill by who he is.
+    #[serde(default, skip_serializing_if = "SeatSet::is_empty")]
     pub seats: SeatSet,
-    /// The seats that others have given him.
+    /// Those of them that are his only as long as a group holds him.
+    #[serde(default, skip_serializing_if = "SeatSet::is_empty")]
+    pub by_group: SeatSet,
+    /// The seats that others have left to him.
     #[serde(default, skip_serializing_if = "SeatSet::is_empty")]
     pub given: SeatSet,
-    /// Those for whom he acts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub acts_for: Vec<Person>,
-    /// Who acts for him.
+    /// Who acts for him, until he acts himself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegate: Option<Person>,
     /// Whether he has passed it on for good.
@@ -76,8 +82,8 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The seats that he could fill.
-    pub fn could_fill(&self) -> SeatSet {
+    /// The seats that he could fill for himself.
+    fn own(&self) -> SeatSet {
         if self.has_left { SeatSet::NONE } else { self.seats.and(self.given) }
     }
 
@@ -136,9 +142,8 @@ pub struct Claim {
     pub holder: Person,
     /// Since when.
     pub since: Timestamp,
-    /// Until when; one that was given by somebody holds until it is released.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 /// Whether a stage is settled.
@@ -167,6 +172,7 @@ impl OpenStage {
             opened_at,
             seats,
             people: Vec::new(),
+            electors: Vec::new(),
             is_looked_up: false,
             votes: Vec::new(),
             steps: Vec::new(),
@@ -189,28 +195,62 @@ impl OpenStage {
         self.votes.iter().find(|vote| vote.person == *person)
     }
 
+    /// Those for whom somebody acts, and for whom they act in turn.
+    pub(crate) fn acts_for(&self, person: &Person) -> Vec<&Candidate> {
+        let mut found: Vec<&Candidate> = Vec::new();
+        let mut next = vec![person];
+        while let Some(delegate) = next.pop() {
+            for candidate in self.people.iter().filter(|candidate| candidate.delegate.as_ref() == Some(delegate)) {
+                // A circle would be one of people who act for each other.
+                if candidate.person != *person && !found.iter().any(|other| other.person == candidate.person) {
+                    found.push(candidate);
+                    next.push(&candidate.person);
+                }
+            }
+        }
+        found
+    }
+
+    /// Whoever has voted for somebody who has left it to him, or to somebody who has left it to him.
+    pub(crate) fn voted_for(&self, person: &Person) -> Option<&Person> {
+        let mut seen = vec![person];
+        let mut delegate = self.candidate(person)?.delegate.as_ref();
+        while let Some(next) = delegate.filter(|next| !seen.contains(next)) {
+            if self.vote_of(next).is_some() {
+                return Some(next);
+            }
+            seen.push(next);
+            delegate = self.candidate(next).and_then(|candidate| candidate.delegate.as_ref());
+        }
+        None
+    }
+
+    /// The seats that a candidate could fill, for himself and for those for whom he acts.
+    pub(crate) fn could_fill(&self, candidate: &Candidate) -> SeatSet {
+        self.acts_for(&candidate.person).iter().fold(candidate.own(), |seats, other| seats.and(other.own()))
+    }
+
     /// The seats that a caller could fill: those that are open to him by who he is now, as far as who counts was not settled
-    /// before, and those that were given to him.
+    /// before, those that others have left to him, and those of people for whom he acts.
     pub(crate) fn seats_of(&self, person: &Person, caller: &Caller) -> SeatSet {
+        let of_others = self.acts_for(person).iter().fold(SeatSet::NONE, |seats, other| seats.and(other.own()));
         let known = self.candidate(person);
         if known.is_some_and(|candidate| candidate.has_left) {
-            return SeatSet::NONE;
+            return of_others;
         }
-        let was_found = |seat| known.is_some_and(|candidate| candidate.seats.has(seat));
         let by_himself = SeatSet::of(self.seats.len(), |place| {
             let seat = &self.seats[place];
             let is_in_a_group = || caller.groups.iter().any(|name| seat.from.contains(&Approver::Group(name.clone())));
-            let names_groups = seat.from.iter().any(|who| matches!(who, Approver::Group(_)));
             if seat.from.iter().any(|who| who.is(person)) {
                 return true;
             }
-            // Who was found when the stage opened and is in no group any more has left it.
-            if seat.need.is_share() || !names_groups {
-                return was_found(place) && (!names_groups || is_in_a_group());
+            match known.filter(|candidate| candidate.seats.has(place)) {
+                // Whom only a group has made one of them, and who is in none any more, has left.
+                Some(candidate) => !candidate.by_group.has(place) || is_in_a_group(),
+                None => !seat.need.is_share() && is_in_a_group(),
             }
-            is_in_a_group()
         });
-        by_himself.and(known.map(|candidate| candidate.given).unwrap_or_default())
+        of_others.and(by_himself).and(known.map(|candidate| candidate.given).unwrap_or_default())
     }
 
     /// The seats that anyone could fill.
@@ -218,19 +258,24 @@ impl OpenStage {
         SeatSet::of(self.seats.len(), |seat| self.seats[seat].from.contains(&Approver::Anyone))
     }
 
-    /// How many each seat needs now. Of a share, those who abstain are no part.
-    fn needs(&self) -> Vec<u32> {
+    /// How many each seat needs now. A share is one of those who were there when the stage opened, less those who abstain.
+    pub(crate) fn needs(&self) -> Vec<u32> {
         let need = |(place, seat): (usize, &Seat)| {
-            if !seat.need.is_share() {
-                return seat.need.of(0);
-            }
-            let counts = |candidate: &&Candidate| {
-                let abstains = self.vote_of(&candidate.person).is_some_and(|vote| vote.ballot == Ballot::Abstain);
-                candidate.votes_himself() && candidate.could_fill().has(place) && !abstains
-            };
-            seat.need.of(u32::try_from(self.people.iter().filter(counts).count()).unwrap_or(u32::MAX))
+            let abstains = |vote: &&Vote| vote.ballot == Ballot::Abstain && vote.seats.has(place);
+            let abstaining = u32::try_from(self.votes.iter().filter(abstains).count()).unwrap_or(u32::MAX);
+            let electors = self.electors.get(place).copied().unwrap_or_default();
+            seat.need.of(electors.saturating_sub(abstaining))
         };
         self.seats.iter().enumerate().map(need).collect()
+    }
+
+    /// From now on so many are needed as are now, of whomever that is asked.
+    pub(crate) fn settle_shares(&mut self) {
+        for (seat, need) in self.needs().into_iter().enumerate() {
+            if self.seats[seat].need.is_share() {
+                self.seats[seat].need = Need::Count(need.max(1));
+            }
+        }
     }
 
     /// Whether it is settled.
@@ -239,41 +284,40 @@ impl OpenStage {
             let least = |seat: &Seat| if seat.need.is_share() { 1 } else { seat.need.of(0) };
             return Standing::Open { more: self.seats.iter().map(least).sum() };
         }
+        let said = |ballot| self.votes.iter().filter(move |vote| vote.ballot == ballot);
+        let no = said(Ballot::Reject).count();
+        if matches!(veto, Veto::Count(most) if no >= usize::try_from(most).unwrap_or(usize::MAX)) {
+            return Standing::Failed;
+        }
         let needs = self.needs();
         if let Some(seat) = needs.iter().position(|&need| need == 0) {
             return Standing::Stuck { seat };
         }
-        let said = |ballot| self.votes.iter().filter(move |vote| vote.ballot == ballot);
         let yes = || said(Ballot::Approve).map(|vote| (vote.seats, 1));
         let more: u32 = missing(&needs, yes()).iter().sum();
         if more == 0 {
             return Standing::Carried;
         }
-        let no = said(Ballot::Reject).count();
-        if matches!(veto, Veto::Count(most) if no >= usize::try_from(most).unwrap_or(usize::MAX)) {
-            return Standing::Failed;
-        }
-        let silent = || {
-            let silent = self.people.iter().filter(|candidate| candidate.votes_himself());
-            silent
-                .filter(|candidate| self.vote_of(&candidate.person).is_none())
-                .map(|candidate| (candidate.could_fill(), 1))
-        };
+        let silent: Vec<(SeatSet, u32)> = self.silent().map(|candidate| (self.could_fill(candidate), 1)).collect();
         // Of anyone there are always enough.
         let crowd = (self.seats_of_anyone(), needs.iter().sum());
-        let possible = missing(&needs, yes().chain(silent()).chain([crowd]));
+        let could_say_yes = || yes().chain(silent.iter().copied()).chain([crowd]);
+        let possible = missing(&needs, could_say_yes());
         let Some(seat) = possible.iter().position(|&missing| missing > 0) else { return Standing::Open { more } };
         let against = said(Ballot::Reject).map(|vote| (vote.seats, 1));
-        let with_them = missing(&needs, yes().chain(silent()).chain([crowd]).chain(against));
+        let with_them = missing(&needs, could_say_yes().chain(against));
         if with_them.iter().all(|&missing| missing == 0) { Standing::Failed } else { Standing::Stuck { seat } }
+    }
+
+    /// Those who could vote and have not.
+    fn silent(&self) -> impl Iterator<Item = &Candidate> {
+        let voted: BTreeSet<&Person> = self.votes.iter().map(|vote| &vote.person).collect();
+        self.people.iter().filter(move |candidate| candidate.votes_himself() && !voted.contains(&candidate.person))
     }
 
     /// Whether all have voted who could.
     pub(crate) fn is_exhausted(&self) -> bool {
-        let silent = |candidate: &Candidate| {
-            candidate.votes_himself() && !candidate.could_fill().is_empty() && self.vote_of(&candidate.person).is_none()
-        };
-        self.seats_of_anyone().is_empty() && !self.people.iter().any(silent)
+        self.seats_of_anyone().is_empty() && self.silent().all(|candidate| self.could_fill(candidate).is_empty())
     }
 
     /// Whether one vote settles it, so that whoever claims it keeps others from it.
@@ -281,25 +325,40 @@ impl OpenStage {
         self.needs().iter().sum::<u32>() == 1
     }
 
-    /// What was found about who could vote; what they have done among themselves stays.
+    /// What was found about who could vote; what they have done among themselves stays. Of how many a share is one is settled the
+    /// first time.
     pub(crate) fn found(&mut self, people: Vec<Candidate>) {
         self.is_looked_up = false;
         let before = std::mem::take(&mut self.people);
+        let places: BTreeMap<Person, usize> =
+            people.iter().enumerate().map(|(place, candidate)| (candidate.person.clone(), place)).collect();
         self.people = people;
         for old in before {
             let touched = old.has_left || old.delegate.is_some() || !old.given.is_empty();
-            match self.candidate_mut(&old.person) {
-                Some(new) => {
+            match places.get(&old.person) {
+                Some(&place) => {
+                    let new = &mut self.people[place];
                     new.given = new.given.and(old.given);
                     new.has_left = old.has_left;
                     new.delegate = old.delegate.or_else(|| new.delegate.take());
-                    new.acts_for.extend(old.acts_for);
-                    new.acts_for.sort_unstable();
-                    new.acts_for.dedup();
                 }
-                None if touched => self.people.push(Candidate { seats: SeatSet::NONE, ..old }),
+                None if touched => self.people.push(Candidate { seats: SeatSet::NONE, by_group: SeatSet::NONE, ..old }),
                 None => {}
             }
         }
+        if self.electors.is_empty() {
+            let of = |place| self.people.iter().filter(|candidate| candidate.seats.has(place)).count();
+            self.electors = (0..self.seats.len()).map(|place| u32::try_from(of(place)).unwrap_or(u32::MAX)).collect();
+        }
+    }
+
+    /// Others are asked for these seats: what was given of them to whomever does not count.
+    pub(crate) fn asks_anew(&mut self, seats: SeatSet) {
+        for candidate in &mut self.people {
+            candidate.given = candidate.given.less(seats);
+            candidate.seats = candidate.seats.less(seats);
+        }
+        self.people
+            .retain(|candidate| !candidate.seats.is_empty() || !candidate.given.is_empty() || candidate.has_left);
     }
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::stage::{Ballot, Level, Standing, Vote};
-use super::{Case, Refusal, Refused, Reply, Said, conflict, forbidden, invalid};
+use super::{Case, Refusal, Refused, Reply, Said, SeatSet, conflict, forbidden, invalid};
 use crate::decision::{ABSTAIN, Decision};
 use crate::identity::{Caller, Person};
 use crate::outcome::{Decided, Outcome};
-use crate::plan::{Need, Revise, Seat};
+use crate::plan::Revise;
 use crate::planted::{self, Plant};
 use crate::request::Request;
 use crate::schema;
@@ -21,7 +21,7 @@ impl Case<'_> {
         if let Some(outcome) = &self.request.outcome
             && !planted::is(Plant::OutcomeOverwritten)
         {
-            let is_his = decision.is_ok_and(|decision| self.request.has_said(&said.caller, &decision));
+            let is_his = decision.is_ok_and(|decision| self.request.is_outcome(outcome, &said.caller, &decision));
             let outcome = outcome.clone();
             return if is_his { Reply::Accepted { outcome } } else { Reply::Lost { outcome } };
         }
@@ -31,31 +31,31 @@ impl Case<'_> {
         }
     }
 
-    fn vote(&mut self, caller: &Caller, decision: Decision) -> Result<(), Refused> {
+    fn vote(&mut self, caller: &Caller, mut decision: Decision) -> Result<(), Refused> {
         if self.request.open.is_none() {
             self.open_stage(self.request.stage); // carried over by rules that knew no stages
         }
-        let person = self.request.voter(caller, &decision);
-        self.request.check_revision(&decision)?;
-        if self.request.has_said(caller, &decision) {
-            return Ok(());
-        }
-        let seats = self.may_vote(&person, caller)?;
+        let person = voter(caller);
+        self.request.check_shown(&decision)?;
         let ballot = self.request.ballot(&decision)?;
-        self.request.check_filled_in(&decision, ballot)?;
-        let edited = match (&decision.edits, ballot) {
-            (Some(edits), Ballot::Approve) => Some(self.request.edited(edits)?),
+        let edited = match (decision.edits.take(), ballot) {
+            (Some(edits), Ballot::Approve) => self.request.edited(&edits)?,
             (Some(_), Ballot::Reject | Ballot::Abstain) => {
                 return Err(invalid("edits: only who approves changes anything"));
             }
             (None, _) => None,
         };
+        if edited.is_none() && self.request.has_said(caller, &decision) {
+            return Ok(());
+        }
+        let seats = self.may_vote(&person, caller)?;
+        self.request.check_filled_in(&decision, ballot)?;
         let open = self.request.open.as_ref().expect("it was just opened");
         let vote = Vote {
             ballot,
             choice: decision.choice.filter(|choice| choice != ABSTAIN),
             seats,
-            acts_for: open.candidate(&person).map(|candidate| candidate.acts_for.clone()).unwrap_or_default(),
+            acts_for: open.acts_for(&person).into_iter().map(|other| other.person.clone()).collect(),
             at: self.at,
             approver: decision.approver,
             comments: decision.comments.unwrap_or_default(),
@@ -79,40 +79,43 @@ impl Case<'_> {
         if let Some(candidate) = open.candidate_mut(&vote.person) {
             candidate.delegate = None;
         }
-        open.claim.take_if(|claim| claim.holder == vote.person);
+        if open.claim.as_ref().is_some_and(|claim| claim.holder == vote.person || vote.acts_for.contains(&claim.holder))
+        {
+            self.end_claim();
+        }
+        let open = self.request.open.as_mut().expect("a stage is open");
         open.votes.push(vote);
         self.show();
         self.settle();
     }
 
     /// The seats that somebody could fill who may vote.
-    fn may_vote(&self, person: &Person, caller: &Caller) -> Result<super::SeatSet, Refused> {
+    fn may_vote(&mut self, person: &Person, caller: &Caller) -> Result<SeatSet, Refused> {
         let request = &self.request;
-        let open = request.open.as_ref().expect("a stage is open");
         if request.returned.is_some() {
             return Err(conflict("it was returned for changes and is not resubmitted yet"));
         }
-        if caller.proof < request.plan.proof {
-            return Err(forbidden(format!("this request asks for more proof of who you are: {}", request.plan.proof)));
-        }
-        if !request.plan.self_approval && *person == request.requester() {
-            return Err(forbidden("nobody decides what he asked for himself"));
-        }
+        request.may_decide(person, caller)?;
+        let open = request.open.as_ref().expect("a stage is open");
         // Whoever raised an event says who he is; that is good for what anyone may answer.
         let seats = if caller.person.is_some() { open.seats_of(person, caller) } else { open.seats_of_anyone() };
         if seats.is_empty() {
+            if caller.person.is_none() {
+                return Err(forbidden(
+                    "an event bears nobody's name, and only some are asked in this stage: use the API",
+                ));
+            }
+            self.has_gone(person);
             return Err(forbidden(format!("{person} is not asked in this stage")));
         }
-        if let Some(delegate) = open.candidate(person).and_then(|candidate| candidate.delegate.as_ref())
-            && open.vote_of(delegate).is_some()
-        {
+        if let Some(delegate) = open.voted_for(person) {
             return Err(conflict(format!("{delegate} has already voted for {person}")));
         }
-        if let Some(claim) = open.claim.as_ref().filter(|claim| claim.holder != *person && open.needs_one()) {
-            return Err(conflict(match claim.until {
-                Some(until) => format!("{} has claimed it until {until}", claim.holder),
-                None => format!("it is assigned to {}", claim.holder),
-            }));
+        let is_others = |holder: &Person| {
+            holder != person && !open.acts_for(person).iter().any(|candidate| candidate.person == *holder)
+        };
+        if let Some(claim) = open.claim.as_ref().filter(|claim| open.needs_one() && is_others(&claim.holder)) {
+            return Err(conflict(format!("{} has it until {}", claim.holder, claim.until)));
         }
         if request.plan.revise == Revise::Never && open.vote_of(person).is_some() {
             return Err(conflict("votes are final here"));
@@ -130,16 +133,16 @@ impl Case<'_> {
                 let decided = self.decided(Ballot::Reject);
                 self.end_with(Outcome::Rejected(decided));
             }
-            Standing::Carried if !self.is_confirmed() => {
-                if open.is_exhausted() {
-                    self.ask_others(0);
-                }
-            }
             Standing::Carried if stage + 1 < self.request.plan.stages.len() => {
                 self.request.counted.extend(
                     open.votes.iter().filter(|vote| vote.ballot == Ballot::Approve).map(|vote| vote.person.clone()),
                 );
                 self.open_stage(stage + 1);
+            }
+            Standing::Carried if !self.is_confirmed() => {
+                if open.is_exhausted() {
+                    self.ask_others(0);
+                }
             }
             Standing::Carried => {
                 let decided = self.decided(Ballot::Approve);
@@ -149,32 +152,28 @@ impl Case<'_> {
         }
     }
 
-    /// Under four eyes, whoever has changed the content needs somebody else who agrees to that.
+    /// Under four eyes, whoever has changed the content needs somebody else who has agreed to that since.
     fn is_confirmed(&self) -> bool {
         let (Some(edited), true) = (&self.request.edited, self.request.plan.four_eyes) else { return true };
         let open = self.request.open.iter().flat_map(|open| &open.votes);
         let said_yes = open.filter(|vote| vote.ballot == Ballot::Approve).map(|vote| &vote.person);
-        said_yes.chain(&self.request.counted).any(|person| *person != edited.by)
+        said_yes.chain(self.request.counted.iter().skip(edited.counted)).any(|person| *person != edited.by)
     }
 
-    /// Nobody is left who could fill a seat: it is put to the fallback approvers, then it is the admins'.
+    /// Too few are left who could fill a seat: the fallback approvers are asked, too. If that is not enough, it is the admins'.
     fn ask_others(&mut self, seat: usize) {
         let fallback = &self.request.plan.fallback;
         let open = self.request.open.as_mut().expect("a stage is open");
-        let can_fall_back = !fallback.is_empty() && open.seats[seat].from != *fallback && open.level < Level::Admins;
-        if can_fall_back {
+        open.settle_shares();
+        let from = &mut open.seats[seat].from;
+        if open.level < Level::Admins && fallback.iter().any(|who| !from.contains(who)) {
             open.level = Level::Fallback;
-            let need = match open.seats[seat].need {
-                Need::Count(count) => Need::Count(count),
-                Need::Percent(_) => Need::Count(1),
-            };
-            open.seats[seat] = Seat { from: fallback.clone(), need };
-            self.show();
+            from.extend(fallback.iter().filter(|who| !from.contains(who)).cloned().collect::<Vec<_>>());
             self.look_up();
-        } else if open.level < Level::Admins {
+        } else {
             open.level = Level::Admins;
-            self.show();
         }
+        self.show();
     }
 
     /// What the votes come to.
@@ -204,24 +203,41 @@ impl Case<'_> {
 }
 
 impl Request {
-    /// Whose vote it is. Of what a program raised nobody knows more than what it says.
-    fn voter(&self, caller: &Caller, decision: &Decision) -> Person {
-        caller.person.clone().unwrap_or_else(|| Person::new(decision.approver.trim()))
+    /// Whether somebody may decide at all.
+    pub(super) fn may_decide(&self, person: &Person, caller: &Caller) -> Result<(), Refused> {
+        if caller.proof < self.plan.proof {
+            return Err(forbidden(format!("this request asks for more proof of who you are: {}", self.plan.proof)));
+        }
+        if !self.plan.self_approval && *person == self.requester() {
+            return Err(forbidden("nobody decides what he asked for himself"));
+        }
+        Ok(())
     }
 
     /// Whether this very answer of his stands already.
     fn has_said(&self, caller: &Caller, decision: &Decision) -> bool {
-        let vote = self.open.as_ref().and_then(|open| open.vote_of(&self.voter(caller, decision)));
+        let vote = self.open.as_ref().and_then(|open| open.vote_of(&voter(caller)));
         self.rules > 1
-            && decision.edits.is_none()
             && vote.is_some_and(|vote| {
                 let chosen = decision.choice.as_ref().filter(|choice| *choice != ABSTAIN);
                 self.ballot(decision).is_ok_and(|ballot| ballot == vote.ballot)
+                    && vote.approver == decision.approver
                     && chosen == vote.choice.as_ref()
                     && decision.comments.as_deref().unwrap_or_default() == vote.comments
                     && decision.input == vote.input
                     && decision.answers == vote.answers
             })
+    }
+
+    /// Whether an outcome is what his answer, which stands already, has said.
+    fn is_outcome(&self, outcome: &Outcome, caller: &Caller, decision: &Decision) -> bool {
+        let is_so = match (outcome, self.ballot(decision)) {
+            (Outcome::Approved(decided), Ok(Ballot::Approve)) | (Outcome::Rejected(decided), Ok(Ballot::Reject)) => {
+                decided.by.is_none()
+            }
+            _ => false,
+        };
+        is_so && decision.edits.is_none() && self.has_said(caller, decision)
     }
 
     fn ballot(&self, decision: &Decision) -> Result<Ballot, Refused> {
@@ -249,7 +265,9 @@ impl Request {
         }
         for question in &self.asked.questions {
             match (decision.answers.get(&question.id), &question.schema) {
-                (Some(answer), Some(schema)) => schema::check(&question.id, schema, answer).map_err(invalid)?,
+                (Some(answer), Some(schema)) => {
+                    schema::check(&format!("answers.{}", question.id), schema, answer).map_err(invalid)?
+                }
                 (None, _) if question.required && ballot == Ballot::Approve => {
                     return Err(invalid(format!("answers: {:?} must be answered", question.id)));
                 }
@@ -268,14 +286,22 @@ impl Request {
         names.find(|name| counts.get(name) == Some(&most)).map(str::to_owned)
     }
 
-    /// Whoever votes on what has changed since votes on something else.
-    fn check_revision(&self, decision: &Decision) -> Result<(), Refused> {
-        match decision.revision {
-            Some(seen) if seen != self.revision => Err((
-                Refusal::Changed,
-                format!("revision: {seen} was shown to you, {} is asked for now", self.revision),
-            )),
+    /// Whoever votes on what has changed since votes on something else, and so does who votes in a stage that is over.
+    fn check_shown(&self, decision: &Decision) -> Result<(), Refused> {
+        if let Some(seen) = decision.revision.filter(|seen| *seen != self.revision) {
+            let what = format!("revision: {seen} was shown to you, {} is asked for now", self.revision);
+            return Err((Refusal::Changed, what));
+        }
+        match decision.stage {
+            Some(seen) if seen != self.stage + 1 => {
+                Err(conflict(format!("stage {seen} was open when you looked, stage {} is now", self.stage + 1)))
+            }
             _ => Ok(()),
         }
     }
+}
+
+/// Whose vote it is. Of what a program raises nobody knows whose it is: all of that is one person's.
+fn voter(caller: &Caller) -> Person {
+    caller.person.clone().unwrap_or_else(|| Person::new("event"))
 }

@@ -1,6 +1,8 @@
 //! Continue-as-new: the same instance begins again with a new input, a new execution id and an empty history
 //! (PROTOCOL.md §6.7). Events that the old generation did not consume go over, in order.
 
+use std::collections::BTreeMap;
+
 use placet_proto::durabletask::{
     CompleteOrchestrationAction, EventRaisedEvent, ExecutionStartedEvent, HistoryEvent, history_event::EventType,
 };
@@ -8,6 +10,7 @@ use placet_proto::placet::v1::Stamp;
 use prost::Message as _;
 
 use crate::body::MessageKind;
+use crate::dispatch::{CONTINUED_TAG, RESERVED_PREFIX};
 use crate::ids::{Iid, Turn};
 use crate::outcome::Outcome;
 use crate::partition::{Instance, Message, Partition};
@@ -91,10 +94,20 @@ impl Instance {
             orchestration_instance: Some(self.orchestration_instance()),
             parent_instance: self.body.parent.clone(),
             parent_trace_context: self.body.parent_trace.clone(),
-            tags: self.body.tags.clone(),
+            tags: self.tags_continued(),
             ..ExecutionStartedEvent::default()
         });
         self.receive(MessageKind::Started, wire::event(-1, at, event), None, outcome);
+    }
+
+    /// Its tags. A built-in orchestration's next generation is marked: what it is given is its own state, which nobody who starts one
+    /// can pretend to have.
+    fn tags_continued(&self) -> BTreeMap<String, String> {
+        let mut tags = self.body.tags.clone();
+        if self.name.starts_with(RESERVED_PREFIX) {
+            tags.insert(CONTINUED_TAG.to_owned(), String::new());
+        }
+        tags
     }
 
     /// An event that the old generation had received and not consumed: with its own time and stamp.

@@ -9,7 +9,7 @@ use placet_proto::durabletask::{
 use super::failure::passing_failure;
 use crate::body::{InstanceBody, MessageKind};
 use crate::command::{Asked, Refusal, Reply, StartInstance, is_terminal, status_name};
-use crate::dispatch::RESERVED_PREFIX;
+use crate::dispatch::{CONTINUED_TAG, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid, InstanceKey, Seq};
 use crate::limits;
 use crate::outcome::{Effect, Outcome};
@@ -28,6 +28,9 @@ pub(crate) fn check_start(key: &InstanceKey, start: &StartInstance) -> Result<()
     let refuse = |what: String| Err(Refusal::InvalidArgument(what));
     if start.name.is_empty() {
         return refuse("name: must not be empty".into());
+    }
+    if start.tags.contains_key(CONTINUED_TAG) {
+        return refuse(format!("tags: {CONTINUED_TAG} is the scheduler's own"));
     }
     let tags = start.tags.iter().map(|(key, value)| key.len() + value.len());
     let bytes = tags.chain([start.name.len(), start.version.as_ref().map_or(0, String::len)]).sum::<usize>();
@@ -186,9 +189,11 @@ fn new_instance(
     now: Now,
     iid: Iid,
     key: &InstanceKey,
-    start: StartInstance,
+    mut start: StartInstance,
     outcome: &mut Outcome,
 ) -> Instance {
+    // A child's come from its parent's code.
+    start.tags.remove(CONTINUED_TAG);
     let body = InstanceBody {
         version: start.version.clone(),
         execution_id: start.execution_id.clone(),

@@ -32,6 +32,9 @@ pub use stream::{Filter, Filters, HubSet, StreamLoad, StreamSpec};
 /// Names that begin so are the built-in worker's (DESIGN.md §1).
 pub const RESERVED_PREFIX: &str = "placet.";
 
+/// The tag by which a built-in orchestration knows that its input is what its last generation handed over: only the core sets it.
+pub const CONTINUED_TAG: &str = "placet.continued";
+
 /// A work item's name within the process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum ItemId {

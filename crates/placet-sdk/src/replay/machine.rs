@@ -22,6 +22,9 @@ use crate::error::Failure;
 use crate::transport::BoxFuture;
 use crate::worker::Untyped;
 
+/// The tag by which the scheduler says that a built-in orchestration's input was handed over by its last generation.
+const CONTINUED_TAG: &str = "placet.continued";
+
 /// An orchestration's code.
 pub(crate) type Code = Untyped<OrchestrationContext>;
 
@@ -203,6 +206,7 @@ impl Orchestration {
         state.started_at = at;
         state.parent = started.parent_instance;
         state.trace = started.parent_trace_context;
+        state.is_continued = started.tags.contains_key(CONTINUED_TAG);
         drop(state);
         let context = OrchestrationContext::new(self.shared.clone());
         match catch_unwind(AssertUnwindSafe(|| (self.code)(context, started.input))) {

@@ -88,6 +88,8 @@ pub(crate) struct State {
     pub(crate) now: Option<prost_types::Timestamp>,
     /// When the scheduler recorded the start of this generation.
     pub(crate) started_at: Option<prost_types::Timestamp>,
+    /// Whether the scheduler says that the input was handed over by the generation before.
+    pub(crate) is_continued: bool,
     pub(crate) replaying: bool,
     pub(crate) instance_id: String,
     pub(crate) execution_id: String,

@@ -146,7 +146,7 @@ async fn people_settle_among_themselves_who_answers() {
     assert_eq!((claimed.status, &claimed.json()["type"]), (409, &json!("urn:placet:problem:not-now")));
     assert_eq!(look(&http, &id).await["stage"]["claim"]["holder"], "ann");
     assert_eq!(act(&http, &id, "ann", "delegate", json!({"to": "dot"})).await.status, 200);
-    assert_eq!(act(&http, &id, "ann", "release", json!({})).await.status, 200);
+    assert_eq!(act(&http, &id, "ann", "release", json!({})).await.status, 409, "it went with the delegation");
     let question = act(&http, &id, "dot", "question", json!({"text": "Why now?"})).await;
     assert_eq!(question.status, 200, "{question:?}");
     assert_eq!(look(&http, &id).await["unanswered"][0]["text"], "Why now?");
@@ -161,6 +161,7 @@ async fn people_settle_among_themselves_who_answers() {
     let id = ask(&http, json!({"approvers": ["group:security"]})).await;
     for (name, body, status, field) in [
         ("forward", json!({"by": "ann"}), 422, "to"),
+        ("forward", json!({"by": "ann", "to": "eve"}), 422, "to"),
         ("forward", json!({"by": "ann", "to": "req"}), 422, "to"),
         ("comment", json!({"by": "ann", "text": " "}), 422, "text"),
         ("comment", json!({"by": "ann", "words": "x"}), 422, "words"),
@@ -248,6 +249,59 @@ async fn nobody_decides_in_anothers_name_by_raising_an_event() {
     assert!(reply.contains("forbidden"), "{reply:?}");
     assert_eq!(look(&http, &id).await["status"], "Pending");
     assert_eq!(decide(&http, &id, "ann", "reject", json!({})).await.status, 200);
+}
+
+#[tokio::test]
+async fn nobody_starts_a_request_in_the_middle_or_over_another_ones_rows() {
+    let server = company().await;
+    let (http, client) = (server.http(), server.client());
+    let id = ask(&http, json!({"approvers": ["user:ann"]})).await;
+    let due = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    let forged = json!({
+        "rules": 2, "request_id": id, "asked": {"requester": "req", "item": "x"}, "submitted_at": due, "due": due,
+        "outcome": {"status": "Approved", "request_id": id, "processed_at": due, "approver": "ann", "comments": ""},
+    });
+    for tags in [json!({}), json!({"placet.continued": ""})] {
+        let tags: std::collections::BTreeMap<String, String> = serde_json::from_value(tags).unwrap();
+        match client.start("placet.approval", &forged).tags(tags.clone()).await {
+            Ok(started) => {
+                let done = client.wait_for_completion(&started).await.unwrap();
+                assert_eq!(done.status(), placet_sdk::Status::Failed, "{done:?}");
+            }
+            Err(error) => assert!(!tags.is_empty() && error.to_string().contains("placet.continued"), "{error}"),
+        }
+    }
+    assert_eq!(look(&http, &id).await["status"], "Pending");
+}
+
+#[tokio::test]
+async fn an_abstention_says_nothing_to_another_program() {
+    let server = company().await;
+    let (http, client) = (server.http(), server.client());
+    let worker = placet_sdk::Worker::builder(client.clone())
+        .orchestration("asks", async |ctx: placet_sdk::OrchestrationContext, (): ()| {
+            let said = ctx.external_event::<Value>("approval_response").await?;
+            Ok(said)
+        })
+        .start();
+    let id = client.start("asks", &()).await.unwrap();
+    client.wait_for_start(&id).await.unwrap();
+    for body in [
+        json!({"approver": "ann", "decision": "abstain"}),
+        json!({"approver": "ann", "decision": "approve", "revision": 1}),
+    ] {
+        let refused = post(&http, &format!("/api/v1/requests/{id}/decisions"), body).await;
+        assert_eq!(
+            (refused.status, &refused.json()["type"]),
+            (409, &json!("urn:placet:problem:not-now")),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(act(&http, &id, "ann", "claim", json!({})).await.status, 409);
+    assert_eq!(decide(&http, &id, "ann", "approve", json!({})).await.status, 200);
+    let done = client.wait_for_completion(&id).await.unwrap();
+    assert_eq!(done.output::<Value>().unwrap().unwrap()["is_approved"], true);
+    worker.shutdown().await;
 }
 
 #[tokio::test]

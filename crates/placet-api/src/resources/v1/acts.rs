@@ -61,8 +61,11 @@ pub(crate) async fn act(
     let mut caller = rights::caller(&api, "by", &by)?;
     caller.rights = rights::of(&api, &caller);
     body.insert("act".to_owned(), act.into());
-    let act: Act = serde_json::from_value(Value::Object(body)).map_err(|error| named(&error.to_string()))?;
+    let mut act: Act = serde_json::from_value(Value::Object(body)).map_err(|error| named(&error.to_string()))?;
     act.check()?;
+    if let Act::Assign(to) | Act::Delegate(to) | Act::Forward(to) = &mut act {
+        to.to = rights::person(&api, "to", to.to.as_str())?;
+    }
     // Another program's orchestration would take it for an answer.
     let state = api.client.get(&id).await.map_err(|error| problem::of_call(&id, &error))?;
     if state.ok_or_else(|| Problem::no_such_request(&id))?.name() != ORCHESTRATION {
@@ -89,7 +92,7 @@ pub(crate) async fn act(
 }
 
 /// An orchestration of somebody's own knows nothing of acts.
-fn foreign(id: &str) -> Problem {
+pub(crate) fn foreign(id: &str) -> Problem {
     Problem::new(
         Kind::NotNow,
         format!("{id} is an orchestration of another program: it can be decided, and nothing else"),

@@ -3,14 +3,15 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use placet_approval::{ABSTAIN, Decision};
+use placet_approval::{ABSTAIN, Decision, ORCHESTRATION};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
-use crate::problem::Problem;
+use crate::idempotency::IdempotencyKey;
+use crate::problem::{self, Problem};
 use crate::resources::approvals::{self, Wait};
 use crate::resources::requests::RequestId;
 use crate::rights;
@@ -40,6 +41,9 @@ pub(crate) struct Said {
     /// The revision that was shown.
     #[serde(default)]
     revision: Option<u32>,
+    /// The stage that was shown, from 1 on.
+    #[serde(default)]
+    stage: Option<usize>,
 }
 
 impl Said {
@@ -64,6 +68,7 @@ impl Said {
             answers: self.answers,
             edits: self.edits,
             revision: self.revision,
+            stage: self.stage,
         })
     }
 }
@@ -74,10 +79,19 @@ pub(crate) async fn decide(
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
     wait: Wait,
+    key: IdempotencyKey,
     Body(said): Body<Said>,
 ) -> Result<Response, Problem> {
     let decision = said.decision()?;
     decision.check()?;
     let caller = rights::caller(&api, "approver", &decision.approver)?;
+    if !decision.is_plain() {
+        // Another program's orchestration would take an abstention for a no, and know nothing of edits.
+        let state = api.client.get(&id).await.map_err(|error| problem::of_call(&id, &error))?;
+        if state.ok_or_else(|| Problem::no_such_request(&id))?.name() != ORCHESTRATION {
+            return Err(super::acts::foreign(&id));
+        }
+    }
+    let wait = wait.under(key.ask_id(&id, &decision.approver));
     approvals::decided(&api, &base, &id, wait, &caller, &decision, approvals::Form::Ours).await
 }

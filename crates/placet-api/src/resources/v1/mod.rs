@@ -75,7 +75,8 @@ pub(crate) fn refused(why: &str, as_it_is: Refusal) -> Problem {
     match as_it_is {
         Refusal::Invalid => {
             let (field, remedy) = why.split_once(": ").unwrap_or(("body", why));
-            // The field is the part before the colon if that is a name.
+            // The field is the part before the colon if that is a name; what the event calls a choice is a decision here.
+            let field = if field == "choice" { "decision" } else { field };
             if field.contains(' ') { Problem::field("body", why) } else { Problem::field(field, remedy) }
         }
         Refusal::Forbidden => Problem::new(Kind::NotYours, why),

@@ -50,10 +50,16 @@ pub(crate) async fn create(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
     key: IdempotencyKey,
-    Body(asked): Body<NewRequest>,
+    Body(mut asked): Body<NewRequest>,
 ) -> Result<Response, Problem> {
     asked.check()?;
+    asked.requester = (api.directory)().person(&asked.requester).to_string();
     let request_id = key.request_id(&api, &asked).to_string();
+    if key.is_given()
+        && let Some(there) = there_already(&api, &base, &key, &request_id, &asked).await?
+    {
+        return Ok(there);
+    }
     let now = api.client.time().await.map_err(|error| problem::of_call(&request_id, &error))?.now;
     let opened = open(&base, request_id, &asked, timestamp(now))?;
     if let Some(error) = undecidable(&opened.request, &(api.directory)()) {
@@ -64,13 +70,25 @@ pub(crate) async fn create(
     match start.await {
         Ok(_) => Ok(created(&base, StatusCode::CREATED, shown(&base, &opened.request))),
         Err(StartError::AlreadyExists(_)) => {
-            let state = api.client.get(id).await.map_err(|error| problem::of_call(id, &error))?;
-            let state = state.ok_or_else(|| Problem::no_such_request(id))?;
-            key.check(&state, &asked)?;
-            Ok(created(&base, StatusCode::OK, find(&api, &base, id).await?))
+            let there = there_already(&api, &base, &key, id, &asked).await?;
+            there.ok_or_else(|| Problem::no_such_request(id))
         }
         Err(error) => Err(not_started(id, &error)),
     }
+}
+
+/// What was asked for under a key before, as it stands now.
+async fn there_already(
+    api: &Api,
+    base: &BaseUrl,
+    key: &IdempotencyKey,
+    id: &str,
+    asked: &NewRequest,
+) -> Result<Option<Response>, Problem> {
+    let state = api.client.get(id).await.map_err(|error| problem::of_call(id, &error))?;
+    let Some(state) = state else { return Ok(None) };
+    key.check(&state, asked)?;
+    Ok(Some(created(base, StatusCode::OK, find(api, base, id).await?)))
 }
 
 /// A request as it is started, and as it will stand then.
@@ -86,7 +104,7 @@ fn open(base: &BaseUrl, id: String, asked: &NewRequest, now: Timestamp) -> Resul
     }
     let approval_url = Some(approval_url(base, &id));
     let asked = NewRequest { due: Some(due), approval_url, ..asked.clone() };
-    let request = Input::New(Box::new(asked.clone())).open(id, now)?;
+    let request = Input::New(Box::new(asked.clone())).open(id, now, false)?;
     Ok(Opened { asked, request })
 }
 
@@ -137,7 +155,7 @@ async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, Problem> {
     let state = api.client.get(id).await.map_err(|error| problem::of_call(id, &error))?;
     let state = state.filter(|state| state.name() == ORCHESTRATION).ok_or_else(|| Problem::no_such_request(id))?;
     let input = state.input_json().and_then(|input| serde_json::from_str::<Input>(input).ok());
-    let opened = input.and_then(|input| input.open(id.to_owned(), timestamp(state.created_at())).ok());
+    let opened = input.and_then(|input| input.open(id.to_owned(), timestamp(state.created_at()), false).ok());
     let opened = opened.ok_or_else(|| Problem::no_such_request(id))?;
     Ok(shown(base, &opened))
 }
