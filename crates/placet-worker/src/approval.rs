@@ -92,7 +92,7 @@ impl Life<'_> {
             for effect in apply(&mut self.request, &event) {
                 match effect {
                     Effect::Show => self.show()?,
-                    Effect::Reply { ask_id, reply } => self.ctx.reply(&ask_id, &reply)?,
+                    Effect::Reply { ask_id, reply } => self.ctx.reply(&ask_id, &*reply)?,
                     Effect::LookUp(asked) => question = Some(asked),
                 }
             }

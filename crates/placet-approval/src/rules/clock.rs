@@ -103,7 +103,7 @@ impl Case<'_> {
         let Some(open) = self.request.open.as_ref().filter(|_| self.request.returned.is_none()) else { return false };
         let is_last = self.request.stage + 1 == self.request.plan.stages.len();
         let told: BTreeSet<&Person> = open.told.iter().collect();
-        let mut asked = open.people.iter().filter(|candidate| !open.could_fill(candidate).is_empty()).peekable();
+        let mut asked = open.people.iter().filter(|candidate| !candidate.has_left).peekable();
         is_last
             && open.votes.iter().all(|vote| vote.ballot != Ballot::Reject)
             && asked.peek().is_some()

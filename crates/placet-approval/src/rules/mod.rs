@@ -83,7 +83,7 @@ pub enum Effect {
         /// The ask.
         ask_id: String,
         /// What.
-        reply: Reply,
+        reply: Box<Reply>,
     },
     /// Who could vote is to be looked up, and told by [`Event::Found`] before anything else is.
     LookUp(LookUp),
@@ -206,7 +206,7 @@ impl Case<'_> {
     }
 
     fn reply(&mut self, said: &Said, reply: Reply) {
-        self.effects.extend(said.ask_id.clone().map(|ask_id| Effect::Reply { ask_id, reply }));
+        self.effects.extend(said.ask_id.clone().map(|ask_id| Effect::Reply { ask_id, reply: Box::new(reply) }));
     }
 
     /// The outcome, if there is one, else what was recorded so far.

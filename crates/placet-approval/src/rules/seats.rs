@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn who_could_sit_on_two_seats_moves_for_who_could_sit_on_one() {
-        let table: [(&[u32], &[&[usize]], &[u32]); 7] = [
+        type Case = (&'static [u32], &'static [&'static [usize]], &'static [u32]);
+        let table: [Case; 7] = [
             (&[1], &[], &[1]),
             (&[1], &[&[0]], &[0]),
             (&[1, 1], &[&[0, 1]], &[0, 1]),

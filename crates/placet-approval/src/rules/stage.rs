@@ -195,20 +195,14 @@ impl OpenStage {
         self.votes.iter().find(|vote| vote.person == *person)
     }
 
+    /// Those who have passed it on to somebody who acts for them: few of many.
+    fn absent(&self) -> Vec<&Candidate> {
+        self.people.iter().filter(|candidate| candidate.delegate.is_some()).collect()
+    }
+
     /// Those for whom somebody acts, and for whom they act in turn.
     pub(crate) fn acts_for(&self, person: &Person) -> Vec<&Candidate> {
-        let mut found: Vec<&Candidate> = Vec::new();
-        let mut next = vec![person];
-        while let Some(delegate) = next.pop() {
-            for candidate in self.people.iter().filter(|candidate| candidate.delegate.as_ref() == Some(delegate)) {
-                // A circle would be one of people who act for each other.
-                if candidate.person != *person && !found.iter().any(|other| other.person == candidate.person) {
-                    found.push(candidate);
-                    next.push(&candidate.person);
-                }
-            }
-        }
-        found
+        acts_for(&self.absent(), person)
     }
 
     /// Whoever has voted for somebody who has left it to him, or to somebody who has left it to him.
@@ -227,7 +221,7 @@ impl OpenStage {
 
     /// The seats that a candidate could fill, for himself and for those for whom he acts.
     pub(crate) fn could_fill(&self, candidate: &Candidate) -> SeatSet {
-        self.acts_for(&candidate.person).iter().fold(candidate.own(), |seats, other| seats.and(other.own()))
+        could_fill(&self.absent(), candidate)
     }
 
     /// The seats that a caller could fill: those that are open to him by who he is now, as far as who counts was not settled
@@ -298,7 +292,9 @@ impl OpenStage {
         if more == 0 {
             return Standing::Carried;
         }
-        let silent: Vec<(SeatSet, u32)> = self.silent().map(|candidate| (self.could_fill(candidate), 1)).collect();
+        let absent = self.absent();
+        let silent = self.silent().map(|candidate| (could_fill(&absent, candidate), 1));
+        let silent: Vec<(SeatSet, u32)> = silent.collect();
         // Of anyone there are always enough.
         let crowd = (self.seats_of_anyone(), needs.iter().sum());
         let could_say_yes = || yes().chain(silent.iter().copied()).chain([crowd]);
@@ -317,7 +313,8 @@ impl OpenStage {
 
     /// Whether all have voted who could.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.seats_of_anyone().is_empty() && self.silent().all(|candidate| self.could_fill(candidate).is_empty())
+        let absent = self.absent();
+        self.seats_of_anyone().is_empty() && self.silent().all(|candidate| could_fill(&absent, candidate).is_empty())
     }
 
     /// Whether one vote settles it, so that whoever claims it keeps others from it.
@@ -361,4 +358,25 @@ impl OpenStage {
         self.people
             .retain(|candidate| !candidate.seats.is_empty() || !candidate.given.is_empty() || candidate.has_left);
     }
+}
+
+/// Those of the absent for whom somebody acts, and for whom they act in turn.
+fn acts_for<'a>(absent: &[&'a Candidate], person: &Person) -> Vec<&'a Candidate> {
+    let mut found: Vec<&Candidate> = Vec::new();
+    let mut next = vec![person];
+    while let Some(delegate) = next.pop() {
+        for candidate in absent.iter().filter(|candidate| candidate.delegate.as_ref() == Some(delegate)) {
+            // A circle would be one of people who act for each other.
+            if candidate.person != *person && !found.iter().any(|other| other.person == candidate.person) {
+                found.push(candidate);
+                next.push(&candidate.person);
+            }
+        }
+    }
+    found
+}
+
+/// The seats that a candidate could fill, for himself and for those of the absent for whom he acts.
+fn could_fill(absent: &[&Candidate], candidate: &Candidate) -> SeatSet {
+    acts_for(absent, &candidate.person).iter().fold(candidate.own(), |seats, other| seats.and(other.own()))
 }

@@ -20,6 +20,11 @@ fn apply(mut request: Request, event: &Event) -> (Request, Vec<Effect>) {
     (request, effects)
 }
 
+/// The reply, if nothing else is to be done.
+fn only_reply(effects: &[Effect]) -> Option<&Reply> {
+    if let [Effect::Reply { reply, .. }] = effects { Some(reply) } else { None }
+}
+
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
 }
@@ -140,7 +145,7 @@ fn what_is_no_decision_changes_nothing() {
         let sent = Said { at: at(5), ask_id: Some("a".into()), caller: Caller::default(), payload };
         let (after, effects) = apply(request(), &Event::Said(sent));
         assert_eq!(after, request());
-        assert!(matches!(&effects[..], [Effect::Reply { reply: Reply::Refused { .. }, .. }]), "{effects:?}");
+        assert!(matches!(only_reply(&effects), Some(Reply::Refused { .. })), "{effects:?}");
     }
 }
 
@@ -164,7 +169,7 @@ fn a_request_of_the_first_rules_is_finished_by_them() {
     let (request, _) = apply(request, &answered(DUE - 1, true, "A"));
     assert_eq!(request.status(), "Approved");
     let (_, effects) = apply(request, &answered(DUE - 1, true, "A"));
-    assert!(matches!(&effects[..], [Effect::Reply { reply: Reply::Lost { .. }, .. }]), "{effects:?}");
+    assert!(matches!(only_reply(&effects), Some(Reply::Lost { .. })), "{effects:?}");
 }
 
 #[test]
@@ -221,7 +226,7 @@ impl Play {
         for effect in effects {
             match effect {
                 Effect::Show => {}
-                Effect::Reply { reply, .. } => told = Some(reply),
+                Effect::Reply { reply, .. } => told = Some(*reply),
                 Effect::LookUp(question) => drop(self.feed(&Event::Found(self.directory.resolve(&question)))),
             }
         }
@@ -668,6 +673,42 @@ fn who_has_left_a_group_is_missed_when_he_calls() {
          lea approves -> recorded, 1 more in stage 0
          xia approves -> won: Approved",
     );
+}
+
+#[test]
+fn ten_thousand_approvers_vote_in_seconds() {
+    let mut crowd = Play::new(stage(&["group:sec"], "all"));
+    let everybody: Vec<Approver> = (0..10_000).map(|n| format!("p{n}").parse().unwrap()).collect();
+    crowd.directory.groups.insert("sec".to_owned(), everybody);
+    let question = LookUp {
+        seats: crowd.request().open.as_ref().unwrap().seats.clone(),
+        opened_at: at(ACCEPTED),
+        at: at(ACCEPTED),
+        after: Vec::new(),
+        category: None,
+        requester: Person::new("alice"),
+    };
+    let found = crowd.directory.resolve(&question);
+    assert_eq!(found.people.len(), 10_000);
+    let mut request = crowd.request().clone();
+    request.open.as_mut().unwrap().electors.clear();
+    let mut request = apply(request, &Event::Found(found)).0;
+    let caller = |name: &str| Caller { groups: vec!["sec".to_owned()], ..Caller::person(name) };
+    let since = std::time::Instant::now();
+    for n in 0..50 {
+        let name = format!("p{n}");
+        let vote = Event::Said(said(ACCEPTED + 1, &name, caller(&name), &Decision::new(true, name.as_str())));
+        let (next, effects) = apply(request, &vote);
+        request = next;
+        let left = 9_999 - n;
+        let told = effects.iter().find_map(|effect| match effect {
+            Effect::Reply { reply, .. } => Some(&**reply),
+            _ => None,
+        });
+        assert!(matches!(told, Some(Reply::Recorded { more: Some(more), .. }) if *more == left), "{told:?}");
+    }
+    println!("a vote of one among 10,000: {:?}", since.elapsed() / 50);
+    assert!(serde_json::to_vec(&request.row()).unwrap().len() < 64 << 10);
 }
 
 #[test]

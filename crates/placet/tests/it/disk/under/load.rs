@@ -28,7 +28,7 @@ pub(super) enum Told {
     /// The request was accepted.
     Accepted(String),
     /// This came of the request.
-    Outcome(String, Outcome),
+    Outcome(String, Box<Outcome>),
     /// The sequence was started.
     Started(String, u32),
 }
@@ -139,7 +139,7 @@ impl Ledger {
 
     async fn decide(&self, client: &Client, id: &str, is_approved: bool) -> Option<Outcome> {
         let outcome = self.answered(decided(client, id, is_approved)).await??;
-        self.tell(Told::Outcome(id.to_owned(), outcome.clone()));
+        self.tell(Told::Outcome(id.to_owned(), Box::new(outcome.clone())));
         Some(outcome)
     }
 
