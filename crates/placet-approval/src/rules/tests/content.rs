@@ -1,0 +1,109 @@
+//! What is asked for changes, and is handed over.
+
+use super::play::*;
+use super::*;
+
+#[test]
+fn a_request_that_is_handed_over_is_the_same_request() {
+    let (decided, _) = apply(request(), &answered(5, true, "A"));
+    let mut staged = Play::new(json!({"seats": [{"from": ["group:sec"], "need": 2}]}));
+    staged.line("zoe approves");
+    for request in [request(), decided, staged.request.take().unwrap()] {
+        let text = serde_json::to_string(&request).unwrap();
+        assert_eq!(serde_json::from_str::<Input>(&text).unwrap(), Input::Continued(Box::new(request)));
+    }
+}
+
+#[test]
+fn nobody_starts_a_request_in_the_middle() {
+    let decided = json!({"rules": 2, "request_id": "victim", "submitted_at": "1970-01-12T13:46:40Z", "due": "1970-01-12T14:46:40Z",
+        "asked": {"requester": "alice", "item": "x"}, "stage": 99});
+    let forged: Input = serde_json::from_value(decided).unwrap();
+    assert_eq!(forged.clone().open("r-1".into(), at(0), false).unwrap_err().field, "rules");
+    assert_eq!(forged.open("r-1".into(), at(0), true).unwrap().request_id, "r-1");
+    let many = json!([{"from": ["zoe"], "need": 10001}]);
+    assert!(serde_json::from_value::<Vec<Seat>>(many).is_err());
+}
+
+#[test]
+fn the_same_again_counts_once_whatever_it_changes() {
+    let edit = r#"{"edits": [{"op": "replace", "path": "/amount", "value": 5}]}"#;
+    let none = r#"{"edits": []}"#;
+    let plan = json!({"stages": [stage(&["group:sec"], 3)], "editable": ["/amount"]});
+    play(
+        Play::of(plan, json!({"payload": {"amount": 9}})),
+        &format!(
+            "zoe approves {edit} -> recorded, 2 more in stage 0
+             yan approves -> recorded, 1 more in stage 0
+             zoe approves {edit} -> recorded, 1 more in stage 0
+             zoe approves {none} -> recorded, 1 more in stage 0
+             zoe approves {{\"stage\": 2}} -> Conflict: stage 2 was open when you looked, stage 1 is now
+             xia approves -> won: Approved"
+        ),
+    );
+}
+
+#[test]
+fn what_is_returned_is_revised_by_whoever_asked_and_voted_on_anew() {
+    play(
+        Play::of(json!({"stages": [stage(&["group:sec"], 1), stage(&["group:fin"], 1)]}), json!({"payload": {"amount": 9}})),
+        "zoe approves -> recorded, 1 more in stage 1
+         yan returns too much -> Forbidden: yan is not asked in this stage
+         flo returns too much -> recorded, 1 more in stage 1
+         flo approves -> Conflict: it was returned for changes and is not resubmitted yet
+         flo revises {\"item\": \"x\"} -> Forbidden: only whoever requested it may change it; an approver edits or returns it
+         alice revises {\"payload\": {\"amount\": 5}} -> recorded, 1 more in stage 0
+         zoe approves {\"revision\": 1} -> Changed: revision: 1 was shown to you, 2 is asked for now
+         zoe approves {\"revision\": 2} -> recorded, 1 more in stage 1
+         flo approves -> won: Approved",
+    );
+}
+
+#[test]
+fn an_approver_edits_what_he_may_and_others_confirm_it() {
+    let edit = r#"{"edits": [{"op": "replace", "path": "/amount", "value": 5}]}"#;
+    let with = |more: Value| {
+        let mut plan = json!({"stages": [stage(&["group:sec"], 2)], "editable": ["/amount"]});
+        plan.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Play::of(plan, json!({"payload": {"amount": 9, "to": "Bob"}}))
+    };
+    let mut edited = with(json!({}));
+    for (line, told) in [
+        ("yan approves", "recorded, 1 more in stage 0"),
+        (
+            r#"zoe approves {"edits": [{"op": "replace", "path": "/to", "value": "Eve"}]}"#,
+            "Forbidden: edits: \"/to\" may not be changed; [\"/amount\"] may",
+        ),
+        (r#"zoe rejects {"edits": []}"#, "Invalid: edits: only who approves changes anything"),
+        (&format!("zoe approves {edit}"), "recorded, 1 more in stage 0"),
+        (r#"yan approves {"revision": 1}"#, "Changed: revision: 1 was shown to you, 2 is asked for now"),
+        ("yan approves", "won: Approved"),
+    ] {
+        assert_eq!(edited.line(line), told, "{line}");
+    }
+    let Some(Outcome::Approved(decided)) = &edited.request().outcome else { panic!("it was approved") };
+    assert_eq!((decided.revision, &decided.approved), (Some(2), &Some(json!({"amount": 5, "to": "Bob"}))));
+    let proposed = edited.request().edited.as_ref().map(|edited| &edited.proposed);
+    assert_eq!(proposed, Some(&json!({"amount": 9, "to": "Bob"})));
+
+    // Alone he settles it, but not under four eyes.
+    let alone = |four_eyes: bool| {
+        let plan = json!({"stages": [stage(&["group:sec"], 1)], "editable": ["/amount"], "four_eyes": four_eyes});
+        Play::of(plan, json!({"payload": {"amount": 9}}))
+    };
+    play(alone(false), &format!("zoe approves {edit} -> won: Approved"));
+    play(alone(true), &format!("zoe approves {edit} -> recorded, 1 more in stage 0\nyan approves -> won: Approved"));
+}
+
+#[test]
+fn who_has_changed_it_and_is_the_only_one_needs_somebody_else_under_four_eyes() {
+    let plan = json!({
+        "stages": [stage(&["user:zoe"], 1)], "editable": ["/amount"], "four_eyes": true, "fallback": ["group:leads"],
+    });
+    play(
+        Play::of(plan, json!({"payload": {"amount": 9}})),
+        r#"zoe approves {"edits": [{"op": "replace", "path": "/amount", "value": 5}]} -> recorded, 1 more in stage 0
+           +1h -> open, asks Fallback
+           lea approves -> won: Approved"#,
+    );
+}

@@ -1,0 +1,70 @@
+//! Whatever people do, in whatever order.
+
+use proptest::prelude::*;
+
+use super::play::*;
+use super::*;
+
+proptest! {
+    /// Whatever people do, in whatever order and however late: there is one outcome, everybody is told that one, and whoever
+    /// decides was asked and has not asked for it himself.
+    #[test]
+    fn whatever_happens_there_is_one_outcome(
+        lines in proptest::collection::vec((0_usize..6, 0_usize..12, 0_usize..6), 1..60),
+        needs in proptest::collection::vec(0_usize..4, 1..3),
+        veto in 0_usize..3,
+    ) {
+        let people = ["alice", "zoe", "yan", "flo", "lea", "boss"];
+        let need = [json!(1), json!(2), json!("all"), json!("50%")];
+        let seats: Vec<Value> = needs.iter().enumerate()
+            .map(|(at, &of)| stage_seat(["group:sec", "group:fin"][at % 2], &need[of])).collect();
+        let veto = [json!({"count": 1}), json!({"count": 2}), json!("none")][veto].clone();
+        let plan = json!({
+            "stages": [{"seats": seats, "veto": veto}, stage(&["group:two"], 1)],
+            "fallback": ["group:leads"], "editable": [""],
+        });
+        let mut play = Play::of(plan, json!({"payload": {"n": 0}}));
+        let mut first: Option<Outcome> = None;
+        for (who, what, to) in lines {
+            let (who, to) = (people[who], people[to]);
+            let line = match what {
+                0..=2 => format!("{who} approves"),
+                3 => format!("{who} rejects"),
+                4 => format!("{who} abstains"),
+                5 => format!("{who} delegates {to}"),
+                6 => format!("{who} forwards {to}"),
+                7 => format!("{who} claims"),
+                8 => format!("{who} assigns {to}"),
+                9 => format!(r#"{who} approves {{"edits": [{{"op": "replace", "path": "/n", "value": {}}}]}}"#, to.len()),
+                10 => format!(r#"{who} revises {{"item": "{to}"}}"#),
+                _ => "+2h".to_owned(),
+            };
+            let told = play.line(&line);
+            let outcome = play.request().outcome.clone();
+            if let Some(first) = &first {
+                prop_assert_eq!(Some(first), outcome.as_ref());
+                prop_assert!(line.starts_with('+') || told.ends_with(first.status()), "{} of {:?}", told, first);
+            }
+            if let Some(Outcome::Approved(decided)) = &outcome {
+                prop_assert_ne!(decided.approver.as_str(), "alice");
+                let distinct: std::collections::BTreeSet<_> = decided.approvers.iter().collect();
+                prop_assert!(!distinct.contains(&Person::new("alice")));
+            }
+            first = first.or(outcome);
+        }
+    }
+
+    /// Votes that are all yes come to the same, in whatever order.
+    #[test]
+    fn the_order_of_votes_does_not_matter(order in Just(["zoe", "yan", "xia", "flo"]).prop_shuffle(), take in 1_usize..5) {
+        let seats = json!({"seats": [{"from": ["group:sec"], "need": 2}, {"from": ["group:fin"], "need": 1}]});
+        let come_to = |people: &mut dyn Iterator<Item = &str>| {
+            let mut play = Play::new(seats.clone());
+            people.for_each(|who| drop(play.line(&format!("{who} approves"))));
+            play.status()
+        };
+        let mut sorted = order[..take].to_vec();
+        sorted.sort_unstable();
+        prop_assert_eq!(come_to(&mut order[..take].iter().copied()), come_to(&mut sorted.into_iter()));
+    }
+}
