@@ -59,6 +59,11 @@ impl Decision {
             && stage.is_none()
     }
 
+    /// Whether it says yes or no, and changes nothing.
+    pub fn is_yes_or_no(&self) -> bool {
+        self.choice.as_deref() != Some(ABSTAIN) && self.edits.is_none()
+    }
+
     /// Whether it can be taken.
     ///
     /// # Errors

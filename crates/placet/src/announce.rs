@@ -84,18 +84,17 @@ impl Announcement {
     /// If the ready file cannot be written.
     pub(crate) fn make(&self, common: &Common) -> Result<(), Failure> {
         let json = serde_json::to_string(self).map_err(|e| Failure::system("the announcement", e))?;
+        if let Some(path) = &common.ready_file {
+            write_whole(path, &json).map_err(|source| {
+                Failure::system(format!("--ready-file: {} cannot be written", path.display()), source)
+            })?;
+        }
         // Whoever closed our output does not want to hear it.
         if common.json {
             drop(writeln!(std::io::stdout(), "{json}"));
         } else if !common.quiet {
             let stderr = std::io::stderr();
             drop(stderr.lock().write_all(self.banner(stderr.is_terminal()).as_bytes()));
-        }
-        // Last: whoever waits for the file finds all that was said.
-        if let Some(path) = &common.ready_file {
-            write_whole(path, &json).map_err(|source| {
-                Failure::system(format!("--ready-file: {} cannot be written", path.display()), source)
-            })?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use placet_approval::{Caller, DECISION_EVENT, Decision, Reply};
+use placet_approval::{Caller, DECISION_EVENT, Decided, Decision, ORCHESTRATION, Outcome, Reply};
 use placet_sdk::{Answer, ExternalEvent, InstanceState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -118,7 +118,7 @@ pub(crate) async fn decided(
     let ask = ask.ask_id(ask_id.as_str()).wait(wait.length());
     let answer = ask.await.map_err(|error| problem::of_call(id, &error))?;
 
-    let case = Case { api, base, id, ask_id: &ask_id, decision, form };
+    let case = Case { api, base, id, ask_id: &ask_id, caller, decision, form };
     let told = match &answer {
         Answer::Reply(reply) => case.replied(reply),
         Answer::State(state) => case.taken(state).await,
@@ -144,6 +144,7 @@ struct Case<'a> {
     base: &'a BaseUrl,
     id: &'a str,
     ask_id: &'a str,
+    caller: &'a Caller,
     decision: &'a Decision,
     form: Form,
 }
@@ -172,12 +173,39 @@ impl Case<'_> {
 
     /// It has ended, and nobody saw it take the event: it won if the outcome is this very decision.
     async fn ended(&self, state: &InstanceState) -> Result<Response, Problem> {
+        if state.name() == ORCHESTRATION
+            && let Some(outcome) = state.output_json().and_then(|output| serde_json::from_str::<Outcome>(output).ok())
+        {
+            return self.after(outcome);
+        }
         let said = if self.decision.is_approved { "Approved" } else { "Rejected" };
         let outcome = Said::of(state.output_json());
         let mine = outcome.status.as_deref() == Some(said)
             && outcome.approver.is_none_or(|approver| approver == self.decision.approver);
         let first = self.first().await?;
         if mine && self.is_mine(first.as_ref()) { Ok(self.won()) } else { Err(self.lost_to(state, first.as_ref())) }
+    }
+
+    /// One of our requests has its outcome: the same answer once more is the same, and any other comes too late.
+    fn after(&self, outcome: Outcome) -> Result<Response, Problem> {
+        let decided = match &outcome {
+            Outcome::Approved(decided) if self.decision.is_approved => Some(decided),
+            Outcome::Rejected(decided) if !self.decision.is_approved => Some(decided),
+            _ => None,
+        };
+        let is_his = |decided: &Decided| {
+            let comments = self.decision.comments.as_deref().unwrap_or_default();
+            let is_last = decided.approver == self.decision.approver && decided.comments == comments;
+            let is_earlier = self.caller.person.as_ref().is_some_and(|person| decided.approvers.contains(person));
+            decided.by.is_none() && (is_last || is_earlier)
+        };
+        if self.decision.is_yes_or_no() && decided.is_some_and(is_his) {
+            return match self.form {
+                Form::Ours => v1::told(self.base, self.id, Reply::Accepted { outcome }),
+                Form::Missions => Ok(self.told(StatusCode::OK, outcome.sentence())),
+            };
+        }
+        Err(v1::lost(self.base, self.id, &outcome))
     }
 
     /// The first event of its name in the history.

@@ -1,6 +1,6 @@
 //! What a server says of itself when it is ready.
 
-use placet_testkit::{Ended, Launch, Server};
+use placet_testkit::{Ended, Launch, Server, eventually};
 use serde_json::Value;
 
 use crate::PLACET;
@@ -35,7 +35,8 @@ async fn a_person_is_told_on_stderr_in_at_most_ten_aligned_lines() {
 #[tokio::test]
 async fn the_line_to_try_is_one_that_a_server_understands() {
     let server = crate::server().await;
-    let said = server.stderr();
+    // The ready file is there a moment before.
+    let said = eventually("it is said", async || Some(server.stderr()).filter(|said| said.ends_with("'\n"))).await;
     let (_, body) = said.split_once("-d '").unwrap();
     let body: Value = serde_json::from_str(body.trim().trim_end_matches('\'')).unwrap();
     assert_eq!(server.http().post("/api/requests", &body).await.unwrap().status, 200);

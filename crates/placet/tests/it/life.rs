@@ -127,6 +127,21 @@ async fn two_stages_of_groups_are_decided_across_a_kill() {
     assert_eq!(outcome["approvers"], json!(["ann", "ben", "cem"]));
 
     // Twice the same is the same; anything else is too late.
+    assert_eq!(
+        said(&decide(&http, &id, "cem", "approve", json!({})).await),
+        (200, "Request approved by cem".to_owned())
+    );
+    assert_eq!(
+        said(&decide(&http, &id, "ann", "approve", json!({})).await),
+        (200, "Request approved by cem".to_owned())
+    );
+    assert_eq!(decide(&http, &id, "ann", "reject", json!({})).await.status, 409);
+    assert_eq!(
+        decide(&http, &id, "cem", "approve", json!({"comments": "else"})).await.status,
+        200,
+        "he is one of them"
+    );
+    assert_eq!(decide(&http, &id, "dot", "approve", json!({})).await.status, 409);
     assert_eq!(decide(&http, &id, "dot", "reject", json!({})).await.status, 409);
     let shown = look(&http, &id).await;
     assert_eq!((&shown["status"], &shown["status_detail"]), (&json!("Approved"), &json!("approved")), "{shown}");

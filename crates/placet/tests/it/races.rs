@@ -123,10 +123,17 @@ async fn winner(http: &Http, client: &Client, race: &Race) -> String {
         assert_eq!(read, output, "{}: who raised an event has read of another winner", race.id);
     }
     assert_recorded_once(client, &race.id, output).await;
-    // Whoever says it again, in the winner's words or in others', is told the same; and so is whoever looks.
-    for approves in [true, false] {
+    // Whoever says it again in the winner's words is told that it is so, in others' what has won; and so is whoever looks.
+    for (approves, said) in [(true, "Approved"), (false, "Rejected")] {
         let again = decide(http, &race.id, approves, winner).await;
-        assert_eq!((again.status, &again.json()["outcome"]), (409, output));
+        if status == said {
+            assert_eq!(
+                (again.status, &again.json()["message"]),
+                (200, &json!(format!("Request {} by {winner}", said.to_lowercase())))
+            );
+        } else {
+            assert_eq!((again.status, &again.json()["outcome"]), (409, output));
+        }
     }
     assert_eq!(look(http, &race.id).await, shown);
     winner.to_owned()
