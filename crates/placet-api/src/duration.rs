@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use jiff::{Span, SpanRelativeTo};
-
 /// Reads one. A day has 24 hours; months and years have no length of their own, and are refused.
 ///
 /// # Errors
 /// In words, what is wrong with the text.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let refused = |error: jiff::Error| format!("{text:?} is no duration such as 24h, 1d or 90m: {error}");
-    let span: Span = text.trim().parse().map_err(refused)?;
-    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(refused)?;
+    let duration = placet_approval::duration(text).map_err(refused)?;
     Duration::try_from(duration).map_err(|_| format!("{text:?} must not be negative"))
 }
 

@@ -237,15 +237,12 @@ pub fn undecidable(request: &Request, directory: &Directory) -> Option<FieldErro
         };
         let mut seats = stage.seats.clone();
         while let Some(seat) = stuck(&seats) {
-            let more: Vec<Approver> =
-                plan.fallback.iter().filter(|who| !seats[seat].from.contains(who)).cloned().collect();
-            if more.is_empty() {
+            if !seats[seat].also_asks(&plan.fallback) {
                 return Some(too_few(&stage.seats[seat], number, seat));
             }
             if seats[seat].need.is_share() {
                 seats[seat].need = Need::Count(1);
             }
-            seats[seat].from.extend(more);
         }
         None
     })

@@ -26,7 +26,7 @@ pub use identity::{Approver, Caller, Person, Proof, Right};
 pub use outcome::{By, Decided, Outcome, TimedOut, Withdrawn};
 pub use plan::{
     Escalation, Need, OnTimeout, Plan, PolicyVersion, Remind, Replacement, Reset, Resolved, Revise, Seat, Stage, Step,
-    Veto,
+    Veto, duration,
 };
 pub use projection::{CONTENT_ROWS, ContentRow, Details, REQUEST_ROWS, RequestRow, SeatShown, StageShown, VoteShown};
 pub use request::{Choice, Edited, Input, Link, NewRequest, Priority, Question, Request};

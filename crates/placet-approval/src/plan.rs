@@ -136,6 +136,19 @@ pub struct Seat {
     pub need: Need,
 }
 
+impl Seat {
+    /// These are asked, too. Whether any of them was not before.
+    pub(crate) fn also_asks(&mut self, others: &[Approver]) -> bool {
+        let before = self.from.len();
+        for who in others {
+            if !self.from.contains(who) {
+                self.from.push(who.clone());
+            }
+        }
+        self.from.len() > before
+    }
+}
+
 /// How many of those whom a seat names: a number, `"any"` (one), `"all"` or `"60%"` (rounded up).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -388,7 +401,11 @@ fn with_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuratio
     duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
-pub(crate) fn duration(text: &str) -> Result<SignedDuration, jiff::Error> {
+/// A duration as people write it: `24h`, `1d`, `90m`, `1d 12h`, `PT24H`. A day has 24 hours.
+///
+/// # Errors
+/// If it is none, or names months or years, which have no length of their own.
+pub fn duration(text: &str) -> Result<SignedDuration, jiff::Error> {
     let span: Span = text.trim().parse()?;
     span.to_duration(SpanRelativeTo::days_are_24_hours())
 }

@@ -30,12 +30,8 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// `?wait=`: so many seconds, or a duration such as `30s`.
-#[derive(Debug, Default)]
-pub(crate) struct Wait {
-    asked: Option<Duration>,
-    /// The id under which a decision is asked, if it is to be another than a new one.
-    ask_id: Option<String>,
-}
+#[derive(Debug)]
+pub(crate) struct Wait(Option<Duration>);
 
 #[derive(Debug, Deserialize)]
 struct WaitQuery {
@@ -45,17 +41,12 @@ struct WaitQuery {
 impl Wait {
     /// Whether anybody has said how long.
     pub(crate) fn is_asked(&self) -> bool {
-        self.asked.is_some()
-    }
-
-    /// The same, asked under an id.
-    pub(crate) fn under(self, ask_id: Option<String>) -> Wait {
-        Wait { ask_id, ..self }
+        self.0.is_some()
     }
 
     /// How long, within measure.
     pub(crate) fn length(&self) -> Duration {
-        self.asked.unwrap_or(WAIT_DEFAULT).clamp(Duration::from_secs(1), WAIT_MAX)
+        self.0.unwrap_or(WAIT_DEFAULT).clamp(Duration::from_secs(1), WAIT_MAX)
     }
 }
 
@@ -65,10 +56,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Wait {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Wait, Problem> {
         let wrong = || Problem::field("wait", "must be a number of whole seconds, or a duration such as 30s");
         let Query(WaitQuery { wait }) = Query::from_request_parts(parts, state).await.map_err(|_| wrong())?;
-        let Some(text) = wait else { return Ok(Wait::default()) };
+        let Some(text) = wait else { return Ok(Wait(None)) };
         let seconds = text.parse::<u32>().ok().map(|seconds| Duration::from_secs(seconds.into()));
-        let asked = seconds.or_else(|| duration(&text).ok()).ok_or_else(wrong)?;
-        Ok(Wait { asked: Some(asked), ask_id: None })
+        seconds.or_else(|| duration(&text).ok()).map(|wait| Wait(Some(wait))).ok_or_else(wrong)
     }
 }
 
@@ -90,7 +80,9 @@ pub(crate) async fn decide(
 ) -> Result<Response, Problem> {
     decision.check()?;
     let caller = rights::caller(&api, "approver", &decision.approver)?;
-    decided(&api, &base, &id, wait, &caller, &decision, Form::Missions).await
+    let ask_id = Uuid::new_v4().to_string();
+    let (caller, decision) = (&caller, &decision);
+    Case { api: &api, base: &base, id: &id, ask_id: &ask_id, caller, decision, form: Form::Missions }.ask(&wait).await
 }
 
 /// In which form somebody is told what became of his decision.
@@ -100,33 +92,6 @@ pub(crate) enum Form {
     Missions,
     /// That of `/api/v1`.
     Ours,
-}
-
-/// Passes a decision on, and tells what became of it.
-pub(crate) async fn decided(
-    api: &Api,
-    base: &BaseUrl,
-    id: &str,
-    wait: Wait,
-    caller: &Caller,
-    decision: &Decision,
-    form: Form,
-) -> Result<Response, Problem> {
-    let ask_id = wait.ask_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
-    let ask =
-        api.client.ask(id, DECISION_EVENT, decision).on_behalf_of(rights::stamp(caller), caller.proof.to_string());
-    let ask = ask.ask_id(ask_id.as_str()).wait(wait.length());
-    let answer = ask.await.map_err(|error| problem::of_call(id, &error))?;
-
-    let case = Case { api, base, id, ask_id: &ask_id, caller, decision, form };
-    let told = match &answer {
-        Answer::Reply(reply) => case.replied(reply),
-        Answer::State(state) => case.taken(state).await,
-        Answer::Ended(state) => case.ended(state).await,
-        Answer::Recorded => Ok(case.recorded()),
-    };
-    // What won may be told at length: it keeps the room of what it is from.
-    Ok((Extension(answer.room()), told).into_response())
 }
 
 /// `GET /api/approvals/{id}`: the link that people are sent. It decides nothing, and says how to.
@@ -139,17 +104,33 @@ pub(crate) async fn explain(Extension(base): Extension<BaseUrl>, RequestId(id): 
 }
 
 /// One decision, and what became of it.
-struct Case<'a> {
-    api: &'a Api,
-    base: &'a BaseUrl,
-    id: &'a str,
-    ask_id: &'a str,
-    caller: &'a Caller,
-    decision: &'a Decision,
-    form: Form,
+pub(crate) struct Case<'a> {
+    pub(crate) api: &'a Api,
+    pub(crate) base: &'a BaseUrl,
+    pub(crate) id: &'a str,
+    pub(crate) ask_id: &'a str,
+    pub(crate) caller: &'a Caller,
+    pub(crate) decision: &'a Decision,
+    pub(crate) form: Form,
 }
 
 impl Case<'_> {
+    /// Passes the decision on, and tells what became of it.
+    pub(crate) async fn ask(&self, wait: &Wait) -> Result<Response, Problem> {
+        let ask = self.api.client.ask(self.id, DECISION_EVENT, self.decision);
+        let ask = ask.on_behalf_of(rights::stamp(self.caller), self.caller.proof.to_string());
+        let answer = ask.ask_id(self.ask_id).wait(wait.length()).await;
+        let answer = answer.map_err(|error| problem::of_call(self.id, &error))?;
+        let told = match &answer {
+            Answer::Reply(reply) => self.replied(reply),
+            Answer::State(state) => self.taken(state).await,
+            Answer::Ended(state) => self.ended(state).await,
+            Answer::Recorded => Ok(self.recorded()),
+        };
+        // What won may be told at length: it keeps the room of what it is from.
+        Ok((Extension(answer.room()), told).into_response())
+    }
+
     /// An orchestration that knows of asks has answered.
     fn replied(&self, reply: &str) -> Result<Response, Problem> {
         match serde_json::from_str(reply) {

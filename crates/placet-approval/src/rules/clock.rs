@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::Case;
 use super::stage::{Ballot, Level};
-use super::{Case, SeatSet};
 use crate::identity::Person;
 use crate::outcome::{By, Decided, Outcome, TimedOut};
 use crate::plan::{Escalation, Need, OnTimeout, Replacement, Seat};
@@ -129,10 +129,8 @@ impl Case<'_> {
         self.request.due = self.request.due.saturating_add(length).unwrap_or(Timestamp::MAX);
         let fallback = Seat { from: self.request.plan.fallback.clone(), need: Need::Count(1) };
         if let Some(open) = &mut self.request.open {
-            (open.level, open.claim) = (Level::Fallback, None);
-            open.asks_anew(SeatSet::of(open.seats.len(), |_| true));
-            open.seats = vec![fallback];
-            open.votes.clear();
+            open.begins_anew();
+            (open.level, open.seats) = (Level::Fallback, vec![fallback]);
         }
         self.show();
         self.look_up();
@@ -151,8 +149,7 @@ impl Case<'_> {
             None | Some(Escalation::Remind(_)) => return,
             Some(Escalation::Add(approvers)) => {
                 for seat in &mut open.seats {
-                    let new = approvers.iter().filter(|who| !seat.from.contains(who));
-                    seat.from.extend(new.cloned().collect::<Vec<_>>());
+                    seat.also_asks(approvers);
                 }
             }
             Some(Escalation::Replace(Replacement { with, at_most })) => {
@@ -162,8 +159,7 @@ impl Case<'_> {
                         *count = (*count).min((*most).max(1));
                     }
                 }
-                (open.votes, open.claim) = (Vec::new(), None);
-                open.asks_anew(SeatSet::of(open.seats.len(), |_| true));
+                open.begins_anew();
             }
         }
         self.show();

@@ -83,7 +83,7 @@ impl Case<'_> {
         self.take(to.clone(), may || self.holds_claim(by))?;
         if !is_asked {
             let open = self.stage_open()?;
-            let all = SeatSet::of(open.seats.len(), |_| true);
+            let all = open.all_seats();
             open.give(&to, all);
         }
         Ok(())

@@ -349,14 +349,18 @@ impl OpenStage {
         }
     }
 
-    /// Others are asked for these seats: what was given of them to whomever does not count.
-    pub(crate) fn asks_anew(&mut self, seats: SeatSet) {
+    /// All of its seats.
+    pub(crate) fn all_seats(&self) -> SeatSet {
+        SeatSet::of(self.seats.len(), |_| true)
+    }
+
+    /// Others are asked instead: nobody has voted or taken it, and what was given of its seats counts no more.
+    pub(crate) fn begins_anew(&mut self) {
+        (self.votes, self.claim) = (Vec::new(), None);
+        self.people.retain(|candidate| candidate.has_left);
         for candidate in &mut self.people {
-            candidate.given = candidate.given.less(seats);
-            candidate.seats = candidate.seats.less(seats);
+            (candidate.seats, candidate.given) = (SeatSet::NONE, SeatSet::NONE);
         }
-        self.people
-            .retain(|candidate| !candidate.seats.is_empty() || !candidate.given.is_empty() || candidate.has_left);
     }
 }
 

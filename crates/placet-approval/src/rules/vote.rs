@@ -91,23 +91,12 @@ impl Case<'_> {
 
     /// The seats that somebody could fill who may vote.
     fn may_vote(&mut self, person: &Person, caller: &Caller) -> Result<SeatSet, Refused> {
-        let request = &self.request;
-        if request.returned.is_some() {
+        if self.request.returned.is_some() {
             return Err(conflict("it was returned for changes and is not resubmitted yet"));
         }
-        request.may_decide(person, caller)?;
+        let seats = if caller.person.is_some() { self.asked(person, caller)? } else { self.asked_of_anyone(caller)? };
+        let request = &self.request;
         let open = request.open.as_ref().expect("a stage is open");
-        // Whoever raised an event says who he is; that is good for what anyone may answer.
-        let seats = if caller.person.is_some() { open.seats_of(person, caller) } else { open.seats_of_anyone() };
-        if seats.is_empty() {
-            if caller.person.is_none() {
-                return Err(forbidden(
-                    "an event bears nobody's name, and only some are asked in this stage: use the API",
-                ));
-            }
-            self.has_gone(person);
-            return Err(forbidden(format!("{person} is not asked in this stage")));
-        }
         if let Some(delegate) = open.voted_for(person) {
             return Err(conflict(format!("{delegate} has already voted for {person}")));
         }
@@ -119,6 +108,17 @@ impl Case<'_> {
         }
         if request.plan.revise == Revise::Never && open.vote_of(person).is_some() {
             return Err(conflict("votes are final here"));
+        }
+        Ok(seats)
+    }
+
+    /// Whoever raised an event says who he is; that is good for what anyone may answer.
+    fn asked_of_anyone(&self, caller: &Caller) -> Result<SeatSet, Refused> {
+        self.request.may_decide(&voter(caller), caller)?;
+        let open = self.request.open.as_ref().expect("a stage is open");
+        let seats = open.seats_of_anyone();
+        if seats.is_empty() {
+            return Err(forbidden("an event bears nobody's name, and only some are asked in this stage: use the API"));
         }
         Ok(seats)
     }
@@ -165,10 +165,8 @@ impl Case<'_> {
         let fallback = &self.request.plan.fallback;
         let open = self.request.open.as_mut().expect("a stage is open");
         open.settle_shares();
-        let from = &mut open.seats[seat].from;
-        if open.level < Level::Admins && fallback.iter().any(|who| !from.contains(who)) {
+        if open.level < Level::Admins && open.seats[seat].also_asks(fallback) {
             open.level = Level::Fallback;
-            from.extend(fallback.iter().filter(|who| !from.contains(who)).cloned().collect::<Vec<_>>());
             self.look_up();
         } else {
             open.level = Level::Admins;

@@ -6,13 +6,14 @@ use axum::response::Response;
 use placet_approval::{ABSTAIN, Decision, ORCHESTRATION};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{self, Problem};
-use crate::resources::approvals::{self, Wait};
+use crate::resources::approvals::{Case, Form, Wait};
 use crate::resources::requests::RequestId;
 use crate::rights;
 
@@ -92,6 +93,7 @@ pub(crate) async fn decide(
             return Err(super::acts::foreign(&id));
         }
     }
-    let wait = wait.under(key.ask_id(&id, &decision.approver));
-    approvals::decided(&api, &base, &id, wait, &caller, &decision, approvals::Form::Ours).await
+    let ask_id = key.ask_id(&id, &decision.approver).unwrap_or_else(|| Uuid::new_v4().to_string());
+    let (caller, decision) = (&caller, &decision);
+    Case { api: &api, base: &base, id: &id, ask_id: &ask_id, caller, decision, form: Form::Ours }.ask(&wait).await
 }
