@@ -83,13 +83,18 @@ impl Scheduler {
         shares: Vec<Share>,
     ) -> Result<Weighed<GetInstanceResponse>, CallError> {
         let key = key(hub, &request.instance_id)?;
-        let reply = self.command(key, CommandKind::Wait(what)).await?;
-        drop(shares);
-        let Reply::Instance(Some(view)) = reply else {
-            return Ok(Weighed::light(GetInstanceResponse { exists: false, orchestration_state: None }));
-        };
-        let state = self.complete_view(view, request.get_inputs_and_outputs).await?;
-        Ok(state.map(|state| GetInstanceResponse { exists: true, orchestration_state: Some(state) }))
+        let mut shares = Some(shares);
+        loop {
+            let reply = self.command(key.clone(), CommandKind::Wait(what)).await?;
+            shares.take();
+            let Reply::Instance(Some(view)) = reply else {
+                return Ok(Weighed::light(GetInstanceResponse { exists: false, orchestration_state: None }));
+            };
+            // One that was begun anew since is waited for again.
+            if let Some(state) = self.complete_view(view, request.get_inputs_and_outputs).await? {
+                return Ok(state.map(|state| GetInstanceResponse { exists: true, orchestration_state: Some(state) }));
+            }
+        }
     }
 
     /// RaiseEvent.
@@ -153,15 +158,23 @@ impl Scheduler {
         let (principal, proof) = (request.principal, request.proof);
         let stamp = if principal.is_empty() { caller } else { Caller { principal, proof } };
         let ask = Arc::new(Ask { ask_id: ask_id.clone(), event_name, payload, wait, stamp });
-        let reply = self.command(key, CommandKind::Ask(ask)).await?;
+        let reply = self.command(key.clone(), CommandKind::Ask(ask)).await?;
         drop(shares);
         let outcome = match reply {
             Reply::Asked(Asked::Reply(answer)) => {
                 told_or_recorded(self.weigh(answer.len(), || (*answer).to_owned()).await, Outcome::Reply)?
             }
-            Reply::Asked(Asked::State(view)) => told_or_recorded(self.complete_view(view, true).await, Outcome::State)?,
+            Reply::Asked(Asked::State(view)) => {
+                match self.complete_view(view, true).await.transpose() {
+                    Some(state) => told_or_recorded(state, Outcome::State)?,
+                    None => Weighed::light(Outcome::Recorded(Recorded {})),
+                }
+            }
             // A question that found its instance ended did nothing: what else is refused may be refused.
-            Reply::Asked(Asked::Ended(view)) => self.complete_view(view, true).await?.map(Outcome::Ended),
+            Reply::Asked(Asked::Ended(view)) => {
+                let state = self.complete_view(view, true).await?;
+                state.ok_or(Refusal::NotFound(key))?.map(Outcome::Ended)
+            }
             Reply::Asked(Asked::Recorded) => Weighed::light(Outcome::Recorded(Recorded {})),
             Reply::Done
             | Reply::Nothing

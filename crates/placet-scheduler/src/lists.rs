@@ -79,10 +79,13 @@ impl Scheduler {
         if let Some(view) = long {
             drop(share);
             let found = self.complete_view(view, payloads).await?;
-            return Ok(found.map(|state| {
-                answer.orchestration_state.push(state);
-                answer
-            }));
+            return Ok(match found {
+                Some(found) => found.map(|state| {
+                    answer.orchestration_state.push(state);
+                    answer
+                }),
+                None => Weighed::light(answer),
+            });
         }
         Ok(Weighed { bytes: answer.encoded_len(), value: answer, share: Some(share) })
     }
@@ -108,7 +111,7 @@ impl Scheduler {
                         return Ok((states, Some(here), Some(view.into())));
                     }
                     list.order = here;
-                    let Some(state) = payloads::of_one_life(store, row, view, with_payloads)? else { continue };
+                    let Some(state) = payloads::complete(store, view, with_payloads)? else { continue };
                     bytes += state.encoded_len();
                     states.push(state);
                     if states.len() == wanted {

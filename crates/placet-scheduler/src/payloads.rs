@@ -3,13 +3,12 @@
 
 use placet_core::command::InstanceView;
 use placet_core::ids::Turn;
-use placet_core::rows::{InboxRow, InstanceRow, Lookup};
+use placet_core::rows::{InboxRow, Lookup};
+use placet_core::partition::view_of_row;
 use placet_core::wire::Events;
-use placet_proto::durabletask::{HistoryEvent, OrchestrationState, history_event::EventType};
+use placet_proto::durabletask::{ExecutionCompletedEvent, HistoryEvent, OrchestrationState, history_event::EventType};
 use placet_store::{ReadError, Store};
 use prost::Message as _;
-
-use crate::scheduler::row_of;
 
 /// Whether nothing has to be read to answer with this view.
 pub(crate) fn is_complete(view: &InstanceView, payloads: bool) -> bool {
@@ -32,26 +31,13 @@ pub(crate) fn trimmed(mut state: OrchestrationState, payloads: bool) -> Orchestr
     state
 }
 
-/// Reads what the view of a row lacks. Absent: the instance was begun anew or deleted meanwhile, and its payloads are gone;
-/// nobody is told of two lives at once.
-pub(crate) fn of_one_life(
-    store: &dyn Store,
-    row: &InstanceRow,
-    view: InstanceView,
-    payloads: bool,
-) -> Result<Option<OrchestrationState>, ReadError> {
-    let is_one_read = is_complete(&view, payloads);
-    let state = complete(store, view, payloads)?;
-    let is_there = is_one_read || row_of(store, row.key())?.is_some_and(|again| again.iid == row.iid);
-    Ok(is_there.then_some(state))
-}
-
-/// Reads what a view lacks.
+/// Reads what a view lacks. Absent: the instance was begun anew or deleted meanwhile, and its payloads are gone with it; to
+/// tell of an end without them would tell of another.
 pub(crate) fn complete(
     store: &dyn Store,
     mut view: InstanceView,
     payloads: bool,
-) -> Result<OrchestrationState, ReadError> {
+) -> Result<Option<OrchestrationState>, ReadError> {
     if payloads && !view.input_known {
         // Each read sees the store at a time of its own. An input goes one way: it waits for the first turn, and is in the
         // history from then on; whoever found it in neither has missed that.
@@ -63,18 +49,39 @@ pub(crate) fn complete(
         if input.is_none() {
             input = first_input(store, &view)?;
         }
-        view.state.input = input.flatten();
+        let Some(input) = input else { return gone(store, &view) };
+        view.state.input = input;
     }
     if payloads && !view.output_known {
-        let last = store.history(view.iid, Turn(view.turn.0.saturating_sub(1)), 1)?;
-        for event in last.iter().flat_map(|row| Events(&row.events)) {
-            if let EventType::ExecutionCompleted(completed) = decode(event.map_err(damaged)?)? {
-                view.state.output = completed.result;
-                view.state.failure_details = completed.failure_details;
-            }
+        let Some(completed) = end(store, &view)? else { return gone(store, &view) };
+        view.state.output = completed.result;
+        view.state.failure_details = completed.failure_details;
+    }
+    Ok(Some(trimmed(view.state, payloads)))
+}
+
+/// One that still stands as it was seen has no business to lack what it must have.
+fn gone<T>(store: &dyn Store, view: &InstanceView) -> Result<Option<T>, ReadError> {
+    let found = store.load(&[Lookup::Iid(view.iid)])?.pop().flatten();
+    let again = found.map(|found| view_of_row(&found.row).map_err(damaged)).transpose()?;
+    match again {
+        Some(again) if again.turn == view.turn && again.state.execution_id == view.state.execution_id => {
+            Err(damaged("neither the input nor the end where it must be"))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The end in the last turn of the history.
+fn end(store: &dyn Store, view: &InstanceView) -> Result<Option<ExecutionCompletedEvent>, ReadError> {
+    let last = store.history(view.iid, Turn(view.turn.0.saturating_sub(1)), 1)?;
+    let mut end = None;
+    for event in last.iter().flat_map(|row| Events(&row.events)) {
+        if let EventType::ExecutionCompleted(completed) = decode(event.map_err(damaged)?)? {
+            end = Some(completed);
         }
     }
-    Ok(trimmed(view.state, payloads))
+    Ok(end)
 }
 
 /// The input in the first turn of the history, if there is a turn.

@@ -428,7 +428,7 @@ impl Scheduler {
                     if payloads::bytes_to_read(&view, payloads) > ANSWER_FROM {
                         return Ok(Some(Read::Long(Arc::new(view))));
                     }
-                    if let Some(state) = payloads::of_one_life(store, &row, view, payloads)? {
+                    if let Some(state) = payloads::complete(store, view, payloads)? {
                         return Ok(Some(Read::Done(Box::new(state))));
                     }
                 }
@@ -440,9 +440,7 @@ impl Scheduler {
                     return self.weigh(bytes, || *state).await.map(Some);
                 }
                 Some(Read::Long(view)) => {
-                    let iid = view.iid;
-                    let state = self.complete_view(view, payloads).await?;
-                    if self.row(key.clone()).await?.is_some_and(|again| again.iid == iid) {
+                    if let Some(state) = self.complete_view(view, payloads).await? {
                         return Ok(Some(state));
                     }
                 }
@@ -450,7 +448,7 @@ impl Scheduler {
         }
     }
 
-    /// What a reply left to be read from the history.
+    /// What a reply left to be read from the history. Absent: the instance was begun anew or deleted meanwhile.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -458,7 +456,7 @@ impl Scheduler {
         &self,
         view: Arc<InstanceView>,
         payloads: bool,
-    ) -> Result<Weighed<OrchestrationState>, CallError> {
+    ) -> Result<Option<Weighed<OrchestrationState>>, CallError> {
         let _place = if Arc::strong_count(&view) > CROWD {
             let place = self.0.crowd.acquire().await.map_err(|_| CallError::Stopping)?;
             tokio::task::yield_now().await;
@@ -469,7 +467,7 @@ impl Scheduler {
         if payloads::is_complete(&view, payloads) {
             let bytes = view.state.encoded_len();
             // Only when there is room for it: all who waited for it hold the same.
-            return self.weigh(bytes, || payloads::trimmed(Arc::unwrap_or_clone(view).state, payloads)).await;
+            return self.weigh(bytes, || payloads::trimmed(Arc::unwrap_or_clone(view).state, payloads)).await.map(Some);
         }
         let bytes = payloads::bytes_to_read(&view, payloads).saturating_add(view.state.encoded_len());
         let share = self.share_of_answer(bytes, READ_COPIES).await?;
@@ -478,7 +476,7 @@ impl Scheduler {
         if let Some(share) = &mut share {
             share.shrink_to(SENT_COPIES.saturating_mul(bytes));
         }
-        Ok(Weighed { value, bytes, share })
+        Ok(value.map(|value| Weighed { value, bytes, share }))
     }
 
     /// An answer of which nothing has to be read waits for its share, if it is long, and is made when it has that: of one

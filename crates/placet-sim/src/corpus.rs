@@ -51,4 +51,9 @@ pub const CORPUS: &[Known] = &[
         with: "",
         found: "the result of what had been set aside was counted off with more than it was counted with",
     },
+    Known {
+        seed: 1_795_992_508_001_177,
+        with: "",
+        found: "a caller was told of an end without its output, which had been purged meanwhile",
+    },
 ];

@@ -140,6 +140,21 @@ async fn an_input_is_found_though_its_first_turn_is_recorded_while_it_is_looked_
 }
 
 #[tokio::test]
+async fn nobody_is_told_of_an_end_whose_payloads_were_purged_before_they_were_read() {
+    let scheduler = scheduler();
+    start(&scheduler, key("default", "i"), "the input").await.unwrap();
+    let terminate = Terminate { output: Some("the output".to_owned()), recurse: false };
+    scheduler.command(key("default", "i"), CommandKind::Terminate(terminate)).await.unwrap();
+    let view = Arc::new(view_of_row(&scheduler.row(key("default", "i")).await.unwrap().unwrap()).unwrap());
+    let before = scheduler.complete_view(view.clone(), true).await.unwrap().unwrap().value;
+    assert_eq!(before.output.as_deref(), Some("the output"));
+
+    scheduler.command(key("default", "i"), CommandKind::Purge).await.unwrap();
+    assert!(scheduler.complete_view(view, true).await.unwrap().is_none());
+    stop(scheduler).await;
+}
+
+#[tokio::test]
 async fn a_page_of_a_generation_that_is_over_is_refused() {
     let scheduler = scheduler();
     start(&scheduler, key("default", "i"), "").await.unwrap();

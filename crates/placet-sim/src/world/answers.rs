@@ -101,10 +101,10 @@ fn answer_of(reply: Result<Reply, Refusal>, stored: Option<&Stored>) -> Answer {
     match reply {
         Ok(Reply::Done | Reply::Started(_) | Reply::Retried(_)) => Answer::Done,
         Ok(Reply::Instance(None) | Reply::Nothing) | Err(Refusal::NotFound(_)) => Answer::Absent,
-        Ok(Reply::Instance(Some(view))) => Answer::State(seen(&view, stored)),
+        Ok(Reply::Instance(Some(view))) => seen(&view, stored).map_or_else(|| over(stored), Answer::State),
         Ok(Reply::Asked(Asked::Reply(answer))) => Answer::Reply(answer.to_string()),
-        Ok(Reply::Asked(Asked::State(view))) => Answer::After(seen(&view, stored)),
-        Ok(Reply::Asked(Asked::Ended(view))) => Answer::Ended(seen(&view, stored)),
+        Ok(Reply::Asked(Asked::State(view))) => seen(&view, stored).map_or(Answer::Recorded, Answer::After),
+        Ok(Reply::Asked(Asked::Ended(view))) => seen(&view, stored).map_or_else(|| over(stored), Answer::Ended),
         Ok(Reply::Asked(Asked::Recorded)) => Answer::Recorded,
         Err(Refusal::AlreadyExists { .. }) => Answer::Exists,
         Err(Refusal::FailedPrecondition(_)) => Answer::Unfit,
@@ -120,21 +120,26 @@ fn answer_of(reply: Result<Reply, Refusal>, stored: Option<&Stored>) -> Answer {
     }
 }
 
-/// The edge fills in what the shard does not have at hand from the history.
-fn seen(view: &InstanceView, stored: Option<&Stored>) -> Seen {
+/// The answer when the life that the shard told of is gone by the time that its payloads are read.
+fn over(stored: Option<&Stored>) -> Answer {
+    if stored.is_some() { Answer::TryLater } else { Answer::Absent }
+}
+
+/// The edge fills in what the shard does not have at hand from the history, if it is still there.
+fn seen(view: &InstanceView, stored: Option<&Stored>) -> Option<Seen> {
     let status = view.state.orchestration_status();
-    let outcome = is_terminal(status).then(|| {
-        if view.output_known {
-            let failure = view.state.failure_details.as_ref();
-            Outcome {
-                status,
-                output: view.state.output.clone(),
-                failure: failure.map(|failure| format!("{}: {}", failure.error_type, failure.error_message)),
-            }
-        } else {
-            let read = stored.and_then(|stored| stored.outcome.clone());
-            read.unwrap_or(Outcome { status, output: None, failure: None })
-        }
-    });
-    Seen { execution: view.state.execution_id.clone().unwrap_or_default(), outcome }
+    let execution = view.state.execution_id.clone().unwrap_or_default();
+    let outcome = if !is_terminal(status) {
+        None
+    } else if view.output_known {
+        let failure = view.state.failure_details.as_ref();
+        Some(Outcome {
+            status,
+            output: view.state.output.clone(),
+            failure: failure.map(|failure| format!("{}: {}", failure.error_type, failure.error_message)),
+        })
+    } else {
+        Some(stored.filter(|stored| stored.execution == execution)?.outcome.clone()?)
+    };
+    Some(Seen { execution, outcome })
 }
