@@ -85,6 +85,11 @@ impl Directory {
         user.map_or_else(|| Person::new(format!("email:{}", address.to_lowercase())), |(person, _)| person.clone())
     }
 
+    /// Where somebody reads mail.
+    pub fn addresses_of(&self, person: &Person) -> impl Iterator<Item = &str> {
+        self.users.get(person).into_iter().flat_map(|user| user.emails.iter().map(String::as_str))
+    }
+
     /// Who is in a group, through other groups, too.
     pub fn members(&self, group: &str) -> BTreeSet<Person> {
         let (mut people, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![group]);

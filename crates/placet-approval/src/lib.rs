@@ -17,6 +17,7 @@ mod projection;
 mod request;
 mod rules;
 mod schema;
+pub mod terms;
 
 pub use act::{Act, Answer, Reason, Revision, Text, To};
 pub use decision::{ABSTAIN, Decision};

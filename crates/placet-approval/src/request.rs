@@ -157,6 +157,16 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Priority::Low => "low",
+            Priority::Normal => "normal",
+            Priority::High => "high",
+            Priority::Critical => "critical",
+        }
+    }
+
     pub(crate) fn is_normal(&self) -> bool {
         *self == Priority::Normal
     }

@@ -1,6 +1,6 @@
 //! The stored form of what is no column: protobuf messages of our own, so that fields can be added.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use placet_proto::durabletask::{
@@ -8,6 +8,7 @@ use placet_proto::durabletask::{
     TraceContext,
 };
 
+use crate::rows::Term;
 use crate::time::Timestamp;
 
 /// What an instance is beside its columns ([`crate::rows::InstanceRow::body`]).
@@ -343,4 +344,40 @@ pub struct PendingActivity {
     /// When, in microseconds since 1970; absent if it was before this was kept.
     #[prost(int64, optional, tag = "9")]
     pub scheduled_at: Option<i64>,
+}
+
+/// The terms of a published row: by their order, since most of them have the same.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StoredTerms {
+    /// In the order of their orders.
+    #[prost(message, repeated, tag = "1")]
+    groups: Vec<TermGroup>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct TermGroup {
+    #[prost(sint64, tag = "1")]
+    order: i64,
+    #[prost(string, repeated, tag = "2")]
+    texts: Vec<String>,
+}
+
+impl StoredTerms {
+    /// As they are stored.
+    pub fn new<'a>(terms: impl IntoIterator<Item = &'a Term>) -> StoredTerms {
+        let mut by_order: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
+        for term in terms {
+            by_order.entry(term.order).or_default().insert(&term.text);
+        }
+        let group = |(order, texts): (i64, BTreeSet<&str>)| TermGroup {
+            order,
+            texts: texts.into_iter().map(str::to_owned).collect(),
+        };
+        StoredTerms { groups: by_order.into_iter().map(group).collect() }
+    }
+
+    /// Each with its order.
+    pub fn terms(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.groups.iter().flat_map(|group| group.texts.iter().map(|text| (text.as_str(), group.order)))
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use placet_proto::durabletask as pb;
-use placet_proto::placet::v1::{AskReply, PublishedRow};
+use placet_proto::placet::v1::{AskReply, PublishedRow, Term};
 use prost::Message as _;
 
 use crate::command::{
@@ -229,6 +229,7 @@ impl World {
                     kind: source.text(),
                     key: source.text(),
                     body: source.some(|source| Bytes::copy_from_slice(source.bytes())),
+                    terms: source.list(|source| Term { text: source.text(), order: source.byte().into() }),
                 });
                 let replies = source.some(|source| {
                     source.list(|source| AskReply { ask_id: source.text(), answer: source.some(Source::text) })

@@ -13,6 +13,9 @@ pub const TURN_PIECES_BYTES_MAX: usize = 64 << 20;
 /// Rows published by one turn, in bytes (DESIGN.md §6): a request with a payload of a mebibyte, whole, and what is shown of it.
 pub const PUBLISHED_BYTES_MAX: usize = 4 << 20;
 
+/// Terms of the rows that one turn publishes: each is a row of an index.
+pub const TERMS_MAX: usize = 16_384;
+
 /// Bytes of a record row's body (DESIGN.md §4): what is longer is several rows.
 pub const RECORD_BYTES_MAX: usize = 64 << 10;
 

@@ -119,6 +119,17 @@ pub struct PublishedRow {
     pub owner: InstanceId,
     /// Its content; absent deletes the row.
     pub body: Option<Bytes>,
+    /// What lists find it by, instead of those that it had before. Each once.
+    pub terms: Vec<Term>,
+}
+
+/// What a published row is found by.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Term {
+    /// What it says.
+    pub text: Arc<str>,
+    /// The row's place among those that have it.
+    pub order: i64,
 }
 
 /// What belongs to no instance: a row that is made, replaced and deleted by commands of its own, each of which says which

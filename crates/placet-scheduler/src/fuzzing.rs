@@ -46,6 +46,7 @@ pub fn grpc_over_stored_rows(data: &[u8]) {
             key: source.text().into(),
             owner: found.row.id.clone(),
             body: source.some(|source| source.bytes().to_vec().into()),
+            terms: Vec::new(),
         });
         batch.instances_inserted.push(found.row);
         batch.inbox_put.extend(found.inbox);

@@ -19,6 +19,7 @@ mod manage;
 mod metrics;
 pub mod outgoing;
 mod payloads;
+mod published;
 mod records;
 pub mod rest;
 mod retention;

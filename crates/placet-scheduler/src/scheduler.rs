@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
 use placet_core::command::{Command, CommandKind, CompleteTurn, InstanceView, Refusal, Reply};
 use placet_core::dispatch::{HubSet, StreamLoad, StreamSpec};
 use placet_core::ids::{CallId, Hub, Iid, InstanceKey, PartitionId, StreamId, Turn};
@@ -566,19 +565,6 @@ impl Scheduler {
     pub async fn generation(&self, hub: Hub, instance_id: &str) -> Result<Option<Generation>, CallError> {
         let key = crate::calls::key(hub, instance_id)?;
         self.read(move |store| generation_of(store, key)).await
-    }
-
-    /// A published row.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub async fn published(&self, hub: Hub, kind: String, key: String) -> Result<Option<Bytes>, CallError> {
-        let query = Query::Published { hub, kind: kind.into(), key: key.into() };
-        self.read(move |store| match store.query(&query)? {
-            Answer::Published(body) => Ok(body),
-            _ => Ok(None),
-        })
-        .await
     }
 
     /// The budget of bytes in flight: who brings calls takes a share of it for each.

@@ -11,7 +11,9 @@ use placet_proto::durabletask::{
     CreateInstanceRequest, GetInstanceRequest, GetInstanceResponse, HistoryEvent, OrchestrationIdReusePolicy,
     OrchestrationStatus, RaiseEventRequest, TerminateRequest,
 };
-use placet_proto::placet::v1::{AskRequest, GetPublishedRequest, ask_response::Outcome};
+use placet_proto::placet::v1::{
+    AskRequest, GetPublishedRequest, ListPublishedRequest, ListPublishedResponse, ask_response::Outcome,
+};
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -205,6 +207,17 @@ impl Client {
         let request = GetPublishedRequest { kind: kind.to_owned(), key: key.to_owned() };
         let answer = self.transport.published(&self.hub, request).await?;
         Ok(answer.exists.then(|| answer.body.to_vec()))
+    }
+
+    /// A page of rows that orchestrations published, by the terms that they were published with.
+    ///
+    /// # Errors
+    /// If the call fails; with [`Code::InvalidArgument`] if it asks for nothing, or goes on where no page ended.
+    pub async fn list_published(
+        &self,
+        request: ListPublishedRequest,
+    ) -> Result<Held<ListPublishedResponse>, CallError> {
+        self.transport.list_published(&self.hub, request).await
     }
 
     /// An instance's history, as committed; empty if there is no such instance. All of it is in memory then.

@@ -12,7 +12,7 @@ use placet_proto::durabletask::{
     CreateSubOrchestrationAction, CreateTimerAction, OrchestrationInstance, ScheduleTaskAction, SendEventAction,
     TerminateOrchestrationAction,
 };
-use placet_proto::placet::v1::{AskReply, PublishedRow};
+use placet_proto::placet::v1::{AskReply, PublishedRow, Term};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -280,8 +280,24 @@ impl OrchestrationContext {
     /// # Errors
     /// If it cannot be written as JSON.
     pub fn publish(&self, kind: &str, key: &str, body: &(impl Serialize + ?Sized)) -> Result<()> {
-        let row =
-            PublishedRow { kind: kind.to_owned(), key: key.to_owned(), body: Some(serde_json::to_vec(body)?.into()) };
+        self.publish_with_terms(kind, key, body, [])
+    }
+
+    /// The same, with terms that lists find the row by, each with the row's place among those that have it. They take the place
+    /// of those that the row had.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn publish_with_terms(
+        &self,
+        kind: &str,
+        key: &str,
+        body: &(impl Serialize + ?Sized),
+        terms: impl IntoIterator<Item = (String, i64)>,
+    ) -> Result<()> {
+        let body = Some(serde_json::to_vec(body)?.into());
+        let terms = terms.into_iter().map(|(text, order)| Term { text, order }).collect();
+        let row = PublishedRow { kind: kind.to_owned(), key: key.to_owned(), body, terms };
         let mut state = self.shared.lock();
         // Of a row that is published twice in a turn nobody sees the first.
         state.publish.retain(|before| before.kind != row.kind || before.key != row.key);

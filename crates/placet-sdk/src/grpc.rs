@@ -13,7 +13,7 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::{
     AcceptTimeRequest, AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation,
     BulkResultsRequest, BulkResultsResponse, CancelBulkRequest, Completions, GetBulkRequest, GetPublishedRequest,
-    GetPublishedResponse, GetTimeRequest, GetTimeResponse, ListBulksRequest, ListBulksResponse, Open,
+    GetPublishedResponse, GetTimeRequest, GetTimeResponse, ListBulksRequest, ListBulksResponse, ListPublishedRequest, ListPublishedResponse, Open,
     RetryPoisonedRequest, StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse, WorkerFrame,
     worker_frame::Frame,
 };
@@ -270,6 +270,14 @@ impl Transport for GrpcTransport {
         request: GetPublishedRequest,
     ) -> BoxFuture<'a, CallResult<GetPublishedResponse>> {
         Box::pin(async move { Ok(self.client().get_published(self.request(hub, request)?).await?.into_inner()) })
+    }
+
+    fn list_published<'a>(
+        &'a self,
+        hub: &'a str,
+        request: ListPublishedRequest,
+    ) -> BoxFuture<'a, CallResult<Held<ListPublishedResponse>>> {
+        Box::pin(async move { Ok(self.client().list_published(self.request(hub, request)?).await?.into_inner().into()) })
     }
 
     fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>> {

@@ -84,6 +84,27 @@ pub use trace::TraceContext;
 pub use transport::{BoxFuture, CallError, CallResult, Closed, Code, Completer, Held, Room, Transport, WorkStream};
 pub use worker::{ActivityContext, Worker, WorkerBuilder};
 
+/// Lists of what orchestrations have published ([`Client::list_published`]): the messages of `placet.v1`, as they are.
+pub mod published {
+    pub use placet_proto::placet::v1::{
+        AnyTerm, ListPublishedRequest, ListPublishedResponse, ListedRow, TermMatch, term_match::Match,
+    };
+
+    /// One of these terms, each whole.
+    pub fn any_of(terms: impl IntoIterator<Item = String>) -> AnyTerm {
+        any(terms.into_iter().map(Match::Is))
+    }
+
+    /// A term that begins so.
+    pub fn beginning(text: impl Into<String>) -> AnyTerm {
+        any([Match::Starts(text.into())])
+    }
+
+    fn any(matches: impl IntoIterator<Item = Match>) -> AnyTerm {
+        AnyTerm { any: matches.into_iter().map(|one| TermMatch { r#match: Some(one) }).collect() }
+    }
+}
+
 /// Why instances wait ([`Client::why`]): the messages of `placet.v1`, as they are.
 pub mod why {
     pub use placet_proto::placet::v1::{

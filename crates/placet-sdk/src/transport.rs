@@ -15,7 +15,7 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation, BulkResultsRequest,
     BulkResultsResponse, CancelBulkRequest, Completions, GetBulkRequest, GetPublishedRequest, GetPublishedResponse,
-    GetTimeResponse, ListBulksResponse, Open, RetryPoisonedRequest, SchedulerFrame, StartBulkRequest,
+    GetTimeResponse, ListBulksResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest, SchedulerFrame, StartBulkRequest,
     StartBulkResponse, WhyRequest, WhyResponse,
 };
 use tokio::sync::mpsc::UnboundedSender;
@@ -127,6 +127,12 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
         hub: &'a str,
         request: GetPublishedRequest,
     ) -> BoxFuture<'a, CallResult<GetPublishedResponse>>;
+    /// placet.v1 ListPublished.
+    fn list_published<'a>(
+        &'a self,
+        hub: &'a str,
+        request: ListPublishedRequest,
+    ) -> BoxFuture<'a, CallResult<Held<ListPublishedResponse>>>;
     /// Opens a worker's stream: placet.v1 Work, or GetWorkItems with a scheduler that has only that.
     fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>>;
 }

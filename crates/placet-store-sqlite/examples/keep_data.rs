@@ -81,6 +81,7 @@ fn published(hub: &str, key: &str, body: Option<&'static str>) -> PublishedRow {
         key: key.into(),
         owner: InstanceId::new(key),
         body: body.map(Into::into),
+        terms: Vec::new(),
     }
 }
 

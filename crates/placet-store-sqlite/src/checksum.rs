@@ -36,10 +36,16 @@ pub(crate) fn of_reply(iid: i64, ask_id: &str, turn: u32, answer: Option<&str>) 
     sum.bytes(answer.unwrap_or_default().as_bytes()).finish()
 }
 
-/// Of a published row. The owner came later: rows without one have the checksum that they had.
-pub(crate) fn of_published((hub, kind, key): (&Hub, &str, &str), owner: Option<&str>, body: &[u8]) -> i64 {
+/// Of a published row. The owner and the terms came later: rows without them have the checksum that they had.
+pub(crate) fn of_published(
+    (hub, kind, key): (&Hub, &str, &str),
+    owner: Option<&str>,
+    terms: Option<&[u8]>,
+    body: &[u8],
+) -> i64 {
     let sum = Sum::default().text(hub.as_str()).text(kind).text(key);
     let sum = if let Some(owner) = owner { sum.text(owner) } else { sum };
+    let sum = if let Some(terms) = terms { sum.bytes(terms) } else { sum };
     sum.bytes(body).finish()
 }
 
@@ -112,8 +118,9 @@ mod tests {
             of_reply(1, "ask", 0, Some("")),
             of_reply(1, "ask", 0, Some("yes")),
             of_reply(1, "ask", 7, Some("yes")),
-            of_published((&Hub::new("hub"), "kind", "key"), None, b"body"),
-            of_published((&Hub::new("hub"), "kind", "key"), Some("owner"), b"body"),
+            of_published((&Hub::new("hub"), "kind", "key"), None, None, b"body"),
+            of_published((&Hub::new("hub"), "kind", "key"), Some("owner"), None, b"body"),
+            of_published((&Hub::new("hub"), "kind", "key"), None, Some(b"terms"), b"body"),
             of_record(&record),
             of_record(&lasting),
         ];
@@ -121,7 +128,7 @@ mod tests {
     }
 
     /// Frozen: every stored row would be taken for damaged.
-    const VECTOR: [i64; 13] = [
+    const VECTOR: [i64; 14] = [
         2_652_228_202,
         4_208_270_286,
         1_888_453_992,
@@ -133,6 +140,7 @@ mod tests {
         1_056_144_558,
         4_038_946_753,
         2_788_610_574,
+        1_055_251_750,
         3_447_050_612,
         2_870_268_237,
     ];

@@ -234,7 +234,7 @@ impl Rows<'_, '_, '_> {
             if self.source.flag() { (b"kind".to_vec(), b"key".to_vec()) } else { (self.text(), self.text()) };
         let body = self.source.bytes();
         let [kind_said, key_said] = [&kind, &key].map(|text| String::from_utf8_lossy(text));
-        let sum = checksum::of_published((&Hub::new("hub"), &kind_said, &key_said), None, body);
+        let sum = checksum::of_published((&Hub::new("hub"), &kind_said, &key_said), None, None, body);
         let is_known = kind == b"kind" && key == b"key";
         let crc = self.crc(sum, ("published", i64::from(!is_known), 0));
         self.put(PUBLISHED, params![1, kind, key, crc, body]);

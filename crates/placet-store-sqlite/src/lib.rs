@@ -29,6 +29,7 @@ mod statements;
 mod store;
 mod sweep;
 mod tally;
+mod terms;
 
 #[doc(hidden)]
 pub use store::FileLimits;

@@ -47,7 +47,7 @@ const GONE: &str = "
     WHERE instance.iid = ?1 AND hub.name >= 'DELETED ' AND hub.name < 'DELETED!'";
 const HUBS: &str = "SELECT name FROM hub ORDER BY name";
 const PUBLISHED: &str = "
-    SELECT published.crc, published.body, published.owner
+    SELECT published.crc, published.body, published.owner, published.terms
     FROM hub JOIN published ON published.hub = hub.hub
     WHERE hub.name = ?1 AND published.kind = ?2 AND published.key = ?3";
 
@@ -204,7 +204,8 @@ pub(crate) fn published(connection: &Connection, hub: &Hub, kind: &str, key: &st
     let found = one(connection, PUBLISHED, [hub.as_str(), kind, key], |row| {
         let body = blob(row, 1)?;
         let owner = row.get_ref(2)?.as_str_or_null().map_err(|error| Fault::Damaged(error.to_string()))?;
-        let crc = checksum::of_published((hub, kind, key), owner, body);
+        let terms = row.get_ref(3)?.as_blob_or_null().map_err(conversion)?;
+        let crc = checksum::of_published((hub, kind, key), owner, terms, body);
         compare(crc, row.get(0)?, || format!("{kind} {key} of {hub}"))?;
         Ok(Bytes::copy_from_slice(body))
     });
@@ -358,7 +359,7 @@ pub(crate) fn count(limit: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{lists, records};
+    use crate::{lists, records, terms};
 
     /// How SQLite finds the rows, a line a step.
     fn plan(statement: &str) -> Vec<String> {
@@ -417,8 +418,14 @@ mod tests {
                 "SEARCH record USING INDEX record_expiry (expires_at<?)",
                 "SEARCH hub USING INTEGER PRIMARY KEY (rowid=?)",
             ],
+            &["CO-ROUTINE (subquery-1)", "SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text=?)", "SCAN (subquery-1)"],
+            &["SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text>?)"],
+            &["SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text>?)"],
+            &["SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text=? AND (place,row)>(?,?) AND place<?)"],
+            &["SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text=? AND place>? AND (place,row)<(?,?))"],
+            &["SEARCH published USING INTEGER PRIMARY KEY (rowid=?)"],
         ];
-        let statements = ALL.iter().chain(&pieces::READS).chain(&lists::ALL).chain(&records::ALL);
+        let statements = ALL.iter().chain(&pieces::READS).chain(&lists::ALL).chain(&records::ALL).chain(&terms::ALL);
         assert_eq!(statements.clone().count(), expected.len());
         for (statement, expected) in statements.zip(expected) {
             assert_eq!(plan(statement), expected, "{statement}");

@@ -17,7 +17,7 @@ use crate::shrink::Shrink;
 use crate::statements as sql;
 use crate::sweep::Sweep;
 use crate::tally::Tally;
-use crate::{FileLimits, checksum, connection};
+use crate::{FileLimits, checksum, connection, terms};
 
 /// `meta` rows.
 const INCARNATION: &str = "incarnation";
@@ -307,13 +307,42 @@ impl Session {
 
     fn publish(&mut self, row: &PublishedRow) -> Result<(), WriteError> {
         let (kind, name) = (&*row.kind, &*row.key);
-        if let Some(body) = &row.body {
-            let hub = self.hub(&row.hub)?;
-            let owner = Some(row.owner.as_str()).filter(|owner| *owner != name);
-            let crc = checksum::of_published((&row.hub, kind, name), owner, body);
-            self.execute(sql::PUBLISH, params![hub, kind, name, crc, &body[..], owner])?;
-        } else if let Some(hub) = self.known_hub(&row.hub)? {
-            self.execute(sql::UNPUBLISH, params![hub, kind, name])?;
+        let Some(body) = &row.body else {
+            return match self.known_hub(&row.hub)? {
+                Some(hub) => self.unpublish(hub, sql::PUBLISHED, params![hub, kind, name]),
+                None => Ok(()),
+            };
+        };
+        let hub = self.hub(&row.hub)?;
+        let owner = Some(row.owner.as_str()).filter(|owner| *owner != name);
+        let now = terms::stored(&row.terms);
+        let now = now.as_deref();
+        let crc = checksum::of_published((&row.hub, kind, name), owner, now, body);
+        let before: Option<(i64, Option<Vec<u8>>)> = {
+            let mut statement = self.connection.prepare_cached(sql::PUBLISHED)?;
+            statement.query_row(params![hub, kind, name], |row| Ok((row.get(0)?, row.get(1)?))).optional()?
+        };
+        let (row, before) = if let Some((row, before)) = before {
+            self.execute(sql::PUBLISH_AGAIN, params![row, crc, &body[..], owner, now])?;
+            (row, before)
+        } else {
+            self.execute(sql::PUBLISH, params![hub, kind, name, crc, &body[..], owner, now])?;
+            (self.connection.last_insert_rowid(), None)
+        };
+        terms::change(&self.connection, terms::Of { hub, kind, row }, before.as_deref(), now)?;
+        Ok(())
+    }
+
+    /// Deletes published rows of a hub with their terms.
+    fn unpublish(&self, hub: i64, which: &str, values: impl Params) -> Result<(), WriteError> {
+        let rows: Vec<(i64, Option<Vec<u8>>, String)> = {
+            let mut statement = self.connection.prepare_cached(which)?;
+            let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        for (row, before, kind) in rows {
+            terms::change(&self.connection, terms::Of { hub, kind: &kind, row }, before.as_deref(), None)?;
+            self.execute(sql::UNPUBLISH, params![row])?;
         }
         Ok(())
     }
@@ -332,11 +361,10 @@ impl Session {
         let Some(hub) = self.known_hub(&key.hub)? else { return Ok(()) };
         let mut kind = self.kind(sql::FIRST_KIND, hub, "")?;
         while let Some(of) = kind {
-            self.execute(sql::WITHDRAW_OWN, params![hub, of, key.id.as_str()])?;
+            self.unpublish(hub, sql::OWN, params![hub, of, key.id.as_str()])?;
             kind = self.kind(sql::NEXT_KIND, hub, &of)?;
         }
-        self.execute(sql::WITHDRAW_OTHERS, params![hub, key.id.as_str()])?;
-        Ok(())
+        self.unpublish(hub, sql::OTHERS, params![hub, key.id.as_str()])
     }
 
     fn kind(&self, statement: &str, hub: i64, from: &str) -> rusqlite::Result<Option<String>> {

@@ -73,11 +73,12 @@ pub(crate) struct SweptOfHub {
     pub(crate) delete: &'static str,
 }
 
+pub(crate) const TERMS_OF_HUB: &str = "SELECT kind, text, place, row FROM term WHERE hub = ?1 LIMIT ?2";
 pub(crate) const SWEEP_HUB: [SweptOfHub; 2] = [
     SweptOfHub {
-        rows: "SELECT rowid FROM published INDEXED BY published_key WHERE hub = ?1 LIMIT ?2",
-        bytes: "SELECT length(body) FROM published WHERE rowid = ?1",
-        delete: "DELETE FROM published WHERE rowid = ?1",
+        rows: "SELECT row FROM published INDEXED BY published_key WHERE hub = ?1 LIMIT ?2",
+        bytes: "SELECT length(body) FROM published WHERE row = ?1",
+        delete: UNPUBLISH,
     },
     SweptOfHub {
         rows: "SELECT rowid FROM record INDEXED BY record_key WHERE hub = ?1 LIMIT ?2",
@@ -134,10 +135,13 @@ pub(crate) const DROP_REPLIES: &str = "DELETE FROM reply WHERE iid = ?1 AND turn
 pub(crate) const PUT_REPLY: &str =
     "INSERT OR REPLACE INTO reply(iid, ask_id, crc, answer, turn) VALUES(?1, ?2, ?3, ?4, ?5)";
 
-pub(crate) const PUBLISH: &str = "
-    INSERT INTO published(hub, kind, key, crc, body, owner) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
-    ON CONFLICT(hub, kind, key) DO UPDATE SET crc = excluded.crc, body = excluded.body, owner = excluded.owner";
-pub(crate) const UNPUBLISH: &str = "DELETE FROM published WHERE hub = ?1 AND kind = ?2 AND key = ?3";
+pub(crate) const PUBLISHED: &str = 
+    "SELECT row, terms, kind FROM published WHERE hub = ?1 AND kind = ?2 AND key = ?3";
+pub(crate) const PUBLISH: &str =
+    "INSERT INTO published(hub, kind, key, crc, body, owner, terms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+pub(crate) const PUBLISH_AGAIN: &str =
+    "UPDATE published SET crc = ?2, body = ?3, owner = ?4, terms = ?5 WHERE row = ?1";
+pub(crate) const UNPUBLISH: &str = "DELETE FROM published WHERE row = ?1";
 
 pub(crate) const PUT_RECORD: &str = "
     INSERT INTO record(hub, kind, key, version, expires_at, crc, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -148,9 +152,9 @@ pub(crate) const DELETE_RECORD: &str = "DELETE FROM record WHERE hub = ?1 AND ki
 /// What an instance has published: under its own id, by projection, of which there are few; and under others.
 pub(crate) const FIRST_KIND: &str = "SELECT kind FROM published WHERE hub = ?1 AND kind >= ?2 ORDER BY kind LIMIT 1";
 pub(crate) const NEXT_KIND: &str = "SELECT kind FROM published WHERE hub = ?1 AND kind > ?2 ORDER BY kind LIMIT 1";
-pub(crate) const WITHDRAW_OWN: &str =
-    "DELETE FROM published WHERE hub = ?1 AND kind = ?2 AND key = ?3 AND owner IS NULL";
-pub(crate) const WITHDRAW_OTHERS: &str = "DELETE FROM published WHERE hub = ?1 AND owner = ?2";
+pub(crate) const OWN: &str =
+    "SELECT row, terms, kind FROM published WHERE hub = ?1 AND kind = ?2 AND key = ?3 AND owner IS NULL";
+pub(crate) const OTHERS: &str = "SELECT row, terms, kind FROM published WHERE hub = ?1 AND owner = ?2";
 /// For tests of how they find what they delete.
 #[cfg(test)]
-pub(crate) const WITHDRAWALS: [&str; 4] = [FIRST_KIND, NEXT_KIND, WITHDRAW_OWN, WITHDRAW_OTHERS];
+pub(crate) const WITHDRAWALS: [&str; 4] = [FIRST_KIND, NEXT_KIND, OWN, OTHERS];

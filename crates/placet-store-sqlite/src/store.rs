@@ -16,7 +16,7 @@ use crate::damage::Damage;
 use crate::lock::{self, Lock};
 use crate::readers::Readers;
 use crate::session::{Session, WriteError};
-use crate::{lists, open, reads, records, search};
+use crate::{lists, open, reads, records, search, terms};
 
 /// How to open a store.
 #[derive(Clone, Debug, Default)]
@@ -316,6 +316,7 @@ impl Store for SqliteStore {
         self.read(|connection| match query {
             Query::Hubs => reads::hubs(connection).map(Answer::Hubs),
             Query::Published { hub, kind, key } => reads::published(connection, hub, kind, key).map(Answer::Published),
+            Query::Listing(listing) => terms::list(connection, listing, &self.damage).map(Answer::Listed),
             Query::Instances(list) => lists::page(connection, list, &self.damage).map(Answer::Instances),
             Query::Search(search) => search::search(connection, search, &self.damage).map(Answer::Found),
             Query::Overview(hub) => search::overview(connection, hub).map(Answer::Overview),

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::pieces::Pieces;
 use crate::statements as sql;
+use crate::terms;
 
 /// So many bytes of a row cost as much as another row.
 const PAGE: i64 = 4_096;
@@ -35,6 +36,8 @@ pub(crate) enum Sweep {
     Timers { hub: i64, iids: Vec<i64>, after: (i64, i64, i64) },
     /// The instances are deleted, from the end of the list.
     Instances { hub: i64, iids: Vec<i64> },
+    /// The terms of what was published in it are deleted.
+    Terms { hub: i64 },
     /// What stands in it by itself is deleted, a table after the other, from the end of a list; then the hub itself.
     OfHub { hub: i64, table: usize, rowids: Vec<i64> },
 }
@@ -68,6 +71,10 @@ impl Sweep {
                 // When all are gone there may be others, which had no room in the list.
                 if iids.is_empty() { Sweep::lists(hub) } else { Sweep::Instances { hub, iids } }
             }
+            Sweep::Terms { hub } => match terms::clear_some(connection, hub, room.0)? {
+                true => Sweep::Terms { hub },
+                false => Sweep::OfHub { hub, table: 0, rowids: Vec::new() },
+            },
             Sweep::OfHub { hub, table, mut rowids } => {
                 let Some(swept) = sql::SWEEP_HUB.get(table) else {
                     connection.prepare_cached(sql::DELETE_HUB)?.execute([hub])?;
@@ -117,7 +124,7 @@ fn list(
     iids.sort_unstable();
     let first = (i64::MIN, i64::MIN, i64::MIN);
     Ok(if iids.is_empty() {
-        Sweep::OfHub { hub, table: 0, rowids: Vec::new() }
+        Sweep::Terms { hub }
     } else {
         Sweep::Timers { hub, iids, after: first }
     })

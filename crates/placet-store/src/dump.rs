@@ -1,12 +1,14 @@
 //! All that a store holds, as a value: two stores that were told the same give equal dumps.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use placet_core::ids::{Hub, Iid, Turn};
 use placet_core::rows::{HistoryRow, LoadedInstance, Lookup, PublishedRow, RecordRow, TimerRow};
 use placet_core::time::Timestamp;
 
-use crate::{Answer, Overview, Query, ReadError, RecordList, Status, Store};
+use crate::{Answer, Listing, Overview, Query, ReadError, RecordList, Status, Store};
 
 /// Every row, in the order of its key. Its text has a line a row, with payloads cut short.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -23,9 +25,17 @@ pub struct Dump {
     pub timers: Vec<TimerRow>,
     /// The published rows.
     pub published: Vec<PublishedRow>,
+    /// The published rows by their terms: the keys of each in their order.
+    pub listed: Vec<ListedByTerm>,
     /// The record rows.
     pub records: Vec<RecordRow>,
 }
+
+/// A hub, a projection of it, and a term there.
+pub type ByTerm = (Hub, Arc<str>, Arc<str>);
+
+/// The keys of the rows that have a term.
+pub type ListedByTerm = (ByTerm, Vec<Arc<str>>);
 
 /// Where to look for rows: the trait finds instances by key and published rows by name, it cannot list them.
 #[derive(Clone, Debug)]
@@ -34,6 +44,8 @@ pub struct Extent<'a> {
     pub iid_max: Iid,
     /// Names under which rows may have been published. Bodies are ignored.
     pub published: &'a [PublishedRow],
+    /// Terms that they may have.
+    pub terms: &'a [&'a str],
 }
 
 impl Dump {
@@ -61,9 +73,47 @@ impl Dump {
         for name in extent.published {
             dump.published.extend(published(store, name)?);
         }
+        dump.listed = listed(store, extent)?;
         dump.published.sort_by(|a, b| (&a.hub, &a.kind, &a.key).cmp(&(&b.hub, &b.kind, &b.key)));
         Ok(dump)
     }
+}
+
+fn listed(store: &dyn Store, extent: &Extent<'_>) -> Result<Vec<ListedByTerm>, ReadError> {
+    let mut names = BTreeSet::new();
+    for row in extent.published {
+        names.extend(extent.terms.iter().map(|term| (row.hub.clone(), row.kind.clone(), Arc::from(*term))));
+    }
+    let mut listed = Vec::new();
+    for of in names {
+        let (hub, kind, term) = of.clone();
+        let mut listing = Listing {
+            hub,
+            kind,
+            all: Vec::new(),
+            sort: Some(term),
+            descending: false,
+            within: i64::MIN..i64::MAX,
+            after: None,
+            limit: 1_000,
+        };
+        let mut keys = Vec::new();
+        loop {
+            let page = match store.query(&Query::Listing(Box::new(listing.clone())))? {
+                Answer::Listed(page) => page,
+                answer => panic!("asked for a list, answered {answer:?}"),
+            };
+            keys.extend(page.rows.into_iter().map(|row| row.key));
+            listing.after = page.next;
+            if listing.after.is_none() {
+                break;
+            }
+        }
+        if !keys.is_empty() {
+            listed.push((of, keys));
+        }
+    }
+    Ok(listed)
 }
 
 fn hubs(store: &dyn Store) -> Result<Vec<Hub>, ReadError> {

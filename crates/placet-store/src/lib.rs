@@ -7,6 +7,7 @@
 pub mod conformance;
 pub mod dump;
 mod error;
+mod listing;
 pub mod model;
 mod query;
 pub mod rows;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use placet_core::ids::{Iid, PartitionId, Turn};
 use placet_core::rows::{AheadPiece, Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
 use placet_core::time::Timestamp;
+pub use listing::{Along, IndexedRow, Listed, ListedRow, Listing, Place, TermIndex, TermMatch};
 pub use query::{Answer, List, Order, Page, Query, RecordList};
 pub use search::{Column, Facts, Filter, Found, Needle, Overview, Ranking, Search, Sort, Status};
 

@@ -8,6 +8,7 @@ use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, RecordKey};
 use placet_core::rows::{InstanceRow, OrchestrationStatus, RecordRow};
 use placet_core::time::Timestamp;
 
+use crate::listing::{Listed, Listing};
 use crate::search::{Found, Overview, Search};
 
 /// A question that needs no decision.
@@ -24,6 +25,8 @@ pub enum Query {
         /// The row's key.
         key: Arc<str>,
     },
+    /// Many of a projection, by their terms.
+    Listing(Box<Listing>),
     /// The row of one instance, without what hangs on it.
     Instance(InstanceKey),
     /// The rows of many.
@@ -165,6 +168,8 @@ pub enum Answer {
     Hubs(Vec<Hub>),
     /// To [`Query::Published`].
     Published(Option<Bytes>),
+    /// To [`Query::Listing`].
+    Listed(Listed),
     /// To [`Query::Instance`].
     Instance(Option<Box<InstanceRow>>),
     /// To [`Query::Instances`].

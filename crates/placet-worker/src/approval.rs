@@ -107,7 +107,8 @@ impl Life<'_> {
 
     fn show(&mut self) -> Result<()> {
         self.ctx.set_custom_status(&self.request.details())?;
-        self.ctx.publish(REQUEST_ROWS, &self.request.request_id, &self.request.row())?;
+        let (id, terms) = (&self.request.request_id, self.request.terms());
+        self.ctx.publish_with_terms(REQUEST_ROWS, id, &self.request.row(), terms)?;
         if self.revision_shown < self.request.revision {
             self.revision_shown = self.request.revision;
             if let Some(content) = self.request.content() {

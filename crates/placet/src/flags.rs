@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Time(Time),
     /// Ask people for an approval, and wait for it if you like: `placet request "Deploy 2.3" -a group:sre --wait && ./deploy`.
     Request(requests::Request),
+    /// List requests: what is open, what waits for you, what has these words.
+    List(requests::List),
     /// Show a request, or wait until it is decided.
     Show(requests::Show),
     /// Approve a request.

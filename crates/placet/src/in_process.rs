@@ -14,7 +14,7 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation, BulkResultsRequest,
     BulkResultsResponse, CancelBulkRequest, GetBulkRequest, GetPublishedRequest, GetPublishedResponse, GetTimeResponse,
-    ListBulksResponse, Open, RetryPoisonedRequest, SchedulerFrame, StartBulkRequest, StartBulkResponse, WhyRequest,
+    ListBulksResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest, SchedulerFrame, StartBulkRequest, StartBulkResponse, WhyRequest,
     WhyResponse, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
@@ -272,10 +272,15 @@ impl Transport for InProcess {
         hub: &'a str,
         request: GetPublishedRequest,
     ) -> BoxFuture<'a, CallResult<GetPublishedResponse>> {
-        Box::pin(self.call(hub, async |scheduler, hub| {
-            let body = scheduler.published(hub, request.kind, request.key).await?;
-            Ok(GetPublishedResponse { exists: body.is_some(), body: body.unwrap_or_default() })
-        }))
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.published(hub, request).await))
+    }
+
+    fn list_published<'a>(
+        &'a self,
+        hub: &'a str,
+        request: ListPublishedRequest,
+    ) -> BoxFuture<'a, CallResult<Held<ListPublishedResponse>>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.list_published(hub, request).await.map(held)))
     }
 
     fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>> {

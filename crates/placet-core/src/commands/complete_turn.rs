@@ -27,7 +27,7 @@ use crate::outcome::{Effect, Outcome};
 use crate::partition::{Ended, Instance, Known, Message, Partition, kept, message_bytes, reply_bytes};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
-use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Write};
+use crate::rows::{ActivityRow, HistoryRow, PublishedRow, Term, Write};
 use crate::time::{Now, Timestamp};
 use crate::token::Token;
 use crate::why;
@@ -711,10 +711,15 @@ fn check_published(instance: &Instance, completion: &CompleteTurn) -> Result<(),
         return Err(Refusal::InvalidArgument(what));
     }
     let most = limits::PUBLISHED_BYTES_MAX;
-    let bytes: usize =
-        completion.publish.iter().map(|row| row.key.len() + row.body.as_ref().map_or(0, Bytes::len)).sum();
+    let of_terms = |row: &v1::PublishedRow| row.terms.iter().map(|term| term.text.len()).sum::<usize>();
+    let of_row = |row: &v1::PublishedRow| row.key.len() + row.body.as_ref().map_or(0, Bytes::len) + of_terms(row);
+    let bytes: usize = completion.publish.iter().map(of_row).sum();
     if bytes > most {
         return Err(Refusal::InvalidArgument(format!("publish: {bytes} bytes, {most} at most in this turn")));
+    }
+    let (terms, most) = (completion.publish.iter().map(|row| row.terms.len()).sum::<usize>(), limits::TERMS_MAX);
+    if terms > most {
+        return Err(Refusal::InvalidArgument(format!("publish: {terms} terms, {most} at most in this turn")));
     }
     Ok(())
 }
@@ -727,6 +732,7 @@ fn publish(instance: &Instance, rows: Vec<v1::PublishedRow>, outcome: &mut Outco
             key: row.key.into(),
             owner: instance.key.id.clone(),
             body: row.body,
+            terms: row.terms.into_iter().map(|term| Term { text: term.text.into(), order: term.order }).collect(),
         })
     }));
 }

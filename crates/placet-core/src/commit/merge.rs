@@ -204,6 +204,7 @@ impl Merge {
     fn withdraw(&mut self, key: InstanceKey) {
         let owned = |row: &&mut PublishedRow| row.hub == key.hub && row.owner == key.id;
         for row in self.rest.published.iter_mut().filter(owned) {
+            row.terms.clear();
             if row.body.take().is_some() && !self.rest.hubs_created.contains(&row.hub) {
                 // It has made its hub, if that was not there.
                 self.rest.hubs_created.push(row.hub.clone());
@@ -330,7 +331,10 @@ fn size(write: &Write) -> usize {
             Write::PutInbox(row) => row.data.len(),
             Write::PutActivity(row) | Write::UpdateActivity(row) => row.data.len(),
             Write::PutReply(row) => row.answer.as_ref().map_or(0, |answer| answer.len()),
-            Write::Publish(row) => row.body.as_ref().map_or(0, bytes::Bytes::len),
+            Write::Publish(row) => {
+                let terms = row.terms.iter().map(|term| ROW_BYTES + term.text.len());
+                row.body.as_ref().map_or(0, bytes::Bytes::len) + terms.sum::<usize>()
+            }
             Write::PutRecord(row) => row.body.len() + row.key.key.len(),
             Write::DeleteInstance(_)
             | Write::DropInstance(..)

@@ -78,6 +78,69 @@ pub struct GetPublishedResponse {
     #[prost(bytes = "bytes", tag = "2")]
     pub body: ::prost::bytes::Bytes,
 }
+/// The rows of a projection that have the terms asked for, in the order of these terms.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPublishedRequest {
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// Each of these holds of a row. Without any, `sort` says which rows are meant.
+    #[prost(message, repeated, tag = "2")]
+    pub all: ::prost::alloc::vec::Vec<AnyTerm>,
+    /// The rows that have this term, in its order. Empty: in the order of the terms in `all`, which is one and the same then.
+    #[prost(string, tag = "3")]
+    pub sort: ::prost::alloc::string::String,
+    /// The greatest first.
+    #[prost(bool, tag = "4")]
+    pub descending: bool,
+    /// Whose order is this or more.
+    #[prost(int64, optional, tag = "5")]
+    pub from: ::core::option::Option<i64>,
+    /// Whose order is less than this.
+    #[prost(int64, optional, tag = "6")]
+    pub before: ::core::option::Option<i64>,
+    /// Where to go on: `next` of the page before.
+    #[prost(string, tag = "7")]
+    pub after: ::prost::alloc::string::String,
+    /// At most so many rows (100 if it is 0, 1,000 at most).
+    #[prost(uint32, tag = "8")]
+    pub limit: u32,
+}
+/// One of these.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AnyTerm {
+    #[prost(message, repeated, tag = "1")]
+    pub any: ::prost::alloc::vec::Vec<TermMatch>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TermMatch {
+    #[prost(oneof = "term_match::Match", tags = "1, 2")]
+    pub r#match: ::core::option::Option<term_match::Match>,
+}
+/// Nested message and enum types in `TermMatch`.
+pub mod term_match {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Match {
+        #[prost(string, tag = "1")]
+        Is(::prost::alloc::string::String),
+        #[prost(string, tag = "2")]
+        Starts(::prost::alloc::string::String),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPublishedResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub rows: ::prost::alloc::vec::Vec<ListedRow>,
+    /// Absent at the end. A page may hold fewer rows than were asked for, or none, and another follow.
+    #[prost(string, optional, tag = "2")]
+    pub next: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListedRow {
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub body: ::prost::bytes::Bytes,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkerFrame {
     #[prost(oneof = "worker_frame::Frame", tags = "1, 2")]
@@ -201,7 +264,7 @@ pub struct Retry {
     pub error_type: ::prost::alloc::string::String,
 }
 /// One row of a projection: (hub, kind, key) -> body.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PublishedRow {
     #[prost(string, tag = "1")]
     pub kind: ::prost::alloc::string::String,
@@ -210,6 +273,18 @@ pub struct PublishedRow {
     /// Absent: the row is deleted.
     #[prost(bytes = "bytes", optional, tag = "3")]
     pub body: ::core::option::Option<::prost::bytes::Bytes>,
+    /// What lists find the row by: all of it, each time.
+    #[prost(message, repeated, tag = "4")]
+    pub terms: ::prost::alloc::vec::Vec<Term>,
+}
+/// What a row is found by.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Term {
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+    /// Its place among the rows that have this term.
+    #[prost(int64, tag = "2")]
+    pub order: i64,
 }
 /// What became of an ask whose event the orchestration's code took in this turn. Its answer, or absent: it took
 /// the event and did not reply. An ask whose event is still buffered has no entry, and goes on waiting.

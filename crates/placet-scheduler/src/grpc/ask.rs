@@ -1,6 +1,8 @@
 //! `placet.v1.Client`: asking an orchestration, and reading what it published.
 
-use placet_proto::placet::v1::{AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse};
+use placet_proto::placet::v1::{
+    AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse, ListPublishedRequest, ListPublishedResponse,
+};
 use tonic::{Request, Response, Status};
 
 use super::generated::placet::client_server::Client;
@@ -29,8 +31,17 @@ impl Client for ClientService {
         request: Request<GetPublishedRequest>,
     ) -> Result<Response<GetPublishedResponse>, Status> {
         let hub = metadata::hub(&self.0, &request)?;
-        let GetPublishedRequest { kind, key } = request.into_inner();
-        let body = self.0.published(hub, kind, key).await.map_err(|e| status_of(&e))?;
-        Ok(Response::new(GetPublishedResponse { exists: body.is_some(), body: body.unwrap_or_default() }))
+        let answer = self.0.published(hub, request.into_inner()).await;
+        answer.map(Response::new).map_err(|error| status_of(&error))
+    }
+
+    async fn list_published(
+        &self,
+        request: Request<ListPublishedRequest>,
+    ) -> Result<Response<ListPublishedResponse>, Status> {
+        let (hub, peer) = (metadata::hub(&self.0, &request)?, metadata::peer(&request));
+        let (metadata, _, request) = request.into_parts();
+        let list = async { weighed(self.0.list_published(hub, request).await, peer.as_ref()) };
+        deadline::within(&metadata, list).await
     }
 }

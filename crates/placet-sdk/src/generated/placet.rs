@@ -129,6 +129,33 @@ pub mod client_client {
                 .insert(GrpcMethod::new("placet.v1.Client", "GetPublished"));
             self.inner.unary(req, path, codec).await
         }
+        /// A page of such rows, by the terms that they were published with.
+        pub async fn list_published(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::placet_proto::placet::v1::ListPublishedRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::ListPublishedResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/placet.v1.Client/ListPublished",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("placet.v1.Client", "ListPublished"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated client implementations.

@@ -94,5 +94,6 @@ impl Transport for Scripted {
         retry_poisoned(_hub: &'a str, _request: RetryPoisonedRequest) -> u32;
         ask(_hub: &'a str, _request: AskRequest) -> Held<AskResponse>;
         published(_hub: &'a str, _request: GetPublishedRequest) -> GetPublishedResponse;
+        list_published(_hub: &'a str, _request: ListPublishedRequest) -> Held<ListPublishedResponse>;
     }
 }

@@ -99,7 +99,7 @@ impl World {
         } else if is_true {
             // More rows than a turn may have, or rows that only the built-in orchestrations may.
             let body = Some(Bytes::from_static(&MUCH));
-            publish.push(PublishedRow { kind: "lie".to_owned(), key: "lie".to_owned(), body });
+            publish.push(PublishedRow { kind: "lie".to_owned(), key: "lie".to_owned(), body, terms: Vec::new() });
         }
         CompleteTurn { token, sticky: None, response, publish, replies: None, waits: None }
     }

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 
 use crate::files::{copy, instance};
 
+/// What the rows of these are found by.
+const TERMS: [&str; 2] = ["s:open", "w:expense"];
+
 fn kept() -> Vec<PathBuf> {
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
     fs::read_dir(all).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
@@ -32,7 +35,7 @@ fn the_data_of_every_version_is_opened_and_all_of_it_is_there() {
         let published = published(&path);
         let store = SqliteStore::open_with(&path, &Options { integrity_check: true, ..Options::default() }).unwrap();
         let claim = store.claim().unwrap();
-        let dump = Dump::read(&store, &Extent { iid_max: claim.iid_max, published: &published }).unwrap();
+        let dump = Dump::read(&store, &Extent { iid_max: claim.iid_max, published: &published, terms: &TERMS }).unwrap();
         let name = kept.file_name().unwrap().to_str().unwrap();
         insta::assert_snapshot!(name, format!("{claim:?}\n{dump}"));
         // And it is a store like any other.
@@ -48,7 +51,7 @@ fn published(path: &Path) -> Vec<PublishedRow> {
     let rows = names.query_map([], |row| {
         let (hub, kind, key): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let owner = InstanceId::new(key.as_str());
-        Ok(PublishedRow { hub: Hub::new(&hub), kind: kind.into(), key: key.into(), owner, body: None })
+        Ok(PublishedRow { hub: Hub::new(&hub), kind: kind.into(), key: key.into(), owner, body: None, terms: Vec::new() })
     });
     rows.unwrap().map(Result::unwrap).collect()
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, RecordKey, Seq, Turn};
 use placet_core::rows::{
-    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, RecordRow, ReplyRow, TimerRow,
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, RecordRow, ReplyRow, Term, TimerRow,
 };
 use placet_core::time::Timestamp;
 use rusqlite::Connection;
@@ -42,11 +42,12 @@ pub(crate) fn left_behind(path: &Path) -> BTreeMap<&'static str, i64> {
     };
     let pieces = [("history", 0, "turn"), ("inbox", 1, "seq"), ("activity", 2, "seq")];
     let pieces = pieces.map(|(table, kind, seq)| ("piece of no row", of_no_row(table, kind, seq)));
+    let terms = [("term", "term WHERE row NOT IN (SELECT row FROM published)".to_owned())];
     let hubs = [("hub", "hub WHERE name <> lower(name)".to_owned())];
     let connection = Connection::open(path).unwrap();
     let count = |rows: String| connection.query_row(&format!("SELECT count(*) FROM {rows}"), [], |row| row.get(0));
     let counted =
-        owned.into_iter().chain(in_hubs).chain(pieces).chain(hubs).map(|(table, rows)| (table, count(rows).unwrap()));
+        owned.into_iter().chain(in_hubs).chain(pieces).chain(terms).chain(hubs).map(|(table, rows)| (table, count(rows).unwrap()));
     counted.filter(|(_, rows)| *rows > 0).collect()
 }
 
@@ -79,6 +80,7 @@ pub(crate) fn instance(iid: u64) -> Batch {
             key: key.id.as_str().into(),
             owner: key.id.clone(),
             body: Some("{}".into()),
+            terms: vec![Term { text: "s:open".into(), order: row.created_at.0 }],
         }],
         records_put: vec![RecordRow {
             key: RecordKey::new(Hub::new("default"), "link", format!("link-{iid}")),

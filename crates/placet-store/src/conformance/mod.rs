@@ -28,6 +28,7 @@ mod histories;
 mod hubs;
 mod instances;
 mod limits;
+mod listings;
 mod lists;
 mod openings;
 mod payloads;
@@ -175,6 +176,11 @@ cases! {
         published_rows_are_told_apart_by_hub_projection_and_key,
         what_an_instance_has_published_is_withdrawn_with_it_and_nothing_else,
         deleting_a_row_that_was_never_published_makes_no_hub;
+    listings:
+        rows_are_found_by_all_terms_that_are_asked_for_in_their_order,
+        a_row_is_found_by_the_terms_that_it_was_published_with_last,
+        lists_of_many_rows_are_whole_in_any_order,
+        any_listing_is_what_a_look_at_all_rows_finds;
     records:
         a_record_is_there_until_it_is_deleted,
         a_record_is_replaced_as_a_whole,

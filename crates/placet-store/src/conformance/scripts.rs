@@ -10,7 +10,7 @@ use placet_core::body::InstanceBody;
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, RecordKey, Seq, Turn};
 use placet_core::rows::{
     ActivityRow, AheadPiece, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PayloadKey,
-    PublishedRow, RecordRow, ReplyRow, TimerRow,
+    PublishedRow, RecordRow, ReplyRow, Term, TimerRow,
 };
 use placet_core::time::Timestamp;
 use prost::Message as _;
@@ -24,6 +24,7 @@ use crate::{ReadError, Store};
 const BATCHES: u64 = 12;
 const HUBS: [&str; 3] = ["default", "g", "hub-3"];
 const IDS: [&str; 6] = ["a", "b", "c", "ä", "request-1", "🦀"];
+const TERMS: [&str; 6] = ["s:open", "s:done", "w:alpha", "w:alpine", "w:beta", "due"];
 const NAMES: [&str; 4] = ["1", "2", "req", "ü"];
 const STATUSES: u64 = 8;
 
@@ -165,7 +166,7 @@ impl Script {
     /// # Errors
     /// If the store cannot be read or a row is damaged.
     pub fn read(&self, store: &dyn Store) -> Result<Dump, ReadError> {
-        Dump::read(store, &Extent { iid_max: Iid(self.iid), published: &every_name() })
+        Dump::read(store, &Extent { iid_max: Iid(self.iid), published: &every_name(), terms: &TERMS })
     }
 
     /// A batch that contradicts what is there in one place, anywhere in it, and what that is.
@@ -394,11 +395,25 @@ impl Script {
             let name = self.chance.pick(&every_name()).expect("there are names");
             let body = (!self.chance.one_in(3)).then(|| self.payload());
             let owner = if self.chance.one_in(2) { name.owner.clone() } else { InstanceId::new(self.one_of(&IDS)) };
-            batch.published.push(PublishedRow { body, owner, ..name });
+            let terms = if body.is_some() { self.terms() } else { Vec::new() };
+            batch.published.push(PublishedRow { body, owner, terms, ..name });
         }
         if self.chance.one_in(4) {
             batch.withdrawn.push(name(&mut self.chance));
         }
+    }
+
+    /// Some of all that there are; most in one order, as those of a request are.
+    fn terms(&mut self) -> Vec<Term> {
+        let order = i64::try_from(self.chance.below(5)).expect("small");
+        let mut terms = Vec::new();
+        for text in TERMS {
+            if self.chance.one_in(2) {
+                let order = if text == "due" { 100 - order } else { order };
+                terms.push(Term { text: text.into(), order });
+            }
+        }
+        terms
     }
 
     fn change_records(&mut self, batch: &mut Batch) {
@@ -497,6 +512,7 @@ fn every_name() -> Vec<PublishedRow> {
                 key: (*key).into(),
                 owner: InstanceId::new(*key),
                 body: None,
+                terms: Vec::new(),
             })
         })
         .collect()

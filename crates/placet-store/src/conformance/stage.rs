@@ -61,7 +61,7 @@ impl Stage {
 
     /// All rows; published ones as far as the batch names them.
     pub(super) fn dump(&self, names: &Batch) -> Dump {
-        let extent = Extent { iid_max: IID_MAX, published: &names.published };
+        let extent = Extent { iid_max: IID_MAX, published: &names.published, terms: &[] };
         Dump::read(self.store(), &extent).expect("the store can be read")
     }
 

@@ -9,14 +9,14 @@ use placet_core::body::Shown;
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, RecordKey, Seq, Turn};
 use placet_core::rows::{
     ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow, RecordRow, ReplyRow,
-    TimerRow,
+    Term, TimerRow,
 };
 use placet_core::time::Timestamp;
 
 use super::check::{Contradiction, contradiction};
-use crate::dump::Dump;
+use crate::dump::{ByTerm, Dump, ListedByTerm};
 use crate::search::{Facts, Found, Overview, Ranking, Search, Status};
-use crate::{ActivePage, Answer, Claim, List, Order, Page, Query};
+use crate::{ActivePage, Answer, Claim, List, Listed, ListedRow, Listing, Order, Page, Place, Query};
 
 /// All rows of a store.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -29,8 +29,9 @@ pub struct State {
     activities: BTreeMap<(Iid, Seq), ActivityRow>,
     timers: BTreeSet<TimerRow>,
     replies: BTreeMap<Iid, BTreeMap<Arc<str>, ReplyRow>>,
-    /// Each with the instance that published it.
-    published: BTreeMap<PublishedKey, (InstanceId, Bytes)>,
+    published: BTreeMap<PublishedKey, Published>,
+    /// How many published rows have had a number.
+    numbered: i64,
     records: BTreeMap<RecordKey, RecordRow>,
     incarnation: u32,
     newest: Timestamp,
@@ -38,6 +39,16 @@ pub struct State {
 
 /// A hub, a projection of it, and a key in that.
 type PublishedKey = (Hub, Arc<str>, Arc<str>);
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Published {
+    /// Greater than those of all that were published before it.
+    number: i64,
+    /// Who published it last.
+    owner: InstanceId,
+    body: Bytes,
+    terms: Vec<Term>,
+}
 
 impl State {
     /// Writes a batch, all of it or, if it contradicts what is there, nothing.
@@ -66,13 +77,14 @@ impl State {
 
     /// All rows.
     pub fn dump(&self) -> Dump {
-        let published = self.published.iter().map(|((hub, kind, key), (_, body))| PublishedRow {
+        let published = self.published.iter().map(|((hub, kind, key), row)| PublishedRow {
             hub: hub.clone(),
             kind: kind.clone(),
             key: key.clone(),
             // As a store can be asked for it: whose it is, only a withdrawal shows.
             owner: InstanceId::new(&**key),
-            body: Some(body.clone()),
+            body: Some(row.body.clone()),
+            terms: Vec::new(),
         });
         Dump {
             hubs: self.hubs.iter().cloned().collect(),
@@ -81,6 +93,7 @@ impl State {
             history: self.history.values().cloned().collect(),
             timers: self.timers.iter().copied().collect(),
             published: published.collect(),
+            listed: self.listed_by_each_term(),
             records: self.records.values().cloned().collect(),
         }
     }
@@ -145,8 +158,9 @@ impl State {
             Query::Hubs => Answer::Hubs(self.hubs.iter().cloned().collect()),
             Query::Published { hub, kind, key } => {
                 let found = self.published.get(&(hub.clone(), kind.clone(), key.clone()));
-                Answer::Published(found.map(|(_, body)| body.clone()))
+                Answer::Published(found.map(|row| row.body.clone()))
             }
+            Query::Listing(listing) => Answer::Listed(self.page_of_published(listing)),
             Query::Instances(list) => Answer::Instances(self.list(list)),
             Query::Search(search) => Answer::Found(self.search(search)),
             Query::Overview(hub) => Answer::Overview(self.overview(hub)),
@@ -164,6 +178,40 @@ impl State {
                 Answer::Instance(self.iids.get(key).and_then(|iid| self.instances.get(iid)).cloned().map(Box::new))
             }
         }
+    }
+
+    /// Every row is looked at, and the page is full.
+    fn page_of_published(&self, listing: &Listing) -> Listed {
+        let mut found: Vec<(Place, ListedRow)> = Vec::new();
+        for ((hub, kind, key), row) in &self.published {
+            let place = listing.place_of(row.number, &row.terms).filter(|place| listing.along().holds(*place));
+            if let Some(place) = place.filter(|_| (hub, kind) == (&listing.hub, &listing.kind)) {
+                found.push((place, ListedRow { key: key.clone(), body: row.body.clone() }));
+            }
+        }
+        found.sort_by_key(|(place, _)| *place);
+        if listing.descending {
+            found.reverse();
+        }
+        let next = found.len() > listing.limit;
+        found.truncate(listing.limit);
+        let next = found.last().filter(|_| next).map(|(place, _)| *place);
+        Listed { rows: found.into_iter().map(|(_, row)| row).collect(), next }
+    }
+
+    fn listed_by_each_term(&self) -> Vec<ListedByTerm> {
+        let mut terms: BTreeMap<ByTerm, Vec<(i64, i64, Arc<str>)>> = BTreeMap::new();
+        for ((hub, kind, key), row) in &self.published {
+            for term in &row.terms {
+                let of = (hub.clone(), kind.clone(), term.text.clone());
+                terms.entry(of).or_default().push((term.order, row.number, key.clone()));
+            }
+        }
+        let in_order = |mut rows: Vec<(i64, i64, Arc<str>)>| {
+            rows.sort();
+            rows.into_iter().map(|(_, _, key)| key).collect()
+        };
+        terms.into_iter().map(|(of, rows)| (of, in_order(rows))).collect()
     }
 
     fn search(&self, search: &Search) -> Found {
@@ -274,7 +322,7 @@ impl State {
             self.records.remove(key);
         }
         for key in &batch.withdrawn {
-            self.published.retain(|(hub, ..), (owner, _)| *hub != key.hub || *owner != key.id);
+            self.published.retain(|(hub, ..), row| *hub != key.hub || row.owner != key.id);
         }
     }
 
@@ -302,7 +350,13 @@ impl State {
         match &row.body {
             Some(body) => {
                 self.hubs.insert(row.hub.clone());
-                self.published.insert(key, (row.owner.clone(), body.clone()));
+                let number = self.published.get(&key).map(|row| row.number);
+                let number = number.unwrap_or_else(|| {
+                    self.numbered += 1;
+                    self.numbered
+                });
+                let (owner, body, terms) = (row.owner.clone(), body.clone(), row.terms.clone());
+                self.published.insert(key, Published { number, owner, body, terms });
             }
             None => {
                 self.published.remove(&key);

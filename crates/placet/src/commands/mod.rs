@@ -39,6 +39,7 @@ const CALL_PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) fn run(flags: Flags) -> Result<ExitCode, Failure> {
     match flags.command {
         Some(Command::Request(flags)) => return requests::request(&flags),
+        Some(Command::List(flags)) => return requests::list(&flags),
         Some(Command::Show(flags)) => return requests::show(&flags),
         Some(Command::Approve(flags)) => return requests::decide(&flags, true),
         Some(Command::Reject(flags)) => return requests::decide(&flags, false),

@@ -66,6 +66,46 @@ pub(crate) struct Request {
     pub(crate) speaker: Speaker,
 }
 
+/// `placet list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Words of item, requester, category and tags, each by its beginning; or a request's id.
+    #[arg(value_name = "WORD")]
+    pub(crate) words: Vec<String>,
+    /// Only what waits for you, by yourself or by a group that holds you.
+    #[arg(long)]
+    pub(crate) inbox: bool,
+    /// Those that are pending, approved, rejected, expired or withdrawn, several with commas between them; or all.
+    #[arg(long, default_value = "pending", value_name = "STATUS")]
+    pub(crate) status: String,
+    /// What this person has asked for.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) requester: Option<String>,
+    /// What waits for this user, group or address.
+    #[arg(long, short, value_name = "APPROVER")]
+    pub(crate) approver: Option<String>,
+    /// What this person has voted on.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) decided_by: Option<String>,
+    /// Of this category.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) category: Option<String>,
+    /// With this tag.
+    #[arg(long, value_name = "WORD")]
+    pub(crate) tag: Option<String>,
+    /// Of this priority.
+    #[arg(long, value_name = "PRIORITY")]
+    pub(crate) priority: Option<String>,
+    /// By the time of the request or by its deadline, with a - before it for the last first.
+    #[arg(long, default_value = "-created", value_name = "created|due", allow_hyphen_values = true)]
+    pub(crate) sort: String,
+    /// At most so many.
+    #[arg(long, short = 'n', default_value_t = 50, value_name = "N")]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) speaker: Speaker,
+}
+
 /// `placet show`.
 #[derive(Debug, Args)]
 pub(crate) struct Show {

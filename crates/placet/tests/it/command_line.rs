@@ -10,7 +10,7 @@ async fn run(args: &[&str]) -> Ended {
 
 #[tokio::test]
 async fn every_command_tells_its_flags_and_their_variables() {
-    let commands: [&[&str]; 31] = [
+    let commands: [&[&str]; 32] = [
         &[],
         &["serve"],
         &["scheduler"],
@@ -37,6 +37,7 @@ async fn every_command_tells_its_flags_and_their_variables() {
         &["why"],
         &["request"],
         &["show"],
+        &["list"],
         &["approve"],
         &["reject"],
         &["comment"],

@@ -21,6 +21,7 @@ mod generations;
 mod health;
 mod histories;
 mod life;
+mod lists;
 mod long_histories;
 mod metrics;
 mod mission;

@@ -22,26 +22,39 @@ use crate::resources::approvals::Wait;
 use crate::resources::requests::{RequestId, approval_url, not_started, status_url};
 use crate::resources::time::timestamp;
 
-/// A request as it stands.
+/// A request as a list shows it.
 #[derive(Debug, Serialize)]
-pub(crate) struct Shown {
+pub(crate) struct Listed {
     #[serde(flatten)]
     row: RequestRow,
     /// The status in our words: pending, approved, approved_by_override, approved_by_policy, rejected, rejected_by_policy,
     /// expired, withdrawn.
     status_detail: &'static str,
-    #[serde(flatten)]
-    content: ContentRow,
     approval_url: String,
     status_url: String,
 }
 
-impl Shown {
-    fn new(base: &BaseUrl, row: RequestRow, content: ContentRow) -> Shown {
+impl Listed {
+    pub(crate) fn new(base: &BaseUrl, row: RequestRow) -> Listed {
         let id = row.request_id.as_str();
         let (approval_url, status_url) = (approval_url(base, id), status_url(base, id));
         let status_detail = row.outcome.as_ref().map_or("pending", |outcome| outcome.detail());
-        Shown { row, status_detail, content, approval_url, status_url }
+        Listed { row, status_detail, approval_url, status_url }
+    }
+}
+
+/// A request as it stands.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown {
+    #[serde(flatten)]
+    listed: Listed,
+    #[serde(flatten)]
+    content: ContentRow,
+}
+
+impl Shown {
+    fn new(base: &BaseUrl, row: RequestRow, content: ContentRow) -> Shown {
+        Shown { listed: Listed::new(base, row), content }
     }
 }
 
@@ -109,7 +122,7 @@ fn open(base: &BaseUrl, id: String, asked: &NewRequest, now: Timestamp) -> Resul
 }
 
 fn created(base: &BaseUrl, status: StatusCode, shown: Shown) -> Response {
-    let location = format!("{}/api/v1/requests/{}", base.0, shown.row.request_id);
+    let location = format!("{}/api/v1/requests/{}", base.0, shown.listed.row.request_id);
     let mut response = (status, Json(shown)).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -130,7 +143,7 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let mut shown = find(&api, &base, &id).await?;
-    if wait.is_asked() && shown.row.outcome.is_none() {
+    if wait.is_asked() && shown.listed.row.outcome.is_none() {
         // Whatever comes of the wait: the request is looked at again.
         drop(timeout(wait.length(), api.client.wait_for_completion(&id)).await);
         shown = find(&api, &base, &id).await?;
@@ -160,7 +173,7 @@ async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, Problem> {
     Ok(shown(base, &opened))
 }
 
-async fn published<T: for<'de> serde::Deserialize<'de>>(api: &Api, kind: &str, id: &str) -> Result<Option<T>, Problem> {
+pub(crate) async fn published<T: for<'de> serde::Deserialize<'de>>(api: &Api, kind: &str, id: &str) -> Result<Option<T>, Problem> {
     let row = api.client.published(kind, id).await.map_err(|error| problem::of_call(id, &error))?;
     let read = row.map(|row| serde_json::from_slice(&row)).transpose();
     read.map_err(|error| {

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::HERE;
 use crate::commit::merge::Merge;
 use crate::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
-use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, TimerRow, Write};
+use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, Term, TimerRow, Write};
 use crate::time::Timestamp;
 
 fn batch(writes: impl IntoIterator<Item = Write>) -> Batch {
@@ -173,8 +173,14 @@ fn a_new_generation_drops_the_history_before_it_and_nothing_after() {
 #[test]
 fn a_hub_that_is_deleted_and_made_again_is_there_and_one_that_is_made_and_deleted_is_not() {
     let hub = Hub::new("hub");
-    let published =
-        PublishedRow { hub: hub.clone(), kind: "k".into(), key: "1".into(), owner: InstanceId::new("1"), body: None };
+    let published = PublishedRow {
+        hub: hub.clone(),
+        kind: "k".into(),
+        key: "1".into(),
+        owner: InstanceId::new("1"),
+        body: None,
+        terms: Vec::new(),
+    };
     let deleted =
         batch([Write::Publish(published.clone()), Write::CreateHub(hub.clone()), Write::DeleteHub(hub.clone())]);
     assert_eq!((deleted.hubs_created, deleted.published), (vec![], vec![]));
@@ -199,6 +205,7 @@ fn what_was_published_in_the_batch_is_withdrawn_with_what_was_before_it_and_what
         key: key.into(),
         owner: InstanceId::new(owner),
         body: body.map(Bytes::from),
+        terms: body.iter().map(|body| Term { text: (*body).into(), order: 1 }).collect(),
     };
     let key = InstanceKey::new(hub.clone(), InstanceId::new("gone"));
     let merged = batch([
@@ -342,6 +349,7 @@ impl Writer {
                 key: key.to_string().into(),
                 owner: InstanceId::new(owner.to_string()),
                 body: (!gone).then(|| Bytes::from(self.iid.to_string())),
+                terms: if gone { Vec::new() } else { vec![Term { text: "t".into(), order: 0 }] },
             })),
             Step::Cut => self.hot.clear(),
             Step::Receive { which }

@@ -29,6 +29,14 @@ pub mod client_server {
             tonic::Response<::placet_proto::placet::v1::GetPublishedResponse>,
             tonic::Status,
         >;
+        /// A page of such rows, by the terms that they were published with.
+        async fn list_published(
+            &self,
+            request: tonic::Request<::placet_proto::placet::v1::ListPublishedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::ListPublishedResponse>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct ClientServer<T> {
@@ -186,6 +194,54 @@ pub mod client_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetPublishedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/placet.v1.Client/ListPublished" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPublishedSvc<T: Client>(pub Arc<T>);
+                    impl<
+                        T: Client,
+                    > tonic::server::UnaryService<
+                        ::placet_proto::placet::v1::ListPublishedRequest,
+                    > for ListPublishedSvc<T> {
+                        type Response = ::placet_proto::placet::v1::ListPublishedResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::placet_proto::placet::v1::ListPublishedRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Client>::list_published(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPublishedSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -52,6 +52,12 @@ impl Api {
         self.call(Method::GET, &path, None, None, PATIENCE + wait).await
     }
 
+    /// A page of requests.
+    pub(super) async fn list(&self, path: &str, asked: &[(&str, String)]) -> Result<Value, Failure> {
+        let asked: Vec<String> = asked.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect();
+        self.call(Method::GET, &format!("{path}?{}", asked.join("&")), None, None, PATIENCE).await
+    }
+
     pub(super) async fn post(&self, path: &str, body: &Value, header: Option<(&str, &str)>) -> Result<Value, Failure> {
         self.call(Method::POST, path, header, Some(body), PATIENCE).await
     }
@@ -96,7 +102,7 @@ fn problem(status: StatusCode, problem: &Value) -> Failure {
     }
 }
 
-/// An id as a part of a path.
+/// An id as a part of a path; a value as a part of a query.
 pub(super) fn segment(id: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     id.bytes().map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()

@@ -1,4 +1,4 @@
-//! `placet request`, `show`, `approve`, `reject`, `comment`, `withdraw`: requests from a shell, over the HTTP API, so that a
+//! `placet request`, `list`, `show`, `approve`, `reject`, `comment`, `withdraw`: requests from a shell, over the HTTP API, so that a
 //! pipeline is gated by an exit code.
 
 mod call;
@@ -13,11 +13,14 @@ use serde_json::{Value, json};
 
 use super::say;
 use crate::exit::Failure;
-use crate::flags::requests::{Comment, Decide, Named, Request, Show, Speaker, Withdraw};
+use crate::flags::requests::{Comment, Decide, List, Named, Request, Show, Speaker, Withdraw};
 use call::Api;
 
 /// How long one look at a request waits for its outcome: proxies cut what says nothing for longer.
 const LOOK_MAX: Duration = Duration::from_secs(60);
+
+/// Requests that are asked for at once.
+const PAGE: usize = 200;
 
 pub(super) fn request(flags: &Request) -> Result<ExitCode, Failure> {
     let mut body = json!({"requester": person(&flags.speaker)?, "item": flags.item, "timeout": flags.timeout});
@@ -48,6 +51,51 @@ pub(super) fn request(flags: &Request) -> Result<ExitCode, Failure> {
         let decided = wait(&api, &id(&asked), Duration::MAX).await?;
         tell(&flags.speaker, &decided, words::shown);
         Ok(code(&decided))
+    })
+}
+
+/// A line for each request; a document for each with `--json`.
+pub(super) fn list(flags: &List) -> Result<ExitCode, Failure> {
+    let mut asked = vec![("q", flags.words.join(" ")), ("sort", flags.sort.clone())];
+    if flags.status != "all" {
+        asked.push(("status", flags.status.clone()));
+    }
+    if flags.inbox {
+        asked.push(("person", person(&flags.speaker)?));
+    }
+    for (name, value) in [
+        ("requester", &flags.requester),
+        ("approver", &flags.approver),
+        ("decided_by", &flags.decided_by),
+        ("category", &flags.category),
+        ("tag", &flags.tag),
+        ("priority", &flags.priority),
+    ] {
+        asked.extend(value.clone().map(|value| (name, value)));
+    }
+    asked.retain(|(_, value)| !value.is_empty());
+    let path = if flags.inbox { "/api/v1/inbox" } else { "/api/v1/requests" };
+    Api::with(&flags.speaker, async |api| {
+        if !flags.speaker.json {
+            say(&words::heading());
+        }
+        let (mut left, mut cursor) = (flags.limit, None);
+        while left > 0 {
+            let mut query = asked.clone();
+            query.push(("limit", left.min(PAGE).to_string()));
+            query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+            let page = api.list(path, &query).await?;
+            let requests = page["requests"].as_array().map(Vec::as_slice).unwrap_or_default();
+            for request in requests {
+                say(&if flags.speaker.json { request.to_string() } else { words::row(request) });
+            }
+            left = left.saturating_sub(requests.len());
+            cursor = page["next"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
     })
 }
 

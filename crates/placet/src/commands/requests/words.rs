@@ -35,6 +35,23 @@ fn seats(stage: &Value) -> impl Iterator<Item = String> {
     })
 }
 
+/// What stands over the rows of a list.
+pub(super) fn heading() -> String {
+    columns("ID", "STATUS", "ASKED BY", "DUE", "ITEM")
+}
+
+/// A request in a list.
+pub(super) fn row(shown: &Value) -> String {
+    let field = |name: &str| text(&shown[name]);
+    // To the second, as far as people look.
+    let due: String = field("due").chars().take(16).map(|letter| if letter == 'T' { ' ' } else { letter }).collect();
+    columns(&field("request_id"), &field("status_detail").replace('_', " "), &field("requester"), &due, &field("item"))
+}
+
+fn columns(id: &str, status: &str, requester: &str, due: &str, item: &str) -> String {
+    format!("{id:<36}  {status:<10}  {requester:<12}  {due:<16}  {item}").trim_end().to_owned()
+}
+
 /// A request, line by line.
 pub(super) fn shown(shown: &Value) -> String {
     let field = |name: &str| text(&shown[name]);

@@ -1,0 +1,220 @@
+//! Lists of requests: what is open, what waits for whom, what has which words; the same after a restart.
+
+use http::Method;
+use placet_testkit::{Answer, Http, Launch, Server};
+use serde_json::{Value, json};
+
+use crate::PLACET;
+
+const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
+
+const COMPANY: &str = r#"
+[users.ann]
+emails = ["Ann@example.org"]
+[users.ben]
+[users.cem]
+[users.req]
+
+[groups]
+sre = ["ann", "ben"]
+all = ["group:sre", "cem"]
+"#;
+
+async fn company() -> Server {
+    let launch = Launch::serve(PLACET);
+    std::fs::write(launch.folder().join("placet.toml"), COMPANY).unwrap();
+    launch.start().await.unwrap()
+}
+
+async fn post(http: &Http, path: &str, body: Value) -> Answer {
+    http.call(Method::POST, path, &JSON, &body.to_string()).await.unwrap()
+}
+
+/// A request of `req`'s that is shown to whoever asks; its id.
+async fn ask(http: &Http, item: &str, more: Value) -> String {
+    let mut body = json!({"requester": "req", "item": item});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let answer = post(http, "/api/v1/requests", body).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let id = answer.json()["request_id"].as_str().unwrap().to_owned();
+    // A worker has begun with it.
+    let shown = async || !items(http, &format!("/api/v1/requests?q={id}")).await.is_empty();
+    for _ in 0..500 {
+        if shown().await {
+            return id;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{item} is on no list");
+}
+
+async fn decide(http: &Http, id: &str, approver: &str, decision: &str) {
+    let body = json!({"approver": approver, "decision": decision});
+    let answer = post(http, &format!("/api/v1/requests/{id}/decisions"), body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+async fn page(http: &Http, path: &str) -> Value {
+    let answer = http.get(path).await.unwrap();
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    answer.json()
+}
+
+fn items_of(page: &Value) -> Vec<String> {
+    let requests = page["requests"].as_array().unwrap();
+    requests.iter().map(|request| request["item"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn items(http: &Http, path: &str) -> Vec<String> {
+    items_of(&page(http, path).await)
+}
+
+#[tokio::test]
+async fn requests_are_found_by_what_they_are_and_by_their_words() {
+    let server = company().await;
+    let http = server.http();
+    let deploy = json!({"approvers": ["group:sre"], "category": "deploy", "tags": ["prod", "eu"], "timeout": "3h"});
+    let first = ask(&http, "Deploy Über-API 2.3", deploy).await;
+    let trip = json!({"approvers": ["cem"], "category": "expense", "priority": "high", "timeout": "1h"});
+    let second = ask(&http, "Trip to Zürich", trip).await;
+    let third = ask(&http, "Deploy 2.4", json!({"approvers": ["email:ann@example.org"], "timeout": "2h"})).await;
+    ask(&http, "Vacation Request", json!({"timeout": "4h"})).await;
+    decide(&http, &second, "cem", "reject").await;
+
+    let check = async |http: &Http| {
+        let table: [(&str, &[&str]); 21] = [
+            ("", &["Vacation Request", "Deploy 2.4", "Trip to Zürich", "Deploy Über-API 2.3"]),
+            ("?status=pending", &["Vacation Request", "Deploy 2.4", "Deploy Über-API 2.3"]),
+            ("?status=rejected,approved", &["Trip to Zürich"]),
+            ("?sort=created&status=open", &["Deploy Über-API 2.3", "Deploy 2.4", "Vacation Request"]),
+            ("?sort=due", &["Deploy 2.4", "Deploy Über-API 2.3", "Vacation Request"]),
+            ("?sort=-due&category=deploy", &["Deploy Über-API 2.3"]),
+            ("?category=deploy,expense", &["Trip to Zürich", "Deploy Über-API 2.3"]),
+            ("?tag=prod", &["Deploy Über-API 2.3"]),
+            ("?tag=prod&tag=eu", &[]),
+            ("?priority=high", &["Trip to Zürich"]),
+            ("?requester=REQ&status=pending&tag=eu", &["Deploy Über-API 2.3"]),
+            ("?requester=ann", &[]),
+            ("?approver=group:sre", &["Deploy Über-API 2.3"]),
+            ("?approver=anyone,email:ANN@example.org", &["Vacation Request", "Deploy 2.4"]),
+            ("?decided_by=cem", &["Trip to Zürich"]),
+            ("?q=deploy", &["Deploy 2.4", "Deploy Über-API 2.3"]),
+            ("?q=DEPL%20uber", &["Deploy Über-API 2.3"]),
+            ("?q=zuri", &["Trip to Zürich"]),
+            ("?q=depl%20zuri", &[]),
+            ("?q=prod", &["Deploy Über-API 2.3"]),
+            ("?created_from=2999-01-01T00:00:00Z", &[]),
+        ];
+        for (query, expected) in table {
+            if query.contains("tag=prod&tag=eu") {
+                let answer = http.get(&format!("/api/v1/requests{query}")).await.unwrap();
+                assert_eq!(answer.status, 422, "a name that stands twice: {answer:?}");
+                continue;
+            }
+            assert_eq!(items(http, &format!("/api/v1/requests{query}")).await, expected, "{query}");
+        }
+        let found = page(http, &format!("/api/v1/requests?q={first}")).await;
+        assert_eq!((&found["requests"][0]["request_id"], &found["next"]), (&json!(first), &Value::Null));
+        assert_eq!(found["requests"][0]["status_detail"], "pending");
+    };
+    check(&http).await;
+    let server = server.kill().await.unwrap().start().await.unwrap();
+    check(&server.http()).await;
+
+    let http = server.http();
+    for limit in [1, 2, 3] {
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = page(&http, &format!("/api/v1/requests?limit={limit}{cursor}")).await;
+            found.extend(items_of(&page));
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(found, ["Vacation Request", "Deploy 2.4", "Trip to Zürich", "Deploy Über-API 2.3"], "{limit}");
+    }
+    // What is purged with its instance is on no list.
+    let withdrawn = post(&http, &format!("/api/v1/requests/{third}/withdraw"), json!({"by": "req"})).await;
+    assert_eq!(withdrawn.status, 200, "{withdrawn:?}");
+    assert_eq!(items(&http, "/api/v1/requests?status=withdrawn").await, ["Deploy 2.4"]);
+    server.client().purge(&third).await.unwrap();
+    assert_eq!(items(&http, "/api/v1/requests?q=2.4").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_inbox_has_what_waits_for_somebody_and_nothing_else() {
+    let server = company().await;
+    let http = server.http();
+    let both = json!({"plan": {"stages": [{"seats": [{"from": ["group:sre"], "need": 2}]}, {"seats": [{"from": ["cem"]}]}]}});
+    let id = ask(&http, "Both", both).await;
+    ask(&http, "By mail", json!({"approvers": ["email:ann@example.org"]})).await;
+    ask(&http, "Everybody's", json!({"approvers": ["group:all"]})).await;
+    let own = ask(&http, "Ben's alone", json!({"approvers": ["ben"]})).await;
+    let inbox = async |who: &str| items(&http, &format!("/api/v1/inbox?person={who}&sort=created")).await;
+    assert_eq!(inbox("ann").await, ["Both", "By mail", "Everybody's"]);
+    assert_eq!(inbox("ben").await, ["Both", "Everybody's", "Ben's alone"]);
+    assert_eq!(inbox("cem").await, ["Everybody's"]);
+
+    decide(&http, &id, "ann", "approve").await;
+    assert_eq!(inbox("ann").await, ["By mail", "Everybody's"], "she has voted");
+    decide(&http, &id, "ben", "approve").await;
+    assert_eq!(inbox("cem").await, ["Both", "Everybody's"], "the next stage is open");
+    let passed_on = post(&http, &format!("/api/v1/requests/{own}/forward"), json!({"by": "ben", "to": "cem"})).await;
+    assert_eq!(passed_on.status, 200, "{passed_on:?}");
+    assert_eq!(inbox("ben").await, ["Everybody's"]);
+    assert_eq!(inbox("cem").await, ["Both", "Everybody's", "Ben's alone"]);
+    let question = json!({"by": "cem", "text": "Why?"});
+    let returned = post(&http, &format!("/api/v1/requests/{own}/return"), question).await;
+    assert_eq!(returned.status, 200, "{returned:?}");
+    assert_eq!((inbox("cem").await, inbox("req").await), (vec!["Both".into(), "Everybody's".into()], vec!["Ben's alone".into()]));
+}
+
+#[tokio::test]
+async fn what_no_list_can_answer_is_told_with_its_field() {
+    let server = company().await;
+    let http = server.http();
+    for (path, said) in [
+        ("/api/v1/requests?status=late", "status: must be pending"),
+        ("/api/v1/requests?sort=item", "sort: must be created"),
+        ("/api/v1/requests?sort=due&created_from=2026-01-01T00:00:00Z", "sort: must be created or -created"),
+        ("/api/v1/requests?due_before=2026-01-01T00:00:00Z", "sort: must be due or -due"),
+        ("/api/v1/requests?limit=0", "limit: must be from 1 to 500"),
+        ("/api/v1/requests?limit=x", "query: limit"),
+        ("/api/v1/requests?cursor=x", "cursor: is not one"),
+        ("/api/v1/requests?approver=role:x", "approver:"),
+        ("/api/v1/requests?priority=much", "priority: must be low, high or critical"),
+        ("/api/v1/requests?queue=x", "queue: must be admins or fallback"),
+        ("/api/v1/requests?colour=red", "unknown field `colour`"),
+        ("/api/v1/requests?person=ann", "person: belongs to /api/v1/inbox"),
+        ("/api/v1/inbox", "person: must say whose inbox it is"),
+        ("/api/v1/inbox?person=eve", "person: there is nobody of the name"),
+    ] {
+        let answer = http.get(path).await.unwrap();
+        let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(answer.status, 422, "{path}: {answer:?}");
+        assert!(detail.contains(said), "{path}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_shell_lists_what_is_open_and_what_waits_for_whoever_asks() {
+    let server = company().await;
+    let http = server.http();
+    ask(&http, "Deploy 2.3", json!({"approvers": ["group:sre"], "category": "deploy"})).await;
+    let id = ask(&http, "Trip", json!({"approvers": ["cem"]})).await;
+    decide(&http, &id, "cem", "approve").await;
+    let run = async |args: &[&str]| {
+        let launch = Launch::new(PLACET).args(args).variable("PLACET_URL", http.base()).variable("USER", "ann");
+        let ended = launch.run().await.unwrap();
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{args:?}: {ended:?}");
+        ended.stdout
+    };
+    let open = run(&["list"]).await;
+    assert!(open.starts_with("ID  ") && open.contains("Deploy 2.3") && !open.contains("Trip"), "{open}");
+    assert!(run(&["list", "--status", "all", "--sort", "created"]).await.lines().count() == 3);
+    assert!(run(&["list", "--status=approved", "tri"]).await.contains("approved"));
+    assert!(run(&["list", "--inbox"]).await.contains("Deploy 2.3"));
+    assert!(!run(&["list", "--inbox", "--as", "cem"]).await.contains("Deploy"));
+    let documents = run(&["list", "--json", "--category", "deploy", "-n", "1"]).await;
+    let document: Value = serde_json::from_str(documents.trim()).unwrap();
+    assert_eq!(document["item"], "Deploy 2.3");
+}
