@@ -25,6 +25,7 @@ mod long_histories;
 mod metrics;
 mod mission;
 mod other_languages;
+mod policies;
 mod ports;
 mod races;
 mod refusals;

@@ -2,6 +2,7 @@
 
 pub(crate) mod acts;
 pub(crate) mod decisions;
+pub(crate) mod policies;
 pub(crate) mod requests;
 
 use axum::Json;
