@@ -70,7 +70,7 @@ impl Stage {
             operations,
             metrics: Metrics::default(),
             reach,
-            directory: placet_approval::nobody(),
+            configuration: placet_approval::nobody(),
             intake,
         };
         let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));

@@ -9,7 +9,7 @@ use placet_core::command::{Ask, Caller, CommandKind, RaiseEvent, StartInstance};
 use placet_core::time::Timestamp;
 use placet_proto::durabletask::CreateTimerAction;
 use placet_proto::durabletask::orchestrator_action::OrchestratorActionType;
-use placet_proto::placet::v1::{AskReply, PublishedRow};
+use placet_proto::placet::v1::{AskReply, PublishedRow, Term};
 
 use crate::rig::{Done, Rig};
 use crate::sequence;
@@ -79,5 +79,8 @@ fn park(id: &str) -> Done {
 }
 
 fn published(id: &str) -> PublishedRow {
-    PublishedRow { kind: "request".into(), key: id.into(), body: Some(REQUEST.into()) }
+    let order = 1_767_225_600_000_000;
+    let text = ["s:pending", "r:alice", "a:anyone", "w:alice", "w:vacation", "w:request"];
+    let terms = text.into_iter().map(|text| Term { text: text.to_owned(), order }).collect();
+    PublishedRow { kind: "request".into(), key: id.into(), body: Some(REQUEST.into()), terms }
 }

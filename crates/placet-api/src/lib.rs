@@ -17,7 +17,7 @@ mod routes;
 use std::fmt;
 use std::sync::Arc;
 
-use placet_approval::Directories;
+use placet_approval::Configurations;
 use placet_sdk::{BoxFuture, Client};
 
 pub use duration::duration;
@@ -60,8 +60,8 @@ pub struct Api {
     pub metrics: Metrics,
     /// Who can reach it.
     pub reach: Reach,
-    /// Who there is.
-    pub directory: Directories,
+    /// Who there is, and what requests need.
+    pub configuration: Configurations,
     /// Asked for each part of a body that comes in.
     pub intake: Intake,
 }

@@ -16,7 +16,7 @@ const ALL: [Right; 3] = [Right::Override, Right::Assign, Right::Withdraw];
 /// # Errors
 /// If there is nobody of that name.
 pub(crate) fn person(api: &Api, field: &str, name: &str) -> Result<Person, Problem> {
-    let directory = (api.directory)();
+    let directory = &(api.configuration)().directory;
     let person = directory.person(name);
     if person.as_str().is_empty() {
         return Err(Problem::field(field, "must be somebody's name"));
@@ -33,7 +33,7 @@ pub(crate) fn person(api: &Api, field: &str, name: &str) -> Result<Person, Probl
 /// If there is nobody of that name.
 pub(crate) fn caller(api: &Api, field: &str, name: &str) -> Result<Caller, Problem> {
     let person = person(api, field, name)?;
-    let groups = (api.directory)().groups_of(&person);
+    let groups = (api.configuration)().directory.groups_of(&person);
     Ok(Caller { groups, person: Some(person), rights: Vec::new(), proof: Proof::None })
 }
 

@@ -2,7 +2,6 @@
 //! identity provider) makes one of these; what a stage needs of it is found by a function of it alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,14 +14,6 @@ use crate::rules::{Candidate, LookUp, OpenStage, SeatSet, Standing};
 
 /// How often what is somebody's who is away goes on to somebody else (APPROVALS.md §3, "Escalation chain").
 const HOPS_MAX: usize = 3;
-
-/// Who there is, as it stands when it is asked.
-pub type Directories = Arc<dyn Fn() -> Arc<Directory> + Send + Sync>;
-
-/// There is nobody in particular: whoever says a name is a person, and there are no groups.
-pub fn nobody() -> Directories {
-    Arc::new(Arc::default)
-}
 
 /// People and groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 //! on its effects, the HTTP API reads what it wrote (P2).
 
 mod act;
+mod configuration;
 mod decision;
 mod directory;
 mod field;
@@ -13,6 +14,7 @@ mod identity;
 mod outcome;
 mod plan;
 pub mod planted;
+mod policy;
 mod projection;
 mod request;
 mod rules;
@@ -20,8 +22,9 @@ mod schema;
 pub mod terms;
 
 pub use act::{Act, Answer, Reason, Revision, Text, To};
+pub use configuration::{Configuration, Configurations, Needs, nobody};
 pub use decision::{ABSTAIN, Decision};
-pub use directory::{Absence, Directories, Directory, User, nobody, undecidable};
+pub use directory::{Absence, Directory, User, undecidable};
 pub use field::FieldError;
 pub use identity::{Approver, Caller, Person, Proof, Right};
 pub use outcome::{By, Decided, Outcome, TimedOut, Withdrawn};
@@ -29,6 +32,7 @@ pub use plan::{
     Escalation, Need, OnTimeout, Plan, PolicyVersion, Remind, Replacement, Reset, Resolved, Revise, Seat, Stage, Step,
     Veto, duration,
 };
+pub use policy::{Planned, Planning, Policies, Policy, Template};
 pub use projection::{CONTENT_ROWS, ContentRow, Details, REQUEST_ROWS, RequestRow, SeatShown, StageShown, VoteShown};
 pub use request::{Choice, Edited, Input, Link, NewRequest, Priority, Question, Request};
 pub use rules::{
@@ -46,3 +50,6 @@ pub const DECISION_EVENT: &str = "approval_response";
 
 /// The activity that looks up who could vote in a stage: a [`LookUp`] in, a [`Resolved`] out.
 pub const LOOK_UP: &str = "placet.look_up";
+
+/// The activity that evaluates the policy of a new request: a [`Planning`] in, a [`Planned`] out, if a policy says something.
+pub const PLAN: &str = "placet.plan";

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::field::FieldError;
 use crate::identity::{Approver, Proof, check_name};
+use crate::policy::Template;
 use crate::rules::{Candidate, SEATS_MAX};
 
 /// Stages of a request at most (APPROVALS.md §2).
@@ -64,6 +65,19 @@ pub struct Plan {
     /// How long a claim holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_ttl: Option<SignedDuration>,
+    /// Whether it is of a kind that nobody decides in passing: not with others in one go, not by a standing grant.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub critical: bool,
+    /// What of the payload is not shown to everybody who may read the request, as JSON pointers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redact: Vec<String>,
+    /// What approvers read, in the policy's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Template>,
+    /// What the policy's conditions have read, as JSON pointers into the request: who is asked follows from it, so a revision
+    /// leaves it as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions_read: Vec<String>,
 }
 
 impl Default for Plan {
@@ -81,11 +95,15 @@ impl Default for Plan {
             proof: Proof::None,
             fallback: Vec::new(),
             claim_ttl: None,
+            critical: false,
+            redact: Vec::new(),
+            details: None,
+            conditions_read: Vec::new(),
         }
     }
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -345,12 +363,9 @@ impl Plan {
             stage.check()?;
         }
         within("fallback", self.fallback.len(), 0, APPROVERS_MAX)?;
-        for pointer in &self.editable {
-            if !pointer.is_empty() && !pointer.starts_with('/') {
-                return Err(FieldError::new(
-                    "editable",
-                    format!("{pointer:?} is no JSON pointer: it begins with \"/\""),
-                ));
+        for (field, pointers) in [("editable", &self.editable), ("redact", &self.redact)] {
+            if let Some(pointer) = pointers.iter().find(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
+                return Err(FieldError::new(field, format!("{pointer:?} is no JSON pointer: it begins with \"/\"")));
             }
         }
         if self.on_timeout == OnTimeout::Escalate && self.fallback.is_empty() {
@@ -399,6 +414,13 @@ impl Stage {
 /// A duration in ISO 8601 or in words, of which a day has 24 hours.
 fn with_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
     duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+/// The same, if there is one.
+pub(crate) fn optional_with_days<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SignedDuration>, D::Error> {
+    with_days(deserializer).map(Some)
 }
 
 /// A duration as people write it: `24h`, `1d`, `90m`, `1d 12h`, `PT24H`. A day has 24 hours.

@@ -205,7 +205,10 @@ impl Request {
     pub fn content(&self) -> Option<ContentRow> {
         let asked = &self.asked;
         let content = ContentRow {
-            details: asked.details.clone(),
+            details: match &self.plan.details {
+                Some(template) => template.fill(asked),
+                None => asked.details.clone(),
+            },
             payload: asked.payload.clone(),
             proposed: self.edited.as_ref().map(|edited| edited.proposed.clone()),
             input_schema: asked.input_schema.clone(),

@@ -1,5 +1,7 @@
 //! A request: what somebody asked for, until when it can be answered, how far it has come, and what came of it.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
@@ -15,7 +17,7 @@ use crate::schema;
 const ITEM_CHARS_MAX: usize = 10_000;
 
 /// Details are a document.
-const DETAILS_CHARS_MAX: usize = 100_000;
+pub(crate) const DETAILS_CHARS_MAX: usize = 100_000;
 
 /// A payload is a megabyte at most (APPROVALS.md §2).
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 1 << 20;
@@ -30,10 +32,10 @@ const SCHEMA_BYTES_MAX: usize = 64 << 10;
 const QUESTION_BYTES_MAX: usize = 4 << 10;
 
 /// What a request that says nothing of it is given (the mission's sample).
-const TIMEOUT_HOURS_DEFAULT: f64 = 24.0;
+pub(crate) const TIMEOUT_DEFAULT: SignedDuration = SignedDuration::from_hours(24);
 
 /// A hundred years: nobody means more, and it fits every clock.
-const TIMEOUT_HOURS_MAX: f64 = 876_000.0;
+pub(crate) const TIMEOUT_MAX: SignedDuration = SignedDuration::from_hours(876_000);
 
 /// Tags, links, outcomes, questions and approvers of a request at most.
 const LIST_MAX: usize = 100;
@@ -50,8 +52,8 @@ pub struct NewRequest {
     /// For what.
     pub item: String,
     /// How long it can be answered, in hours; fractions are allowed.
-    #[serde(default = "timeout_hours_default")]
-    pub timeout_hours: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_hours: Option<f64>,
     /// The same as a duration: `3d`, `90m`, `PT24H`; a day has 24 hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
@@ -95,10 +97,6 @@ pub struct NewRequest {
     /// The whole plan, if no policy says and one of many is not what is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
-}
-
-fn timeout_hours_default() -> f64 {
-    TIMEOUT_HOURS_DEFAULT
 }
 
 /// An outcome of a request's own.
@@ -178,7 +176,7 @@ impl NewRequest {
         NewRequest {
             requester: requester.into(),
             item: item.into(),
-            timeout_hours: TIMEOUT_HOURS_DEFAULT,
+            timeout_hours: None,
             timeout: None,
             due: None,
             approval_url: None,
@@ -216,6 +214,9 @@ impl NewRequest {
         schemas.into_iter().try_for_each(|schema| check_size("questions", schema, QUESTION_BYTES_MAX))?;
         if let Some(plan) = &self.plan {
             plan.check()?;
+            if plan.policy.is_some() {
+                return Err(FieldError::new("plan", "the policy is not for whoever asks to name: give a category"));
+            }
             if !self.approvers.is_empty() {
                 return Err(FieldError::new("approvers", "stands in the plan's stages: give one of the two"));
             }
@@ -223,14 +224,13 @@ impl NewRequest {
         if let Some(text) = &self.timeout {
             long(text)?;
         }
-        let hours = self.timeout_hours;
-        if hours > 0.0 && hours <= TIMEOUT_HOURS_MAX {
-            return Ok(());
+        let most = TIMEOUT_MAX.as_secs_f64() / 3_600.0;
+        match self.timeout_hours {
+            Some(hours) if !(hours > 0.0 && hours <= most) => {
+                Err(FieldError::new("timeout_hours", format!("must be more than 0 and at most {most}, not {hours}")))
+            }
+            _ => Ok(()),
         }
-        Err(FieldError::new(
-            "timeout_hours",
-            format!("must be more than 0 and at most {TIMEOUT_HOURS_MAX}, not {hours}"),
-        ))
     }
 
     fn check_lists(&self) -> Result<(), FieldError> {
@@ -277,6 +277,11 @@ impl NewRequest {
         Ok(())
     }
 
+    /// Whether whoever asks says until when.
+    pub(crate) fn says_until_when(&self) -> bool {
+        self.due.is_some() || self.timeout.is_some() || self.timeout_hours.is_some()
+    }
+
     /// The deadline of a request that was accepted at this time.
     ///
     /// # Errors
@@ -286,13 +291,23 @@ impl NewRequest {
             return Ok(due);
         }
         self.check()?;
-        let after = match &self.timeout {
-            Some(text) => long(text)?,
-            None => SignedDuration::from_secs_f64(self.timeout_hours * 3_600.0),
+        let after = match (&self.timeout, self.timeout_hours) {
+            (Some(text), _) => long(text)?,
+            (None, Some(hours)) => SignedDuration::from_secs_f64(hours * 3_600.0),
+            (None, None) => TIMEOUT_DEFAULT,
         };
         // Whole microseconds, as the scheduler's clock has them.
         let after = SignedDuration::from_micros(i64::try_from(after.as_micros()).unwrap_or(i64::MAX));
         accepted_at.checked_add(after).map_err(|error| FieldError::new("timeout_hours", error.to_string()))
+    }
+
+    /// What stands at a JSON pointer of what may be revised.
+    pub(crate) fn at(&self, pointer: &str) -> Option<Cow<'_, Value>> {
+        match pointer.strip_prefix("/payload") {
+            Some(rest) => self.payload.as_ref()?.pointer(rest).map(Cow::Borrowed),
+            None if pointer == "/item" => Some(Cow::Owned(self.item.clone().into())),
+            None => None, // nothing else of what conditions read is ever revised
+        }
     }
 
     /// The plan that it has without a policy.
@@ -311,8 +326,7 @@ fn long(text: &str) -> Result<SignedDuration, FieldError> {
     let wrong =
         |what: String| FieldError::new("timeout", format!("{text:?} is no duration such as 3d, 24h or 90m{what}"));
     let after = duration(text).map_err(|error| wrong(format!(": {error}")))?;
-    let most = SignedDuration::from_secs_f64(TIMEOUT_HOURS_MAX * 3_600.0);
-    if after > SignedDuration::ZERO && after <= most {
+    if after > SignedDuration::ZERO && after <= TIMEOUT_MAX {
         Ok(after)
     } else {
         Err(wrong(", or not within a hundred years".into()))
@@ -326,6 +340,11 @@ pub(crate) fn check_size(field: &'static str, value: &Value, bytes_max: usize) -
         return Err(FieldError::new(field, format!("has {bytes} bytes as JSON, {bytes_max} at most are taken")));
     }
     Ok(())
+}
+
+/// Whether a JSON pointer is another one or one below it.
+pub(crate) fn lies_under(pointer: &str, other: &str) -> bool {
+    pointer.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn unique<'a>(field: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), FieldError> {

@@ -164,12 +164,10 @@ impl Scheduler {
             Reply::Asked(Asked::Reply(answer)) => {
                 told_or_recorded(self.weigh(answer.len(), || (*answer).to_owned()).await, Outcome::Reply)?
             }
-            Reply::Asked(Asked::State(view)) => {
-                match self.complete_view(view, true).await.transpose() {
-                    Some(state) => told_or_recorded(state, Outcome::State)?,
-                    None => Weighed::light(Outcome::Recorded(Recorded {})),
-                }
-            }
+            Reply::Asked(Asked::State(view)) => match self.complete_view(view, true).await.transpose() {
+                Some(state) => told_or_recorded(state, Outcome::State)?,
+                None => Weighed::light(Outcome::Recorded(Recorded {})),
+            },
             // A question that found its instance ended did nothing: what else is refused may be refused.
             Reply::Asked(Asked::Ended(view)) => {
                 let state = self.complete_view(view, true).await?;

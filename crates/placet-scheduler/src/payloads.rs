@@ -3,8 +3,8 @@
 
 use placet_core::command::InstanceView;
 use placet_core::ids::Turn;
-use placet_core::rows::{InboxRow, Lookup};
 use placet_core::partition::view_of_row;
+use placet_core::rows::{InboxRow, Lookup};
 use placet_core::wire::Events;
 use placet_proto::durabletask::{ExecutionCompletedEvent, HistoryEvent, OrchestrationState, history_event::EventType};
 use placet_store::{ReadError, Store};

@@ -13,9 +13,9 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::{
     AcceptTimeRequest, AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation,
     BulkResultsRequest, BulkResultsResponse, CancelBulkRequest, Completions, GetBulkRequest, GetPublishedRequest,
-    GetPublishedResponse, GetTimeRequest, GetTimeResponse, ListBulksRequest, ListBulksResponse, ListPublishedRequest, ListPublishedResponse, Open,
-    RetryPoisonedRequest, StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse, WorkerFrame,
-    worker_frame::Frame,
+    GetPublishedResponse, GetTimeRequest, GetTimeResponse, ListBulksRequest, ListBulksResponse, ListPublishedRequest,
+    ListPublishedResponse, Open, RetryPoisonedRequest, StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse,
+    WorkerFrame, worker_frame::Frame,
 };
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
@@ -277,7 +277,9 @@ impl Transport for GrpcTransport {
         hub: &'a str,
         request: ListPublishedRequest,
     ) -> BoxFuture<'a, CallResult<Held<ListPublishedResponse>>> {
-        Box::pin(async move { Ok(self.client().list_published(self.request(hub, request)?).await?.into_inner().into()) })
+        Box::pin(
+            async move { Ok(self.client().list_published(self.request(hub, request)?).await?.into_inner().into()) },
+        )
     }
 
     fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>> {

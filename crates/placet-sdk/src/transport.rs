@@ -15,8 +15,8 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation, BulkResultsRequest,
     BulkResultsResponse, CancelBulkRequest, Completions, GetBulkRequest, GetPublishedRequest, GetPublishedResponse,
-    GetTimeResponse, ListBulksResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest, SchedulerFrame, StartBulkRequest,
-    StartBulkResponse, WhyRequest, WhyResponse,
+    GetTimeResponse, ListBulksResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest,
+    SchedulerFrame, StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse,
 };
 use tokio::sync::mpsc::UnboundedSender;
 

@@ -292,7 +292,7 @@ impl Workload {
     fn add_approval(&mut self, plan: &Plan, chance: &mut Chance) {
         let timeout = chance.skewed(10 * MILLISECOND, 2 * plan.span);
         let mut request = NewRequest::new("somebody", "something");
-        request.timeout_hours = timeout as f64 / (3_600.0 * SECOND as f64);
+        request.timeout_hours = Some(timeout as f64 / (3_600.0 * SECOND as f64));
         let slot = self.slot(HUB, Program::Approval(Box::new(request)));
         self.longest = self.longest.max(timeout);
         let delay = self.starter(plan, chance, slot, true);

@@ -418,7 +418,11 @@ mod tests {
                 "SEARCH record USING INDEX record_expiry (expires_at<?)",
                 "SEARCH hub USING INTEGER PRIMARY KEY (rowid=?)",
             ],
-            &["CO-ROUTINE (subquery-1)", "SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text=?)", "SCAN (subquery-1)"],
+            &[
+                "CO-ROUTINE (subquery-1)",
+                "SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text=?)",
+                "SCAN (subquery-1)",
+            ],
             &["SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text>?)"],
             &["SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text>?)"],
             &["SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text=? AND (place,row)>(?,?) AND place<?)"],

@@ -135,8 +135,7 @@ pub(crate) const DROP_REPLIES: &str = "DELETE FROM reply WHERE iid = ?1 AND turn
 pub(crate) const PUT_REPLY: &str =
     "INSERT OR REPLACE INTO reply(iid, ask_id, crc, answer, turn) VALUES(?1, ?2, ?3, ?4, ?5)";
 
-pub(crate) const PUBLISHED: &str = 
-    "SELECT row, terms, kind FROM published WHERE hub = ?1 AND kind = ?2 AND key = ?3";
+pub(crate) const PUBLISHED: &str = "SELECT row, terms, kind FROM published WHERE hub = ?1 AND kind = ?2 AND key = ?3";
 pub(crate) const PUBLISH: &str =
     "INSERT INTO published(hub, kind, key, crc, body, owner, terms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 pub(crate) const PUBLISH_AGAIN: &str =

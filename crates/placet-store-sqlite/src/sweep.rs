@@ -123,11 +123,7 @@ fn list(
     }
     iids.sort_unstable();
     let first = (i64::MIN, i64::MIN, i64::MIN);
-    Ok(if iids.is_empty() {
-        Sweep::Terms { hub }
-    } else {
-        Sweep::Timers { hub, iids, after: first }
-    })
+    Ok(if iids.is_empty() { Sweep::Terms { hub } } else { Sweep::Timers { hub, iids, after: first } })
 }
 
 /// Deletes timers of these instances, which are sorted. Where to go on, if it is not at the end.

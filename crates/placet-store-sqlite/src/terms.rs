@@ -18,8 +18,7 @@ use crate::{checksum, reads};
 const PUT: &str = "INSERT OR IGNORE INTO term(hub, kind, text, place, row) VALUES(?1, ?2, ?3, ?4, ?5)";
 const DELETE: &str = "DELETE FROM term WHERE hub = ?1 AND kind = ?2 AND text = ?3 AND place = ?4 AND row = ?5";
 
-const COUNT: &str =
-    "SELECT count(*) FROM (SELECT 1 FROM term WHERE hub = ?1 AND kind = ?2 AND text = ?3 LIMIT ?4)";
+const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM term WHERE hub = ?1 AND kind = ?2 AND text = ?3 LIMIT ?4)";
 const FIRST: &str = "SELECT text FROM term WHERE hub = ?1 AND kind = ?2 AND text >= ?3 ORDER BY text LIMIT 1";
 const NEXT: &str = "SELECT text FROM term WHERE hub = ?1 AND kind = ?2 AND text > ?3 ORDER BY text LIMIT 1";
 const UP: &str = "
@@ -126,8 +125,7 @@ impl TermIndex for Index<'_> {
 
     fn places(&self, term: &str, along: &Along<'_>, most: usize) -> Result<Vec<Place>, ReadError> {
         let (begin, most) = (along.begin(), reads::count(most));
-        let (statement, edge) =
-            if along.descending { (DOWN, along.within.start) } else { (UP, along.within.end) };
+        let (statement, edge) = if along.descending { (DOWN, along.within.start) } else { (UP, along.within.end) };
         let places = || {
             let mut statement = self.connection.prepare_cached(statement)?;
             let values = params![self.number, self.kind, term, begin.order, begin.row, edge, most];

@@ -16,10 +16,10 @@ mod search;
 pub use error::{CommitError, OpenError, ReadError, Remedy};
 use std::time::Duration;
 
+pub use listing::{Along, IndexedRow, Listed, ListedRow, Listing, Place, TermIndex, TermMatch};
 use placet_core::ids::{Iid, PartitionId, Turn};
 use placet_core::rows::{AheadPiece, Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
 use placet_core::time::Timestamp;
-pub use listing::{Along, IndexedRow, Listed, ListedRow, Listing, Place, TermIndex, TermMatch};
 pub use query::{Answer, List, Order, Page, Query, RecordList};
 pub use search::{Column, Facts, Filter, Found, Needle, Overview, Ranking, Search, Sort, Status};
 

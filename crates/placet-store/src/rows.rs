@@ -96,10 +96,7 @@ pub const TABLES: &[Table] = &[
     // How many instances of a hub have each status: kept with every batch, so that nobody has to count. No decision rests on it.
     Table { name: "tally", columns: &[integer("hub"), integer("status"), integer("count")] },
     // An index: what it says of a row holds if the row says so.
-    Table {
-        name: "term",
-        columns: &[integer("hub"), text("kind"), text("text"), integer("place"), integer("row")],
-    },
+    Table { name: "term", columns: &[integer("hub"), text("kind"), text("text"), integer("place"), integer("row")] },
     Table {
         name: "timer",
         columns: &[integer("fire_at"), integer("iid"), integer("seq"), integer("part"), integer("crc")],

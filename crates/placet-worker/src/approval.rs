@@ -12,22 +12,32 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use placet_approval::{
-    CONTENT_ROWS, Caller, DECISION_EVENT, Effect, Event, Input, LOOK_UP, Outcome, REQUEST_ROWS, Request, Resolved,
-    Said, apply,
+    CONTENT_ROWS, Caller, Configurations, DECISION_EVENT, Effect, Event, Input, LOOK_UP, NewRequest, Outcome, PLAN,
+    Planned, Planning, REQUEST_ROWS, Request, Resolved, Said, apply, nobody,
 };
-use placet_sdk::{Either, ExternalEvent, Failure, OrchestrationContext, Result, TimerCall};
+use placet_sdk::{ActivityError, Either, ExternalEvent, Failure, OrchestrationContext, Result, TimerCall};
 
 /// Events after which the request continues as new.
 const EVENTS_PER_GENERATION: usize = 50;
 
-/// The orchestration.
+/// The orchestration where no policy is in force; a history tells by itself whether one was.
 ///
 /// # Errors
 /// If the input is no request that could be accepted.
 pub async fn approval(ctx: OrchestrationContext, input: Input) -> Result<Option<Outcome>> {
-    let accepted_at = Timestamp::try_from(ctx.started_at())?;
-    let opened = input.open(ctx.instance_id(), accepted_at, ctx.is_continued());
-    let request = opened.map_err(|error| Failure::from(error).non_retriable())?;
+    under(ctx, input, nobody()).await
+}
+
+/// The orchestration, under what is configured.
+///
+/// # Errors
+/// If the input is no request that could be accepted.
+pub(crate) async fn under(
+    ctx: OrchestrationContext,
+    input: Input,
+    configuration: Configurations,
+) -> Result<Option<Outcome>> {
+    let request = open(&ctx, input, &configuration).await?;
     let is_open = request.open.is_some() || request.outcome.is_some();
     // What was shown of an earlier generation stays shown.
     let revision_shown = if is_open { request.revision } else { 0 };
@@ -46,6 +56,27 @@ pub async fn approval(ctx: OrchestrationContext, input: Input) -> Result<Option<
         ctx.continue_as_new(&life.request)?;
     }
     Ok(life.request.outcome)
+}
+
+/// The request that it is. One of which a policy says something is planned by it, once, however it was started; any other is
+/// not kept waiting. Which of the two it was stands in its history, since the policies of today may be others.
+async fn open(ctx: &OrchestrationContext, input: Input, configuration: &Configurations) -> Result<Request> {
+    let accepted_at = Timestamp::try_from(ctx.started_at())?;
+    let planning = match &input {
+        Input::New(asked) if ctx.calls_next(PLAN, || configuration().policies.apply_to(asked)) => {
+            Some(Planning { asked: NewRequest::clone(asked), accepted_at })
+        }
+        Input::New(_) | Input::Continued(_) => None,
+    };
+    let opened = input.open(ctx.instance_id(), accepted_at, ctx.is_continued());
+    let request = opened.map_err(|error| Failure::from(error).non_retriable())?;
+    let Some(planning) = planning else { return Ok(request) };
+    let planned = ctx.activity::<Option<Planned>>(PLAN, &planning).await;
+    let refused = |error: ActivityError| Failure::new(error.error_type(), error.message()).non_retriable();
+    Ok(match planned.map_err(refused)? {
+        Some(planned) => request.planned(planned),
+        None => request, // its policy has gone meanwhile
+    })
 }
 
 /// A generation of a request.

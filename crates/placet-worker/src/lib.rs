@@ -4,15 +4,34 @@
 mod approval;
 
 pub use approval::approval;
-use placet_approval::{Directories, LOOK_UP, LookUp, ORCHESTRATION, Resolved};
+use placet_approval::{Configurations, LOOK_UP, LookUp, ORCHESTRATION, PLAN, Planned, Planning, Resolved};
 use placet_sdk::{ActivityContext, Client, Failure, Worker};
 
-/// Starts the worker for these task hubs; "*" is every one. Who could vote it finds in `directory`. It connects, and connects again whenever it must.
-pub fn start(client: Client, hubs: impl IntoIterator<Item = impl Into<String>>, directory: Directories) -> Worker {
-    let look_up = move |_: ActivityContext, question: LookUp| {
-        let directory = directory();
-        async move { Ok::<Resolved, Failure>(directory.resolve(&question)) }
+/// Starts the worker for these task hubs; "*" is every one. Who could vote, and what a request needs, it finds in what is
+/// configured. It connects, and connects again whenever it must.
+pub fn start(
+    client: Client,
+    hubs: impl IntoIterator<Item = impl Into<String>>,
+    configuration: Configurations,
+) -> Worker {
+    let look_up = {
+        let configuration = configuration.clone();
+        move |_: ActivityContext, question: LookUp| {
+            let configuration = configuration();
+            async move { Ok::<Resolved, Failure>(configuration.directory.resolve(&question)) }
+        }
     };
+    let plan = {
+        let configuration = configuration.clone();
+        move |_: ActivityContext, Planning { asked, accepted_at }: Planning| {
+            let configuration = configuration();
+            async move {
+                let planned = configuration.policies.plan(&asked, accepted_at);
+                planned.map_err(|error| Failure::from(error).non_retriable()) as Result<Option<Planned>, Failure>
+            }
+        }
+    };
+    let approve = move |ctx, input| approval::under(ctx, input, configuration.clone());
     let worker = Worker::builder(client).built_in().hubs(hubs);
-    worker.orchestration(ORCHESTRATION, approval).activity(LOOK_UP, look_up).start()
+    worker.orchestration(ORCHESTRATION, approve).activity(LOOK_UP, look_up).activity(PLAN, plan).start()
 }

@@ -1,11 +1,14 @@
-//! `placet.toml`: who there is. Read again when it changes; while what it says cannot be taken, what it said before stays in
-//! force, and the log names the line.
+//! `placet.toml`: who there is, and the policies. Read again when it changes, as a whole; while what it says cannot be taken,
+//! what it said before stays in force, and the log names the line.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use placet_approval::{Approver, Directories, Directory};
+use placet_approval::{Approver, Configuration, Configurations, Directory, Person, Policies, Policy, User};
+use serde::Deserialize;
+use toml::Spanned;
 
 use crate::exit::Failure;
 
@@ -15,7 +18,7 @@ const FILE: &str = "placet.toml";
 /// What is configured, as it stands now. While it lives, the file is watched.
 #[derive(Debug)]
 pub(crate) struct Config {
-    current: Arc<RwLock<Arc<Directory>>>,
+    current: Arc<RwLock<Arc<Configuration>>>,
     _watcher: Option<RecommendedWatcher>,
 }
 
@@ -35,40 +38,82 @@ impl Config {
         Ok(Config { current, _watcher: Some(watcher) })
     }
 
-    /// Who there is, now and later.
-    pub(crate) fn directories(&self) -> Directories {
+    /// What is configured, now and later.
+    pub(crate) fn current(&self) -> Configurations {
         let current = self.current.clone();
         Arc::new(move || current.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
-fn read(path: &Path) -> Result<Directory, String> {
+/// Reads a file.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(crate) fn read(path: &Path) -> Result<Configuration, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     parse(&text).map_err(|what| format!("{}: {what}", path.display()))
 }
 
-fn parse(text: &str) -> Result<Directory, String> {
-    let directory: Directory = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+/// The file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    users: BTreeMap<Person, User>,
+    groups: BTreeMap<String, Vec<Approver>>,
+    policies: BTreeMap<String, Spanned<Policy>>,
+}
+
+fn parse(text: &str) -> Result<Configuration, String> {
+    let file: File = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+    let directory = Directory { users: file.users, groups: file.groups };
     for (group, members) in &directory.groups {
         for member in members {
-            let fault = match member {
-                Approver::Anyone => Some("holds anyone: name people, groups or addresses"),
-                Approver::Group(name) if !directory.groups.contains_key(name) => {
-                    Some("names a group that is none of [groups]")
-                }
-                Approver::User(person) if !directory.knows(person) => Some("names somebody who is none of [users]"),
-                _ => None,
-            };
-            if let Some(fault) = fault {
+            if let Some(fault) = fault(member, &directory, "holds anyone: name people, groups or addresses") {
                 return Err(format!("groups.{group}: {fault}: {member}"));
             }
         }
     }
-    Ok(directory)
+    let places = file.policies.iter().map(|(name, policy)| (name.clone(), policy.span().start));
+    let places: BTreeMap<String, usize> = places.collect();
+    let told = |name: &str, word: &str, what: String| {
+        format!("line {}: policies.{name}: {what}", line(text, places[name], name, word))
+    };
+    let policies = file.policies.into_iter().map(|(name, policy)| (name, policy.into_inner()));
+    let policies: BTreeMap<String, Policy> = policies.collect();
+    for (name, policy) in &policies {
+        for approver in policy.approvers() {
+            if let Some(fault) = fault(approver, &directory, "asks anyone: name people, groups or addresses") {
+                let written = approver.to_string();
+                let word = written.strip_prefix("user:").unwrap_or(&written);
+                return Err(told(name, word, format!("{fault}: {approver}")));
+            }
+        }
+    }
+    let policies = Policies::new(policies).map_err(|(name, error)| told(&name, error.field, error.to_string()))?;
+    Ok(Configuration { directory, policies })
+}
+
+/// What is wrong with somebody who is named.
+fn fault<'a>(who: &Approver, directory: &Directory, anyone: &'a str) -> Option<&'a str> {
+    match who {
+        Approver::Anyone => Some(anyone),
+        Approver::Group(name) if !directory.groups.contains_key(name) => Some("names a group that is none of [groups]"),
+        Approver::User(person) if !directory.knows(person) => Some("names somebody who is none of [users]"),
+        _ => None,
+    }
+}
+
+/// The line in which a word stands in the tables of a policy that begins there; else the line with which it begins.
+fn line(text: &str, begins: usize, policy: &str, word: &str) -> usize {
+    let first = text[..begins].matches('\n').count() + 1;
+    let own = format!("policies.{policy}");
+    let is_anothers = |line: &str| line.starts_with('[') && !line.contains(&own);
+    let mut lines = text[begins..].lines().take_while(|line| !is_anothers(line)).enumerate();
+    lines.find(|(_, line)| line.contains(word)).map_or(first, |(after, _)| first + after)
 }
 
 /// Editors write a new file in the old one's place: the folder is watched, and what happens to the file in it.
-fn watch(path: &Path, current: Arc<RwLock<Arc<Directory>>>) -> notify::Result<RecommendedWatcher> {
+fn watch(path: &Path, current: Arc<RwLock<Arc<Configuration>>>) -> notify::Result<RecommendedWatcher> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = path.to_owned();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -81,12 +126,12 @@ fn watch(path: &Path, current: Arc<RwLock<Arc<Directory>>>) -> notify::Result<Re
     Ok(watcher)
 }
 
-fn read_again(file: &Path, current: &RwLock<Arc<Directory>>) {
+fn read_again(file: &Path, current: &RwLock<Arc<Configuration>>) {
     let before = current.read().unwrap_or_else(PoisonError::into_inner).clone();
     match read(file) {
-        Ok(directory) if directory == *before => {}
-        Ok(directory) => {
-            *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
+        Ok(configuration) if configuration == *before => {}
+        Ok(configuration) => {
+            *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configuration);
             tracing::info!(file = %file.display(), "the configuration has changed");
         }
         Err(what) => tracing::error!("{what}; what was configured before stays in force"),
@@ -102,7 +147,7 @@ mod tests {
         for (text, said) in [
             ("[users.ann]\nnme = \"Ann\"", "line 2"),
             ("[groups]\nsre = \"ann\"", "line 2"),
-            ("[user.ann]", "unknown field `user`, expected `users` or `groups`"),
+            ("[user.ann]", "unknown field `user`, expected one of `users`, `groups`, `policies`"),
             ("[groups]\nsre = [\"role:x\"]", "\"role:x\" is nobody"),
             ("[groups]\nsre = [\"anyone\"]", "groups.sre: holds anyone"),
             ("[groups]\nsre = [\"group:ops\"]", "groups.sre: names a group that is none of [groups]: group:ops"),
@@ -113,6 +158,43 @@ mod tests {
         }
         let whole =
             "[users.ann]\nname = \"Ann\"\nemails = [\"ann@example.org\"]\n[groups]\nsre = [\"ann\", \"email:x@y\"]";
-        assert_eq!(parse(whole).unwrap().members("sre").len(), 2);
+        assert_eq!(parse(whole).unwrap().directory.members("sre").len(), 2);
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_taken_is_told_with_its_line_and_its_field() {
+        let before = "[users.ann]\n[groups]\nsre = [\"ann\"]\n\n[policies.change]\n";
+        for (policy, said) in [
+            ("stage = []", &["line 6", "unknown field `stage`"][..]),
+            ("stages = [{ seats = [{ form = [\"ann\"] }] }]", &["line 6", "unknown field `form`"]),
+            (
+                "[[policies.change.stages]]\nwhen = \"paylod.x > 1\"\nseats = [{ from = [\"ann\"] }]",
+                &["line 7", "the condition \"paylod.x > 1\": there is no \"paylod\""],
+            ),
+            ("details = \"\"\"\n{amount}\"\"\"\nstages = []", &["line 6", "{amount} is no place"]),
+            ("timeout = \"soon\"\nstages = []", &["line 6", "soon"]),
+            ("critical = 1", &["line 6", "expected a boolean"]),
+            ("timeout = \"1d\"\nstages = []", &["line 5", "policies.change: stages: nobody would decide"]),
+            (
+                "stages = [{ seats = [{ from = [\"ann\"] }] }]\n\non_timeout = \"escalate\"",
+                &["line 8", "policies.change: on_timeout: escalate needs somebody in `fallback`"],
+            ),
+            (
+                "[[policies.change.stages]]\nseats = [{ from = [\"ann\"] }]\n[[policies.change.stages]]\nseats = [{ from = [\"group:ops\"] }]",
+                &["line 9", "policies.change: names a group that is none of [groups]: group:ops"],
+            ),
+            (
+                "stages = [{ seats = [{ from = [\"ben\"] }] }]",
+                &["line 6", "policies.change: names somebody who is none of [users]: user:ben"],
+            ),
+            ("stages = [{ seats = [{ from = [\"anyone\"] }] }]", &["line 6", "policies.change: asks anyone"]),
+            (
+                "stages = [{ seats = [{ from = [\"ann\"] }] }]\n[policies.other]\ncategories = [\"change\"]\nstages = [{ seats = [{ from = [\"ann\"] }] }]",
+                &["line 7", "policies.other: category: \"change\" is that of the policy change, too"],
+            ),
+        ] {
+            let error = parse(&format!("{before}{policy}")).unwrap_err();
+            assert!(said.iter().all(|part| error.contains(part)), "{policy}\n{error}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: every flag with its environment variable and its help, in one catalogue.
 
 pub(crate) mod instances;
+pub(crate) mod policy;
 pub(crate) mod requests;
 
 use std::path::PathBuf;
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Comment(requests::Comment),
     /// Take a request back.
     Withdraw(requests::Withdraw),
+    /// What policies say of requests.
+    Policy(policy::Policy),
     /// Look at instances, and act on them: by their ids, or on all that a filter means.
     Instances(Box<instances::Instances>),
     /// Tell why an instance waits, since when, and what lets it go on.
@@ -271,7 +274,7 @@ pub(crate) struct Advance {
 /// What is configured.
 #[derive(Debug, Args)]
 pub(crate) struct Configuration {
-    /// Who there is: people and groups [default: placet.toml, if it is there].
+    /// Who there is, and what requests need: people, groups and policies [default: placet.toml, if it is there].
     #[arg(long, env = "PLACET_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }

@@ -89,7 +89,7 @@ impl World {
             operations,
             metrics: Metrics::default(),
             reach: Reach::ThisComputer,
-            directory: placet_approval::nobody(),
+            configuration: placet_approval::nobody(),
             intake: Arc::new(|_| Some(Box::new(()))),
         });
         let mut world = World { scheduler, worker, router, ids: vec![OWN.to_owned()] };

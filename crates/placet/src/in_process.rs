@@ -14,8 +14,8 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation, BulkResultsRequest,
     BulkResultsResponse, CancelBulkRequest, GetBulkRequest, GetPublishedRequest, GetPublishedResponse, GetTimeResponse,
-    ListBulksResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest, SchedulerFrame, StartBulkRequest, StartBulkResponse, WhyRequest,
-    WhyResponse, WorkEnvelope,
+    ListBulksResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest, SchedulerFrame,
+    StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
 use placet_scheduler::{Generation, Page, Scheduler, Share, StreamOut, Weighed, WorkerStream};

@@ -50,6 +50,7 @@ fn index(api: &Api, BaseUrl(base): &BaseUrl) -> Response {
                 format!("POST {base}/api/v1/requests/{{request_id}}/decisions"),
                 format!("POST {base}/api/v1/requests/{{request_id}}/{{claim, delegate, return, withdraw, ...}}"),
             ],
+            "before": format!("POST {base}/api/v1/policies/check"),
         },
         "health": {"alive": format!("{base}/healthz"), "ready": format!("{base}/readyz")},
         "metrics": format!("{base}/metrics"),

@@ -33,7 +33,7 @@ pub(crate) struct Asked {
 impl Asked {
     fn into_request(self, approval_url: String) -> NewRequest {
         let mut request = NewRequest::new(self.requester, self.item);
-        request.timeout_hours = self.timeout_hours.unwrap_or(request.timeout_hours);
+        request.timeout_hours = self.timeout_hours;
         request.approval_url = Some(approval_url);
         request
     }
@@ -61,7 +61,7 @@ pub(crate) async fn create(
     request.check()?;
     // By the clock that will end it: the scheduler's, which may be virtual, or another computer's.
     let now = api.client.time().await.map_err(|error| problem::of_call(&request_id, &error))?.now;
-    let due = request.due_from(timestamp(now))?;
+    let due = (api.configuration)().open(&request, &request_id, timestamp(now))?.due;
     request.due = Some(due);
 
     let started = api.client.start(ORCHESTRATION, &request).id(&request_id).only_if_absent().await;

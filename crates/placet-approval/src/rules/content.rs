@@ -7,7 +7,7 @@ use super::{Case, Refused, forbidden, invalid};
 use crate::act::Revision;
 use crate::identity::Person;
 use crate::plan::Reset;
-use crate::request::{Edited, PAYLOAD_BYTES_MAX, Request, check_size};
+use crate::request::{Edited, NewRequest, PAYLOAD_BYTES_MAX, Request, check_size, lies_under};
 
 impl Case<'_> {
     /// Whoever requested it changes it.
@@ -20,6 +20,10 @@ impl Case<'_> {
         asked.details = revision.details.unwrap_or(asked.details);
         asked.payload = revision.payload.or(asked.payload);
         asked.check().map_err(|error| invalid(error.to_string()))?;
+        self.request.leaves_as_it_is(&asked)?;
+        if let Some(template) = &self.request.plan.details {
+            template.check(&asked).map_err(|why| invalid(format!("payload: {why}")))?;
+        }
         self.request.asked = asked;
         self.request.edited = None;
         if let Some(returned) = self.request.returned.take() {
@@ -57,6 +61,21 @@ impl Request {
         (self.revision > 1).then_some(self.revision)
     }
 
+    /// Whether a revision changes nothing from which it follows who is asked.
+    fn leaves_as_it_is(&self, revised: &NewRequest) -> Result<(), Refused> {
+        for pointer in &self.plan.conditions_read {
+            if self.asked.at(pointer) != revised.at(pointer) {
+                let (what, policy) = (pointer.trim_start_matches('/'), self.plan.policy.as_ref());
+                let policy = policy.map_or("", |version| &version.name);
+                return Err(invalid(format!(
+                    "{}: {what:?} decides who is asked (policy {policy}): withdraw the request, and ask anew",
+                    if what.starts_with("payload") { "payload" } else { "item" }
+                )));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn approved_if_changed(&self) -> Option<Value> {
         self.edited.as_ref().and(self.asked.payload.clone())
     }
@@ -83,9 +102,4 @@ impl Request {
         check_size("payload", &payload, PAYLOAD_BYTES_MAX).map_err(|error| invalid(error.to_string()))?;
         Ok((payload != *self.asked.payload.as_ref().unwrap_or(&Value::Null)).then_some(payload))
     }
-}
-
-/// Whether a JSON pointer is another one or one below it.
-fn lies_under(pointer: &str, other: &str) -> bool {
-    pointer.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

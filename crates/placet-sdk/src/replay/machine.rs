@@ -115,7 +115,7 @@ impl Orchestration {
         if let Some(rewound) = rewind::rewound(&past, &new) {
             return TurnResult { actions: vec![rewound], ended: true, ..TurnResult::default() };
         }
-        self.shared.lock().replaying = true;
+        self.shared.lock().begin_replay(past.iter().chain(&new));
         self.events += count(past.len());
         for event in past {
             self.apply(event);
@@ -288,6 +288,7 @@ impl Orchestration {
 
     fn result(&mut self) -> TurnResult {
         let mut state = self.shared.lock();
+        state.recorded.clear();
         let mut actions: Vec<OrchestratorAction> = match &self.end {
             // What differs must not be done; what was asked for on the way to an end must be.
             Some(End::Differs(_)) => Vec::new(),

@@ -91,6 +91,8 @@ pub(crate) struct State {
     /// Whether the scheduler says that the input was handed over by the generation before.
     pub(crate) is_continued: bool,
     pub(crate) replaying: bool,
+    /// The activities that the history has, by their ids, while it is replayed.
+    pub(crate) recorded: BTreeMap<i32, String>,
     pub(crate) instance_id: String,
     pub(crate) execution_id: String,
     pub(crate) name: String,
@@ -132,6 +134,24 @@ impl Shared {
 }
 
 impl State {
+    /// What the history has is replayed.
+    pub(crate) fn begin_replay<'a>(&mut self, history: impl Iterator<Item = &'a HistoryEvent>) {
+        self.replaying = true;
+        let recorded = history.filter_map(|event| match &event.event_type {
+            Some(EventType::TaskScheduled(task)) => Some((event.event_id, task.name.clone())),
+            _ => None,
+        });
+        self.recorded = recorded.collect();
+    }
+
+    /// Whether the history has this activity as the next step; nothing, if it does not say.
+    pub(crate) fn is_recorded_next(&self, activity: &str) -> Option<bool> {
+        match self.recorded.get(&(self.last_id + 1)) {
+            Some(recorded) => Some(recorded == activity),
+            None => self.replaying.then_some(false),
+        }
+    }
+
     /// Asks for something: its id, under which the answer comes.
     pub(crate) fn emit(&mut self, kind: &'static str, name: &str, action: Action) -> i32 {
         let id = self.next_id();

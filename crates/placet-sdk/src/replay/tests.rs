@@ -477,3 +477,35 @@ fn a_rewind_leaves_out_what_failed_and_the_code_asks_for_it_again() {
     assert_eq!(names(&turn), ["activity two"]);
     assert_eq!(turn.actions[0].id, 2, "as before");
 }
+
+#[test]
+fn what_no_history_tells_is_as_it_was_when_it_was_recorded() {
+    let code = |now: bool| {
+        orchestration(move |ctx| async move {
+            if ctx.calls_next("plan", || now) {
+                ctx.activity::<()>("plan", &()).await?;
+            }
+            ctx.activity::<()>("do", &()).await?;
+            Ok(String::new())
+        })
+    };
+    for before in [true, false] {
+        let mut live = code(before);
+        let first = Turn::first(&mut live);
+        assert_eq!(names(&first.result), [if before { "activity plan" } else { "activity do" }]);
+        let second = first.next(&mut live, vec![completed(1, "null")]);
+        // Whatever would be said now, of one turn and of two.
+        for now in [true, false] {
+            let mut again = code(now);
+            let done = completed(if before { 2 } else { 1 }, "null");
+            let past = if before { second.history.clone() } else { first_of(&mut code(before)) };
+            let turn = again.turn(past, vec![script::started(9), done]);
+            assert_eq!(outcome(&turn), Some(Ok("\"\"".into())), "{before}, and now {now}");
+        }
+    }
+}
+
+/// The history of a first turn.
+fn first_of(live: &mut Orchestration) -> Vec<HistoryEvent> {
+    Turn::first(live).history
+}

@@ -35,7 +35,8 @@ fn the_data_of_every_version_is_opened_and_all_of_it_is_there() {
         let published = published(&path);
         let store = SqliteStore::open_with(&path, &Options { integrity_check: true, ..Options::default() }).unwrap();
         let claim = store.claim().unwrap();
-        let dump = Dump::read(&store, &Extent { iid_max: claim.iid_max, published: &published, terms: &TERMS }).unwrap();
+        let dump =
+            Dump::read(&store, &Extent { iid_max: claim.iid_max, published: &published, terms: &TERMS }).unwrap();
         let name = kept.file_name().unwrap().to_str().unwrap();
         insta::assert_snapshot!(name, format!("{claim:?}\n{dump}"));
         // And it is a store like any other.
@@ -51,7 +52,14 @@ fn published(path: &Path) -> Vec<PublishedRow> {
     let rows = names.query_map([], |row| {
         let (hub, kind, key): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let owner = InstanceId::new(key.as_str());
-        Ok(PublishedRow { hub: Hub::new(&hub), kind: kind.into(), key: key.into(), owner, body: None, terms: Vec::new() })
+        Ok(PublishedRow {
+            hub: Hub::new(&hub),
+            kind: kind.into(),
+            key: key.into(),
+            owner,
+            body: None,
+            terms: Vec::new(),
+        })
     });
     rows.unwrap().map(Result::unwrap).collect()
 }

@@ -46,8 +46,13 @@ pub(crate) fn left_behind(path: &Path) -> BTreeMap<&'static str, i64> {
     let hubs = [("hub", "hub WHERE name <> lower(name)".to_owned())];
     let connection = Connection::open(path).unwrap();
     let count = |rows: String| connection.query_row(&format!("SELECT count(*) FROM {rows}"), [], |row| row.get(0));
-    let counted =
-        owned.into_iter().chain(in_hubs).chain(pieces).chain(terms).chain(hubs).map(|(table, rows)| (table, count(rows).unwrap()));
+    let counted = owned
+        .into_iter()
+        .chain(in_hubs)
+        .chain(pieces)
+        .chain(terms)
+        .chain(hubs)
+        .map(|(table, rows)| (table, count(rows).unwrap()));
     counted.filter(|(_, rows)| *rows > 0).collect()
 }
 

@@ -48,7 +48,8 @@ fn starts(beginning: &str) -> TermMatch {
 fn keys(stage: &Stage, listing: &Listing) -> Vec<String> {
     let (mut listing, mut found) = (listing.clone(), Vec::new());
     loop {
-        let page = match stage.store().query(&Query::Listing(Box::new(listing.clone()))).expect("the store can be read") {
+        let page = match stage.store().query(&Query::Listing(Box::new(listing.clone()))).expect("the store can be read")
+        {
             Answer::Listed(page) => page,
             answer => panic!("asked for a list, answered {answer:?}"),
         };
@@ -95,11 +96,17 @@ pub(super) fn a_row_is_found_by_the_terms_that_it_was_published_with_last(stage:
     publish(stage, [row("1", &[("done", 1), ("ann", 7)]), row("2", &[("open", 2)])]);
     publish(stage, [row("2", &[("open", 2)]), row("2", &[("open", 3)])]);
     let found = |stage: &Stage, term: &str| keys(stage, &listing(&[&[is(term)]]));
-    assert_eq!((found(stage, "open"), found(stage, "done"), found(stage, "ann")), (vec!["2".into()], vec!["1".into()], vec!["1".into()]));
+    assert_eq!(
+        (found(stage, "open"), found(stage, "done"), found(stage, "ann")),
+        (vec!["2".into()], vec!["1".into()], vec!["1".into()])
+    );
 
     publish(stage, [published("h", "k", "1", None)]);
     assert_eq!(found(stage, "done"), [""; 0]);
-    publish(stage, [row("1", &[("done", 1)]), with_terms(published_by("2", ("h", "k", "3"), Some("x")), &[("open", 5)])]);
+    publish(
+        stage,
+        [row("1", &[("done", 1)]), with_terms(published_by("2", ("h", "k", "3"), Some("x")), &[("open", 5)])],
+    );
     assert_eq!((found(stage, "done"), found(stage, "open")), (vec!["1".into()], vec!["2".into(), "3".into()]));
     let withdrawn = vec![InstanceKey::new(Hub::new("h"), InstanceId::new("2"))];
     stage.commit(Batch { withdrawn, ..Batch::default() });

@@ -58,7 +58,14 @@ pub(super) fn published_by(
     body: Option<&'static str>,
 ) -> PublishedRow {
     let owner = InstanceId::new(owner);
-    PublishedRow { hub: Hub::new(hub), kind: kind.into(), key: key.into(), owner, body: body.map(Bytes::from), terms: Vec::new() }
+    PublishedRow {
+        hub: Hub::new(hub),
+        kind: kind.into(),
+        key: key.into(),
+        owner,
+        body: body.map(Bytes::from),
+        terms: Vec::new(),
+    }
 }
 
 pub(super) fn record(hub: &str, kind: &str, key: &str, version: u64, expires_at: Option<i64>) -> RecordRow {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use placet_api::{Api, Intake, Metrics, Operations, Reach, Readiness};
-use placet_approval::Directories;
+use placet_approval::Configurations;
 use placet_scheduler::{Budget, Scheduler};
 use placet_sdk::Client;
 use tokio::time::timeout;
@@ -35,7 +35,7 @@ pub(super) async fn run(flags: &flags::Api) -> Result<(), Failure> {
     announcement.taskhub = Some(client.hub().to_owned());
 
     let stopping = stop_switch(&flags.common)?;
-    let router = router(&client, &listening, config.directories(), None);
+    let router = router(&client, &listening, config.current(), None);
     let serve = tokio::spawn(http::serve(router, tokio_listeners(listening)?, stopping.clone()));
     announcement.make(&flags.common)?;
     stopped(stopping).await;
@@ -47,7 +47,7 @@ pub(super) async fn run(flags: &flags::Api) -> Result<(), Failure> {
 pub(super) fn router(
     client: &Client,
     listening: &Listening,
-    directory: Directories,
+    configuration: Configurations,
     scheduler: Option<Scheduler>,
 ) -> Router {
     // One budget for all that the process takes in.
@@ -56,7 +56,14 @@ pub(super) fn router(
     let readiness = scheduler.clone().map_or_else(|| readiness_over(client.clone()), readiness_of);
     let metrics = Metrics::default();
     let operations = Operations { readiness, exposition: exposition(scheduler, Some(&metrics)) };
-    placet_api::product(Api { client: client.clone(), operations, metrics, reach: reach(listening), directory, intake })
+    placet_api::product(Api {
+        client: client.clone(),
+        operations,
+        metrics,
+        reach: reach(listening),
+        configuration,
+        intake,
+    })
 }
 
 /// What those who run a scheduler alone look at.

@@ -5,6 +5,7 @@ mod compact;
 mod emulator;
 mod health;
 mod instances;
+mod policy;
 mod requests;
 mod scheduler;
 mod serve;
@@ -56,6 +57,7 @@ pub(crate) fn run(flags: Flags) -> Result<ExitCode, Failure> {
         Some(Command::Api(flags)) => with_runtime(&flags.common, api::run(&flags)),
         Some(Command::Compact(flags)) => compact::run(&flags),
         Some(Command::Health(flags)) => health::run(&flags),
+        Some(Command::Policy(flags)) => policy::run(&flags),
         Some(Command::Time(flags)) => time::run(&flags),
         Some(Command::Instances(flags)) => instances::run(&flags),
         Some(Command::Why(flags)) => why::run(&flags),

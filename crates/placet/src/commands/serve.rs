@@ -65,8 +65,8 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
 
     let stopping = stop_switch(&flags.common)?;
     let client = Client::over(Arc::new(InProcess::new(scheduler.clone())), &hub);
-    let worker = placet_worker::start(client.clone(), ["*"], config.directories());
-    let router = super::api::router(&client, &http, config.directories(), Some(scheduler.clone()));
+    let worker = placet_worker::start(client.clone(), ["*"], config.current());
+    let router = super::api::router(&client, &http, config.current(), Some(scheduler.clone()));
     let router = router.layer(from_fn_with_state(scheduler.clone(), keep_time_meanwhile));
     sides.serve(&scheduler, &stopping)?;
     let beside = beside(&scheduler, &grpc, &stopping);

@@ -14,7 +14,7 @@ pub(super) async fn run(flags: &flags::Worker) -> Result<(), Failure> {
     let mut announcement = Announcement::new(endpoint.clone());
     announcement.taskhub = Some(hubs.join(", "));
     let stopping = stop_switch(&flags.common)?;
-    let worker = placet_worker::start(client, hubs, config.directories());
+    let worker = placet_worker::start(client, hubs, config.current());
     announcement.make(&flags.common)?;
     stopped(stopping).await;
     worker.shutdown().await;

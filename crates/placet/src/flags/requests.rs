@@ -47,15 +47,15 @@ pub(crate) struct Request {
     /// What it is about, for programs: JSON, or @FILE.
     #[arg(long, value_name = "JSON")]
     pub(crate) payload: Option<String>,
-    /// Of which kind it is.
+    /// Of which kind it is: its policy says what it needs.
     #[arg(long, value_name = "NAME")]
     pub(crate) category: Option<String>,
     /// A word to find it by. May be given more than once.
     #[arg(long, value_name = "WORD")]
     pub(crate) tag: Vec<String>,
-    /// How long it can be answered.
-    #[arg(long, default_value = "24h", value_name = "DURATION")]
-    pub(crate) timeout: String,
+    /// How long it can be answered [default: as its policy says, or 24h].
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
     /// Ask once, however often this is run with the same key.
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,

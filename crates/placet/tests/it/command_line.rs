@@ -10,7 +10,7 @@ async fn run(args: &[&str]) -> Ended {
 
 #[tokio::test]
 async fn every_command_tells_its_flags_and_their_variables() {
-    let commands: [&[&str]; 32] = [
+    let commands: [&[&str]; 34] = [
         &[],
         &["serve"],
         &["scheduler"],
@@ -43,6 +43,8 @@ async fn every_command_tells_its_flags_and_their_variables() {
         &["comment"],
         &["withdraw"],
         &["instances", "retry"],
+        &["policy"],
+        &["policy", "check"],
     ];
     for command in commands {
         let ended = run(&[command, &["--help"]].concat()).await;

@@ -144,7 +144,8 @@ async fn requests_are_found_by_what_they_are_and_by_their_words() {
 async fn an_inbox_has_what_waits_for_somebody_and_nothing_else() {
     let server = company().await;
     let http = server.http();
-    let both = json!({"plan": {"stages": [{"seats": [{"from": ["group:sre"], "need": 2}]}, {"seats": [{"from": ["cem"]}]}]}});
+    let both =
+        json!({"plan": {"stages": [{"seats": [{"from": ["group:sre"], "need": 2}]}, {"seats": [{"from": ["cem"]}]}]}});
     let id = ask(&http, "Both", both).await;
     ask(&http, "By mail", json!({"approvers": ["email:ann@example.org"]})).await;
     ask(&http, "Everybody's", json!({"approvers": ["group:all"]})).await;
@@ -165,7 +166,10 @@ async fn an_inbox_has_what_waits_for_somebody_and_nothing_else() {
     let question = json!({"by": "cem", "text": "Why?"});
     let returned = post(&http, &format!("/api/v1/requests/{own}/return"), question).await;
     assert_eq!(returned.status, 200, "{returned:?}");
-    assert_eq!((inbox("cem").await, inbox("req").await), (vec!["Both".into(), "Everybody's".into()], vec!["Ben's alone".into()]));
+    assert_eq!(
+        (inbox("cem").await, inbox("req").await),
+        (vec!["Both".into(), "Everybody's".into()], vec!["Ben's alone".into()])
+    );
 }
 
 #[tokio::test]

@@ -106,9 +106,10 @@ pub(crate) async fn inbox(
 
 /// Each way in which a request may wait for somebody.
 fn waits_for(api: &Api, person: &Person) -> Vec<String> {
-    let directory = (api.directory)();
+    let directory = &(api.configuration)().directory;
     let groups = directory.groups_of(person).into_iter().map(|group| terms::of_approver(&Approver::Group(group)));
-    let addresses = directory.addresses_of(person).map(|address| terms::of_approver(&Approver::Email(address.to_lowercase())));
+    let addresses =
+        directory.addresses_of(person).map(|address| terms::of_approver(&Approver::Email(address.to_lowercase())));
     let mut ways = vec![terms::of_asked(person), terms::of_approver(&Approver::Anyone)];
     ways.extend(groups);
     ways.extend(addresses);
@@ -176,7 +177,9 @@ impl Asked {
             "created" if due == (None, None) => created,
             "created" => return Err(Problem::field("sort", "must be due or -due with due_from or due_before")),
             "due" if created == (None, None) => due,
-            "due" => return Err(Problem::field("sort", "must be created or -created with created_from or created_before")),
+            "due" => {
+                return Err(Problem::field("sort", "must be created or -created with created_from or created_before"));
+            }
             _ => return Err(Problem::field("sort", "must be created, -created, due or -due")),
         };
         if column == "due" {
@@ -198,7 +201,7 @@ impl Asked {
     fn conditions(&self, api: &Api) -> Result<Vec<AnyTerm>, Problem> {
         let mut all = vec![self.statuses()?];
         if let Some(names) = &self.requester {
-            let directory = (api.directory)();
+            let directory = &(api.configuration)().directory;
             all.push(any_of(values(names).map(|name| terms::of_requester(directory.person(name).as_str()))));
         }
         if let Some(approvers) = &self.approver {
@@ -207,13 +210,14 @@ impl Asked {
             all.push(any_of(parsed.iter().map(terms::of_approver)));
         }
         if let Some(people) = &self.decided_by {
-            let directory = (api.directory)();
+            let directory = &(api.configuration)().directory;
             all.push(any_of(values(people).map(|name| terms::of_decider(directory.person(name).as_str()))));
         }
         all.extend(self.category.as_deref().map(|of| any_of(values(of).map(terms::of_category))));
         all.extend(self.tag.as_deref().map(|of| any_of(values(of).map(terms::of_tag))));
         if let Some(priorities) = &self.priority {
-            let parsed = values(priorities).map(|name| serde_json::from_value(name.into())).collect::<Result<Vec<_>, _>>();
+            let parsed =
+                values(priorities).map(|name| serde_json::from_value(name.into())).collect::<Result<Vec<_>, _>>();
             let parsed = parsed.map_err(|_| Problem::field("priority", "must be low, high or critical"))?;
             all.push(any_of(parsed.into_iter().map(terms::of_priority)));
         }

@@ -5,9 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
-use placet_approval::{
-    CONTENT_ROWS, ContentRow, Input, NewRequest, ORCHESTRATION, REQUEST_ROWS, Request, RequestRow, undecidable,
-};
+use placet_approval::{CONTENT_ROWS, ContentRow, Input, NewRequest, ORCHESTRATION, REQUEST_ROWS, Request, RequestRow};
 use placet_sdk::StartError;
 use serde::Serialize;
 use tokio::time::timeout;
@@ -66,7 +64,7 @@ pub(crate) async fn create(
     Body(mut asked): Body<NewRequest>,
 ) -> Result<Response, Problem> {
     asked.check()?;
-    asked.requester = (api.directory)().person(&asked.requester).to_string();
+    asked.requester = requester(&api, &asked);
     let request_id = key.request_id(&api, &asked).to_string();
     if key.is_given()
         && let Some(there) = there_already(&api, &base, &key, &request_id, &asked).await?
@@ -74,10 +72,7 @@ pub(crate) async fn create(
         return Ok(there);
     }
     let now = api.client.time().await.map_err(|error| problem::of_call(&request_id, &error))?.now;
-    let opened = open(&base, request_id, &asked, timestamp(now))?;
-    if let Some(error) = undecidable(&opened.request, &(api.directory)()) {
-        return Err(error.into());
-    }
+    let opened = open(&api, &base, &request_id, &asked, timestamp(now))?;
     let id = opened.request.request_id.as_str();
     let start = api.client.start(ORCHESTRATION, &opened.asked).id(id).tags(key.tags(&asked)).only_if_absent();
     match start.await {
@@ -110,15 +105,25 @@ struct Opened {
     request: Request,
 }
 
-fn open(base: &BaseUrl, id: String, asked: &NewRequest, now: Timestamp) -> Result<Opened, Problem> {
-    let due = asked.due_from(now)?;
-    if due <= now {
+fn open(api: &Api, base: &BaseUrl, id: &str, asked: &NewRequest, now: Timestamp) -> Result<Opened, Problem> {
+    in_time(asked, now)?;
+    let asked = NewRequest { approval_url: Some(approval_url(base, id)), ..asked.clone() };
+    // The worker plans it for itself: who starts a request without this API is bound by the same policies.
+    let request = (api.configuration)().open(&asked, id, now)?;
+    Ok(Opened { asked: NewRequest { due: Some(request.due), ..asked }, request })
+}
+
+/// Whether a deadline that was given lies ahead.
+pub(crate) fn in_time(asked: &NewRequest, now: Timestamp) -> Result<(), Problem> {
+    if asked.due.is_some_and(|due| due <= now) {
         return Err(Problem::field("due", format!("must be later than {now}")));
     }
-    let approval_url = Some(approval_url(base, &id));
-    let asked = NewRequest { due: Some(due), approval_url, ..asked.clone() };
-    let request = Input::New(Box::new(asked.clone())).open(id, now, false)?;
-    Ok(Opened { asked, request })
+    Ok(())
+}
+
+/// Who asks, by his id.
+pub(crate) fn requester(api: &Api, asked: &NewRequest) -> String {
+    (api.configuration)().directory.person(&asked.requester).to_string()
 }
 
 fn created(base: &BaseUrl, status: StatusCode, shown: Shown) -> Response {
@@ -168,12 +173,21 @@ async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, Problem> {
     let state = api.client.get(id).await.map_err(|error| problem::of_call(id, &error))?;
     let state = state.filter(|state| state.name() == ORCHESTRATION).ok_or_else(|| Problem::no_such_request(id))?;
     let input = state.input_json().and_then(|input| serde_json::from_str::<Input>(input).ok());
-    let opened = input.and_then(|input| input.open(id.to_owned(), timestamp(state.created_at()), false).ok());
+    let at = timestamp(state.created_at());
+    let planned = |asked: &NewRequest| (api.configuration)().open(asked, id, at).ok();
+    let opened = input.and_then(|input| {
+        let planned = if let Input::New(asked) = &input { planned(asked) } else { None };
+        planned.or_else(|| input.open(id.to_owned(), at, false).ok())
+    });
     let opened = opened.ok_or_else(|| Problem::no_such_request(id))?;
     Ok(shown(base, &opened))
 }
 
-pub(crate) async fn published<T: for<'de> serde::Deserialize<'de>>(api: &Api, kind: &str, id: &str) -> Result<Option<T>, Problem> {
+pub(crate) async fn published<T: for<'de> serde::Deserialize<'de>>(
+    api: &Api,
+    kind: &str,
+    id: &str,
+) -> Result<Option<T>, Problem> {
     let row = api.client.published(kind, id).await.map_err(|error| problem::of_call(id, &error))?;
     let read = row.map(|row| serde_json::from_slice(&row)).transpose();
     read.map_err(|error| {

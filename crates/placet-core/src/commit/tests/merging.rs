@@ -12,7 +12,9 @@ use proptest::prelude::*;
 use super::HERE;
 use crate::commit::merge::Merge;
 use crate::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, Seq, Turn};
-use crate::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, Term, TimerRow, Write};
+use crate::rows::{
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, Term, TimerRow, Write,
+};
 use crate::time::Timestamp;
 
 fn batch(writes: impl IntoIterator<Item = Write>) -> Batch {

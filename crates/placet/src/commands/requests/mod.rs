@@ -23,7 +23,7 @@ const LOOK_MAX: Duration = Duration::from_secs(60);
 const PAGE: usize = 200;
 
 pub(super) fn request(flags: &Request) -> Result<ExitCode, Failure> {
-    let mut body = json!({"requester": person(&flags.speaker)?, "item": flags.item, "timeout": flags.timeout});
+    let mut body = json!({"requester": person(&flags.speaker)?, "item": flags.item});
     let lists = [("approvers", &flags.approver), ("tags", &flags.tag)];
     for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
         body[name] = json!(list);
@@ -31,8 +31,10 @@ pub(super) fn request(flags: &Request) -> Result<ExitCode, Failure> {
     if let Some(details) = &flags.details {
         body["details"] = text_of("--details", details)?.into();
     }
-    if let Some(category) = &flags.category {
-        body["category"] = json!(category);
+    for (name, text) in [("category", &flags.category), ("timeout", &flags.timeout)] {
+        if let Some(text) = text {
+            body[name] = json!(text);
+        }
     }
     for (flag, name, text) in [("--plan", "plan", &flags.plan), ("--payload", "payload", &flags.payload)] {
         if let Some(text) = text {

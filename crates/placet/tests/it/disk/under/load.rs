@@ -116,7 +116,7 @@ impl Ledger {
         let id = format!("request-{}", self.ids.fetch_add(1, Ordering::Relaxed));
         let mut request = NewRequest::new("Somebody", &id);
         if kind == 2 {
-            request.timeout_hours = SOON;
+            request.timeout_hours = Some(SOON);
         }
         let start = client.start(ORCHESTRATION, &request).id(&id).only_if_absent();
         if self.answered(start.into_future()).await.is_none() {

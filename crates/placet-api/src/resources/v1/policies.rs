@@ -1,0 +1,21 @@
+//! `/api/v1/policies`: what a request would need, before anybody asks for it.
+
+use axum::Json;
+use axum::extract::State;
+use placet_approval::{Needs, NewRequest};
+
+use super::requests::{in_time, requester};
+use crate::Api;
+use crate::body::Body;
+use crate::problem::{self, Problem};
+use crate::resources::time::timestamp;
+
+/// `POST /api/v1/policies/check`: nothing is begun, and what creation would refuse is refused in the same words.
+pub(crate) async fn check(State(api): State<Api>, Body(mut asked): Body<NewRequest>) -> Result<Json<Needs>, Problem> {
+    asked.check()?;
+    asked.requester = requester(&api, &asked);
+    let now = api.client.time().await.map_err(|error| problem::of_call("none", &error))?.now;
+    let now = timestamp(now);
+    in_time(&asked, now)?;
+    Ok(Json((api.configuration)().needs(&asked, now)?))
+}
