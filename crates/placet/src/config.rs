@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::thread;
+use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use placet_approval::{Approver, Configuration, Configurations, Directory, Person, Policies, Policy, User};
 use serde::Deserialize;
 use toml::Spanned;
@@ -14,6 +17,9 @@ use crate::exit::Failure;
 
 /// Where it is if nobody says.
 const FILE: &str = "placet.toml";
+
+/// So long nothing happens to a file that is whole.
+const SETTLED_AFTER: Duration = Duration::from_millis(100);
 
 /// What is configured, as it stands now. While it lives, the file is watched.
 #[derive(Debug)]
@@ -112,29 +118,56 @@ fn line(text: &str, begins: usize, policy: &str, word: &str) -> usize {
     lines.find(|(_, line)| line.contains(word)).map_or(first, |(after, _)| first + after)
 }
 
-/// Editors write a new file in the old one's place: the folder is watched, and what happens to the file in it.
+/// Editors write a new file in the old one's place: the folder is watched, and what happens to the file in it. It is read when
+/// nothing has happened to it for a moment: half a file may say something, too.
 fn watch(path: &Path, current: Arc<RwLock<Arc<Configuration>>>) -> notify::Result<RecommendedWatcher> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = path.to_owned();
+    let (file, name) = (path.to_owned(), path.file_name().map(ToOwned::to_owned));
+    let (changes, changed) = mpsc::channel();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let is_meant = |event: notify::Event| event.paths.iter().any(|path| path.file_name() == file.file_name());
-        if event.is_ok_and(is_meant) {
-            read_again(&file, &current);
+        let is_it = |event: &notify::Event| event.paths.iter().any(|path| path.file_name() == name.as_deref());
+        if event.is_ok_and(|event| may_change(event.kind) && is_it(&event)) {
+            // Whoever reads goes with the watcher.
+            drop(changes.send(()));
         }
     })?;
     watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    let read = move || {
+        let mut told = None;
+        while changed.recv().is_ok() {
+            while changed.recv_timeout(SETTLED_AFTER).is_ok() {}
+            read_again(&file, &current, &mut told);
+        }
+    };
+    thread::Builder::new().name("placet-config".to_owned()).spawn(read).map_err(notify::Error::io)?;
     Ok(watcher)
 }
 
-fn read_again(file: &Path, current: &RwLock<Arc<Configuration>>) {
+/// Whether there may be another whole file after this. That we have read it is an event, too; and where a file is told to
+/// be closed, what was written before that is none.
+fn may_change(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
+        EventKind::Modify(ModifyKind::Data(_)) => !cfg!(target_os = "linux"),
+        _ => true,
+    }
+}
+
+/// What is wrong is told once, though a change is several events.
+fn read_again(file: &Path, current: &RwLock<Arc<Configuration>>, told: &mut Option<String>) {
     let before = current.read().unwrap_or_else(PoisonError::into_inner).clone();
     match read(file) {
-        Ok(configuration) if configuration == *before => {}
+        Ok(configuration) if configuration == *before => *told = None,
         Ok(configuration) => {
             *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configuration);
+            *told = None;
             tracing::info!(file = %file.display(), "the configuration has changed");
         }
-        Err(what) => tracing::error!("{what}; what was configured before stays in force"),
+        Err(what) if told.as_ref() == Some(&what) => {}
+        Err(what) => {
+            tracing::error!("{what}; what was configured before stays in force");
+            *told = Some(what);
+        }
     }
 }
 

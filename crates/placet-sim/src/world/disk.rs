@@ -6,7 +6,7 @@
 //! that lacks one. The next fault model, real SQLite on faulty files, takes those on.
 
 use bytes::Bytes;
-use placet_approval::{Details, RequestRow};
+use placet_approval::{Details, RequestRow, terms};
 use placet_core::body::InboxMessage;
 use placet_core::command::is_terminal;
 use placet_core::ids::{BatchId, Iid, Turn};
@@ -247,6 +247,14 @@ impl World {
             let details: Details = serde_json::from_str(status).map_err(|error| format!("{status}: {error}"))?;
             if details.status != shown.status {
                 return Err(format!("{} is shown as {} and as {}", row.key, shown.status, details.status).into());
+            }
+            // So do the lists.
+            let detail = shown.outcome.as_ref().map_or("pending", |outcome| outcome.detail());
+            let (status, is_open) = (terms::of_status(detail), shown.outcome.is_none());
+            let has = |text: &str| row.terms.iter().any(|term| *term.text == *text);
+            let statuses = row.terms.iter().filter(|term| term.text.starts_with(&terms::of_status("")));
+            if !has(&status) || statuses.count() != 1 || has(terms::DUE) != is_open {
+                return Err(format!("{} is {detail}, and is listed by {:?}", row.key, row.terms).into());
             }
             let outcome = shown.outcome.as_ref().map(crate::checkers::in_words);
             self.see(&Fact::Shown(slot, outcome.as_deref()))?;

@@ -1,6 +1,7 @@
 //! Policies: what the file says binds whoever asks, however he does; a request keeps the policy that it began with; and `placet
 //! policy check` tells beforehand.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use http::Method;
@@ -170,12 +171,19 @@ async fn a_request_keeps_the_policy_that_it_began_with_whatever_the_file_says_la
 
     // One with an error changes nothing.
     std::fs::write(&path, FILE.replace("payload.amount >", "payload.amount >>")).unwrap();
-    eventually("the log names line and remedy", async || {
-        let log = std::fs::read_to_string(path.with_file_name("stderr.txt")).unwrap();
-        (log.contains("line 17") && log.contains("stays in force")).then_some(())
-    })
-    .await;
+    let log = || std::fs::read_to_string(path.with_file_name("stderr.txt")).unwrap();
+    let is_told = async || (log().contains("line 17") && log().contains("stays in force")).then_some(());
+    eventually("the log names line and remedy", is_told).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(log().matches("line 17").count(), 1, "that it was read is no change of it: {}", log());
     assert_eq!(begun(&http, &ask(&http, expense(1_200)).await).await["policy"], version);
+
+    // Nor does half a one, which may say something, too.
+    let mut half = std::fs::File::create(&path).unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(begun(&http, &ask(&http, expense(1_200)).await).await["policy"], version);
+    half.write_all(FILE.as_bytes()).unwrap();
+    drop(half);
 
     // Another one, and everything is read from the disk again.
     let changed = FILE.replace("> 1000", "> 9000").replace("[\"fay\"]", "[\"fay\", \"fred\"]") + DEFAULT;
