@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use placet_approval::{Approver, Configuration, Configurations, Directory, Person, Policies, Policy, User};
@@ -14,6 +15,12 @@ use crate::exit::Failure;
 
 /// Where it is if nobody says.
 const FILE: &str = "placet.toml";
+
+/// A file that says the same after so long is whole: an editor writes one in less.
+const SETTLED_AFTER: Duration = Duration::from_millis(100);
+
+/// One that is written without end is read all the same, and looked at again when it changes again.
+const SETTLED_LOOKS_MAX: u32 = 50;
 
 /// What is configured, as it stands now. While it lives, the file is watched.
 #[derive(Debug)]
@@ -128,7 +135,7 @@ fn watch(path: &Path, current: Arc<RwLock<Arc<Configuration>>>) -> notify::Resul
 
 fn read_again(file: &Path, current: &RwLock<Arc<Configuration>>) {
     let before = current.read().unwrap_or_else(PoisonError::into_inner).clone();
-    match read(file) {
+    match read_settled(file) {
         Ok(configuration) if configuration == *before => {}
         Ok(configuration) => {
             *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configuration);
@@ -136,6 +143,26 @@ fn read_again(file: &Path, current: &RwLock<Arc<Configuration>>) {
         }
         Err(what) => tracing::error!("{what}; what was configured before stays in force"),
     }
+}
+
+/// Reads a file that somebody may be about to write. Half of one can be taken as well, with half of its policies: so it is read
+/// once it stays the same, and one that was emptied, as it is while it is written anew, is none.
+fn read_settled(path: &Path) -> Result<Configuration, String> {
+    let wrong = |what: String| format!("{}: {what}", path.display());
+    let text = || std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()));
+    let mut before = text()?;
+    for _ in 0..SETTLED_LOOKS_MAX {
+        std::thread::sleep(SETTLED_AFTER);
+        let now = text()?;
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    if before.trim().is_empty() {
+        return Err(wrong("is empty; to go on without it, start the server without it".to_owned()));
+    }
+    parse(&before).map_err(wrong)
 }
 
 #[cfg(test)]

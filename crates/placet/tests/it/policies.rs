@@ -177,6 +177,15 @@ async fn a_request_keeps_the_policy_that_it_began_with_whatever_the_file_says_la
     .await;
     assert_eq!(begun(&http, &ask(&http, expense(1_200)).await).await["policy"], version);
 
+    // Nor does one that is emptied first, as it is when it is written anew.
+    std::fs::write(&path, "").unwrap();
+    eventually("the log tells of the empty file", async || {
+        let log = std::fs::read_to_string(path.with_file_name("stderr.txt")).unwrap();
+        log.contains("is empty").then_some(())
+    })
+    .await;
+    assert_eq!(begun(&http, &ask(&http, expense(1_200)).await).await["policy"], version);
+
     // Another one, and everything is read from the disk again.
     let changed = FILE.replace("> 1000", "> 9000").replace("[\"fay\"]", "[\"fay\", \"fred\"]") + DEFAULT;
     std::fs::write(&path, changed).unwrap();
