@@ -140,6 +140,20 @@ async fn whoever_starts_a_request_without_the_api_is_bound_as_well() {
     let failure = failed.failure().unwrap().message().to_owned();
     assert_eq!(failure, "approvers: policy expense: it says who decides: leave them out");
 
+    // In the form in which the first release handed a request over, which nobody vouches for.
+    let due = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    let mut forged = json!({
+        "rules": 1, "request_id": "x", "asked": expense(5_000), "submitted_at": due, "due": due,
+        "plan": {"stages": [{"seats": [{"from": ["ann"]}]}]},
+    });
+    let id = client.start("placet.approval", &forged).await.unwrap();
+    assert_eq!(begun(&http, &id).await["stage"]["seats"][0]["from"], json!(["group:managers"]));
+    forged["asked"]["category"] = json!("free");
+    forged["plan"]["policy"] = json!({"name": "expense", "digest": "0"});
+    let id = client.start("placet.approval", &forged).await.unwrap();
+    let failed = client.wait_for_completion(&id).await.unwrap();
+    assert!(failed.failure().unwrap().message().contains("not for whoever asks to say"), "{failed:?}");
+
     // As a child of any program's.
     let worker = Worker::builder(client.clone())
         .orchestration("buys", async |ctx: OrchestrationContext, (): ()| {
