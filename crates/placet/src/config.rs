@@ -201,7 +201,7 @@ mod tests {
             ("details = \"\"\"\n{amount}\"\"\"\nstages = []", &["line 6", "{amount} is no place"]),
             ("timeout = \"soon\"\nstages = []", &["line 6", "soon"]),
             ("critical = 1", &["line 6", "expected a boolean"]),
-            ("timeout = \"1d\"\nstages = []", &["line 5", "policies.change: stages: nobody would decide"]),
+            ("timeout = \"1d\"\nstages = []", &["line 7", "policies.change: stages: nobody would decide"]),
             (
                 "stages = [{ seats = [{ from = [\"ann\"] }] }]\n\non_timeout = \"escalate\"",
                 &["line 8", "policies.change: on_timeout: escalate needs somebody in `fallback`"],
