@@ -460,6 +460,15 @@ pub enum Input {
 }
 
 impl Input {
+    /// What is asked for by whoever starts it: all but what the generation before has handed over, of which the scheduler tells. One
+    /// in the form of the first rules, which nobody vouched for, is somebody's wish like any other.
+    pub fn asked(&self, is_continued: bool) -> Option<&NewRequest> {
+        match self {
+            Input::New(asked) => Some(asked),
+            Input::Continued(request) => (!is_continued).then_some(&request.asked),
+        }
+    }
+
     /// The request that it stands for. `accepted_at` is when the scheduler recorded the start.
     ///
     /// # Errors
@@ -468,7 +477,7 @@ impl Input {
     /// `is_continued` is whether the scheduler vouches that it was handed over: who starts a request cannot say how far it is.
     pub fn open(self, request_id: String, accepted_at: Timestamp, is_continued: bool) -> Result<Request, FieldError> {
         match self {
-            Input::Continued(request) if request.rules > 1 && !is_continued => {
+            Input::Continued(request) if (request.rules > 1 || request.plan.policy.is_some()) && !is_continued => {
                 Err(FieldError::new("rules", "is not for whoever asks to say: leave it out"))
             }
             Input::Continued(request) => Ok(Request { request_id, outcome: None, ..*request }),

@@ -12,8 +12,8 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use placet_approval::{
-    CONTENT_ROWS, Caller, Configurations, DECISION_EVENT, Effect, Event, Input, LOOK_UP, NewRequest, Outcome, PLAN,
-    Planned, Planning, REQUEST_ROWS, Request, Resolved, Said, apply, nobody,
+    CONTENT_ROWS, Caller, Configurations, DECISION_EVENT, Effect, Event, Input, LOOK_UP, Outcome, PLAN, Planned,
+    Planning, REQUEST_ROWS, Request, Resolved, Said, apply, nobody,
 };
 use placet_sdk::{ActivityError, Either, ExternalEvent, Failure, OrchestrationContext, Result, TimerCall};
 
@@ -62,12 +62,12 @@ pub(crate) async fn under(
 /// not kept waiting. Which of the two it was stands in its history, since the policies of today may be others.
 async fn open(ctx: &OrchestrationContext, input: Input, configuration: &Configurations) -> Result<Request> {
     let accepted_at = Timestamp::try_from(ctx.started_at())?;
-    let planning = match &input {
-        Input::New(asked) if ctx.calls_next(PLAN, || configuration().policies.apply_to(asked)) => {
-            Some(Planning { asked: NewRequest::clone(asked), accepted_at })
-        }
-        Input::New(_) | Input::Continued(_) => None,
-    };
+    let asked = input
+        .asked(ctx.is_continued())
+        .filter(|asked| ctx.calls_next(PLAN, || configuration().policies.apply_to(asked)));
+    let planning = asked.map(|asked| Planning { asked: asked.clone(), accepted_at });
+    // Whatever else was given is no part of what a policy is asked about.
+    let input = planning.as_ref().map_or(input, |planning| Input::New(Box::new(planning.asked.clone())));
     let opened = input.open(ctx.instance_id(), accepted_at, ctx.is_continued());
     let request = opened.map_err(|error| Failure::from(error).non_retriable())?;
     let Some(planning) = planning else { return Ok(request) };

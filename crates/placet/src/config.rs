@@ -127,8 +127,7 @@ fn watch(path: &Path, current: Arc<RwLock<Arc<Configuration>>>) -> notify::Resul
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let is_it = |event: &notify::Event| event.paths.iter().any(|path| path.file_name() == name.as_deref());
         if event.is_ok_and(|event| may_change(event.kind) && is_it(&event)) {
-            // Whoever reads goes with the watcher.
-            drop(changes.send(()));
+            let _gone_with_the_reader = changes.send(());
         }
     })?;
     watcher.watch(folder, RecursiveMode::NonRecursive)?;
@@ -156,7 +155,7 @@ fn may_change(kind: EventKind) -> bool {
 /// What is wrong is told once, though a change is several events.
 fn read_again(file: &Path, current: &RwLock<Arc<Configuration>>, told: &mut Option<String>) {
     let before = current.read().unwrap_or_else(PoisonError::into_inner).clone();
-    match read(file) {
+    match read_whole(file) {
         Ok(configuration) if configuration == *before => *told = None,
         Ok(configuration) => {
             *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configuration);
@@ -169,6 +168,14 @@ fn read_again(file: &Path, current: &RwLock<Arc<Configuration>>, told: &mut Opti
             *told = Some(what);
         }
     }
+}
+
+/// One that was emptied, as it is while it is written anew, says nothing: to take that for all would drop every policy in silence.
+fn read_whole(path: &Path) -> Result<Configuration, String> {
+    if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+        return Err(format!("{}: is empty; to go on without it, start the server without it", path.display()));
+    }
+    read(path)
 }
 
 #[cfg(test)]
@@ -207,7 +214,7 @@ mod tests {
             ("details = \"\"\"\n{amount}\"\"\"\nstages = []", &["line 6", "{amount} is no place"]),
             ("timeout = \"soon\"\nstages = []", &["line 6", "soon"]),
             ("critical = 1", &["line 6", "expected a boolean"]),
-            ("timeout = \"1d\"\nstages = []", &["line 5", "policies.change: stages: nobody would decide"]),
+            ("timeout = \"1d\"\nstages = []", &["line 7", "policies.change: stages: nobody would decide"]),
             (
                 "stages = [{ seats = [{ from = [\"ann\"] }] }]\n\non_timeout = \"escalate\"",
                 &["line 8", "policies.change: on_timeout: escalate needs somebody in `fallback`"],

@@ -1,3 +1,5 @@
+//! What policies make of requests, and what of either is refused.
+
 use serde_json::json;
 
 use super::*;

@@ -1,7 +1,7 @@
 //! Lists of requests: what is open, what waits for whom, what has which words; the same after a restart.
 
 use http::Method;
-use placet_testkit::{Answer, Http, Launch, Server};
+use placet_testkit::{Answer, Http, Launch, Server, eventually};
 use serde_json::{Value, json};
 
 use crate::PLACET;
@@ -38,14 +38,9 @@ async fn ask(http: &Http, item: &str, more: Value) -> String {
     assert_eq!(answer.status, 201, "{answer:?}");
     let id = answer.json()["request_id"].as_str().unwrap().to_owned();
     // A worker has begun with it.
-    let shown = async || !items(http, &format!("/api/v1/requests?q={id}")).await.is_empty();
-    for _ in 0..500 {
-        if shown().await {
-            return id;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("{item} is on no list");
+    let path = format!("/api/v1/requests?q={id}");
+    eventually("it is listed", async || items(http, &path).await.pop()).await;
+    id
 }
 
 async fn decide(http: &Http, id: &str, approver: &str, decision: &str) {

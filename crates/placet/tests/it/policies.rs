@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use http::Method;
 use placet_sdk::{OrchestrationContext, Worker};
@@ -141,6 +142,20 @@ async fn whoever_starts_a_request_without_the_api_is_bound_as_well() {
     let failure = failed.failure().unwrap().message().to_owned();
     assert_eq!(failure, "approvers: policy expense: it says who decides: leave them out");
 
+    // In the form in which the first release handed a request over, which nobody vouches for.
+    let due = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    let mut forged = json!({
+        "rules": 1, "request_id": "x", "asked": expense(5_000), "submitted_at": due, "due": due,
+        "plan": {"stages": [{"seats": [{"from": ["ann"]}]}]},
+    });
+    let id = client.start("placet.approval", &forged).await.unwrap();
+    assert_eq!(begun(&http, &id).await["stage"]["seats"][0]["from"], json!(["group:managers"]));
+    forged["asked"]["category"] = json!("free");
+    forged["plan"]["policy"] = json!({"name": "expense", "digest": "0"});
+    let id = client.start("placet.approval", &forged).await.unwrap();
+    let failed = client.wait_for_completion(&id).await.unwrap();
+    assert!(failed.failure().unwrap().message().contains("not for whoever asks to say"), "{failed:?}");
+
     // As a child of any program's.
     let worker = Worker::builder(client.clone())
         .orchestration("buys", async |ctx: OrchestrationContext, (): ()| {
@@ -174,15 +189,22 @@ async fn a_request_keeps_the_policy_that_it_began_with_whatever_the_file_says_la
     let log = || std::fs::read_to_string(path.with_file_name("stderr.txt")).unwrap();
     let is_told = async || (log().contains("line 17") && log().contains("stays in force")).then_some(());
     eventually("the log names line and remedy", is_told).await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    // sleep: what must not happen has had its time.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(log().matches("line 17").count(), 1, "that it was read is no change of it: {}", log());
     assert_eq!(begun(&http, &ask(&http, expense(1_200)).await).await["policy"], version);
 
+    // Nor does one that is emptied first, as it is when it is written anew.
+    std::fs::write(&path, "").unwrap();
+    eventually("the log tells of the empty file", async || log().contains("is empty").then_some(())).await;
+    assert_eq!(begun(&http, &ask(&http, expense(1_200)).await).await["policy"], version);
     // Nor does half a one, which may say something, too.
     let mut half = std::fs::File::create(&path).unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    half.write_all(b"[groups]\n").unwrap();
+    // sleep: it must not be read meanwhile.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(begun(&http, &ask(&http, expense(1_200)).await).await["policy"], version);
-    half.write_all(FILE.as_bytes()).unwrap();
+    half.write_all(FILE.trim_start().strip_prefix("[groups]\n").unwrap().as_bytes()).unwrap();
     drop(half);
 
     // Another one, and everything is read from the disk again.
