@@ -127,7 +127,7 @@ pub struct PublishedRow {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Term {
     /// What it says.
-    pub text: Arc<str>,
+    pub text: String,
     /// The row's place among those that have it.
     pub order: i64,
 }

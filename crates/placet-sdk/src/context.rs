@@ -108,11 +108,11 @@ impl OrchestrationContext {
         self.shared.lock().replaying
     }
 
-    /// Whether an activity is to be called as the next step, if that follows from something that is no part of the history, such as
-    /// a configuration or newer code: as it was when this was recorded, else as `now` says. If it says yes, the code calls the
-    /// activity before it asks for anything else.
-    pub fn calls_next(&self, activity: &str, now: impl FnOnce() -> bool) -> bool {
-        let recorded = self.shared.lock().is_recorded_next(activity);
+    /// Whether an activity is to be called as the first of all, if that follows from something that is no part of the history,
+    /// such as a configuration or newer code: as it was when this was recorded, else as `now` says. If it says yes, the code calls
+    /// the activity before it asks for anything else.
+    pub fn calls_first(&self, activity: &str, now: impl FnOnce() -> bool) -> bool {
+        let recorded = self.shared.lock().is_recorded_first(activity);
         recorded.unwrap_or_else(now)
     }
 

@@ -64,7 +64,7 @@ async fn open(ctx: &OrchestrationContext, input: Input, configuration: &Configur
     let accepted_at = Timestamp::try_from(ctx.started_at())?;
     let asked = input
         .asked(ctx.is_continued())
-        .filter(|asked| ctx.calls_next(PLAN, || configuration().policies.apply_to(asked)));
+        .filter(|asked| ctx.calls_first(PLAN, || configuration().policies.apply_to(asked)));
     let planning = asked.map(|asked| Planning { asked: asked.clone(), accepted_at });
     // Whatever else was given is no part of what a policy is asked about.
     let input = planning.as_ref().map_or(input, |planning| Input::New(Box::new(planning.asked.clone())));

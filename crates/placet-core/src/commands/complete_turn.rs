@@ -732,7 +732,7 @@ fn publish(instance: &Instance, rows: Vec<v1::PublishedRow>, outcome: &mut Outco
             key: row.key.into(),
             owner: instance.key.id.clone(),
             body: row.body,
-            terms: row.terms.into_iter().map(|term| Term { text: term.text.into(), order: term.order }).collect(),
+            terms: row.terms.into_iter().map(|term| Term { text: term.text, order: term.order }).collect(),
         })
     }));
 }

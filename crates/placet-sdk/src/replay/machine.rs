@@ -288,7 +288,7 @@ impl Orchestration {
 
     fn result(&mut self) -> TurnResult {
         let mut state = self.shared.lock();
-        state.recorded.clear();
+        state.recorded_first = None;
         let mut actions: Vec<OrchestratorAction> = match &self.end {
             // What differs must not be done; what was asked for on the way to an end must be.
             Some(End::Differs(_)) => Vec::new(),

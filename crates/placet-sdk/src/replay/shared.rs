@@ -91,8 +91,8 @@ pub(crate) struct State {
     /// Whether the scheduler says that the input was handed over by the generation before.
     pub(crate) is_continued: bool,
     pub(crate) replaying: bool,
-    /// The activities that the history has, by their ids, while it is replayed.
-    pub(crate) recorded: BTreeMap<i32, String>,
+    /// The first activity that the history has, with its id, while it is replayed.
+    pub(crate) recorded_first: Option<(i32, String)>,
     pub(crate) instance_id: String,
     pub(crate) execution_id: String,
     pub(crate) name: String,
@@ -135,19 +135,19 @@ impl Shared {
 
 impl State {
     /// What the history has is replayed.
-    pub(crate) fn begin_replay<'a>(&mut self, history: impl Iterator<Item = &'a HistoryEvent>) {
+    pub(crate) fn begin_replay<'a>(&mut self, mut history: impl Iterator<Item = &'a HistoryEvent>) {
         self.replaying = true;
-        let recorded = history.filter_map(|event| match &event.event_type {
+        self.recorded_first = history.find_map(|event| match &event.event_type {
             Some(EventType::TaskScheduled(task)) => Some((event.event_id, task.name.clone())),
             _ => None,
         });
-        self.recorded = recorded.collect();
     }
 
-    /// Whether the history has this activity as the next step; nothing, if it does not say.
-    pub(crate) fn is_recorded_next(&self, activity: &str) -> Option<bool> {
-        match self.recorded.get(&(self.last_id + 1)) {
-            Some(recorded) => Some(recorded == activity),
+    /// Whether the history has this activity as the next step, which is the first of its activities; nothing, if it does not say.
+    pub(crate) fn is_recorded_first(&self, activity: &str) -> Option<bool> {
+        match &self.recorded_first {
+            Some((id, recorded)) if *id == self.last_id + 1 => Some(recorded == activity),
+            Some(_) => Some(false),
             None => self.replaying.then_some(false),
         }
     }

@@ -482,7 +482,7 @@ fn a_rewind_leaves_out_what_failed_and_the_code_asks_for_it_again() {
 fn what_no_history_tells_is_as_it_was_when_it_was_recorded() {
     let code = |now: bool| {
         orchestration(move |ctx| async move {
-            if ctx.calls_next("plan", || now) {
+            if ctx.calls_first("plan", || now) {
                 ctx.activity::<()>("plan", &()).await?;
             }
             ctx.activity::<()>("do", &()).await?;

@@ -203,7 +203,7 @@ impl State {
         let mut terms: BTreeMap<ByTerm, Vec<(i64, i64, Arc<str>)>> = BTreeMap::new();
         for ((hub, kind, key), row) in &self.published {
             for term in &row.terms {
-                let of = (hub.clone(), kind.clone(), term.text.clone());
+                let of = (hub.clone(), kind.clone(), Arc::from(term.text.as_str()));
                 terms.entry(of).or_default().push((term.order, row.number, key.clone()));
             }
         }
