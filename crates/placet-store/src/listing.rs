@@ -150,10 +150,13 @@ impl Along<'_> {
 }
 
 /// A beginning that more terms have than this leads nowhere: the list goes along something else.
-const TERMS_MAX: usize = 64;
+const TERMS_MAX: usize = 1_000;
 
 /// Up to so many rows all are looked at and put in order, when nothing stands in the order that is asked for.
 const GATHERED_MAX: usize = 1_000;
+
+/// So few are looked at sooner than something rarer is found.
+const FEW: usize = 100;
 
 /// A page looks at no more rows than this.
 const LOOKED_AT_MAX: usize = 5_000;
@@ -207,7 +210,14 @@ impl Listing {
     /// The terms of the condition that fewest rows fulfil, and about how many these are.
     fn rarest(&self, index: &dyn TermIndex) -> Result<Option<(Vec<String>, usize)>, ReadError> {
         let mut rarest: Option<(Vec<String>, usize)> = None;
-        for any in &self.all {
+        // Whole terms first: of a beginning the terms are still to be found, for which there is no need once few are left.
+        let is_whole = |any: &&Vec<TermMatch>| any.iter().all(|asked| matches!(asked, TermMatch::Is(_)));
+        let (whole, beginnings): (Vec<_>, Vec<_>) = self.all.iter().partition(is_whole);
+        for any in whole.into_iter().chain(beginnings) {
+            let least = rarest.as_ref().map_or(usize::MAX, |(_, least)| *least);
+            if least <= FEW {
+                break;
+            }
             let terms = terms_of(index, any, TERMS_MAX + 1)?;
             if terms.len() > TERMS_MAX {
                 continue;
@@ -215,8 +225,11 @@ impl Listing {
             let mut count = 0;
             for term in &terms {
                 count += index.count(term, GATHERED_MAX + 1)?;
+                if count >= least {
+                    break;
+                }
             }
-            if rarest.as_ref().is_none_or(|(_, least)| count < *least) {
+            if count < least {
                 rarest = Some((terms, count));
             }
         }

@@ -142,7 +142,8 @@ pub(super) fn lists_of_many_rows_are_whole_in_any_order(stage: &mut Stage) {
     };
     let due = Some(Arc::from("due"));
     assert_eq!(numbers(keys(stage, &listing(&[&[is("open")]]))), all);
-    assert_eq!(numbers(keys(stage, &listing(&[&[starts("w")]]))), all, "each has a term of its own");
+    let of_a_word = Listing { limit: 1_000, ..listing(&[&[starts("w")]]) };
+    assert_eq!(numbers(keys(stage, &of_a_word)), all, "each has a term of its own");
     let of_many = Listing { sort: due.clone(), limit: 700, ..listing(&[&[is("open")]]) };
     assert_eq!(numbers(keys(stage, &of_many)), by_due(all.clone()));
     let of_few = Listing { sort: due.clone(), limit: 2, ..listing(&[&[is("open")], &[is("rare")]]) };
