@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use axum::{Extension, Json};
 use jiff::Timestamp;
-use placet_approval::{Approver, Person, REQUEST_ROWS, RequestRow, terms};
+use placet_approval::{Approver, Person, Priority, REQUEST_ROWS, RequestRow, terms};
 use placet_sdk::Code;
 use placet_sdk::published::{AnyTerm, ListPublishedRequest, any_of, beginning};
 use serde::{Deserialize, Serialize};
@@ -58,11 +58,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Asked, Problem> {
-        let query = Query::from_request_parts(parts, state).await;
-        query.map(|Query(asked)| asked).map_err(|error| {
+        let query = Query::<Asked>::from_request_parts(parts, state).await;
+        let Query(asked) = query.map_err(|error| {
             let source = std::error::Error::source(&error).map(ToString::to_string);
             Problem::field("query", source.unwrap_or_else(|| error.body_text()))
-        })
+        })?;
+        Ok(asked.without_blanks())
     }
 }
 
@@ -162,6 +163,24 @@ async fn page(
 }
 
 impl Asked {
+    /// What is left empty, as a form leaves it, asks for nothing.
+    fn without_blanks(mut self) -> Asked {
+        for field in [
+            &mut self.status,
+            &mut self.requester,
+            &mut self.approver,
+            &mut self.decided_by,
+            &mut self.category,
+            &mut self.tag,
+            &mut self.priority,
+            &mut self.queue,
+            &mut self.sort,
+        ] {
+            field.take_if(|text| text.trim().is_empty());
+        }
+        self
+    }
+
     fn question(&self, api: &Api) -> Result<ListPublishedRequest, Problem> {
         let mut question = ListPublishedRequest {
             kind: REQUEST_ROWS.to_owned(),
@@ -218,7 +237,9 @@ impl Asked {
         if let Some(priorities) = &self.priority {
             let parsed =
                 values(priorities).map(|name| serde_json::from_value(name.into())).collect::<Result<Vec<_>, _>>();
-            let parsed = parsed.map_err(|_| Problem::field("priority", "must be low, high or critical"))?;
+            // What is normal is no term: most requests are.
+            let parsed = parsed.ok().filter(|parsed| !parsed.contains(&Priority::Normal));
+            let parsed = parsed.ok_or_else(|| Problem::field("priority", "must be low, high or critical"))?;
             all.push(any_of(parsed.into_iter().map(terms::of_priority)));
         }
         match self.queue.as_deref() {
