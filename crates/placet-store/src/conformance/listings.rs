@@ -126,9 +126,8 @@ pub(super) fn lists_of_many_rows_are_whole_in_any_order(stage: &mut Stage) {
             let mut terms = vec![("open", at), ("due", (at * 7) % ROWS)];
             terms.extend((at % 1_000 == 0).then_some(("rare", at)));
             terms.extend((at >= ROWS - 3).then_some(("last", at)));
-            let many = format!("w{at}");
             let mut row = row(&at.to_string(), &terms);
-            row.terms.push(Term { text: many.into(), order: at });
+            row.terms.push(Term { text: format!("w{at}"), order: at });
             row
         };
         publish(stage, (from..from + 1_000).map(of));
