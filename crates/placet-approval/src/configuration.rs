@@ -48,9 +48,8 @@ impl Configuration {
     /// # Errors
     /// Naming the field of a request that cannot be accepted, or that nobody could decide.
     pub fn open(&self, asked: &NewRequest, id: &str, now: Timestamp) -> Result<Request, FieldError> {
-        let planned = self.policies.plan(asked, now)?;
         let mut request = Input::New(Box::new(asked.clone())).open(id.to_owned(), now, false)?;
-        if let Some(planned) = planned {
+        if let Some(planned) = self.policies.plan(asked, now)? {
             request = request.planned(planned);
         }
         undecidable(&request, &self.directory).map_or(Ok(request), Err)

@@ -78,14 +78,13 @@ fn listing_of(hub: Hub, request: ListPublishedRequest) -> Result<Listing, Refusa
     };
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
     Ok(Listing {
-        hub,
-        kind: request.kind.into(),
         all: request.all.into_iter().map(any_of).collect(),
         sort: (!request.sort.is_empty()).then(|| request.sort.into()),
         descending: request.descending,
         within: request.from.unwrap_or(i64::MIN)..request.before.unwrap_or(i64::MAX),
         after,
         limit: if limit == 0 { ROWS_DEFAULT } else { limit.min(ROWS_MAX) },
+        ..Listing::new(hub, request.kind.into())
     })
 }
 

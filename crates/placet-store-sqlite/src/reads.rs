@@ -202,14 +202,22 @@ pub(crate) fn hubs(connection: &Connection) -> Result<Vec<Hub>, ReadError> {
 
 pub(crate) fn published(connection: &Connection, hub: &Hub, kind: &str, key: &str) -> Result<Option<Bytes>, ReadError> {
     let found = one(connection, PUBLISHED, [hub.as_str(), kind, key], |row| {
-        let body = blob(row, 1)?;
-        let owner = row.get_ref(2)?.as_str_or_null().map_err(|error| Fault::Damaged(error.to_string()))?;
-        let terms = row.get_ref(3)?.as_blob_or_null().map_err(conversion)?;
-        let crc = checksum::of_published((hub, kind, key), owner, terms, body);
-        compare(crc, row.get(0)?, || format!("{kind} {key} of {hub}"))?;
-        Ok(Bytes::copy_from_slice(body))
+        published_row(row, (hub, kind, key)).map(|(body, _)| Bytes::copy_from_slice(body))
     });
     found.map_err(|fault| fault.of("published"))
+}
+
+/// Body and terms of a published row, whose columns come in the order of their checksum, the body, the owner, the terms.
+pub(crate) fn published_row<'a>(
+    row: &'a Row<'_>,
+    (hub, kind, key): (&Hub, &str, &str),
+) -> Result<(&'a [u8], Option<&'a [u8]>), Fault> {
+    let body = blob(row, 1)?;
+    let owner = row.get_ref(2)?.as_str_or_null().map_err(conversion)?;
+    let terms = row.get_ref(3)?.as_blob_or_null().map_err(conversion)?;
+    let crc = checksum::of_published((hub, kind, key), owner, terms, body);
+    compare(crc, row.get(0)?, || format!("{kind} {key} of {hub}"))?;
+    Ok((body, terms))
 }
 
 /// The instance with the rows that hang on it.

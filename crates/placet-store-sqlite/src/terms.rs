@@ -12,8 +12,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::damage::Damage;
 use crate::readers::Fault;
+use crate::reads;
 use crate::statements as sql;
-use crate::{checksum, reads};
 
 const PUT: &str = "INSERT OR IGNORE INTO term(hub, kind, text, place, row) VALUES(?1, ?2, ?3, ?4, ?5)";
 const DELETE: &str = "DELETE FROM term WHERE hub = ?1 AND kind = ?2 AND text = ?3 AND place = ?4 AND row = ?5";
@@ -29,7 +29,7 @@ const DOWN: &str = "
     SELECT place, row FROM term
     WHERE hub = ?1 AND kind = ?2 AND text = ?3 AND (place, row) < (?4, ?5) AND place >= ?6
     ORDER BY place DESC, row DESC LIMIT ?7";
-const ROW: &str = "SELECT key, crc, body, owner, terms FROM published WHERE row = ?1 AND hub = ?2 AND kind = ?3";
+const ROW: &str = "SELECT crc, body, owner, terms, key FROM published WHERE row = ?1 AND hub = ?2 AND kind = ?3";
 
 /// For tests of all of them.
 #[cfg(test)]
@@ -140,12 +140,8 @@ impl TermIndex for Index<'_> {
             let mut statement = self.connection.prepare_cached(ROW)?;
             let mut rows = statement.query(params![row, self.number, self.kind])?;
             let Some(found) = rows.next()? else { return Ok(None) };
-            let (key, body) = (reads::text(found, 0)?, reads::blob(found, 2)?);
-            let conversion = |error: rusqlite::types::FromSqlError| Fault::Damaged(error.to_string());
-            let owner = found.get_ref(3)?.as_str_or_null().map_err(conversion)?;
-            let terms = found.get_ref(4)?.as_blob_or_null().map_err(conversion)?;
-            let crc = checksum::of_published((self.hub, self.kind, key), owner, terms, body);
-            reads::compare(crc, found.get(1)?, || format!("{} {key} of {}", self.kind, self.hub))?;
+            let key = reads::text(found, 4)?;
+            let (body, terms) = reads::published_row(found, (self.hub, self.kind, key))?;
             let unread = |error: prost::DecodeError| Fault::Damaged(error.to_string());
             let stored = StoredTerms::decode(terms.unwrap_or_default()).map_err(unread)?;
             let terms = stored.terms().map(|(text, order)| Term { text: text.into(), order }).collect();

@@ -87,33 +87,29 @@ fn listed(store: &dyn Store, extent: &Extent<'_>) -> Result<Vec<ListedByTerm>, R
     let mut listed = Vec::new();
     for of in names {
         let (hub, kind, term) = of.clone();
-        let mut listing = Listing {
-            hub,
-            kind,
-            all: Vec::new(),
-            sort: Some(term),
-            descending: false,
-            within: i64::MIN..i64::MAX,
-            after: None,
-            limit: 1_000,
-        };
-        let mut keys = Vec::new();
-        loop {
-            let page = match store.query(&Query::Listing(Box::new(listing.clone())))? {
-                Answer::Listed(page) => page,
-                answer => panic!("asked for a list, answered {answer:?}"),
-            };
-            keys.extend(page.rows.into_iter().map(|row| row.key));
-            listing.after = page.next;
-            if listing.after.is_none() {
-                break;
-            }
-        }
+        let keys = keys(store, Listing { sort: Some(term), ..Listing::new(hub, kind) })?;
         if !keys.is_empty() {
             listed.push((of, keys));
         }
     }
     Ok(listed)
+}
+
+/// The keys of a list, page by page.
+pub(crate) fn keys(store: &dyn Store, mut listing: Listing) -> Result<Vec<Arc<str>>, ReadError> {
+    let mut keys = Vec::new();
+    loop {
+        let page = match store.query(&Query::Listing(Box::new(listing.clone())))? {
+            Answer::Listed(page) => page,
+            answer => panic!("asked for a list, answered {answer:?}"),
+        };
+        assert!(page.rows.len() <= listing.limit, "a page is no longer than was asked for");
+        keys.extend(page.rows.into_iter().map(|row| row.key));
+        match page.next {
+            Some(next) => listing.after = Some(next),
+            None => return Ok(keys),
+        }
+    }
 }
 
 fn hubs(store: &dyn Store) -> Result<Vec<Hub>, ReadError> {

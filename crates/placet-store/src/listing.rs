@@ -175,6 +175,20 @@ impl TermMatch {
 }
 
 impl Listing {
+    /// The rows of a projection, to be narrowed, as many of them as a page holds.
+    pub fn new(hub: Hub, kind: Arc<str>) -> Listing {
+        Listing {
+            hub,
+            kind,
+            all: Vec::new(),
+            sort: None,
+            descending: false,
+            within: i64::MIN..i64::MAX,
+            after: None,
+            limit: LOOKED_AT_MAX,
+        }
+    }
+
     /// A page of the list.
     ///
     /// # Errors
@@ -257,12 +271,9 @@ impl Listing {
             // Of each term the first so many are known: of all together no more than these are the first.
             is_cut |= places.len() > most;
             places.truncate(most);
-            for place in places {
-                if page.is_full() {
-                    return Ok(page.cut());
-                }
-                page.look_at(index, place)?;
-                after = Some(place);
+            after = places.last().copied().or(after);
+            if !page.take(index, places)? {
+                return Ok(page.cut());
             }
             if !is_cut {
                 return Ok(page.listed);
@@ -286,13 +297,8 @@ impl Listing {
         }
         along.sort(&mut places);
         let mut page = Page::new(self);
-        for place in places {
-            if page.is_full() {
-                return Ok(page.cut());
-            }
-            page.look_at(index, place)?;
-        }
-        Ok(page.listed)
+        // Those of the page are read again: all of them, held until their order is known, might be hundreds of megabytes.
+        if page.take(index, places)? { Ok(page.listed) } else { Ok(page.cut()) }
     }
 }
 
@@ -324,6 +330,17 @@ impl<'a> Page<'a> {
 
     fn is_full(&self) -> bool {
         self.listed.rows.len() >= self.listing.limit || self.looked_at >= LOOKED_AT_MAX || self.bytes >= PAGE_BYTES
+    }
+
+    /// Looks at these, as far as there is room. Whether there was for all.
+    fn take(&mut self, index: &dyn TermIndex, places: Vec<Place>) -> Result<bool, ReadError> {
+        for place in places {
+            if self.is_full() {
+                return Ok(false);
+            }
+            self.look_at(index, place)?;
+        }
+        Ok(true)
     }
 
     fn look_at(&mut self, index: &dyn TermIndex, place: Place) -> Result<(), ReadError> {

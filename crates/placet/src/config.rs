@@ -56,8 +56,17 @@ impl Config {
 /// # Errors
 /// What is wrong with it, in words.
 pub(crate) fn read(path: &Path) -> Result<Configuration, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    parse(&text).map_err(|what| format!("{}: {what}", path.display()))
+    read_if(path, |_| true)
+}
+
+/// Reads a file whose text is to be taken.
+fn read_if(path: &Path, is_taken: impl FnOnce(&str) -> bool) -> Result<Configuration, String> {
+    let wrong = |what: String| format!("{}: {what}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    if !is_taken(&text) {
+        return Err(wrong("is empty; to go on without it, start the server without it".to_owned()));
+    }
+    parse(&text).map_err(wrong)
 }
 
 /// The file.
@@ -155,7 +164,9 @@ fn may_change(kind: EventKind) -> bool {
 /// What is wrong is told once, though a change is several events.
 fn read_again(file: &Path, current: &RwLock<Arc<Configuration>>, told: &mut Option<String>) {
     let before = current.read().unwrap_or_else(PoisonError::into_inner).clone();
-    match read_whole(file) {
+    // One that was emptied, as it is while it is written anew, says nothing: to take that for all would drop every policy in
+    // silence.
+    match read_if(file, |text| !text.is_empty()) {
         Ok(configuration) if configuration == *before => *told = None,
         Ok(configuration) => {
             *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configuration);
@@ -168,14 +179,6 @@ fn read_again(file: &Path, current: &RwLock<Arc<Configuration>>, told: &mut Opti
             *told = Some(what);
         }
     }
-}
-
-/// One that was emptied, as it is while it is written anew, says nothing: to take that for all would drop every policy in silence.
-fn read_whole(path: &Path) -> Result<Configuration, String> {
-    if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
-        return Err(format!("{}: is empty; to go on without it, start the server without it", path.display()));
-    }
-    read(path)
 }
 
 #[cfg(test)]

@@ -5,14 +5,14 @@
 //! most, nothing that builds lists, texts or maps, and only functions that look at what is there. What it reads is known
 //! then, too: a revision may not change it, since who is asked follows from it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
 use cel::{Context, ExecutionError, Program};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::field::check_text;
 use crate::request::NewRequest;
@@ -163,19 +163,16 @@ impl Facts {
     pub(crate) fn of(asked: &NewRequest) -> Facts {
         let mut context = Context::default();
         let mut values = 0;
-        let json = |value| serde_json::to_value(value).unwrap_or_default();
-        let links = serde_json::to_value(&asked.links).unwrap_or_default();
-        let empty = || Value::Object(serde_json::Map::new());
-        let facts = BTreeMap::from([
-            ("requester", Value::String(asked.requester.clone())),
-            ("item", Value::String(asked.item.clone())),
-            ("category", Value::String(asked.category.clone().unwrap_or_default())),
-            ("priority", json(asked.priority)),
-            ("tags", asked.tags.clone().into()),
-            ("links", links),
+        let facts = [
+            ("requester", json!(asked.requester)),
+            ("item", json!(asked.item)),
+            ("category", json!(asked.category.as_deref().unwrap_or_default())),
+            ("priority", json!(asked.priority)),
+            ("tags", json!(asked.tags)),
+            ("links", json!(asked.links)),
             // Of a request without one `has(payload.amount)` is a no.
-            ("payload", asked.payload.clone().unwrap_or_else(empty)),
-        ]);
+            ("payload", asked.payload.clone().unwrap_or_else(|| json!({}))),
+        ];
         for (name, value) in facts {
             context.add_variable_from_value(name, value_of(value, &mut values));
         }
@@ -305,8 +302,6 @@ fn is_boolean(at: &IdedExpr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn facts(payload: Value) -> Facts {

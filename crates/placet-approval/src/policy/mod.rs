@@ -137,7 +137,8 @@ pub struct Planning {
 /// All policies that are in force.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Policies {
-    policies: BTreeMap<String, Policy>,
+    /// Each with the version that it is.
+    policies: BTreeMap<String, (PolicyVersion, Policy)>,
     /// Whose a category is.
     names: BTreeMap<String, String>,
 }
@@ -157,7 +158,11 @@ impl Policies {
                 }
             }
         }
-        Ok(Policies { policies, names })
+        let with_version = |(name, policy): (String, Policy)| {
+            let version = PolicyVersion { name: name.clone(), digest: policy.digest() };
+            (name, (version, policy))
+        };
+        Ok(Policies { policies: policies.into_iter().map(with_version).collect(), names })
     }
 
     /// Their names.
@@ -170,23 +175,22 @@ impl Policies {
         self.of(asked).is_some()
     }
 
-    fn of(&self, asked: &NewRequest) -> Option<(&String, &Policy)> {
+    fn of(&self, asked: &NewRequest) -> Option<&(PolicyVersion, Policy)> {
         let name = asked.category.as_ref().and_then(|category| self.names.get(category));
-        self.policies.get_key_value(name.map_or(DEFAULT, String::as_str))
+        self.policies.get(name.map_or(DEFAULT, String::as_str))
     }
 
-    /// What a request needs, of whom and until when; nothing, if no policy says so.
+    /// What a request that was opened ([`crate::Input::open`]) needs, of whom and until when; nothing, if no policy says so.
     ///
     /// # Errors
     /// Naming the field of a request that its policy does not take.
     pub fn plan(&self, asked: &NewRequest, accepted_at: Timestamp) -> Result<Option<Planned>, FieldError> {
-        asked.check()?;
-        let Some((name, policy)) = self.of(asked) else { return Ok(None) };
+        let Some((version, policy)) = self.of(asked) else { return Ok(None) };
+        let name = &version.name;
         policy.takes(name, asked)?;
         let due = policy.due(name, asked, accepted_at)?;
         let stages = policy.stages(name, asked)?;
-        let version = PolicyVersion { name: name.clone(), digest: policy.digest() };
-        let plan = Plan { policy: Some(version), ..policy.plan_of(stages) };
+        let plan = Plan { policy: Some(version.clone()), ..policy.plan_of(stages) };
         plan.check()?;
         if let Some(template) = &policy.details {
             template

@@ -197,7 +197,7 @@ fn a_policy_that_nobody_could_live_by_is_refused_with_its_field() {
 
 #[test]
 fn a_version_is_the_same_as_long_as_the_policy_says_the_same() {
-    let digest = |text: &str| policies(text).policies["expense"].digest();
+    let digest = |text: &str| policies(text).policies["expense"].0.digest.clone();
     assert_eq!(digest(EXPENSE), digest(&EXPENSE.replace("    ", "  ")));
     assert_eq!(digest(EXPENSE), digest(&EXPENSE.replace("\"3d\"", "\"72h\"")));
     assert_ne!(digest(EXPENSE), digest(&EXPENSE.replace("> 1000\"", "> 2000\"")));

@@ -8,7 +8,8 @@ use placet_core::rows::{Batch, PublishedRow, Term};
 use super::chance::Chance;
 use super::samples::{published, published_by};
 use super::stage::Stage;
-use crate::{Answer, Listing, Place, Query, TermMatch};
+use crate::dump;
+use crate::{Listing, Place, TermMatch};
 
 fn with_terms(row: PublishedRow, terms: &[(&str, i64)]) -> PublishedRow {
     let terms = terms.iter().map(|(text, order)| Term { text: (*text).into(), order: *order }).collect();
@@ -24,16 +25,8 @@ fn publish(stage: &mut Stage, rows: impl IntoIterator<Item = PublishedRow>) {
 }
 
 fn listing(all: &[&[TermMatch]]) -> Listing {
-    Listing {
-        hub: Hub::new("h"),
-        kind: "k".into(),
-        all: all.iter().map(|any| any.to_vec()).collect(),
-        sort: None,
-        descending: false,
-        within: i64::MIN..i64::MAX,
-        after: None,
-        limit: 100,
-    }
+    let all = all.iter().map(|any| any.to_vec()).collect();
+    Listing { all, limit: 100, ..Listing::new(Hub::new("h"), "k".into()) }
 }
 
 fn is(term: &str) -> TermMatch {
@@ -46,20 +39,8 @@ fn starts(beginning: &str) -> TermMatch {
 
 /// The keys of all pages.
 fn keys(stage: &Stage, listing: &Listing) -> Vec<String> {
-    let (mut listing, mut found) = (listing.clone(), Vec::new());
-    loop {
-        let page = match stage.store().query(&Query::Listing(Box::new(listing.clone()))).expect("the store can be read")
-        {
-            Answer::Listed(page) => page,
-            answer => panic!("asked for a list, answered {answer:?}"),
-        };
-        assert!(page.rows.len() <= listing.limit, "a page is no longer than was asked for");
-        found.extend(page.rows.into_iter().map(|row| row.key.to_string()));
-        match page.next {
-            Some(next) => listing.after = Some(next),
-            None => return found,
-        }
-    }
+    let keys = dump::keys(stage.store(), listing.clone()).expect("the store can be read");
+    keys.iter().map(|key| (**key).to_owned()).collect()
 }
 
 pub(super) fn rows_are_found_by_all_terms_that_are_asked_for_in_their_order(stage: &mut Stage) {

@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use axum::{Extension, Json};
 use jiff::Timestamp;
-use placet_approval::{Approver, Person, Priority, REQUEST_ROWS, RequestRow, terms};
+use placet_approval::{Approver, Directory, Person, Priority, REQUEST_ROWS, RequestRow, terms};
 use placet_sdk::Code;
 use placet_sdk::published::{AnyTerm, ListPublishedRequest, any_of, beginning};
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ pub(crate) async fn list(
     if let Some(row) = by_id(&api, &asked).await? {
         return Ok(Json(Page { requests: vec![Listed::new(&base, row)], next: None }));
     }
-    let question = asked.question(&api)?;
+    let question = asked.question(&(api.configuration)().directory)?;
     page(&api, &base, question, |_| true).await
 }
 
@@ -100,14 +100,14 @@ pub(crate) async fn inbox(
 ) -> Result<Json<Page>, Problem> {
     let name = asked.person.as_deref().ok_or_else(|| Problem::field("person", "must say whose inbox it is"))?;
     let person = rights::person(&api, "person", name)?;
-    let mut question = asked.question(&api)?;
-    question.all.push(any_of(waits_for(&api, &person)));
+    let configuration = (api.configuration)();
+    let mut question = asked.question(&configuration.directory)?;
+    question.all.push(any_of(waits_for(&configuration.directory, &person)));
     page(&api, &base, question, |row| !has_voted(row, &person)).await
 }
 
 /// Each way in which a request may wait for somebody.
-fn waits_for(api: &Api, person: &Person) -> Vec<String> {
-    let directory = &(api.configuration)().directory;
+fn waits_for(directory: &Directory, person: &Person) -> Vec<String> {
     let groups = directory.groups_of(person).into_iter().map(|group| terms::of_approver(&Approver::Group(group)));
     let addresses =
         directory.addresses_of(person).map(|address| terms::of_approver(&Approver::Email(address.to_lowercase())));
@@ -181,10 +181,10 @@ impl Asked {
         self
     }
 
-    fn question(&self, api: &Api) -> Result<ListPublishedRequest, Problem> {
+    fn question(&self, directory: &Directory) -> Result<ListPublishedRequest, Problem> {
         let mut question = ListPublishedRequest {
             kind: REQUEST_ROWS.to_owned(),
-            all: self.conditions(api)?,
+            all: self.conditions(directory)?,
             after: self.cursor.clone().unwrap_or_default(),
             limit: self.limit()?,
             ..ListPublishedRequest::default()
@@ -217,10 +217,9 @@ impl Asked {
         }
     }
 
-    fn conditions(&self, api: &Api) -> Result<Vec<AnyTerm>, Problem> {
+    fn conditions(&self, directory: &Directory) -> Result<Vec<AnyTerm>, Problem> {
         let mut all = vec![self.statuses()?];
         if let Some(names) = &self.requester {
-            let directory = &(api.configuration)().directory;
             all.push(any_of(values(names).map(|name| terms::of_requester(directory.person(name).as_str()))));
         }
         if let Some(approvers) = &self.approver {
@@ -229,7 +228,6 @@ impl Asked {
             all.push(any_of(parsed.iter().map(terms::of_approver)));
         }
         if let Some(people) = &self.decided_by {
-            let directory = &(api.configuration)().directory;
             all.push(any_of(values(people).map(|name| terms::of_decider(directory.person(name).as_str()))));
         }
         all.extend(self.category.as_deref().map(|of| any_of(values(of).map(terms::of_category))));
