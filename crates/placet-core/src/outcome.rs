@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::command::{Refusal, Reply, Tell};
 use crate::dispatch::{ItemId, ItemSpec};
-use crate::ids::{CallId, Hub, Iid, PartitionId, RecordKey, Turn};
+use crate::ids::{CallId, Hub, Iid, InstanceKey, PartitionId, RecordKey, Turn};
 use crate::rows::{Lookup, PayloadKey, TimerRow, Write};
 use crate::time::Mono;
 use crate::token::Token;
@@ -96,6 +96,20 @@ pub enum Effect {
     HubDeleted(Hub),
     /// The timers due until then may be read: those created before are in the store.
     ReadTimers,
+    /// Why an instance waits is to be told with what one of its children does: of what may still come to nothing, the child's
+    /// partition would know nothing.
+    AskChild(Box<ChildQuestion>),
+}
+
+/// A child to be looked at for a call that asks about its parent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChildQuestion {
+    /// The call.
+    pub call: CallId,
+    /// The child.
+    pub child: InstanceKey,
+    /// What the parent was explained to wait for.
+    pub parent: Explanation,
 }
 
 /// A turn that waits for its history.

@@ -56,4 +56,9 @@ pub const CORPUS: &[Known] = &[
         with: "",
         found: "a caller was told of an end without its output, which had been purged meanwhile",
     },
+    Known {
+        seed: 1_796_026_158_009_375,
+        with: "",
+        found: "why an instance waits was told with a child of a turn that came to nothing",
+    },
 ];

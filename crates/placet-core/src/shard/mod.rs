@@ -378,7 +378,7 @@ impl Shard {
         assigned.extend(placed);
         // An activity's result may wait for the turn that it causes, as an event may; a turn's own never does.
         let waits = quick && done.iter().all(|item| matches!(item, ItemId::Activity(..)));
-        let about_children = self.explain_all(now, partition, &mut outcome);
+        self.explain_all(now, partition, &mut outcome);
         let released = self.commit.add(now.mono, (partition, epoch), &mut outcome, waits);
         self.outcome = outcome;
         for effect in released {
@@ -393,9 +393,6 @@ impl Shard {
         }
         for item in given_back {
             self.give_back(now, item, outputs);
-        }
-        for question in about_children {
-            self.ask_child(now, question, outputs);
         }
         for (tell, exists) in heard {
             self.hear(now, tell, exists, outputs);
@@ -445,6 +442,7 @@ impl Shard {
             }
             Effect::ReadHistory(read) => outputs.push(Output::ReadHistory(read)),
             Effect::HubDeleted(hub) => self.hub_deleted(&hub, true),
+            Effect::AskChild(question) => self.ask_child(now, *question, outputs),
             Effect::ReadTimers => {
                 if let Some(read) = self.timers.read() {
                     outputs.push(Output::ReadTimers(read));
@@ -494,6 +492,7 @@ impl Shard {
         for effect in voided.effects {
             match effect {
                 Effect::Reply(call, _) => outputs.push(Output::Reply(call, Err(refusal.clone()))),
+                Effect::AskChild(question) => outputs.push(Output::Reply(question.call, Err(refusal.clone()))),
                 Effect::HubDeleted(hub) => hubs.push(hub),
                 Effect::ReadHistory(_) if planted::is(Plant::HistoryReadForgotten) => {}
                 Effect::ReadHistory(read) => reads.push(read),

@@ -2,22 +2,17 @@
 //! too, and that one's children are not.
 
 use crate::command::{Command, CommandKind, Reply};
-use crate::ids::{CallId, InstanceKey, PartitionId};
-use crate::outcome::{Outcome, Question};
+use crate::ids::{InstanceKey, PartitionId};
+use crate::outcome::{ChildQuestion, Effect, Outcome, Question};
 use crate::rows::Lookup;
 use crate::time::Now;
-use crate::why::{Around, Cause, ChildWait, Explanation, explain};
+use crate::why::{Around, Cause, ChildWait, explain};
 
 use super::{Output, Shard};
 
-/// A child to be looked at for a call, and what its parent was explained to wait for.
-pub(super) type ChildQuestion = (CallId, InstanceKey, Explanation);
-
 impl Shard {
-    /// Answers questions about instances of this partition, once what the answers tell of is durable; those that are to be
-    /// put to a child are given back.
-    pub(super) fn explain_all(&self, now: Now, partition: PartitionId, outcome: &mut Outcome) -> Vec<ChildQuestion> {
-        let mut about_children = Vec::new();
+    /// Answers questions about instances of this partition, or puts them to a child, once what the answers tell of is durable.
+    pub(super) fn explain_all(&self, now: Now, partition: PartitionId, outcome: &mut Outcome) {
         for Question { call, iid, parent } in std::mem::take(&mut outcome.questions) {
             let here = &self.partitions[partition.index()];
             let instance = here.instances.get(&iid).expect("it was just in memory");
@@ -28,15 +23,16 @@ impl Shard {
                     outcome.reply(Some(call), Ok(Reply::Why(Box::new(whole))));
                 }
                 (Cause::Child { id, .. }, None) => {
-                    about_children.push((call, InstanceKey::new(why.hub.clone(), id.clone()), why));
+                    let child = InstanceKey::new(why.hub.clone(), id.clone());
+                    outcome.effects.push(Effect::AskChild(Box::new(ChildQuestion { call, child, parent: why })));
                 }
                 (_, None) => outcome.reply(Some(call), Ok(Reply::Why(Box::new(why)))),
             }
         }
-        about_children
     }
 
-    pub(super) fn ask_child(&mut self, now: Now, (call, child, parent): ChildQuestion, outputs: &mut Vec<Output>) {
+    pub(super) fn ask_child(&mut self, now: Now, question: ChildQuestion, outputs: &mut Vec<Output>) {
+        let ChildQuestion { call, child, parent } = question;
         let partition = child.partition();
         let kind = CommandKind::Why(Some(Box::new(parent)));
         let command = Command { target: Lookup::Key(child), kind, call: Some(call) };

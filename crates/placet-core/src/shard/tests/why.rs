@@ -253,6 +253,21 @@ fn a_child_is_named_and_why_it_waits_itself() {
 }
 
 #[test]
+fn nobody_is_told_of_a_child_whose_parents_turn_came_to_nothing() {
+    let script = "
+        0s sticky-worker
+        0s start parent-1
+        1s hold
+        1s turn parent-1: child ship-1 | awaits-nothing
+        2s why parent-1
+        3s full
+    ";
+    assert!(last(&trace(script)).contains("the disk is full"));
+    let committed = script.replace("3s full", "3.01s commit");
+    assert!(last(&trace(&committed)).starts_with("waits for child `ship-1` (`ship`) since 1 s: "));
+}
+
+#[test]
 fn a_suspension_tells_its_reason_and_what_waits_for_its_end() {
     let script = "
         0s sticky-worker
