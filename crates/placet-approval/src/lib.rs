@@ -16,6 +16,7 @@ mod plan;
 pub mod planted;
 mod policy;
 mod projection;
+mod record;
 mod request;
 mod rules;
 mod schema;
@@ -34,6 +35,7 @@ pub use plan::{
 };
 pub use policy::{Planned, Planning, Policies, Policy, Template};
 pub use projection::{CONTENT_ROWS, ContentRow, Details, REQUEST_ROWS, RequestRow, SeatShown, StageShown, VoteShown};
+pub use record::{Entered, Entry};
 pub use request::{Choice, Edited, Input, Link, NewRequest, Priority, Question, Request};
 pub use rules::{
     Ballot, Candidate, Claim, Effect, Event, Level, LookUp, OpenStage, Refusal, Reply, SEATS_MAX, Said, SeatSet,

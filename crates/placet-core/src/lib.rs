@@ -10,6 +10,7 @@
 //! writes are durable. ARCHITECTURE.md has the glossary.
 
 pub mod body;
+pub mod chain;
 pub mod clock;
 pub mod command;
 mod commands;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 pub use placet_proto::durabletask::OrchestrationStatus;
 
+use crate::chain::EntryRow;
 use crate::ids::{BatchId, Epoch, Hub, Iid, InstanceId, InstanceKey, PartitionId, RecordKey, Seq, Turn};
 use crate::time::Timestamp;
 
@@ -231,6 +232,10 @@ pub enum Write {
     DropReplies(Iid, Turn),
     /// A published row, or its deletion.
     Publish(PublishedRow),
+    /// An entry of the record, at the end of its chain.
+    Enter(EntryRow),
+    /// What an instance's entries say, so far: their commitments stay.
+    Erase(InstanceKey),
     /// A record row that is new or replaces the one before.
     PutRecord(RecordRow),
     /// A record row that is no more, or never was.
@@ -273,6 +278,8 @@ impl Write {
             | Write::PutRecord(_)
             | Write::DeleteRecord(_)
             | Write::Withdraw(_)
+            | Write::Enter(_)
+            | Write::Erase(_)
             | Write::CreateHub(_)
             | Write::DeleteHub(_) => None,
         }
@@ -337,6 +344,10 @@ pub struct Batch {
     pub withdrawn: Vec<InstanceKey>,
     /// Inserted, replaced or (without a body) deleted.
     pub published: Vec<PublishedRow>,
+    /// Instances whose entries are erased, before others are written.
+    pub erased: Vec<InstanceKey>,
+    /// At the ends of their chains, in this order: the store gives each its number and link.
+    pub entries: Vec<EntryRow>,
     pub records_deleted: Vec<RecordKey>,
     /// Inserted, or replaced if the key is there.
     pub records_put: Vec<RecordRow>,
@@ -367,6 +378,8 @@ impl Batch {
             + self.replies_put.len()
             + self.withdrawn.len()
             + self.published.len()
+            + self.erased.len()
+            + self.entries.len()
             + self.records_deleted.len()
             + self.records_put.len()
             + self.ahead_dropped.len()

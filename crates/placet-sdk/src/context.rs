@@ -13,6 +13,7 @@ use placet_proto::durabletask::{
     TerminateOrchestrationAction,
 };
 use placet_proto::placet::v1::{AskReply, PublishedRow, Term};
+use placet_proto::{ENTRIES, SALT_BYTES};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -289,6 +290,20 @@ impl OrchestrationContext {
     /// If it cannot be written as JSON.
     pub fn publish(&self, kind: &str, key: &str, body: &(impl Serialize + ?Sized)) -> Result<()> {
         self.publish_with_terms(kind, key, body, [])
+    }
+
+    /// Writes an entry at the end of the record, in this turn's commit. Only the built-in orchestrations may.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn enter(&self, entry: &(impl Serialize + ?Sized)) -> Result<()> {
+        // The worker puts a salt in its place: what code does has no chance in it.
+        let mut body = vec![0; SALT_BYTES];
+        serde_json::to_writer(&mut body, entry)?;
+        let body = Some(body.into());
+        let row = PublishedRow { kind: ENTRIES.to_owned(), body, ..PublishedRow::default() };
+        self.shared.lock().publish.push(row);
+        Ok(())
     }
 
     /// The same, with terms that lists find the row by, each with the row's place among those that have it. They take the place

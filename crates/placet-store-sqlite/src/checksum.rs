@@ -2,7 +2,8 @@
 //! that a payload that came to stand in another row is found out, too. A stable format: stored rows depend on it.
 
 use crc32fast::Hasher;
-use placet_core::ids::Hub;
+use placet_core::chain::{Entry, Said};
+use placet_core::ids::{Hub, InstanceId};
 use placet_core::rows::{InstanceRow, RecordRow};
 
 /// Of a payload in a row with a key of two numbers.
@@ -49,6 +50,22 @@ pub(crate) fn of_published(
     sum.bytes(body).finish()
 }
 
+/// Of an entry: over all that a list of it tells.
+pub(crate) fn of_entry(hub: &Hub, Entry { partition, number, link, owner, said }: &Entry) -> i64 {
+    let sum = Sum::default().text(hub.as_str()).number(partition.0.into()).bytes(&number.to_le_bytes());
+    let sum = sum.bytes(link).text(owner.as_str());
+    match said {
+        Said::Whole(body) => sum.number(0).bytes(body),
+        Said::Erased(commitment) => sum.number(1).bytes(commitment),
+    }
+    .finish()
+}
+
+/// Of an instance's id, by which its entries are found.
+pub(crate) fn of_owner(owner: &InstanceId) -> i64 {
+    Sum::default().text(owner.as_str()).finish()
+}
+
 /// Of a record row: over all of its columns, with its hub's name.
 pub(crate) fn of_record(RecordRow { key, version, expires_at, body }: &RecordRow) -> i64 {
     let sum = Sum::default().text(key.hub.as_str()).text(&key.kind).text(&key.key);
@@ -81,7 +98,7 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
-    use placet_core::ids::{Iid, InstanceId, RecordKey};
+    use placet_core::ids::{Iid, PartitionId, RecordKey};
     use placet_core::time::Timestamp;
 
     use super::*;
@@ -108,6 +125,14 @@ mod tests {
             body: "body".into(),
         };
         let lasting = RecordRow { expires_at: None, ..record.clone() };
+        let entry = Entry {
+            partition: PartitionId(3),
+            number: 4,
+            link: [5; 32],
+            owner: InstanceId::new("owner"),
+            said: Said::Whole("body".into()),
+        };
+        let erased = Entry { said: entry.said.erased(), ..entry.clone() };
         let sums = [
             of_row(1, 2, b"payload"),
             of_instance(1, &row),
@@ -123,12 +148,15 @@ mod tests {
             of_published((&Hub::new("hub"), "kind", "key"), None, Some(b"terms"), b"body"),
             of_record(&record),
             of_record(&lasting),
+            of_entry(&Hub::new("hub"), &entry),
+            of_entry(&Hub::new("hub"), &erased),
+            of_owner(&InstanceId::new("owner")),
         ];
         assert_eq!(sums, VECTOR);
     }
 
     /// Frozen: every stored row would be taken for damaged.
-    const VECTOR: [i64; 14] = [
+    const VECTOR: [i64; 17] = [
         2_652_228_202,
         4_208_270_286,
         1_888_453_992,
@@ -143,5 +171,8 @@ mod tests {
         1_055_251_750,
         3_447_050_612,
         2_870_268_237,
+        3_138_785_655,
+        1_310_588_578,
+        454_681_840,
     ];
 }

@@ -13,6 +13,7 @@ mod connection;
 mod damage;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod entries;
 mod header;
 mod lists;
 mod lock;

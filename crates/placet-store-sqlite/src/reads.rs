@@ -367,7 +367,7 @@ pub(crate) fn count(limit: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{lists, records, terms};
+    use crate::{entries, lists, records, terms};
 
     /// How SQLite finds the rows, a line a step.
     fn plan(statement: &str) -> Vec<String> {
@@ -436,8 +436,13 @@ mod tests {
             &["SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text=? AND (place,row)>(?,?) AND place<?)"],
             &["SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text=? AND place>? AND (place,row)<(?,?))"],
             &["SEARCH published USING INTEGER PRIMARY KEY (rowid=?)"],
+            &["SEARCH entry USING INDEX entry_place (hub=? AND part=?)"],
+            &["SEARCH entry USING INDEX entry_place (hub=? AND part<?)"],
+            &["SEARCH entry USING INDEX entry_owner (hub=? AND owner_sum=? AND number>?)"],
+            &["SEARCH entry USING INDEX entry_place (hub=? AND part=? AND number>?)"],
         ];
-        let statements = ALL.iter().chain(&pieces::READS).chain(&lists::ALL).chain(&records::ALL).chain(&terms::ALL);
+        let statements = ALL.iter().chain(&pieces::READS).chain(&lists::ALL).chain(&records::ALL);
+        let statements = statements.chain(&terms::ALL).chain(&entries::ALL);
         assert_eq!(statements.clone().count(), expected.len());
         for (statement, expected) in statements.zip(expected) {
             assert_eq!(plan(statement), expected, "{statement}");

@@ -12,6 +12,7 @@ use placet_core::time::Timestamp;
 use placet_store::{Claim, CommitError};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Statement, params};
 
+use crate::entries::{self, Heads};
 use crate::pieces::{self, Kind, Pieces};
 use crate::shrink::Shrink;
 use crate::statements as sql;
@@ -38,6 +39,7 @@ pub(crate) struct Session {
     newest: Timestamp,
     log: Log,
     pieces: Pieces,
+    heads: Heads,
     sweep: Sweep,
     shrink: Shrink,
     tally: Tally,
@@ -84,7 +86,7 @@ impl Session {
         let pieces = Pieces::open(&connection, limits.payload)?;
         let tally = Tally::of(&connection)?;
         let (sweep, shrink) = (Sweep::default(), Shrink::default());
-        Ok(Session { connection, hubs: HashMap::new(), newest, log, pieces, sweep, shrink, tally })
+        Ok(Session { connection, hubs: HashMap::new(), newest, log, pieces, heads: Heads::default(), sweep, shrink, tally })
     }
 
     pub(crate) fn claim(&mut self) -> Result<Claim, WriteError> {
@@ -113,6 +115,11 @@ impl Session {
         batch.hubs_deleted.iter().try_for_each(|hub| self.delete_hub(hub))?;
         self.delete(batch)?;
         batch.withdrawn.iter().try_for_each(|key| self.withdraw(key))?;
+        for key in &batch.erased {
+            if let Some(hub) = self.known_hub(&key.hub)? {
+                entries::erase(&self.connection, hub, key)?;
+            }
+        }
         self.insert(batch)?;
         self.update_instances(&batch.instances_updated)?;
         self.tally.write(&self.connection)?;
@@ -231,6 +238,10 @@ impl Session {
             statement.execute(params![iid, &*row.ask_id, crc, answer, row.turn.0])
         })?;
         batch.published.iter().try_for_each(|row| self.publish(row))?;
+        for row in &batch.entries {
+            let hub = self.hub(&row.hub)?;
+            self.heads.enter(&self.connection, hub, row)?;
+        }
         batch.records_put.iter().try_for_each(|row| self.put_record(row))
     }
 
@@ -376,6 +387,7 @@ impl Session {
             self.execute(sql::MARK_HUB_DELETED, [number])?;
             self.execute(sql::FORGET_TALLY, [number])?;
             self.hubs.remove(hub);
+            self.heads.forget(number);
         }
         Ok(())
     }

@@ -74,7 +74,12 @@ pub(crate) struct SweptOfHub {
 }
 
 pub(crate) const TERMS_OF_HUB: &str = "SELECT kind, text, place, row FROM term WHERE hub = ?1 LIMIT ?2";
-pub(crate) const SWEEP_HUB: [SweptOfHub; 2] = [
+pub(crate) const SWEEP_HUB: [SweptOfHub; 3] = [
+    SweptOfHub {
+        rows: "SELECT row FROM entry INDEXED BY entry_place WHERE hub = ?1 LIMIT ?2",
+        bytes: "SELECT length(said) FROM entry WHERE row = ?1",
+        delete: "DELETE FROM entry WHERE row = ?1",
+    },
     SweptOfHub {
         rows: "SELECT row FROM published INDEXED BY published_key WHERE hub = ?1 LIMIT ?2",
         bytes: "SELECT length(body) FROM published WHERE row = ?1",

@@ -16,7 +16,7 @@ use crate::damage::Damage;
 use crate::lock::{self, Lock};
 use crate::readers::Readers;
 use crate::session::{Session, WriteError};
-use crate::{lists, open, reads, records, search, terms};
+use crate::{entries, lists, open, reads, records, search, terms};
 
 /// How to open a store.
 #[derive(Clone, Debug, Default)]
@@ -317,6 +317,8 @@ impl Store for SqliteStore {
             Query::Hubs => reads::hubs(connection).map(Answer::Hubs),
             Query::Published { hub, kind, key } => reads::published(connection, hub, kind, key).map(Answer::Published),
             Query::Listing(listing) => terms::list(connection, listing, &self.damage).map(Answer::Listed),
+            Query::Heads(hub) => entries::heads(connection, hub).map(Answer::Heads),
+            Query::Entries(list) => entries::list(connection, list, &self.damage).map(Answer::Entries),
             Query::Instances(list) => lists::page(connection, list, &self.damage).map(Answer::Instances),
             Query::Search(search) => search::search(connection, search, &self.damage).map(Answer::Found),
             Query::Overview(hub) => search::overview(connection, hub).map(Answer::Overview),

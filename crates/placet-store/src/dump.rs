@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use placet_core::chain::Entry;
 use placet_core::ids::{Hub, Iid, Turn};
 use placet_core::rows::{HistoryRow, LoadedInstance, Lookup, PublishedRow, RecordRow, TimerRow};
 use placet_core::time::Timestamp;
 
-use crate::{Answer, Listing, Overview, Query, ReadError, RecordList, Status, Store};
+use crate::{Answer, EntryList, Listing, Overview, Query, ReadError, RecordList, Status, Store};
 
 /// Every row, in the order of its key. Its text has a line a row, with payloads cut short.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -27,6 +28,8 @@ pub struct Dump {
     pub published: Vec<PublishedRow>,
     /// The published rows by their terms: the keys of each in their order.
     pub listed: Vec<ListedByTerm>,
+    /// The record, chain by chain.
+    pub entries: Vec<(Hub, Entry)>,
     /// The record rows.
     pub records: Vec<RecordRow>,
 }
@@ -66,6 +69,7 @@ impl Dump {
         };
         for hub in &dump.hubs {
             dump.records.extend(records(store, hub)?);
+            dump.entries.extend(entries(store, hub)?.into_iter().map(|entry| (hub.clone(), entry)));
         }
         for iid in iids {
             dump.history.extend(store.history(iid, Turn(0), usize::MAX)?);
@@ -134,6 +138,22 @@ fn records(store: &dyn Store, hub: &Hub) -> Result<Vec<RecordRow>, ReadError> {
     }
 }
 
+fn entries(store: &dyn Store, hub: &Hub) -> Result<Vec<Entry>, ReadError> {
+    let heads = match store.query(&Query::Heads(hub.clone()))? {
+        Answer::Heads(heads) => heads,
+        answer => panic!("asked for heads, answered {answer:?}"),
+    };
+    let mut found = Vec::new();
+    for (partition, _) in heads {
+        let all = EntryList { hub: hub.clone(), partition, owner: None, after: 0, limit: usize::MAX };
+        match store.query(&Query::Entries(all))? {
+            Answer::Entries(entries) => found.extend(entries),
+            answer => panic!("asked for entries, answered {answer:?}"),
+        }
+    }
+    Ok(found)
+}
+
 fn published(store: &dyn Store, name: &PublishedRow) -> Result<Option<PublishedRow>, ReadError> {
     let query = Query::Published { hub: name.hub.clone(), kind: name.kind.clone(), key: name.key.clone() };
     match store.query(&query)? {
@@ -163,6 +183,14 @@ impl fmt::Display for Dump {
         for row in &self.published {
             let body = row.body.as_deref().unwrap_or_default();
             writeln!(f, "published {} {} {}: {}", row.hub, row.kind, row.key, Payload(body))?;
+        }
+        for ((hub, kind, term), keys) in &self.listed {
+            writeln!(f, "listed {hub} {kind} by {term}: {}", keys.join(" "))?;
+        }
+        for (hub, Entry { partition, number, link, owner, said }) in &self.entries {
+            let link: String = link[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+            let said = said.text().map_or("erased".to_owned(), |said| Payload(said).to_string());
+            writeln!(f, "entry {hub} {partition:?} {number} of {owner} ({link}): {said}")?;
         }
         for RecordRow { key, version, expires_at, body } in &self.records {
             writeln!(f, "record {key} version {version} expires {expires_at:?}: {}", Payload(body))?;

@@ -20,7 +20,7 @@ pub use listing::{Along, IndexedRow, Listed, ListedRow, Listing, Place, TermInde
 use placet_core::ids::{Iid, PartitionId, Turn};
 use placet_core::rows::{AheadPiece, Batch, HistoryRow, LoadedInstance, Lookup, TimerRow};
 use placet_core::time::Timestamp;
-pub use query::{Answer, List, Order, Page, Query, RecordList};
+pub use query::{Answer, EntryList, List, Order, Page, Query, RecordList};
 pub use search::{Column, Facts, Filter, Found, Needle, Overview, Ranking, Search, Sort, Status};
 
 /// What a process learns when it takes the store into use.

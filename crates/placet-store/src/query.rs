@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, RecordKey};
+use placet_core::chain::{Entry, Head};
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, RecordKey};
 use placet_core::rows::{InstanceRow, OrchestrationStatus, RecordRow};
 use placet_core::time::Timestamp;
 
@@ -27,6 +28,10 @@ pub enum Query {
     },
     /// Many of a projection, by their terms.
     Listing(Box<Listing>),
+    /// The ends of a hub's chains in the record, by partition; none of those without an entry.
+    Heads(Hub),
+    /// Entries of the record.
+    Entries(EntryList),
     /// The row of one instance, without what hangs on it.
     Instance(InstanceKey),
     /// The rows of many.
@@ -46,6 +51,21 @@ pub enum Query {
         /// At most so many are looked at.
         limit: usize,
     },
+}
+
+/// Which entries to list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EntryList {
+    /// The hub.
+    pub hub: Hub,
+    /// The chain.
+    pub partition: PartitionId,
+    /// Only those of this instance, whose chain it is.
+    pub owner: Option<InstanceId>,
+    /// Behind this number.
+    pub after: u64,
+    /// At most so many.
+    pub limit: usize,
 }
 
 /// Which record rows to list.
@@ -170,6 +190,10 @@ pub enum Answer {
     Published(Option<Bytes>),
     /// To [`Query::Listing`].
     Listed(Listed),
+    /// To [`Query::Heads`].
+    Heads(Vec<(PartitionId, Head)>),
+    /// To [`Query::Entries`].
+    Entries(Vec<Entry>),
     /// To [`Query::Instance`].
     Instance(Option<Box<InstanceRow>>),
     /// To [`Query::Instances`].

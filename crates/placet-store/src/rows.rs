@@ -41,6 +41,21 @@ pub struct Table {
 pub const TABLES: &[Table] = &[
     Table { name: "activity", columns: &[integer("iid"), integer("seq"), integer("crc"), bytes("data")] },
     Table {
+        name: "entry",
+        columns: &[
+            integer("row"),
+            integer("hub"),
+            integer("part"),
+            integer("number"),
+            bytes("link"),
+            text("owner"),
+            integer("owner_sum"),
+            integer("erased"),
+            integer("crc"),
+            bytes("said"),
+        ],
+    },
+    Table {
         name: "history",
         columns: &[integer("iid"), integer("turn"), integer("count"), integer("crc"), bytes("events")],
     },

@@ -123,6 +123,7 @@ impl Life<'_> {
             for effect in apply(&mut self.request, &event) {
                 match effect {
                     Effect::Show => self.show()?,
+                    Effect::Enter(entry) => self.ctx.enter(&*entry)?,
                     Effect::Reply { ask_id, reply } => self.ctx.reply(&ask_id, &*reply)?,
                     Effect::LookUp(asked) => question = Some(asked),
                 }

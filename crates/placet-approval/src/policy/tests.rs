@@ -220,7 +220,7 @@ fn a_revision_leaves_as_it_is_what_decides_who_is_asked() {
         let effects = apply(&mut request, &Event::Said(said));
         let reply = effects.into_iter().find_map(|effect| match effect {
             Effect::Reply { reply, .. } => Some(*reply),
-            Effect::Show | Effect::LookUp(_) => None,
+            Effect::Show | Effect::LookUp(_) | Effect::Enter(_) => None,
         });
         (reply.unwrap(), request.content().unwrap().details)
     };

@@ -21,6 +21,8 @@ use crate::decision::parse;
 use crate::identity::{Approver, Caller, Person};
 use crate::outcome::{Outcome, Withdrawn};
 use crate::plan::{Resolved, Seat};
+use crate::projection::SeatShown;
+use crate::record::{Entered, Entry};
 use crate::request::Request;
 
 pub use seats::{SEATS_MAX, SeatSet};
@@ -85,6 +87,8 @@ pub enum Effect {
         /// What.
         reply: Box<Reply>,
     },
+    /// This is to be entered in the record.
+    Enter(Box<Entry>),
     /// Who could vote is to be looked up, and told by [`Event::Found`] before anything else is.
     LookUp(LookUp),
 }
@@ -174,9 +178,14 @@ fn invalid(why: impl Into<String>) -> Refused {
 
 /// What an event makes of a request, and what is to be done about it.
 pub fn apply(request: &mut Request, event: &Event) -> Vec<Effect> {
-    let mut case = Case { at: request.submitted_at, request, effects: Vec::new() };
+    let was_open = request.outcome.is_none();
+    let at = request.submitted_at;
+    let mut case = Case { at, request, effects: Vec::new(), has_changed: false, asks_others: false };
     match event {
-        Event::Began => case.open_stage(0),
+        Event::Began => {
+            case.enter_request();
+            case.open_stage(0);
+        }
         Event::TimeReached(at) => case.pass_time(*at),
         Event::Found(resolved) => case.found(resolved.clone()),
         Event::Told(people) => case.told(people),
@@ -184,9 +193,20 @@ pub fn apply(request: &mut Request, event: &Event) -> Vec<Effect> {
         Event::Said(said) => {
             case.pass_time(said.at);
             case.expire_too_early(said.at);
+            case.has_changed = false;
+            let found = (case.request.revision, case.request.stage);
             let reply = if said.is_act() { case.act(said) } else { case.answer(said) };
+            if case.has_changed {
+                case.enter_said(said, found);
+            }
             case.reply(said, reply);
         }
+    }
+    if case.asks_others && case.request.outcome.is_none() {
+        case.enter_asked();
+    }
+    if was_open && let Some(outcome) = case.request.outcome.clone() {
+        case.enter(Entered::Ended { outcome });
     }
     case.effects
 }
@@ -196,13 +216,47 @@ struct Case<'a> {
     request: &'a mut Request,
     effects: Vec<Effect>,
     at: Timestamp,
+    /// Whether anything is to be shown that was not before.
+    has_changed: bool,
+    /// Whether others are asked than before.
+    asks_others: bool,
 }
 
 impl Case<'_> {
     fn show(&mut self) {
+        self.has_changed = true;
         if !self.effects.contains(&Effect::Show) {
             self.effects.push(Effect::Show);
         }
+    }
+
+    fn enter(&mut self, what: Entered) {
+        let entry = Entry { at: self.at, what, revision: self.request.revision, stage: self.request.stage + 1 };
+        self.effects.push(Effect::Enter(Box::new(entry)));
+    }
+
+    fn enter_request(&mut self) {
+        let (asked, due, policy) = (&self.request.asked, self.request.due, self.request.plan.policy.clone());
+        let (requester, item) = (asked.requester.clone(), asked.item.clone());
+        self.enter(Entered::Requested { requester, item, due, policy });
+    }
+
+    /// On the revision and in the stage that he found: both may be others since.
+    fn enter_said(&mut self, said: &Said, (revision, stage): (u32, usize)) {
+        let Caller { person, proof, .. } = &said.caller;
+        let (by, proof) = (person.clone(), *proof);
+        // What counted was JSON.
+        let said = said.payload.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let what = Entered::Said { by, proof, said };
+        self.effects.push(Effect::Enter(Box::new(Entry { at: self.at, what, revision, stage: stage + 1 })));
+    }
+
+    fn enter_asked(&mut self) {
+        let Some(open) = &self.request.open else { return };
+        let name = self.request.plan.stages[self.request.stage].name.clone();
+        let seats = open.seats.iter().map(|seat| SeatShown { from: seat.from.clone(), need: seat.need }).collect();
+        let level = open.level;
+        self.enter(Entered::Asked { name, seats, level });
     }
 
     fn reply(&mut self, said: &Said, reply: Reply) {
@@ -234,6 +288,7 @@ impl Case<'_> {
 
     /// Asks for who could vote, if that is a question.
     fn look_up(&mut self) {
+        self.asks_others = !self.request.plan.is_simple();
         let requester = self.request.requester();
         let steps = &self.request.plan.stages[self.request.stage].escalate;
         let Some(open) = &mut self.request.open else { return };

@@ -19,6 +19,7 @@ use super::failure::{failure, passing_failure, readable};
 use crate::body::{
     ChildRewind, ChildStart, InboxMessage, KeptWaits, MessageKind, Outgoing, PendingActivity, Told, Waits,
 };
+use crate::chain::{ENTRIES, EntryRow, Said};
 use crate::command::{CompleteTurn, FIRE_AND_FORGET, Refusal, Reply};
 use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
@@ -726,6 +727,10 @@ fn check_published(instance: &Instance, completion: &CompleteTurn) -> Result<(),
 
 fn publish(instance: &Instance, rows: Vec<v1::PublishedRow>, outcome: &mut Outcome) {
     outcome.writes.extend(rows.into_iter().map(|row| {
+        if row.kind == ENTRIES {
+            let said = Said::Whole(row.body.unwrap_or_default());
+            return Write::Enter(EntryRow { hub: instance.key.hub.clone(), owner: instance.key.id.clone(), said });
+        }
         Write::Publish(PublishedRow {
             hub: instance.key.hub.clone(),
             kind: row.kind.into(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
+use crate::chain::EntryRow;
 use crate::ids::{Epoch, Hub, Iid, InstanceKey, PartitionId, RecordKey, Seq, Turn};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
@@ -124,6 +125,8 @@ impl Merge {
             }
             Write::DropReplies(iid, before) => self.drop_replies(iid, before),
             Write::Publish(row) => self.rest.published.push(row),
+            Write::Enter(row) => self.rest.entries.push(row),
+            Write::Erase(key) => self.erase(key),
             Write::PutRecord(row) => {
                 self.records.insert(row.key.clone(), Some(row));
             }
@@ -215,10 +218,23 @@ impl Merge {
         }
     }
 
+    /// What it has entered in this batch is written as erased: its place in the chain stays.
+    fn erase(&mut self, key: InstanceKey) {
+        let owned = |row: &&mut EntryRow| row.hub == key.hub && row.owner == key.id;
+        for row in self.rest.entries.iter_mut().filter(owned) {
+            row.said = row.said.erased();
+        }
+        if !self.rest.erased.contains(&key) {
+            self.rest.erased.push(key);
+        }
+    }
+
     /// The hub's partitions have deleted what they held in memory; the rest is in the store.
     fn delete_hub(&mut self, hub: Hub) {
         self.rest.hubs_created.retain(|created| *created != hub);
         self.rest.published.retain(|row| row.hub != hub);
+        self.rest.entries.retain(|row| row.hub != hub);
+        self.rest.erased.retain(|key| key.hub != hub);
         self.records.retain(|key, _| key.hub != hub);
         if !self.rest.hubs_deleted.contains(&hub) {
             self.rest.hubs_deleted.push(hub);
@@ -335,6 +351,7 @@ fn size(write: &Write) -> usize {
                 let terms = row.terms.iter().map(|term| ROW_BYTES + term.text.len());
                 row.body.as_ref().map_or(0, bytes::Bytes::len) + terms.sum::<usize>()
             }
+            Write::Enter(row) => row.said.text().map_or(0, <[u8]>::len),
             Write::PutRecord(row) => row.body.len() + row.key.key.len(),
             Write::DeleteInstance(_)
             | Write::DropInstance(..)
@@ -346,6 +363,7 @@ fn size(write: &Write) -> usize {
             | Write::DeleteTimer(_)
             | Write::DeleteRecord(_)
             | Write::Withdraw(_)
+            | Write::Erase(_)
             | Write::CreateHub(_)
             | Write::DeleteHub(_) => 0,
         }

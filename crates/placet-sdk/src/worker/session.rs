@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use placet_proto::durabletask::{ActivityRequest, ActivityResponse, WorkItem, work_item::Request};
-use placet_proto::placet::v1::{Completions, Open, WorkEnvelope};
+use placet_proto::placet::v1::{Completions, Open, PublishedRow, WorkEnvelope};
+use placet_proto::{ENTRIES, SALT_BYTES};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
 
 use super::SHUTDOWN_PATIENCE;
 use super::frames::frames_of;
@@ -155,7 +157,9 @@ impl Session {
             let Some(WorkItem { request: Some(request), completion_token }) = item else { continue };
             match request {
                 Request::OrchestratorRequest(turn) => {
-                    completions.turns.push(self.turns.turn(self.started.elapsed(), hub, turn, completion_token));
+                    let mut done = self.turns.turn(self.started.elapsed(), hub, turn, completion_token);
+                    salt(&mut done.publish);
+                    completions.turns.push(done);
                 }
                 Request::ActivityRequest(activity) => self.spawn(activity, completion_token),
                 // Not asked for, or a sign of life.
@@ -237,8 +241,17 @@ async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
 
 /// Somewhere between nothing and this: many workers that lost one scheduler must not come back in step.
 fn with_chance(delay: Duration) -> Duration {
-    let chance = uuid::Uuid::new_v4().as_u64_pair().0;
+    let chance = Uuid::new_v4().as_u64_pair().0;
     delay.mul_f64((chance >> 11) as f64 / (1_u64 << 53) as f64)
+}
+
+/// Puts salts where entries have none yet.
+fn salt(rows: &mut [PublishedRow]) {
+    for body in rows.iter_mut().filter(|row| row.kind == ENTRIES).filter_map(|row| row.body.as_mut()) {
+        if let Some(said) = body.get(SALT_BYTES..) {
+            *body = [Uuid::new_v4().as_bytes(), said].concat().into();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -74,6 +74,10 @@ fn a_column_with_another_value_is_found_out() {
             match found {
                 Ok(dump) if table.name == "timer" => assert_eq!(dump.timers, [], "{damage}"),
                 Ok(dump) if table.name == "record" => assert_eq!(dump.records, [], "{damage}"),
+                // Left out, as everybody sees who goes along the chain; where a row stands in the file says nothing of it.
+                Ok(dump) if table.name == "entry" => {
+                    assert_eq!(dump.entries.len(), usize::from(column.name == "row"), "{damage}: {dump}");
+                }
                 Ok(dump) if column.name == "row" => assert_eq!(dump.listed, [], "{damage}"),
                 Ok(dump) => assert!(sought_by && dump.published.is_empty(), "{damage}: {dump}"),
                 Err(Unread::NotRead(ReadError::Damaged { table: told, .. })) => {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
+use placet_core::chain::{EntryRow, Said};
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, RecordKey, Seq, Turn};
 use placet_core::rows::{
     ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, RecordRow, ReplyRow, Term, TimerRow,
@@ -92,6 +93,11 @@ pub(crate) fn instance(iid: u64) -> Batch {
             version: 3,
             expires_at: Some(fire_at),
             body: "a link".into(),
+        }],
+        entries: vec![EntryRow {
+            hub: Hub::new("default"),
+            owner: InstanceId::new(format!("instance-{iid}")),
+            said: Said::Whole("a salt, an entry".into()),
         }],
         instances_inserted: vec![row],
         ..Batch::default()

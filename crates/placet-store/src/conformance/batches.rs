@@ -26,6 +26,7 @@ pub(super) fn every_row_of_a_batch_comes_back_as_it_was(stage: &mut Stage) {
         timers: batch.timers_put.clone(),
         published: batch.published.clone(),
         listed: Vec::new(),
+        entries: Vec::new(),
         records: batch.records_put.clone(),
     };
     assert_eq!(stage.dump(&batch), expected);

@@ -25,6 +25,7 @@ mod batches;
 mod chance;
 mod concurrency;
 mod histories;
+mod entries;
 mod hubs;
 mod instances;
 mod limits;
@@ -181,6 +182,10 @@ cases! {
         a_row_is_found_by_the_terms_that_it_was_published_with_last,
         lists_of_many_rows_are_whole_in_any_order,
         any_listing_is_what_a_look_at_all_rows_finds;
+    entries:
+        entries_stand_at_the_ends_of_their_chains_and_whoever_follows_a_chain_finds_it_whole,
+        an_erased_entry_leaves_its_link_and_no_word,
+        chains_go_with_their_hub;
     records:
         a_record_is_there_until_it_is_deleted,
         a_record_is_replaced_as_a_whole,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use placet_core::body::Shown;
+use placet_core::chain::{Entry, EntryRow, Head};
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, PartitionId, RecordKey, Seq, Turn};
 use placet_core::rows::{
     ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, LoadedInstance, Lookup, PublishedRow, RecordRow, ReplyRow,
@@ -16,7 +17,7 @@ use placet_core::time::Timestamp;
 use super::check::{Contradiction, contradiction};
 use crate::dump::{ByTerm, Dump, ListedByTerm};
 use crate::search::{Facts, Found, Overview, Ranking, Search, Status};
-use crate::{ActivePage, Answer, Claim, List, Listed, ListedRow, Listing, Order, Page, Place, Query};
+use crate::{ActivePage, Answer, Claim, EntryList, List, Listed, ListedRow, Listing, Order, Page, Place, Query};
 
 /// All rows of a store.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -33,6 +34,8 @@ pub struct State {
     /// How many published rows have had a number.
     numbered: i64,
     records: BTreeMap<RecordKey, RecordRow>,
+    /// Each chain of a hub.
+    chains: BTreeMap<(Hub, PartitionId), Vec<Entry>>,
     incarnation: u32,
     newest: Timestamp,
 }
@@ -94,6 +97,7 @@ impl State {
             timers: self.timers.iter().copied().collect(),
             published: published.collect(),
             listed: self.listed_by_each_term(),
+            entries: self.chains.iter().flat_map(|((hub, _), chain)| chain.iter().map(|one| (hub.clone(), one.clone()))).collect(),
             records: self.records.values().cloned().collect(),
         }
     }
@@ -161,6 +165,11 @@ impl State {
                 Answer::Published(found.map(|row| row.body.clone()))
             }
             Query::Listing(listing) => Answer::Listed(self.page_of_published(listing)),
+            Query::Heads(hub) => {
+                let chains = self.chains.iter().filter(|((of, _), _)| of == hub);
+                Answer::Heads(chains.map(|((hub, partition), chain)| (*partition, end_of(hub, *partition, chain))).collect())
+            }
+            Query::Entries(list) => Answer::Entries(self.entries(list)),
             Query::Instances(list) => Answer::Instances(self.list(list)),
             Query::Search(search) => Answer::Found(self.search(search)),
             Query::Overview(hub) => Answer::Overview(self.overview(hub)),
@@ -286,6 +295,7 @@ impl State {
         self.timers.retain(|row| !gone.contains(&row.iid));
         self.published.retain(|(of, ..), _| of != hub);
         self.records.retain(|key, _| key.hub != *hub);
+        self.chains.retain(|(of, _), _| of != hub);
         self.hubs.remove(hub);
     }
 
@@ -321,6 +331,12 @@ impl State {
         for key in &batch.records_deleted {
             self.records.remove(key);
         }
+        for key in &batch.erased {
+            let chain = self.chains.get_mut(&(key.hub.clone(), key.partition()));
+            for entry in chain.into_iter().flatten().filter(|entry| entry.owner == key.id) {
+                entry.said = entry.said.erased();
+            }
+        }
         for key in &batch.withdrawn {
             self.published.retain(|(hub, ..), row| *hub != key.hub || row.owner != key.id);
         }
@@ -341,8 +357,25 @@ impl State {
             self.replies.entry(row.iid).or_default().insert(row.ask_id.clone(), row.clone());
         }
         batch.published.iter().for_each(|row| self.publish(row));
+        batch.entries.iter().for_each(|row| self.enter(row));
         self.hubs.extend(batch.records_put.iter().map(|row| row.key.hub.clone()));
         self.records.extend(batch.records_put.iter().map(|row| (row.key.clone(), row.clone())));
+    }
+
+    fn enter(&mut self, row: &EntryRow) {
+        let (hub, partition) = (&row.hub, row.partition());
+        self.hubs.insert(hub.clone());
+        let chain = self.chains.entry((hub.clone(), partition)).or_default();
+        let Head { number, link } = end_of(hub, partition, chain).and(&row.said.commitment());
+        chain.push(Entry { partition, number, link, owner: row.owner.clone(), said: row.said.clone() });
+    }
+
+    fn entries(&self, list: &EntryList) -> Vec<Entry> {
+        let chain = self.chains.get(&(list.hub.clone(), list.partition)).map(Vec::as_slice).unwrap_or_default();
+        let is_meant = |entry: &&Entry| {
+            entry.number > list.after && list.owner.as_ref().is_none_or(|owner| *owner == entry.owner)
+        };
+        chain.iter().filter(is_meant).take(list.limit).cloned().collect()
     }
 
     fn publish(&mut self, row: &PublishedRow) {
@@ -381,4 +414,8 @@ fn remove_range<K: Ord + Clone, V>(rows: &mut BTreeMap<K, V>, range: impl RangeB
     for key in keys {
         rows.remove(&key);
     }
+}
+
+fn end_of(hub: &Hub, partition: PartitionId, chain: &[Entry]) -> Head {
+    chain.last().map_or(Head::none(hub, partition), |last| Head { number: last.number, link: last.link })
 }

@@ -6,6 +6,7 @@ mod laws;
 mod mission;
 mod people;
 mod play;
+mod record;
 mod votes;
 
 use serde_json::{Value, json};

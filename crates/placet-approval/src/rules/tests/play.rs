@@ -12,6 +12,8 @@ pub(super) struct Play {
     pub(super) request: Option<Request>,
     pub(super) directory: Directory,
     now: i64,
+    /// What was entered in the record.
+    pub(super) entries: Vec<Entry>,
 }
 
 impl Play {
@@ -28,7 +30,7 @@ impl Play {
             "none": [],
         }});
         let directory = serde_json::from_value(groups).unwrap();
-        let mut play = Play { request: Some(opened(asked)), directory, now: ACCEPTED };
+        let mut play = Play { request: Some(opened(asked)), directory, now: ACCEPTED, entries: Vec::new() };
         play.feed(&Event::Began);
         play
     }
@@ -41,6 +43,7 @@ impl Play {
         for effect in effects {
             match effect {
                 Effect::Show => {}
+                Effect::Enter(entry) => self.entries.push(*entry),
                 Effect::Reply { reply, .. } => told = Some(*reply),
                 Effect::LookUp(question) => drop(self.feed(&Event::Found(self.directory.resolve(&question)))),
             }

@@ -1,0 +1,168 @@
+//! The record: entries at the ends of their chains. The session remembers each chain's head; a batch that is rolled back ends the
+//! session, and the head with it.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use placet_core::chain::{Entry, EntryRow, Hash, Head, Said};
+use placet_core::ids::{Hub, InstanceId, InstanceKey, PartitionId};
+use placet_store::{EntryList, ReadError};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use crate::checksum;
+use crate::damage::Damage;
+use crate::readers::Fault;
+use crate::reads::{self, blob, compare, number, text};
+
+const HEAD: &str = "SELECT number, link FROM entry WHERE hub = ?1 AND part = ?2 ORDER BY number DESC LIMIT 1";
+const NEXT_HEAD: &str = "
+    SELECT part, number, link FROM entry WHERE hub = ?1 AND part < ?2 ORDER BY part DESC, number DESC LIMIT 1";
+const ENTER: &str = "
+    INSERT INTO entry(hub, part, number, link, owner, owner_sum, erased, crc, said)
+    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+const OF_OWNER: &str = "
+    SELECT row, number, link, owner, erased, crc, said, owner_sum FROM entry INDEXED BY entry_owner
+    WHERE hub = ?1 AND owner_sum = ?2 AND number > ?3 ORDER BY number";
+const OF_CHAIN: &str = "
+    SELECT row, number, link, owner, erased, crc, said, owner_sum FROM entry
+    WHERE hub = ?1 AND part = ?2 AND number > ?3 ORDER BY number LIMIT ?4";
+const ERASE: &str = "UPDATE entry SET erased = 1, crc = ?2, said = ?3 WHERE row = ?1";
+
+/// For tests of all reads.
+#[cfg(test)]
+pub(crate) const ALL: [&str; 4] = [HEAD, NEXT_HEAD, OF_OWNER, OF_CHAIN];
+
+/// The heads of the chains that were written to.
+#[derive(Debug, Default)]
+pub(crate) struct Heads(HashMap<(i64, PartitionId), Head>);
+
+impl Heads {
+    pub(crate) fn forget(&mut self, hub: i64) {
+        self.0.retain(|(of, _), _| *of != hub);
+    }
+
+    /// Writes an entry at the end of its chain.
+    pub(crate) fn enter(&mut self, connection: &Connection, hub: i64, row: &EntryRow) -> rusqlite::Result<()> {
+        let partition = row.partition();
+        let before = match self.0.get(&(hub, partition)) {
+            Some(head) => *head,
+            None => head(connection, hub, &row.hub, partition)?,
+        };
+        let head = before.and(&row.said.commitment());
+        let entry = Entry {
+            partition,
+            number: head.number,
+            link: head.link,
+            owner: row.owner.clone(),
+            said: row.said.clone(),
+        };
+        let (said, erased) = stored(&entry.said);
+        let values = params![
+            hub,
+            partition.0,
+            i64::try_from(entry.number).unwrap_or(i64::MAX),
+            &entry.link[..],
+            entry.owner.as_str(),
+            sum_of(&entry.owner),
+            erased,
+            checksum::of_entry(&row.hub, &entry),
+            said,
+        ];
+        connection.prepare_cached(ENTER)?.execute(values)?;
+        self.0.insert((hub, partition), head);
+        Ok(())
+    }
+}
+
+fn head(connection: &Connection, hub: i64, name: &Hub, partition: PartitionId) -> rusqlite::Result<Head> {
+    let mut statement = connection.prepare_cached(HEAD)?;
+    let last = statement.query_row(params![hub, partition.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Hash>(1)?)));
+    let head = last.optional()?.map(|(number, link)| Head { number: number.unsigned_abs(), link });
+    Ok(head.unwrap_or_else(|| Head::none(name, partition)))
+}
+
+/// Erases what an instance's entries say.
+pub(crate) fn erase(connection: &Connection, hub: i64, key: &InstanceKey) -> rusqlite::Result<()> {
+    let found: Vec<(i64, Entry)> = {
+        let mut statement = connection.prepare_cached(OF_OWNER)?;
+        let rows = statement.query_map(params![hub, sum_of(&key.id), 0], |row| {
+            // What is damaged is not erased: nobody knows whose it is.
+            Ok(entry(row, &key.hub, key.partition()).ok())
+        })?;
+        rows.filter_map(Result::transpose).collect::<Result<_, _>>()?
+    };
+    let mut statement = connection.prepare_cached(ERASE)?;
+    for (row, mut entry) in found.into_iter().filter(|(_, entry)| entry.owner == key.id) {
+        entry.said = entry.said.erased();
+        statement.execute(params![row, checksum::of_entry(&key.hub, &entry), stored(&entry.said).0])?;
+    }
+    Ok(())
+}
+
+/// The ends of a hub's chains, by partition.
+pub(crate) fn heads(connection: &Connection, hub: &Hub) -> Result<Vec<(PartitionId, Head)>, ReadError> {
+    let read = || -> Result<Vec<(PartitionId, Head)>, Fault> {
+        let Some(hub) = reads::number_of_hub(connection, hub)? else { return Ok(Vec::new()) };
+        let mut statement = connection.prepare_cached(NEXT_HEAD)?;
+        let (mut heads, mut below) = (Vec::new(), i64::from(u8::MAX) + 1);
+        while let Some((part, number, link)) = statement
+            .query_row(params![hub, below], |row| Ok((row.get::<_, u8>(0)?, row.get::<_, i64>(1)?, row.get(2)?)))
+            .optional()?
+        {
+            below = part.into();
+            heads.push((PartitionId(part), Head { number: number.unsigned_abs(), link }));
+        }
+        heads.reverse();
+        Ok(heads)
+    };
+    read().map_err(|fault| fault.of("entry"))
+}
+
+pub(crate) fn list(connection: &Connection, list: &EntryList, damage: &Damage) -> Result<Vec<Entry>, ReadError> {
+    let told = |fault: Fault| fault.of("entry");
+    let Some(hub) = reads::number_of_hub(connection, &list.hub).map_err(told)? else { return Ok(Vec::new()) };
+    let after = i64::try_from(list.after).unwrap_or(i64::MAX);
+    let mut statement =
+        connection.prepare_cached(if list.owner.is_some() { OF_OWNER } else { OF_CHAIN }).map_err(|e| told(e.into()))?;
+    let rows = match &list.owner {
+        Some(owner) => statement.query(params![hub, sum_of(owner), after]),
+        None => statement.query(params![hub, list.partition.0, after, reads::count(list.limit)]),
+    };
+    let mut rows = rows.map_err(|error| told(error.into()))?;
+    let mut found = Vec::new();
+    while found.len() < list.limit
+        && let Some(row) = rows.next().map_err(|error| told(error.into()))?
+    {
+        let read = damage.leave_out(entry(row, &list.hub, list.partition).map_err(told))?;
+        found.extend(read.map(|(_, entry)| entry).filter(|one| list.owner.as_ref().is_none_or(|of| *of == one.owner)));
+    }
+    Ok(found)
+}
+
+fn entry(row: &Row<'_>, hub: &Hub, partition: PartitionId) -> Result<(i64, Entry), Fault> {
+    let damaged = |what: &str| Fault::Damaged(what.to_owned());
+    let said = blob(row, 6)?;
+    let said = if row.get::<_, bool>(4)? {
+        Said::Erased(said.try_into().map_err(|_| damaged("a commitment of another length"))?)
+    } else {
+        Said::Whole(Bytes::copy_from_slice(said))
+    };
+    let link = blob(row, 2)?.try_into().map_err(|_| damaged("a link of another length"))?;
+    let found = Entry { partition, number: number(row, 1)?, link, owner: InstanceId::new(text(row, 3)?), said };
+    // By another it would be missing where its instance's are listed.
+    compare(sum_of(&found.owner), row.get(7)?, || format!("the owner of entry {} of {partition:?}", found.number))?;
+    compare(checksum::of_entry(hub, &found), row.get(5)?, || format!("entry {} of {partition:?}", found.number))?;
+    Ok((row.get(0)?, found))
+}
+
+fn stored(said: &Said) -> (&[u8], bool) {
+    match said {
+        Said::Whole(body) => (body, false),
+        Said::Erased(commitment) => (commitment, true),
+    }
+}
+
+/// By which an instance's entries are found: the ids are long, and stand in their rows.
+fn sum_of(owner: &InstanceId) -> i64 {
+    checksum::of_owner(owner)
+}
