@@ -21,6 +21,7 @@ pub fn product(api: Api) -> Router {
         .route("/api/v1/requests", post(v1::requests::create).get(v1::lists::list))
         .route("/api/v1/inbox", get(v1::lists::inbox))
         .route("/api/v1/requests/{id}", get(v1::requests::show))
+        .route("/api/v1/requests/{id}/record", get(v1::record::show))
         .route("/api/v1/requests/{id}/decisions", post(v1::decisions::decide))
         .route("/api/v1/requests/{id}/{act}", post(v1::acts::act))
         .route("/api/v1/policies/check", post(v1::policies::check))

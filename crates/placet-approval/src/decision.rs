@@ -34,6 +34,9 @@ pub struct Decision {
     /// The revision that he was shown; else he means the one of now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
+    /// The hash of the content that he was shown; else he means that of now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_hash: Option<String>,
     /// The stage that he was shown, from 1 on; else he means the one that is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<usize>,
@@ -50,12 +53,13 @@ impl Decision {
 
     /// Whether it is a yes or no such as any orchestration understands that waits for one.
     pub fn is_plain(&self) -> bool {
-        let Decision { choice, input, answers, edits, revision, stage, .. } = self;
+        let Decision { choice, input, answers, edits, revision, content_hash, stage, .. } = self;
         choice.is_none()
             && input.is_none()
             && answers.is_empty()
             && edits.is_none()
             && revision.is_none()
+            && content_hash.is_none()
             && stage.is_none()
     }
 

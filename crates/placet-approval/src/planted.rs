@@ -11,6 +11,8 @@ pub enum Plant {
     OutcomeOverwritten = 1,
     /// An answer in the last second before the deadline comes too late.
     AnsweredInTimeExpires = 2,
+    /// A request that expires leaves no entry of it.
+    EndNotEntered = 3,
 }
 
 #[cfg(feature = "planted")]

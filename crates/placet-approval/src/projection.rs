@@ -53,6 +53,9 @@ pub struct RequestRow {
     /// Absent: the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
+    /// The hash of its content.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub content_hash: String,
     /// Where it stands, while it is open, unless whoever answers first decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<StageShown>,
@@ -172,6 +175,7 @@ impl Request {
             tags: self.asked.tags.clone(),
             policy: self.plan.policy.clone(),
             revision: self.revision_if_changed(),
+            content_hash: self.content_hash.clone(),
             stage: self.stage_shown(),
             returned: self.returned.as_ref().map(Said::in_short),
             unanswered: self.unanswered.iter().map(Said::in_short).collect(),
@@ -203,8 +207,14 @@ impl Request {
 
     /// Its content, if it is or was about more than its item.
     pub fn content(&self) -> Option<ContentRow> {
+        let content = self.shown_content();
+        (self.revision > 1 || content != ContentRow::default()).then_some(content)
+    }
+
+    /// Its content as it is shown.
+    pub(crate) fn shown_content(&self) -> ContentRow {
         let asked = &self.asked;
-        let content = ContentRow {
+        ContentRow {
             details: match &self.plan.details {
                 Some(template) => template.fill(asked),
                 None => asked.details.clone(),
@@ -216,8 +226,7 @@ impl Request {
             questions: asked.questions.clone(),
             links: asked.links.clone(),
             editable: self.plan.editable.clone(),
-        };
-        (self.revision > 1 || content != ContentRow::default()).then_some(content)
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! The record of a request: what was done, by whom, as whom he was known, when, and on which revision. Each entry is written in
 //! the commit of what it tells of, and never changed.
+//!
+//! The people whom an entry names stand apart from its text, which has `~1`, `~2` for them: whoever is erased is not named any
+//! more, and what was done stays readable. A text that begins with `~` of itself has one more before it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::identity::{Person, Proof};
+use crate::identity::{Approver, Person, Proof};
 use crate::outcome::Outcome;
 use crate::plan::PolicyVersion;
 use crate::projection::SeatShown;
@@ -21,6 +24,9 @@ pub struct Entry {
     pub what: Entered,
     /// The revision of the content that was open then.
     pub revision: u32,
+    /// Its hash.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub content_hash: String,
     /// The stage that was, from 1 on.
     pub stage: usize,
 }
@@ -64,6 +70,152 @@ pub enum Entered {
     /// It is decided.
     Ended {
         /// How.
-        outcome: Outcome,
+        outcome: Box<Outcome>,
     },
+}
+
+impl Entry {
+    /// As it is written: its text, and the people whom that names.
+    pub fn parts(&self) -> Vec<String> {
+        let people = self.people();
+        let mut named: Vec<&Person> = Vec::new();
+        let mut text = serde_json::to_value(self).expect("its keys are texts");
+        in_texts(&mut text, &mut |text| {
+            let (form, person) = form_of(text);
+            let Some(person) = people.iter().find(|other| **other == person) else {
+                return form_of_none(text);
+            };
+            let at = named.iter().position(|other| *other == person).unwrap_or_else(|| {
+                named.push(person);
+                named.len() - 1
+            });
+            Some(format!("{form}~{}", at + 1))
+        });
+        let named = named.into_iter().map(|person| person.as_str().to_owned());
+        std::iter::once(text.to_string()).chain(named).collect()
+    }
+
+    /// What was written, as JSON, from its parts. Nothing, if its text was erased; of a person who was erased stays `~1`.
+    ///
+    /// # Errors
+    /// If it is no JSON.
+    pub fn read<'a>(parts: impl IntoIterator<Item = Option<&'a [u8]>>) -> Result<Option<Value>, serde_json::Error> {
+        let mut parts = parts.into_iter();
+        let Some(text) = parts.next().flatten() else { return Ok(None) };
+        let named: Vec<Option<&str>> = parts.map(|name| name.and_then(|name| std::str::from_utf8(name).ok())).collect();
+        let mut value = serde_json::from_slice(text)?;
+        in_texts(&mut value, &mut |text| {
+            let (form, token) = text.split_once('~').filter(|(form, _)| matches!(*form, "" | USER))?;
+            let number = token.parse::<usize>().ok().filter(|number| *number > 0);
+            match number {
+                Some(number) => named.get(number - 1).copied().flatten().map(|name| format!("{form}{name}")),
+                None => form.is_empty().then(|| token.to_owned()),
+            }
+        });
+        Ok(Some(value))
+    }
+
+    fn people(&self) -> Vec<Person> {
+        match &self.what {
+            Entered::Requested { requester, .. } => vec![Person::named(requester)],
+            Entered::Said { by, said, .. } => {
+                let named = ["approver", "to"].iter().filter_map(|key| said.get(key)?.as_str()).map(Person::named);
+                by.iter().cloned().chain(named).collect()
+            }
+            Entered::Asked { seats, .. } => {
+                let one = |approver: &Approver| match approver {
+                    Approver::User(person) => Some(person.clone()),
+                    Approver::Email(_) => Some(Person::named(&approver.to_string())),
+                    Approver::Anyone | Approver::Group(_) => None,
+                };
+                seats.iter().flat_map(|seat| &seat.from).filter_map(one).collect()
+            }
+            Entered::Ended { outcome } => match &**outcome {
+                Outcome::Approved(decided) | Outcome::Rejected(decided) => {
+                    let others = decided.approvers.iter().cloned();
+                    std::iter::once(Person::named(&decided.approver)).chain(others).collect()
+                }
+                Outcome::Withdrawn(withdrawn) => vec![Person::named(&withdrawn.by)],
+                Outcome::Timeout(_) => Vec::new(),
+            },
+        }
+    }
+}
+
+/// How an approver is written that is a user.
+const USER: &str = "user:";
+
+/// Whom a text names if it names somebody, and what stands before the name.
+fn form_of(text: &str) -> (&'static str, Person) {
+    (if text.trim_start().starts_with(USER) { USER } else { "" }, Person::named(text))
+}
+
+/// What becomes of a text that names nobody.
+fn form_of_none(text: &str) -> Option<String> {
+    let is_token = text.starts_with('~') || text.starts_with("user:~");
+    is_token.then(|| format!("~{text}"))
+}
+
+/// Puts others in the places of all texts of a value.
+fn in_texts(value: &mut Value, other: &mut impl FnMut(&str) -> Option<String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(new) = other(text) {
+                *text = new;
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(|one| in_texts(one, other)),
+        Value::Object(all) => all.values_mut().for_each(|one| in_texts(one, other)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(by: &str, said: Value) -> Entry {
+        let what = Entered::Said { by: Some(Person::new(by)), proof: Proof::default(), said };
+        Entry { at: Timestamp::UNIX_EPOCH, what, revision: 1, content_hash: String::new(), stage: 1 }
+    }
+
+    fn read(parts: &[Option<&str>]) -> Option<Value> {
+        Entry::read(parts.iter().map(|part| part.map(str::as_bytes))).unwrap()
+    }
+
+    #[test]
+    fn people_stand_apart_and_are_put_in_their_places_again() {
+        let payload = json!({
+            "approver": "user:bob", "to": "Zoe@Example.org", "comments": ["bob", "bobby", "~1", "user:~2", "~", "group:bob"],
+            "input": {"bob": {"deep": " bob "}},
+        });
+        let parts = said("bob", payload).parts();
+        assert_eq!(parts[1..], ["bob", "Zoe@Example.org"]);
+        let text: Value = serde_json::from_str(&parts[0]).unwrap();
+        let expected = json!({
+            "approver": "user:~1", "to": "~2", "comments": ["~1", "bobby", "~~1", "~user:~2", "~~", "group:bob"],
+            "input": {"bob": {"deep": "~1"}},
+        });
+        assert_eq!((&text["said"], &text["by"]), (&expected, &json!("~1")));
+        let whole = read(&[Some(&parts[0]), Some("bob"), Some("Zoe@Example.org")]).unwrap();
+        let back = json!({
+            "approver": "user:bob", "to": "Zoe@Example.org",
+            "comments": ["bob", "bobby", "~1", "user:~2", "~", "group:bob"],
+            "input": {"bob": {"deep": "bob"}},
+        });
+        assert_eq!((&whole["said"], &whole["by"]), (&back, &json!("bob")));
+        let without_bob = read(&[Some(&parts[0]), None, Some("Zoe@Example.org")]).unwrap();
+        assert_eq!((&without_bob["by"], &without_bob["said"]["to"]), (&json!("~1"), &json!("Zoe@Example.org")));
+        assert_eq!(read(&[None, Some("bob")]), None);
+    }
+
+    #[test]
+    fn an_entry_that_is_read_is_the_one_that_was_written() {
+        let entry = said("email:a@b.c", json!({"act": "delegate", "to": "user:zoe", "text": "~~"}));
+        let parts = entry.parts();
+        let parts: Vec<Option<&str>> = parts.iter().map(|part| Some(part.as_str())).collect();
+        assert_eq!(serde_json::from_value::<Entry>(read(&parts).unwrap()).unwrap(), entry);
+    }
 }

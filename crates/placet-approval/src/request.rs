@@ -400,6 +400,12 @@ pub struct Request {
     /// Whether it had its time a second time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub extended: bool,
+    /// What keeps others from guessing its content by the hash.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub salt: String,
+    /// The hash of its content as it is now.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub content_hash: String,
     /// What came of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -509,6 +515,8 @@ impl Request {
             unanswered: Vec::new(),
             said: 0,
             extended: false,
+            salt: String::new(),
+            content_hash: String::new(),
             outcome: None,
         }
     }

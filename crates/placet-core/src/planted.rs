@@ -120,6 +120,10 @@ plants! {
     AheadNotAwaited = "ahead-not-awaited",
     /// What concerns an instance is decided though an earlier decision about it waits for its long row.
     UnderwayOvertaken = "underway-overtaken",
+    /// Of what an instance enters in the record in one batch only the first is written.
+    EntryForgotten = "entry-forgotten",
+    /// A request that expires leaves no entry of it (in `placet-approval`).
+    EndNotEntered = "end-not-entered",
 }
 
 #[cfg(feature = "planted")]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 pub use placet_proto::durabletask::OrchestrationStatus;
 
-use crate::chain::EntryRow;
+use crate::chain::{EntryRow, Erasure};
 use crate::ids::{BatchId, Epoch, Hub, Iid, InstanceId, InstanceKey, PartitionId, RecordKey, Seq, Turn};
 use crate::time::Timestamp;
 
@@ -235,7 +235,7 @@ pub enum Write {
     /// An entry of the record, at the end of its chain.
     Enter(EntryRow),
     /// What an instance's entries say, so far: their commitments stay.
-    Erase(InstanceKey),
+    Erase(Erasure),
     /// A record row that is new or replaces the one before.
     PutRecord(RecordRow),
     /// A record row that is no more, or never was.
@@ -344,8 +344,8 @@ pub struct Batch {
     pub withdrawn: Vec<InstanceKey>,
     /// Inserted, replaced or (without a body) deleted.
     pub published: Vec<PublishedRow>,
-    /// Instances whose entries are erased, before others are written.
-    pub erased: Vec<InstanceKey>,
+    /// What is erased in the record, before entries are written.
+    pub erased: Vec<Erasure>,
     /// At the ends of their chains, in this order: the store gives each its number and link.
     pub entries: Vec<EntryRow>,
     pub records_deleted: Vec<RecordKey>,

@@ -26,9 +26,9 @@ pub const DESCRIPTOR_SET: &[u8] = include_bytes!("generated/descriptor.bin");
 #[cfg(test)]
 mod tests;
 
-/// What is published as this kind is an entry of the record: 16 bytes of salt and JSON, written once at the end of its chain; its
-/// key says nothing.
+/// What is published as this kind is an entry of the record, written once at the end of its chain: its body is an
+/// [`placet::v1::EntryParts`], its key says nothing.
 pub const ENTRIES: &str = "entry";
 
-/// Bytes of an entry that say nothing: they keep others from guessing the rest by its hash.
+/// Bytes before each part of an entry that say nothing: they keep others from guessing the rest by its hash.
 pub const SALT_BYTES: usize = 16;

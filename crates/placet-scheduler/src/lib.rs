@@ -20,6 +20,7 @@ mod metrics;
 pub mod outgoing;
 mod payloads;
 mod published;
+pub mod record;
 mod records;
 pub mod rest;
 mod retention;

@@ -28,6 +28,12 @@ pub(crate) const BULK_OPERATION: Kind = Kind { name: "bulk-operation", lifetime:
 /// be read by whoever may read the operation.
 pub(crate) const BULK_RESULT: Kind = Kind { name: "bulk-result", lifetime: DAY.saturating_mul(7) };
 
+/// What a hub's checkpoints are signed with, sealed. Key: `1`. May be read by nobody else.
+pub(crate) const SIGNING_KEY: &str = "signing-key";
+
+/// A hub's last checkpoint. Key: `last`. May be read by whoever may read the record.
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+
 impl Scheduler {
     /// A record row, unless it has expired.
     pub(crate) async fn record(&self, key: RecordKey) -> Result<Option<RecordRow>, CallError> {

@@ -29,6 +29,7 @@ use crate::health::Health;
 use crate::hubs::{HubError, Hubs};
 use crate::metrics::{CoreFacts, Metrics};
 use crate::payloads;
+use crate::record::{Keeping, KeyError, MasterKey};
 use crate::retention::{Keeper, Means, Retention};
 use crate::worker::WorkerStream;
 pub(crate) use reading::damaged;
@@ -86,6 +87,23 @@ pub enum CallError {
     /// There is no such bulk operation.
     #[error("there is no bulk operation {0:?}; one is told of for seven days after its last change")]
     NoOperation(String),
+    /// The key that the hub's checkpoints are signed with cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The record is not what the hub has signed.
+    #[error(
+        "the record is not what checkpoint {checkpoint} says: entry {entry} of chain {} is missing, or another; no further \
+         checkpoint is signed: restore a backup, or see what `placet audit verify` tells of an export",
+        partition.0
+    )]
+    RecordBroken {
+        /// The chain.
+        partition: PartitionId,
+        /// The entry's number.
+        entry: u64,
+        /// The number of the last checkpoint.
+        checkpoint: u64,
+    },
     /// The server is stopping. Nothing was done.
     #[error("the server is stopping")]
     Stopping,
@@ -115,6 +133,7 @@ struct Inner {
     /// Who of a crowd is answered.
     crowd: Semaphore,
     bulks: Bulks,
+    record: Keeping,
 }
 
 impl std::fmt::Debug for Scheduler {
@@ -133,6 +152,9 @@ pub enum StartError {
     /// The store could not be read.
     #[error("the store could not be read")]
     Read(#[from] ReadError),
+    /// The system gave no random numbers.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The system gave no threads.
     #[error("no thread could be started")]
     Threads(#[from] std::io::Error),
@@ -149,11 +171,13 @@ pub struct Options {
     pub time: Time,
     /// For how long what has ended is kept.
     pub retention: Retention,
+    /// What seals the keys that checkpoints of the record are signed with. Absent: one that lasts as long as the process.
+    pub master_key: Option<MasterKey>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { dynamic_hubs: true, time: Time::Real, retention: Retention::off() }
+        Options { dynamic_hubs: true, time: Time::Real, retention: Retention::off(), master_key: None }
     }
 }
 
@@ -171,7 +195,8 @@ impl Scheduler {
     /// # Errors
     /// See [`StartError`].
     pub fn start_with(store: Arc<dyn Store>, options: Options) -> Result<Scheduler, StartError> {
-        let Options { dynamic_hubs, time, retention } = options;
+        let Options { dynamic_hubs, time, retention, master_key } = options;
+        let record = Keeping::new(master_key.map_or_else(MasterKey::random, Ok)?);
         let claim = store.claim()?;
         let hubs = match store.query(&Query::Hubs)? {
             Answer::Hubs(hubs) => Hubs::new(hubs, dynamic_hubs),
@@ -184,7 +209,15 @@ impl Scheduler {
             Time::Virtual { .. } => WallClock::new_virtual(),
         };
         let keeping = (time, clock.clone());
-        let core = driver::start(store.clone(), claim, health.clone(), budget.clone(), metrics.clone(), keeping)?;
+        let core = driver::start(
+            store.clone(),
+            claim,
+            health.clone(),
+            budget.clone(),
+            metrics.clone(),
+            record.entered(),
+            keeping,
+        )?;
         let calls: Arc<AtomicU64> = Arc::default();
         let keeper = if retention.is_off() {
             None
@@ -211,6 +244,7 @@ impl Scheduler {
             searches: Semaphore::new(SEARCHES_MAX),
             crowd: Semaphore::new(CROWD),
             bulks: Bulks::default(),
+            record,
         })))
     }
 
@@ -570,6 +604,10 @@ impl Scheduler {
     /// The budget of bytes in flight: who brings calls takes a share of it for each.
     pub fn budget(&self) -> &Budget {
         &self.0.budget
+    }
+
+    pub(crate) fn record_keeping(&self) -> &Keeping {
+        &self.0.record
     }
 
     pub(crate) fn bulks(&self) -> &Bulks {

@@ -12,7 +12,8 @@ use placet_proto::durabletask::{
     OrchestrationStatus, RaiseEventRequest, TerminateRequest,
 };
 use placet_proto::placet::v1::{
-    AskRequest, GetPublishedRequest, ListPublishedRequest, ListPublishedResponse, ask_response::Outcome,
+    AskRequest, CheckpointResponse, EraseEntriesRequest, GetPublishedRequest, ListEntriesRequest, ListEntriesResponse,
+    ListPublishedRequest, ListPublishedResponse, ask_response::Outcome, list_entries_request::Of,
 };
 use serde::Serialize;
 use tokio::time::timeout;
@@ -218,6 +219,44 @@ impl Client {
         request: ListPublishedRequest,
     ) -> Result<Held<ListPublishedResponse>, CallError> {
         self.transport.list_published(&self.hub, request).await
+    }
+
+    /// What an instance has entered in the record, behind the entry of this number: a page, which is empty at the end.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn entries_of(&self, id: &str, after: u64) -> Result<Held<ListEntriesResponse>, CallError> {
+        self.entries(Of::InstanceId(id.to_owned()), after).await
+    }
+
+    /// What a partition's chain of the record holds behind the entry of this number: a page, which is empty at the end.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn chain(&self, partition: u8, after: u64) -> Result<Held<ListEntriesResponse>, CallError> {
+        self.entries(Of::Partition(partition.into()), after).await
+    }
+
+    async fn entries(&self, of: Of, after: u64) -> Result<Held<ListEntriesResponse>, CallError> {
+        let request = ListEntriesRequest { of: Some(of), after, limit: 0 };
+        self.transport.list_entries(&self.hub, request).await
+    }
+
+    /// Erases what an instance has entered in the record, or only this person's name in it. The hashes stay.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn erase_entries(&self, id: &str, person: Option<&str>) -> Result<(), CallError> {
+        let request = EraseEntriesRequest { instance_id: id.to_owned(), person: person.map(str::to_owned) };
+        self.transport.erase_entries(&self.hub, request).await
+    }
+
+    /// The ends of the record's chains, signed by the hub (placet.v1 Checkpoint).
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn checkpoint(&self) -> Result<CheckpointResponse, CallError> {
+        self.transport.checkpoint(&self.hub).await
     }
 
     /// An instance's history, as committed; empty if there is no such instance. All of it is in memory then.

@@ -12,8 +12,9 @@ use placet_proto::durabletask::{
     CreateSubOrchestrationAction, CreateTimerAction, OrchestrationInstance, ScheduleTaskAction, SendEventAction,
     TerminateOrchestrationAction,
 };
-use placet_proto::placet::v1::{AskReply, PublishedRow, Term};
+use placet_proto::placet::v1::{AskReply, EntryPart, EntryParts, PublishedRow, Term, entry_part};
 use placet_proto::{ENTRIES, SALT_BYTES};
+use prost::Message as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -292,18 +293,15 @@ impl OrchestrationContext {
         self.publish_with_terms(kind, key, body, [])
     }
 
-    /// Writes an entry at the end of the record, in this turn's commit. Only the built-in orchestrations may.
-    ///
-    /// # Errors
-    /// If it cannot be written as JSON.
-    pub fn enter(&self, entry: &(impl Serialize + ?Sized)) -> Result<()> {
-        // The worker puts a salt in its place: what code does has no chance in it.
-        let mut body = vec![0; SALT_BYTES];
-        serde_json::to_writer(&mut body, entry)?;
-        let body = Some(body.into());
+    /// Writes an entry at the end of the record, in this turn's commit: a text first, then the people whom it names, so that
+    /// these can be erased alone. Only the built-in orchestrations may.
+    pub fn enter(&self, parts: impl IntoIterator<Item = String>) {
+        // The worker puts salts in their places: what code does has no chance in it.
+        let salted = |part: String| entry_part::Part::Salted([&[0; SALT_BYTES], part.as_bytes()].concat().into());
+        let parts = parts.into_iter().map(|part| EntryPart { part: Some(salted(part)) }).collect();
+        let body = Some(EntryParts { parts }.encode_to_vec().into());
         let row = PublishedRow { kind: ENTRIES.to_owned(), body, ..PublishedRow::default() };
         self.shared.lock().publish.push(row);
-        Ok(())
     }
 
     /// The same, with terms that lists find the row by, each with the row's place among those that have it. They take the place

@@ -12,8 +12,9 @@ use placet_proto::durabletask::{
 };
 use placet_proto::placet::v1::{
     AcceptTimeRequest, AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation,
-    BulkResultsRequest, BulkResultsResponse, CancelBulkRequest, Completions, GetBulkRequest, GetPublishedRequest,
-    GetPublishedResponse, GetTimeRequest, GetTimeResponse, ListBulksRequest, ListBulksResponse, ListPublishedRequest,
+    BulkResultsRequest, BulkResultsResponse, CancelBulkRequest, CheckpointRequest, CheckpointResponse, Completions,
+    EraseEntriesRequest, GetBulkRequest, GetPublishedRequest, GetPublishedResponse, GetTimeRequest, GetTimeResponse,
+    ListBulksRequest, ListBulksResponse, ListEntriesRequest, ListEntriesResponse, ListPublishedRequest,
     ListPublishedResponse, Open, RetryPoisonedRequest, StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse,
     WorkerFrame, worker_frame::Frame,
 };
@@ -279,6 +280,27 @@ impl Transport for GrpcTransport {
     ) -> BoxFuture<'a, CallResult<Held<ListPublishedResponse>>> {
         Box::pin(
             async move { Ok(self.client().list_published(self.request(hub, request)?).await?.into_inner().into()) },
+        )
+    }
+
+    fn list_entries<'a>(
+        &'a self,
+        hub: &'a str,
+        request: ListEntriesRequest,
+    ) -> BoxFuture<'a, CallResult<Held<ListEntriesResponse>>> {
+        Box::pin(async move { Ok(self.client().list_entries(self.request(hub, request)?).await?.into_inner().into()) })
+    }
+
+    fn erase_entries<'a>(&'a self, hub: &'a str, request: EraseEntriesRequest) -> BoxFuture<'a, CallResult<()>> {
+        Box::pin(async move {
+            self.admin().erase_entries(self.request(hub, request)?).await?;
+            Ok(())
+        })
+    }
+
+    fn checkpoint<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<CheckpointResponse>> {
+        Box::pin(
+            async move { Ok(self.admin().checkpoint(self.request(hub, CheckpointRequest {})?).await?.into_inner()) },
         )
     }
 

@@ -105,6 +105,21 @@ pub mod published {
     }
 }
 
+/// The record ([`Client::entries_of`], [`Client::chain`], [`Client::checkpoint`]): the messages of `placet.v1`, as they are.
+pub mod record {
+    pub use placet_proto::placet::v1::{
+        ChainedEntry, CheckpointResponse, EntryPart, EntryParts, ListEntriesResponse, entry_part,
+    };
+
+    /// What each part of an entry says, without its salt; nothing where it was erased.
+    pub fn texts(said: &EntryParts) -> impl Iterator<Item = Option<&[u8]>> {
+        said.parts.iter().map(|part| match &part.part {
+            Some(entry_part::Part::Salted(bytes)) => bytes.get(placet_proto::SALT_BYTES..),
+            Some(entry_part::Part::Erased(_)) | None => None,
+        })
+    }
+}
+
 /// Why instances wait ([`Client::why`]): the messages of `placet.v1`, as they are.
 pub mod why {
     pub use placet_proto::placet::v1::{

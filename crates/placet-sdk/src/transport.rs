@@ -14,9 +14,10 @@ use placet_proto::durabletask::{
 };
 use placet_proto::placet::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation, BulkResultsRequest,
-    BulkResultsResponse, CancelBulkRequest, Completions, GetBulkRequest, GetPublishedRequest, GetPublishedResponse,
-    GetTimeResponse, ListBulksResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest,
-    SchedulerFrame, StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse,
+    BulkResultsResponse, CancelBulkRequest, CheckpointResponse, Completions, EraseEntriesRequest, GetBulkRequest,
+    GetPublishedRequest, GetPublishedResponse, GetTimeResponse, ListBulksResponse, ListEntriesRequest,
+    ListEntriesResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest, SchedulerFrame,
+    StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -133,6 +134,16 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
         hub: &'a str,
         request: ListPublishedRequest,
     ) -> BoxFuture<'a, CallResult<Held<ListPublishedResponse>>>;
+    /// placet.v1 ListEntries.
+    fn list_entries<'a>(
+        &'a self,
+        hub: &'a str,
+        request: ListEntriesRequest,
+    ) -> BoxFuture<'a, CallResult<Held<ListEntriesResponse>>>;
+    /// placet.v1 EraseEntries.
+    fn erase_entries<'a>(&'a self, hub: &'a str, request: EraseEntriesRequest) -> BoxFuture<'a, CallResult<()>>;
+    /// placet.v1 Checkpoint.
+    fn checkpoint<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<CheckpointResponse>>;
     /// Opens a worker's stream: placet.v1 Work, or GetWorkItems with a scheduler that has only that.
     fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>>;
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use placet_approval::Entry;
 use placet_core::body::InstanceBody;
 use placet_core::ids::Iid;
 use placet_core::why::Explanation;
@@ -297,6 +298,8 @@ pub(crate) enum Fact<'a> {
     Explained(&'a Explanation, &'a Standing),
     /// A list shows a request so: the slot, and its outcome.
     Shown(usize, Option<&'a str>),
+    /// A request's record has an entry more.
+    Entered(usize, &'a Entry),
 }
 
 impl Outcome {

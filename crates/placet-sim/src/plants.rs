@@ -38,6 +38,7 @@ pub(crate) fn choose(plant: Option<Plant>) -> Result<(), String> {
     placet_approval::planted::choose(match plant {
         Some(Plant::OutcomeOverwritten) => Some(InRules::OutcomeOverwritten),
         Some(Plant::AnsweredInTimeExpires) => Some(InRules::AnsweredInTimeExpires),
+        Some(Plant::EndNotEntered) => Some(InRules::EndNotEntered),
         _ => None,
     });
     Ok(())

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use placet_core::chain::{Entry, EntryRow, Hash, Head, Said};
-use placet_core::ids::{Hub, InstanceId, InstanceKey, PartitionId};
+use placet_core::chain::{Entry, EntryRow, Erasure, Hash, Head, Said};
+use placet_core::ids::{Hub, InstanceId, PartitionId};
 use placet_store::{EntryList, ReadError};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -18,15 +18,15 @@ const HEAD: &str = "SELECT number, link FROM entry WHERE hub = ?1 AND part = ?2 
 const NEXT_HEAD: &str = "
     SELECT part, number, link FROM entry WHERE hub = ?1 AND part < ?2 ORDER BY part DESC, number DESC LIMIT 1";
 const ENTER: &str = "
-    INSERT INTO entry(hub, part, number, link, owner, owner_sum, erased, crc, said)
-    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    INSERT INTO entry(hub, part, number, link, owner, owner_sum, crc, said)
+    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const OF_OWNER: &str = "
-    SELECT row, number, link, owner, erased, crc, said, owner_sum FROM entry INDEXED BY entry_owner
+    SELECT row, number, link, owner, owner_sum, crc, said FROM entry INDEXED BY entry_owner
     WHERE hub = ?1 AND owner_sum = ?2 AND number > ?3 ORDER BY number";
 const OF_CHAIN: &str = "
-    SELECT row, number, link, owner, erased, crc, said, owner_sum FROM entry
-    WHERE hub = ?1 AND part = ?2 AND number > ?3 ORDER BY number LIMIT ?4";
-const ERASE: &str = "UPDATE entry SET erased = 1, crc = ?2, said = ?3 WHERE row = ?1";
+    SELECT row, number, link, owner, owner_sum, crc, said FROM entry
+    WHERE hub = ?1 AND part = ?2 AND number > ?3 ORDER BY number";
+const ERASE: &str = "UPDATE entry SET crc = ?2, said = ?3 WHERE row = ?1";
 
 /// For tests of all reads.
 #[cfg(test)]
@@ -49,14 +49,9 @@ impl Heads {
             None => head(connection, hub, &row.hub, partition)?,
         };
         let head = before.and(&row.said.commitment());
-        let entry = Entry {
-            partition,
-            number: head.number,
-            link: head.link,
-            owner: row.owner.clone(),
-            said: row.said.clone(),
-        };
-        let (said, erased) = stored(&entry.said);
+        let entry =
+            Entry { partition, number: head.number, link: head.link, owner: row.owner.clone(), said: row.said.clone() };
+        let said = entry.said.encode();
         let values = params![
             hub,
             partition.0,
@@ -64,8 +59,7 @@ impl Heads {
             &entry.link[..],
             entry.owner.as_str(),
             sum_of(&entry.owner),
-            erased,
-            checksum::of_entry(&row.hub, &entry),
+            checksum::of_entry(&row.hub, &entry, &said),
             said,
         ];
         connection.prepare_cached(ENTER)?.execute(values)?;
@@ -76,13 +70,15 @@ impl Heads {
 
 fn head(connection: &Connection, hub: i64, name: &Hub, partition: PartitionId) -> rusqlite::Result<Head> {
     let mut statement = connection.prepare_cached(HEAD)?;
-    let last = statement.query_row(params![hub, partition.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Hash>(1)?)));
+    let last =
+        statement.query_row(params![hub, partition.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Hash>(1)?)));
     let head = last.optional()?.map(|(number, link)| Head { number: number.unsigned_abs(), link });
     Ok(head.unwrap_or_else(|| Head::none(name, partition)))
 }
 
-/// Erases what an instance's entries say.
-pub(crate) fn erase(connection: &Connection, hub: i64, key: &InstanceKey) -> rusqlite::Result<()> {
+/// Erases in what an instance has entered.
+pub(crate) fn erase(connection: &Connection, hub: i64, erasure: &Erasure) -> rusqlite::Result<()> {
+    let key = &erasure.key;
     let found: Vec<(i64, Entry)> = {
         let mut statement = connection.prepare_cached(OF_OWNER)?;
         let rows = statement.query_map(params![hub, sum_of(&key.id), 0], |row| {
@@ -93,8 +89,10 @@ pub(crate) fn erase(connection: &Connection, hub: i64, key: &InstanceKey) -> rus
     };
     let mut statement = connection.prepare_cached(ERASE)?;
     for (row, mut entry) in found.into_iter().filter(|(_, entry)| entry.owner == key.id) {
-        entry.said = entry.said.erased();
-        statement.execute(params![row, checksum::of_entry(&key.hub, &entry), stored(&entry.said).0])?;
+        if erasure.erase(&mut entry.said) {
+            let said = entry.said.encode();
+            statement.execute(params![row, checksum::of_entry(&key.hub, &entry, &said), said])?;
+        }
     }
     Ok(())
 }
@@ -122,44 +120,38 @@ pub(crate) fn list(connection: &Connection, list: &EntryList, damage: &Damage) -
     let told = |fault: Fault| fault.of("entry");
     let Some(hub) = reads::number_of_hub(connection, &list.hub).map_err(told)? else { return Ok(Vec::new()) };
     let after = i64::try_from(list.after).unwrap_or(i64::MAX);
-    let mut statement =
-        connection.prepare_cached(if list.owner.is_some() { OF_OWNER } else { OF_CHAIN }).map_err(|e| told(e.into()))?;
+    let mut statement = connection
+        .prepare_cached(if list.owner.is_some() { OF_OWNER } else { OF_CHAIN })
+        .map_err(|e| told(e.into()))?;
     let rows = match &list.owner {
         Some(owner) => statement.query(params![hub, sum_of(owner), after]),
-        None => statement.query(params![hub, list.partition.0, after, reads::count(list.limit)]),
+        None => statement.query(params![hub, list.partition.0, after]),
     };
     let mut rows = rows.map_err(|error| told(error.into()))?;
-    let mut found = Vec::new();
+    let (mut found, mut bytes) = (Vec::new(), 0);
     while found.len() < list.limit
+        && bytes < EntryList::PAGE_BYTES
         && let Some(row) = rows.next().map_err(|error| told(error.into()))?
     {
         let read = damage.leave_out(entry(row, &list.hub, list.partition).map_err(told))?;
-        found.extend(read.map(|(_, entry)| entry).filter(|one| list.owner.as_ref().is_none_or(|of| *of == one.owner)));
+        let meant = read.map(|(_, entry)| entry).filter(|one| list.owner.as_ref().is_none_or(|of| *of == one.owner));
+        bytes += meant.as_ref().map_or(0, |entry| entry.said.bytes());
+        found.extend(meant);
     }
     Ok(found)
 }
 
 fn entry(row: &Row<'_>, hub: &Hub, partition: PartitionId) -> Result<(i64, Entry), Fault> {
     let damaged = |what: &str| Fault::Damaged(what.to_owned());
-    let said = blob(row, 6)?;
-    let said = if row.get::<_, bool>(4)? {
-        Said::Erased(said.try_into().map_err(|_| damaged("a commitment of another length"))?)
-    } else {
-        Said::Whole(Bytes::copy_from_slice(said))
-    };
+    let stored = Bytes::copy_from_slice(blob(row, 6)?);
+    let said = Said::decode(stored.clone()).map_err(|error| damaged(&error.to_string()))?;
     let link = blob(row, 2)?.try_into().map_err(|_| damaged("a link of another length"))?;
     let found = Entry { partition, number: number(row, 1)?, link, owner: InstanceId::new(text(row, 3)?), said };
+    let sum = checksum::of_entry(hub, &found, &stored);
+    compare(sum, row.get(5)?, || format!("entry {} of {partition:?}", found.number))?;
     // By another it would be missing where its instance's are listed.
-    compare(sum_of(&found.owner), row.get(7)?, || format!("the owner of entry {} of {partition:?}", found.number))?;
-    compare(checksum::of_entry(hub, &found), row.get(5)?, || format!("entry {} of {partition:?}", found.number))?;
+    compare(sum_of(&found.owner), row.get(4)?, || format!("the owner of entry {} of {partition:?}", found.number))?;
     Ok((row.get(0)?, found))
-}
-
-fn stored(said: &Said) -> (&[u8], bool) {
-    match said {
-        Said::Whole(body) => (body, false),
-        Said::Erased(commitment) => (commitment, true),
-    }
 }
 
 /// By which an instance's entries are found: the ids are long, and stand in their rows.

@@ -11,9 +11,9 @@ mod checkpointer;
 mod checksum;
 mod connection;
 mod damage;
+mod entries;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
-mod entries;
 mod header;
 mod lists;
 mod lock;

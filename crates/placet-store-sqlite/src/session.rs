@@ -86,7 +86,17 @@ impl Session {
         let pieces = Pieces::open(&connection, limits.payload)?;
         let tally = Tally::of(&connection)?;
         let (sweep, shrink) = (Sweep::default(), Shrink::default());
-        Ok(Session { connection, hubs: HashMap::new(), newest, log, pieces, heads: Heads::default(), sweep, shrink, tally })
+        Ok(Session {
+            connection,
+            hubs: HashMap::new(),
+            newest,
+            log,
+            pieces,
+            heads: Heads::default(),
+            sweep,
+            shrink,
+            tally,
+        })
     }
 
     pub(crate) fn claim(&mut self) -> Result<Claim, WriteError> {
@@ -115,9 +125,9 @@ impl Session {
         batch.hubs_deleted.iter().try_for_each(|hub| self.delete_hub(hub))?;
         self.delete(batch)?;
         batch.withdrawn.iter().try_for_each(|key| self.withdraw(key))?;
-        for key in &batch.erased {
-            if let Some(hub) = self.known_hub(&key.hub)? {
-                entries::erase(&self.connection, hub, key)?;
+        for erasure in &batch.erased {
+            if let Some(hub) = self.known_hub(&erasure.key.hub)? {
+                entries::erase(&self.connection, hub, erasure)?;
             }
         }
         self.insert(batch)?;

@@ -145,10 +145,16 @@ fn entries(store: &dyn Store, hub: &Hub) -> Result<Vec<Entry>, ReadError> {
     };
     let mut found = Vec::new();
     for (partition, _) in heads {
-        let all = EntryList { hub: hub.clone(), partition, owner: None, after: 0, limit: usize::MAX };
-        match store.query(&Query::Entries(all))? {
-            Answer::Entries(entries) => found.extend(entries),
-            answer => panic!("asked for entries, answered {answer:?}"),
+        let mut page = EntryList { hub: hub.clone(), partition, owner: None, after: 0, limit: usize::MAX };
+        loop {
+            match store.query(&Query::Entries(page.clone()))? {
+                Answer::Entries(entries) if entries.is_empty() => break,
+                Answer::Entries(entries) => {
+                    page.after = entries.last().map_or(u64::MAX, |entry: &Entry| entry.number);
+                    found.extend(entries);
+                }
+                answer => panic!("asked for entries, answered {answer:?}"),
+            }
         }
     }
     Ok(found)
@@ -189,7 +195,8 @@ impl fmt::Display for Dump {
         }
         for (hub, Entry { partition, number, link, owner, said }) in &self.entries {
             let link: String = link[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-            let said = said.text().map_or("erased".to_owned(), |said| Payload(said).to_string());
+            let said = said.texts().map(|text| text.map_or("erased".to_owned(), |said| Payload(said).to_string()));
+            let said = said.collect::<Vec<_>>().join(" ");
             writeln!(f, "entry {hub} {partition:?} {number} of {owner} ({link}): {said}")?;
         }
         for RecordRow { key, version, expires_at, body } in &self.records {

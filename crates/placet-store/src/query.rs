@@ -68,6 +68,11 @@ pub struct EntryList {
     pub limit: usize,
 }
 
+impl EntryList {
+    /// A page ends with the entry by which it has so many bytes. Only behind the last entry it is empty.
+    pub const PAGE_BYTES: usize = 1 << 20;
+}
+
 /// Which record rows to list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RecordList {

@@ -50,7 +50,6 @@ pub const TABLES: &[Table] = &[
             bytes("link"),
             text("owner"),
             integer("owner_sum"),
-            integer("erased"),
             integer("crc"),
             bytes("said"),
         ],

@@ -37,7 +37,8 @@ pub(crate) async fn under(
     input: Input,
     configuration: Configurations,
 ) -> Result<Option<Outcome>> {
-    let request = open(&ctx, input, &configuration).await?;
+    let mut request = open(&ctx, input, &configuration).await?;
+    request.seal(&ctx.execution_id());
     let is_open = request.open.is_some() || request.outcome.is_some();
     // What was shown of an earlier generation stays shown.
     let revision_shown = if is_open { request.revision } else { 0 };
@@ -123,7 +124,7 @@ impl Life<'_> {
             for effect in apply(&mut self.request, &event) {
                 match effect {
                     Effect::Show => self.show()?,
-                    Effect::Enter(entry) => self.ctx.enter(&*entry)?,
+                    Effect::Enter(entry) => self.ctx.enter(entry.parts()),
                     Effect::Reply { ask_id, reply } => self.ctx.reply(&ask_id, &*reply)?,
                     Effect::LookUp(asked) => question = Some(asked),
                 }

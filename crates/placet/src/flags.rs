@@ -1,5 +1,6 @@
 //! The command line: every flag with its environment variable and its help, in one catalogue.
 
+pub(crate) mod audit;
 pub(crate) mod instances;
 pub(crate) mod policy;
 pub(crate) mod requests;
@@ -65,6 +66,10 @@ pub(crate) enum Command {
     Withdraw(requests::Withdraw),
     /// What policies say of requests.
     Policy(policy::Policy),
+    /// Check, export and sign the record of all that was decided.
+    Audit(audit::Audit),
+    /// Erase requests, or a person, from the data and from the record, which can be checked as before.
+    Erase(audit::Erase),
     /// Look at instances, and act on them: by their ids, or on all that a filter means.
     Instances(Box<instances::Instances>),
     /// Tell why an instance waits, since when, and what lets it go on.

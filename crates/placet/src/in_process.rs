@@ -13,8 +13,9 @@ use placet_proto::durabletask::{
 };
 use placet_proto::placet::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation, BulkResultsRequest,
-    BulkResultsResponse, CancelBulkRequest, GetBulkRequest, GetPublishedRequest, GetPublishedResponse, GetTimeResponse,
-    ListBulksResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest, SchedulerFrame,
+    BulkResultsResponse, CancelBulkRequest, CheckpointResponse, EraseEntriesRequest, GetBulkRequest,
+    GetPublishedRequest, GetPublishedResponse, GetTimeResponse, ListBulksResponse, ListEntriesRequest,
+    ListEntriesResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest, SchedulerFrame,
     StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
@@ -281,6 +282,22 @@ impl Transport for InProcess {
         request: ListPublishedRequest,
     ) -> BoxFuture<'a, CallResult<Held<ListPublishedResponse>>> {
         Box::pin(self.call(hub, async |scheduler, hub| scheduler.list_published(hub, request).await.map(held)))
+    }
+
+    fn list_entries<'a>(
+        &'a self,
+        hub: &'a str,
+        request: ListEntriesRequest,
+    ) -> BoxFuture<'a, CallResult<Held<ListEntriesResponse>>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.list_entries(hub, request).await.map(held)))
+    }
+
+    fn erase_entries<'a>(&'a self, hub: &'a str, request: EraseEntriesRequest) -> BoxFuture<'a, CallResult<()>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.erase_entries(hub, request).await.map(drop)))
+    }
+
+    fn checkpoint<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<CheckpointResponse>> {
+        Box::pin(self.call(hub, async |scheduler, hub| scheduler.checkpoint(hub).await))
     }
 
     fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>> {

@@ -2,11 +2,13 @@
 //! content are kept apart, and who has seen only the old one is asked again (APPROVALS.md §3, "Revisions").
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::{Case, Refused, forbidden, invalid};
 use crate::act::Revision;
 use crate::identity::Person;
 use crate::plan::Reset;
+use crate::projection::ContentRow;
 use crate::request::{Edited, NewRequest, PAYLOAD_BYTES_MAX, Request, check_size, lies_under};
 
 impl Case<'_> {
@@ -45,6 +47,7 @@ impl Case<'_> {
 
     fn new_revision(&mut self) {
         self.request.revision += 1;
+        self.request.hash_content();
         if self.request.plan.reset == Reset::All && self.request.stage > 0 {
             self.request.counted.clear();
             self.open_stage(0);
@@ -57,6 +60,27 @@ impl Case<'_> {
 }
 
 impl Request {
+    /// Gives its content a hash that nobody can guess it by who does not know this secret. It keeps the one that it has.
+    pub fn seal(&mut self, secret: &str) {
+        if self.salt.is_empty() {
+            let salt = Sha256::new().chain_update(b"placet content 1\0").chain_update(&self.request_id);
+            let salt = salt.chain_update([0]).chain_update(secret).finalize();
+            self.salt = hex(&salt[..16]);
+        }
+        if self.content_hash.is_empty() {
+            self.hash_content();
+        }
+    }
+
+    /// SHA-256 of the salt's digits, and of what is decided about as JSON in its canonical form (RFC 8785).
+    fn hash_content(&mut self) {
+        let content = ContentRow { proposed: None, editable: Vec::new(), ..self.shown_content() };
+        let mut value = serde_json::to_value(content).expect("its keys are texts");
+        value["item"] = Value::String(self.asked.item.clone());
+        let canonical = serde_json_canonicalizer::to_vec(&value).expect("its keys are texts");
+        self.content_hash = hex(&Sha256::new().chain_update(&self.salt).chain_update(canonical).finalize());
+    }
+
     pub(crate) fn revision_if_changed(&self) -> Option<u32> {
         (self.revision > 1).then_some(self.revision)
     }
@@ -102,4 +126,8 @@ impl Request {
         check_size("payload", &payload, PAYLOAD_BYTES_MAX).map_err(|error| invalid(error.to_string()))?;
         Ok((payload != *self.asked.payload.as_ref().unwrap_or(&Value::Null)).then_some(payload))
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

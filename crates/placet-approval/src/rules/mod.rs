@@ -21,6 +21,7 @@ use crate::decision::parse;
 use crate::identity::{Approver, Caller, Person};
 use crate::outcome::{Outcome, Withdrawn};
 use crate::plan::{Resolved, Seat};
+use crate::planted::{self, Plant};
 use crate::projection::SeatShown;
 use crate::record::{Entered, Entry};
 use crate::request::Request;
@@ -194,7 +195,7 @@ pub fn apply(request: &mut Request, event: &Event) -> Vec<Effect> {
             case.pass_time(said.at);
             case.expire_too_early(said.at);
             case.has_changed = false;
-            let found = (case.request.revision, case.request.stage);
+            let found = case.place();
             let reply = if said.is_act() { case.act(said) } else { case.answer(said) };
             if case.has_changed {
                 case.enter_said(said, found);
@@ -205,11 +206,18 @@ pub fn apply(request: &mut Request, event: &Event) -> Vec<Effect> {
     if case.asks_others && case.request.outcome.is_none() {
         case.enter_asked();
     }
-    if was_open && let Some(outcome) = case.request.outcome.clone() {
-        case.enter(Entered::Ended { outcome });
+    let is_forgotten = planted::is(Plant::EndNotEntered) && matches!(event, Event::TimeReached(_));
+    if was_open
+        && !is_forgotten
+        && let Some(outcome) = case.request.outcome.clone()
+    {
+        case.enter(Entered::Ended { outcome: Box::new(outcome) });
     }
     case.effects
 }
+
+/// The revision of the content and its hash, and the stage.
+type Place = (u32, String, usize);
 
 /// A request to which something happens.
 struct Case<'a> {
@@ -231,8 +239,17 @@ impl Case<'_> {
     }
 
     fn enter(&mut self, what: Entered) {
-        let entry = Entry { at: self.at, what, revision: self.request.revision, stage: self.request.stage + 1 };
+        let place = self.place();
+        self.enter_at(place, what);
+    }
+
+    fn enter_at(&mut self, (revision, content_hash, stage): Place, what: Entered) {
+        let entry = Entry { at: self.at, what, revision, content_hash, stage: stage + 1 };
         self.effects.push(Effect::Enter(Box::new(entry)));
+    }
+
+    fn place(&self) -> Place {
+        (self.request.revision, self.request.content_hash.clone(), self.request.stage)
     }
 
     fn enter_request(&mut self) {
@@ -242,13 +259,12 @@ impl Case<'_> {
     }
 
     /// On the revision and in the stage that he found: both may be others since.
-    fn enter_said(&mut self, said: &Said, (revision, stage): (u32, usize)) {
+    fn enter_said(&mut self, said: &Said, found: Place) {
         let Caller { person, proof, .. } = &said.caller;
         let (by, proof) = (person.clone(), *proof);
         // What counted was JSON.
         let said = said.payload.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        let what = Entered::Said { by, proof, said };
-        self.effects.push(Effect::Enter(Box::new(Entry { at: self.at, what, revision, stage: stage + 1 })));
+        self.enter_at(found, Entered::Said { by, proof, said });
     }
 
     fn enter_asked(&mut self) {

@@ -290,6 +290,10 @@ impl Request {
             let what = format!("revision: {seen} was shown to you, {} is asked for now", self.revision);
             return Err((Refusal::Changed, what));
         }
+        if decision.content_hash.as_ref().is_some_and(|seen| !seen.eq_ignore_ascii_case(&self.content_hash)) {
+            let what = format!("content_hash: another content was shown to you; revision {} is asked for now", self.revision);
+            return Err((Refusal::Changed, what));
+        }
         match decision.stage {
             Some(seen) if seen != self.stage + 1 => {
                 Err(conflict(format!("stage {seen} was open when you looked, stage {} is now", self.stage + 1)))

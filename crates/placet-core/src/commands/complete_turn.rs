@@ -718,6 +718,11 @@ fn check_published(instance: &Instance, completion: &CompleteTurn) -> Result<(),
     if bytes > most {
         return Err(Refusal::InvalidArgument(format!("publish: {bytes} bytes, {most} at most in this turn")));
     }
+    let is_none = |row: &v1::PublishedRow| Said::decode(row.body.clone().unwrap_or_default()).err();
+    let mut entries = completion.publish.iter().filter(|row| row.kind == ENTRIES);
+    if let Some(error) = entries.find_map(is_none) {
+        return Err(Refusal::InvalidArgument(format!("publish: {error}")));
+    }
     let (terms, most) = (completion.publish.iter().map(|row| row.terms.len()).sum::<usize>(), limits::TERMS_MAX);
     if terms > most {
         return Err(Refusal::InvalidArgument(format!("publish: {terms} terms, {most} at most in this turn")));
@@ -728,7 +733,7 @@ fn check_published(instance: &Instance, completion: &CompleteTurn) -> Result<(),
 fn publish(instance: &Instance, rows: Vec<v1::PublishedRow>, outcome: &mut Outcome) {
     outcome.writes.extend(rows.into_iter().map(|row| {
         if row.kind == ENTRIES {
-            let said = Said::Whole(row.body.unwrap_or_default());
+            let said = Said::decode(row.body.unwrap_or_default()).expect("it was checked");
             return Write::Enter(EntryRow { hub: instance.key.hub.clone(), owner: instance.key.id.clone(), said });
         }
         Write::Publish(PublishedRow {

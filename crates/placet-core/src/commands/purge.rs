@@ -20,7 +20,6 @@ impl Partition {
             return;
         }
         if instance.outbox.is_empty() || planted::is(Plant::PurgedUntold) {
-            self.erase(iid, outcome);
             self.delete_for_good(iid, outcome);
             outcome.reply(call, Ok(Reply::Done));
         } else if let Some(call) = call {
@@ -55,21 +54,11 @@ impl Partition {
         let Some(calls) = self.purgers.remove(&instance.key) else { return };
         let deleted = instance.is_terminal();
         if deleted {
-            self.erase(iid, outcome);
             self.delete_for_good(iid, outcome);
         }
         for (place, call) in calls.into_iter().enumerate() {
             let reply = if deleted && place == 0 { Reply::Done } else { Reply::Nothing };
             outcome.reply(Some(call), Ok(reply));
-        }
-    }
-
-    /// Somebody wants nothing left of it: what its entries say goes, too. Those of one that has only been kept for long enough
-    /// stay: the record outlives what it is about.
-    fn erase(&self, iid: Iid, outcome: &mut Outcome) {
-        let instance = self.instances.get(&iid).expect("it is in memory");
-        if instance.name.starts_with(RESERVED_PREFIX) {
-            outcome.writes.push(Write::Erase(instance.key.clone()));
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
-use crate::chain::EntryRow;
+use crate::chain::Erasure;
 use crate::ids::{Epoch, Hub, Iid, InstanceKey, PartitionId, RecordKey, Seq, Turn};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
@@ -125,8 +125,11 @@ impl Merge {
             }
             Write::DropReplies(iid, before) => self.drop_replies(iid, before),
             Write::Publish(row) => self.rest.published.push(row),
+            Write::Enter(row)
+                if planted::is(Plant::EntryForgotten)
+                    && self.rest.entries.iter().any(|other| other.owner == row.owner) => {}
             Write::Enter(row) => self.rest.entries.push(row),
-            Write::Erase(key) => self.erase(key),
+            Write::Erase(erasure) => self.erase(erasure),
             Write::PutRecord(row) => {
                 self.records.insert(row.key.clone(), Some(row));
             }
@@ -218,14 +221,14 @@ impl Merge {
         }
     }
 
-    /// What it has entered in this batch is written as erased: its place in the chain stays.
-    fn erase(&mut self, key: InstanceKey) {
-        let owned = |row: &&mut EntryRow| row.hub == key.hub && row.owner == key.id;
-        for row in self.rest.entries.iter_mut().filter(owned) {
-            row.said = row.said.erased();
+    /// What was entered in this batch is written as erased: its place in the chain stays.
+    fn erase(&mut self, erasure: Erasure) {
+        for row in self.rest.entries.iter_mut().filter(|row| row.hub == erasure.key.hub && row.owner == erasure.key.id)
+        {
+            erasure.erase(&mut row.said);
         }
-        if !self.rest.erased.contains(&key) {
-            self.rest.erased.push(key);
+        if !self.rest.erased.contains(&erasure) {
+            self.rest.erased.push(erasure);
         }
     }
 
@@ -234,7 +237,7 @@ impl Merge {
         self.rest.hubs_created.retain(|created| *created != hub);
         self.rest.published.retain(|row| row.hub != hub);
         self.rest.entries.retain(|row| row.hub != hub);
-        self.rest.erased.retain(|key| key.hub != hub);
+        self.rest.erased.retain(|erasure| erasure.key.hub != hub);
         self.records.retain(|key, _| key.hub != hub);
         if !self.rest.hubs_deleted.contains(&hub) {
             self.rest.hubs_deleted.push(hub);
@@ -351,7 +354,7 @@ fn size(write: &Write) -> usize {
                 let terms = row.terms.iter().map(|term| ROW_BYTES + term.text.len());
                 row.body.as_ref().map_or(0, bytes::Bytes::len) + terms.sum::<usize>()
             }
-            Write::Enter(row) => row.said.text().map_or(0, <[u8]>::len),
+            Write::Enter(row) => row.said.bytes(),
             Write::PutRecord(row) => row.body.len() + row.key.key.len(),
             Write::DeleteInstance(_)
             | Write::DropInstance(..)

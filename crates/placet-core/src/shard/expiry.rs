@@ -1,13 +1,14 @@
 //! Record rows: their commands, and the deletion of those that have expired. These count as absent from their time on,
 //! so that nobody waits for it: they are looked for now and then, some of them at a time.
 
-use crate::command::{RecordChange, RecordCommand, Refusal};
+use crate::chain::Erasure;
+use crate::command::{RecordChange, RecordCommand, Refusal, Reply};
 use crate::commands::check_record;
-use crate::ids::RecordKey;
+use crate::ids::{CallId, RecordKey};
 use crate::limits;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
-use crate::rows::{ReadFailure, RecordRow};
+use crate::rows::{ReadFailure, RecordRow, Write};
 use crate::shard::{ExpiredRead, Output, RecordRead, Shard};
 use crate::time::{Mono, Now};
 
@@ -43,6 +44,13 @@ impl Shard {
             let read = RecordRead { partition: id, epoch: self.partitions[id.index()].epoch(), number, key };
             outputs.push(Output::LoadRecord(Box::new(read)));
         }
+    }
+
+    pub(super) fn erase(&mut self, now: Now, call: CallId, erasure: Erasure, outputs: &mut Vec<Output>) {
+        self.at_partition(now, erasure.key.partition(), outputs, |_, outcome| {
+            outcome.writes.push(Write::Erase(erasure));
+            outcome.reply(Some(call), Ok(Reply::Done));
+        });
     }
 
     pub(super) fn record_loaded(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Advance, RecoverRead};
+use crate::chain::Erasure;
 use crate::clock::Doubt;
 use crate::command::{Command, CompleteTurn, RecordCommand, Refusal, Reply};
 use crate::dispatch::{ItemId, StreamSpec};
@@ -25,6 +26,8 @@ pub enum Input {
     Call(CallId, Command),
     /// A command for a record row, whose `call` is answered.
     Record(RecordCommand),
+    /// Something is to be erased in the record. Nothing need be known of the instance: it may be gone.
+    Erase(CallId, Erasure),
     /// The caller does not wait any more for something that becomes of an instance of this partition.
     Cancelled(PartitionId, CallId),
     /// A task hub is to be made, or emptied and made again.

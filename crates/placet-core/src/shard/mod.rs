@@ -162,6 +162,7 @@ impl Shard {
             }
             Input::Call(call, command) => self.call(now, call, command, outputs),
             Input::Record(command) => self.record(now, command, outputs),
+            Input::Erase(call, erasure) => self.erase(now, call, erasure, outputs),
             Input::Cancelled(partition, call) => {
                 if let Some(until) = self.partitions[partition.index()].cancel(call) {
                     self.ask_deadlines.remove(&(until, call));

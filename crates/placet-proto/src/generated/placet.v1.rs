@@ -141,6 +141,77 @@ pub struct ListedRow {
     #[prost(bytes = "bytes", tag = "2")]
     pub body: ::prost::bytes::Bytes,
 }
+/// What an entry says: the body of a published row of the kind `entry`. Each part has 16 bytes of salt before it, and can be
+/// erased by itself: its hash stays. The entry's commitment is
+/// SHA-256("placet entry 1\0", SHA-256 of each part with its salt).
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EntryParts {
+    /// The text first, then what stands apart from it so that it can be erased alone: the people whom it names.
+    #[prost(message, repeated, tag = "1")]
+    pub parts: ::prost::alloc::vec::Vec<EntryPart>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EntryPart {
+    #[prost(oneof = "entry_part::Part", tags = "1, 2")]
+    pub part: ::core::option::Option<entry_part::Part>,
+}
+/// Nested message and enum types in `EntryPart`.
+pub mod entry_part {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Part {
+        #[prost(bytes, tag = "1")]
+        Salted(::prost::bytes::Bytes),
+        /// The SHA-256 of what was erased, with its salt.
+        #[prost(bytes, tag = "2")]
+        Erased(::prost::bytes::Bytes),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListEntriesRequest {
+    /// Behind this number.
+    #[prost(uint64, tag = "3")]
+    pub after: u64,
+    /// At most so many (100 if it is 0, 1,000 at most).
+    #[prost(uint32, tag = "4")]
+    pub limit: u32,
+    #[prost(oneof = "list_entries_request::Of", tags = "1, 2")]
+    pub of: ::core::option::Option<list_entries_request::Of>,
+}
+/// Nested message and enum types in `ListEntriesRequest`.
+pub mod list_entries_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Of {
+        /// What this instance has entered.
+        #[prost(string, tag = "1")]
+        InstanceId(::prost::alloc::string::String),
+        /// All of this partition's chain (0 to 255).
+        #[prost(uint32, tag = "2")]
+        Partition(u32),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListEntriesResponse {
+    /// A page may hold fewer than were asked for: the last one is empty.
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<ChainedEntry>,
+}
+/// An entry at its place.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChainedEntry {
+    #[prost(uint32, tag = "1")]
+    pub partition: u32,
+    /// From 1 on.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    /// SHA-256("placet link 1\0", the link before, the number as 64 bits big-endian, the commitment). Before the first entry:
+    /// SHA-256("placet chain 1\0", the hub's name, 0, the partition).
+    #[prost(bytes = "bytes", tag = "3")]
+    pub link: ::prost::bytes::Bytes,
+    #[prost(string, tag = "4")]
+    pub instance_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub said: ::core::option::Option<EntryParts>,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkerFrame {
     #[prost(oneof = "worker_frame::Frame", tags = "1, 2")]
@@ -699,6 +770,26 @@ pub struct WaitRemedy {
     #[prost(string, repeated, tag = "4")]
     pub events: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckpointRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckpointResponse {
+    #[prost(string, tag = "1")]
+    pub note: ::prost::alloc::string::String,
+    /// The key that it is signed with, as a verifier key of c2sp.org/signed-note.
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EraseEntriesRequest {
+    #[prost(string, tag = "1")]
+    pub instance_id: ::prost::alloc::string::String,
+    /// Only this person's name. All, if it is absent.
+    #[prost(string, optional, tag = "2")]
+    pub person: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EraseEntriesResponse {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum BulkStatus {

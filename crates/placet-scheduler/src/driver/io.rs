@@ -15,6 +15,7 @@ use placet_store::{Answer, CommitError, Query, ReadError, Remedy, Store};
 use super::{Message, WallClock};
 use crate::health::Health;
 use crate::metrics::{Metrics, ReadKind};
+use crate::record::Entered;
 
 /// Threads that read for the core: one may be held up by a long history while another loads.
 const READERS: usize = 2;
@@ -70,6 +71,7 @@ impl Io {
         core: Sender<Message>,
         health: Arc<Health>,
         metrics: Metrics,
+        entered: Arc<Entered>,
         clock: WallClock,
     ) -> std::io::Result<Io> {
         let (work, to_do) = channel();
@@ -82,6 +84,7 @@ impl Io {
             // An earlier process may have left something.
             let mut committer = Committer::new(store.clone(), to_do, health, clock);
             committer.sweep_at = Some(Instant::now());
+            committer.entered = entered;
             let run = move || committer.run(&answer, &core, &metrics);
             threads.push(std::thread::Builder::new().name("placet-commit".into()).spawn(run)?);
         }
@@ -139,11 +142,12 @@ struct Committer {
     piece: Option<(u64, Box<AheadPiece>)>,
     /// When to clear away more of what deleted hubs have left, or to give back more of the file, if there may be any.
     sweep_at: Option<Instant>,
+    entered: Arc<Entered>,
 }
 
 impl Committer {
     fn new(store: Arc<dyn Store>, work: Receiver<Work>, health: Arc<Health>, clock: WallClock) -> Committer {
-        Committer { store, work, health, clock, piece: None, sweep_at: None }
+        Committer { store, work, health, clock, piece: None, sweep_at: None, entered: Arc::default() }
     }
 
     fn run(&mut self, answers: &Sender<Input>, core: &Sender<Message>, metrics: &Metrics) {
@@ -172,6 +176,7 @@ impl Committer {
                 self.health.commit_succeeded();
                 let took = begin.elapsed();
                 metrics.committed(batch, took, durable);
+                self.entered.note(&batch.entries);
                 Input::Committed(id, took)
             }
             Err(failure) => {

@@ -26,6 +26,7 @@ use placet_store::{Claim, Store};
 use crate::budget::{Budget, Share};
 use crate::health::{BREAKS_WITHIN, Health};
 use crate::metrics::{CoreFacts, Metrics};
+use crate::record::Entered;
 use crate::worker::{Outbox, StreamOut};
 pub(crate) use clock::WallClock;
 use io::Io;
@@ -99,10 +100,11 @@ pub(crate) fn start(
     health: Arc<Health>,
     budget: Budget,
     metrics: Metrics,
+    entered: Arc<Entered>,
     (time, clock): (Time, WallClock),
 ) -> std::io::Result<CoreThread> {
     let (messages, inbox) = channel();
-    let io = Io::start(store, messages.clone(), health.clone(), metrics, clock.clone())?;
+    let io = Io::start(store, messages.clone(), health.clone(), metrics, entered, clock.clone())?;
     let thread = std::thread::Builder::new().name("placet-core".into()).spawn(move || {
         let _end = End(health.clone());
         let shard = Shard::new(Limits::default(), claim.incarnation, 0, claim.iid_max, claim.newest);

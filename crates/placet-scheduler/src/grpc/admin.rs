@@ -2,9 +2,10 @@
 
 use placet_proto::placet::v1::{
     AcceptTimeRequest, AcceptTimeResponse, AdvanceTimeRequest, AdvanceTimeResponse, BulkOperation, BulkResultsRequest,
-    BulkResultsResponse, CancelBulkRequest, GetBulkRequest, GetTimeRequest, GetTimeResponse, ListBulksRequest,
-    ListBulksResponse, ListPoisonedRequest, ListPoisonedResponse, RetryPoisonedRequest, RetryPoisonedResponse,
-    StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse,
+    BulkResultsResponse, CancelBulkRequest, CheckpointRequest, CheckpointResponse, EraseEntriesRequest,
+    EraseEntriesResponse, GetBulkRequest, GetTimeRequest, GetTimeResponse, ListBulksRequest, ListBulksResponse,
+    ListPoisonedRequest, ListPoisonedResponse, RetryPoisonedRequest, RetryPoisonedResponse, StartBulkRequest,
+    StartBulkResponse, WhyRequest, WhyResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -89,6 +90,20 @@ impl Admin for AdminService {
     ) -> Result<Response<BulkResultsResponse>, Status> {
         let (hub, peer) = (metadata::hub(&self.0, &request)?, metadata::peer(&request));
         weighed(self.0.bulk_results(hub, request.into_inner()).await, peer.as_ref())
+    }
+
+    async fn checkpoint(&self, request: Request<CheckpointRequest>) -> Result<Response<CheckpointResponse>, Status> {
+        let hub = metadata::hub(&self.0, &request)?;
+        within(request.metadata(), answer(self.0.checkpoint(hub))).await
+    }
+
+    async fn erase_entries(
+        &self,
+        request: Request<EraseEntriesRequest>,
+    ) -> Result<Response<EraseEntriesResponse>, Status> {
+        let hub = metadata::hub(&self.0, &request)?;
+        let (metadata, _, request) = request.into_parts();
+        within(&metadata, answer(self.0.erase_entries(hub, request))).await
     }
 }
 

@@ -1,7 +1,8 @@
 //! `placet.v1.Client`: asking an orchestration, and reading what it published.
 
 use placet_proto::placet::v1::{
-    AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse, ListPublishedRequest, ListPublishedResponse,
+    AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse, ListEntriesRequest, ListEntriesResponse,
+    ListPublishedRequest, ListPublishedResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -42,6 +43,16 @@ impl Client for ClientService {
         let (hub, peer) = (metadata::hub(&self.0, &request)?, metadata::peer(&request));
         let (metadata, _, request) = request.into_parts();
         let list = async { weighed(self.0.list_published(hub, request).await, peer.as_ref()) };
+        deadline::within(&metadata, list).await
+    }
+
+    async fn list_entries(
+        &self,
+        request: Request<ListEntriesRequest>,
+    ) -> Result<Response<ListEntriesResponse>, Status> {
+        let (hub, peer) = (metadata::hub(&self.0, &request)?, metadata::peer(&request));
+        let (metadata, _, request) = request.into_parts();
+        let list = async { weighed(self.0.list_entries(hub, request).await, peer.as_ref()) };
         deadline::within(&metadata, list).await
     }
 }

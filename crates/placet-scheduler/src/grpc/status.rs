@@ -57,6 +57,8 @@ fn retry_after(error: &CallError) -> Option<Duration> {
         | CallError::Read(_)
         | CallError::ContinuedAsNew
         | CallError::NoOperation(_)
+        | CallError::Key(_)
+        | CallError::RecordBroken { .. }
         | CallError::Stopping => None,
     }
 }
@@ -94,6 +96,8 @@ fn code_of(error: &CallError) -> Code {
         CallError::Hub(HubError::Unknown(_)) => Code::NotFound,
         CallError::Hub(HubError::TooMany) | CallError::Busy | CallError::TooManyWait => Code::ResourceExhausted,
         CallError::NoOperation(_) => Code::NotFound,
+        CallError::Key(_) => Code::FailedPrecondition,
+        CallError::RecordBroken { .. } => Code::DataLoss,
         CallError::ContinuedAsNew => Code::Aborted,
         CallError::Read(_) => Code::Internal,
         CallError::Stopping => Code::Unavailable,

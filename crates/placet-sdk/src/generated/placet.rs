@@ -156,6 +156,33 @@ pub mod client_client {
                 .insert(GrpcMethod::new("placet.v1.Client", "ListPublished"));
             self.inner.unary(req, path, codec).await
         }
+        /// What an instance has entered in the record, or what a chain of it holds.
+        pub async fn list_entries(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::placet_proto::placet::v1::ListEntriesRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::ListEntriesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/placet.v1.Client/ListEntries",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("placet.v1.Client", "ListEntries"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated client implementations.
@@ -625,6 +652,61 @@ pub mod admin_client {
             let path = http::uri::PathAndQuery::from_static("/placet.v1.Admin/Why");
             let mut req = request.into_request();
             req.extensions_mut().insert(GrpcMethod::new("placet.v1.Admin", "Why"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The ends of a hub's chains in the record, signed: a note (c2sp.org/signed-note) that whoever keeps it can later hold the
+        /// record against. A new one if anything was entered since the last.
+        pub async fn checkpoint(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::placet_proto::placet::v1::CheckpointRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::CheckpointResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/placet.v1.Admin/Checkpoint",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("placet.v1.Admin", "Checkpoint"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Erases what an instance has entered in the record, or in it one person: their hashes stay.
+        pub async fn erase_entries(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                ::placet_proto::placet::v1::EraseEntriesRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::EraseEntriesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/placet.v1.Admin/EraseEntries",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("placet.v1.Admin", "EraseEntries"));
             self.inner.unary(req, path, codec).await
         }
     }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use placet_proto::durabletask::{ActivityRequest, ActivityResponse, WorkItem, work_item::Request};
-use placet_proto::placet::v1::{Completions, Open, PublishedRow, WorkEnvelope};
+use placet_proto::placet::v1::{Completions, EntryParts, Open, PublishedRow, WorkEnvelope, entry_part};
 use placet_proto::{ENTRIES, SALT_BYTES};
+use prost::Message as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -248,9 +249,13 @@ fn with_chance(delay: Duration) -> Duration {
 /// Puts salts where entries have none yet.
 fn salt(rows: &mut [PublishedRow]) {
     for body in rows.iter_mut().filter(|row| row.kind == ENTRIES).filter_map(|row| row.body.as_mut()) {
-        if let Some(said) = body.get(SALT_BYTES..) {
-            *body = [Uuid::new_v4().as_bytes(), said].concat().into();
+        let mut entry = EntryParts::decode(&**body).expect("this worker has just made it");
+        for part in &mut entry.parts {
+            if let Some(entry_part::Part::Salted(text)) = &mut part.part {
+                *text = [Uuid::new_v4().as_bytes(), &text[SALT_BYTES..]].concat().into();
+            }
         }
+        *body = entry.encode_to_vec().into();
     }
 }
 

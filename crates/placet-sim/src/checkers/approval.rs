@@ -111,7 +111,7 @@ fn first_in_time(decided: &Decided, history: &[HistoryEvent]) -> Check {
 }
 
 /// How a request ended.
-fn outcome_of(outcome: &Outcome) -> Result<Decided, String> {
+pub(super) fn outcome_of(outcome: &Outcome) -> Result<Decided, String> {
     let text = outcome.output.as_deref().unwrap_or("null");
     serde_json::from_str(text).map_err(|error| format!("its output {text} is no outcome: {error}"))
 }

@@ -41,6 +41,7 @@ mod once;
 mod order;
 mod parked;
 mod progress;
+mod record;
 mod records;
 mod why;
 
@@ -67,6 +68,7 @@ pub(crate) struct Checkers {
     bounds: bounds::Bounds,
     progress: progress::Progress,
     approval: approval::Approval,
+    record: record::Record,
     records: records::Records,
     why: why::Why,
 }
@@ -84,6 +86,7 @@ impl Checkers {
             bounds: bounds::Bounds,
             progress: progress::Progress,
             approval: approval::Approval::default(),
+            record: record::Record::default(),
             records: records::Records::default(),
             why: why::Why::default(),
         }
@@ -103,6 +106,7 @@ impl Checkers {
         told("bounds", self.bounds.see(fact))?;
         told("progress", self.progress.see(fact))?;
         told("approvals", self.approval.see(fact))?;
+        told("P9, the record", self.record.see(fact))?;
         told("why it waits", self.why.see(fact))?;
         told("record rows", self.records.see(fact))
     }
@@ -127,6 +131,7 @@ impl Checkers {
         told("P4, order", self.order.at_end(at, stored))?;
         told("histories are well-formed", history::check(&stored.history))?;
         told("approvals", self.approval.at_end(at, slot, stored))?;
+        told("P9, the record", self.record.at_end(at, slot, stored))?;
         told("today's code agrees with the history", history::replays(&stored.history))
     }
 }

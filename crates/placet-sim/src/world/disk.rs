@@ -6,7 +6,7 @@
 //! that lacks one. The next fault model, real SQLite on faulty files, takes those on.
 
 use bytes::Bytes;
-use placet_approval::{Details, RequestRow, terms};
+use placet_approval::{Details, Entry, RequestRow, terms};
 use placet_core::body::InboxMessage;
 use placet_core::command::is_terminal;
 use placet_core::ids::{BatchId, Iid, Turn};
@@ -192,6 +192,7 @@ impl World {
         let has_work = |iid: &Iid| self.ledger.lives.get(iid).is_some_and(Life::has_work);
         let active: Vec<_> = written.map(|row| row.iid).filter(has_work).collect();
         self.note_active(active.into_iter());
+        self.look_at_entries(batch)?;
         self.look_at_published(batch)?;
         self.timers_gone.extend(batch.timers_deleted.iter().map(|_| self.now));
         for row in &batch.timers_put {
@@ -228,6 +229,18 @@ impl World {
             let (execution, slot) = (life.body.execution_id.clone(), self.slot_of.get(&key).copied());
             let slot = slot.ok_or("a message of an instance that nobody started")?;
             self.see(&Fact::Unqueued(slot, &execution, id, is_there))?;
+        }
+        Ok(())
+    }
+
+    /// What is in the record of requests from now on.
+    fn look_at_entries(&mut self, batch: &Batch) -> Result<(), Violation> {
+        for row in &batch.entries {
+            let Some(slot) = self.slot_named(row.owner.as_str()) else { continue };
+            let unread = |error: serde_json::Error| format!("an entry cannot be read: {error}");
+            let Some(entry) = Entry::read(row.said.texts()).map_err(unread)? else { continue };
+            let entry: Entry = serde_json::from_value(entry).map_err(unread)?;
+            self.see(&Fact::Entered(slot, &entry))?;
         }
         Ok(())
     }

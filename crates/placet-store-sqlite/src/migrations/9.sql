@@ -1,4 +1,4 @@
--- The record: entries, chained per hub and partition. An erased one holds its commitment.
+-- The record: entries, chained per hub and partition.
 CREATE TABLE entry(
   row INTEGER NOT NULL PRIMARY KEY,
   hub INTEGER NOT NULL,
@@ -7,7 +7,6 @@ CREATE TABLE entry(
   link BLOB NOT NULL,
   owner TEXT NOT NULL,
   owner_sum INTEGER NOT NULL,
-  erased INTEGER NOT NULL,
   crc INTEGER NOT NULL,
   said BLOB NOT NULL
 ) STRICT;

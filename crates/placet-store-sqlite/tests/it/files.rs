@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use placet_core::chain::{EntryRow, Said};
+use placet_core::chain::{EntryRow, Part, Said};
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, RecordKey, Seq, Turn};
 use placet_core::rows::{
     ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, RecordRow, ReplyRow, Term, TimerRow,
@@ -97,7 +97,7 @@ pub(crate) fn instance(iid: u64) -> Batch {
         entries: vec![EntryRow {
             hub: Hub::new("default"),
             owner: InstanceId::new(format!("instance-{iid}")),
-            said: Said::Whole("a salt, an entry".into()),
+            said: Said::new(vec![Part::Salted("a salt of 16 b., an entry".into())]).unwrap(),
         }],
         instances_inserted: vec![row],
         ..Batch::default()

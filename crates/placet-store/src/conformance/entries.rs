@@ -1,7 +1,7 @@
 //! The record: whatever store holds it, a chain is whole, and the same entries have the same links.
 
 use bytes::Bytes;
-use placet_core::chain::{Entry, EntryRow, Head, Said, Verifier};
+use placet_core::chain::{Entry, EntryRow, Erasure, Head, Part, Said, Verifier};
 use placet_core::ids::{Hub, InstanceId, InstanceKey, PartitionId};
 use placet_core::rows::Batch;
 
@@ -9,7 +9,8 @@ use super::stage::Stage;
 use crate::{Answer, EntryList, Query};
 
 fn entry(hub: &str, owner: &str, said: &str) -> EntryRow {
-    let said = Said::Whole(Bytes::from(format!("{:16}{said}", "salt")));
+    let part = |text: &str| Part::Salted(Bytes::from(format!("{:16}{text}", "salt")));
+    let said = Said::new(said.split('|').map(part).collect()).expect("it has a part");
     EntryRow { hub: Hub::new(hub), owner: InstanceId::new(owner), said }
 }
 
@@ -43,8 +44,14 @@ fn chain_of(stage: &Stage, hub: &str, owner: &str, only_his: bool) -> Vec<Entry>
     }
 }
 
-fn texts(entries: &[Entry]) -> Vec<Option<String>> {
-    entries.iter().map(|entry| entry.said.text().map(|said| String::from_utf8_lossy(said).into_owned())).collect()
+/// What each says, its parts apart; `-` where that was erased.
+fn texts(entries: &[Entry]) -> Vec<String> {
+    let part = |part: Option<&[u8]>| part.map_or("-".into(), String::from_utf8_lossy).into_owned();
+    entries.iter().map(|entry| entry.said.texts().map(part).collect::<Vec<_>>().join("|")).collect()
+}
+
+fn erasure(hub: &str, person: Option<&str>) -> Erasure {
+    Erasure { key: key(hub, "a"), person: person.map(Into::into) }
 }
 
 #[track_caller]
@@ -67,11 +74,10 @@ pub(super) fn entries_stand_at_the_ends_of_their_chains_and_whoever_follows_a_ch
     stage.reopen();
     enter(stage, [entry("h", "a", "four"), entry("h", "a", "five")]);
     let all = chain_of(stage, "h", "a", false);
-    let said = ["one", "two", "three", "four", "five"].map(|text| Some(text.to_owned()));
-    assert_eq!(texts(&all), said);
+    assert_eq!(texts(&all), ["one", "two", "three", "four", "five"]);
     assert_eq!(head_of(&all, "h", key("h", "a").partition()).number, 5);
     let partition = key("h", "a").partition();
-    let heads = stage.store().query(&Query::Heads(Hub::new("h"))).unwrap();
+    let heads = stage.store().query(&Query::Heads(Hub::new("h"))).expect("the store can be read");
     assert_eq!(heads, Answer::Heads(vec![(partition, head_of(&all, "h", partition))]));
     let his = chain_of(stage, "h", "a", true);
     assert_eq!(his.iter().map(|entry| entry.number).collect::<Vec<_>>(), [1, 3, 4, 5]);
@@ -83,15 +89,25 @@ pub(super) fn an_erased_entry_leaves_its_link_and_no_word(stage: &mut Stage) {
     let beside = neighbour("h", "a");
     enter(stage, [entry("h", "a", "one"), entry("h", &beside, "two")]);
     let before = chain_of(stage, "h", "a", false);
-    let erased = || Batch { erased: vec![key("h", "a"), key("absent", "a")], ..Batch::default() };
+    let erased = || Batch { erased: vec![erasure("h", None), erasure("absent", None)], ..Batch::default() };
     stage.commit(Batch { entries: vec![entry("h", "a", "new")], ..erased() });
     let after = chain_of(stage, "h", "a", false);
-    assert_eq!(texts(&after), [None, Some("two".to_owned()), Some("new".to_owned())]);
+    assert_eq!(texts(&after), ["-", "two", "new"]);
     assert_eq!(after[0].link, before[0].link);
     stage.commit(erased());
     stage.reopen();
     let after = chain_of(stage, "h", "a", false);
-    assert_eq!(texts(&after), [None, Some("two".to_owned()), None]);
+    assert_eq!(texts(&after), ["-", "two", "-"]);
+    assert_eq!(head_of(&after, "h", key("h", "a").partition()).number, 3);
+}
+
+pub(super) fn a_person_who_is_erased_is_named_nowhere_and_all_else_is_there(stage: &mut Stage) {
+    let beside = neighbour("h", "a");
+    enter(stage, [entry("h", "a", "~1 asks|bob"), entry("h", "a", "~1 asks ~2|bo|bob"), entry("h", &beside, "x|bob")]);
+    stage.commit(Batch { erased: vec![erasure("h", Some("bob"))], ..Batch::default() });
+    stage.reopen();
+    let after = chain_of(stage, "h", "a", false);
+    assert_eq!(texts(&after), ["~1 asks|-", "~1 asks ~2|bo|-", "x|bob"]);
     assert_eq!(head_of(&after, "h", key("h", "a").partition()).number, 3);
 }
 

@@ -24,8 +24,8 @@
 mod batches;
 mod chance;
 mod concurrency;
-mod histories;
 mod entries;
+mod histories;
 mod hubs;
 mod instances;
 mod limits;
@@ -185,6 +185,7 @@ cases! {
     entries:
         entries_stand_at_the_ends_of_their_chains_and_whoever_follows_a_chain_finds_it_whole,
         an_erased_entry_leaves_its_link_and_no_word,
+        a_person_who_is_erased_is_named_nowhere_and_all_else_is_there,
         chains_go_with_their_hub;
     records:
         a_record_is_there_until_it_is_deleted,

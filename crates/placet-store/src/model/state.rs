@@ -97,7 +97,11 @@ impl State {
             timers: self.timers.iter().copied().collect(),
             published: published.collect(),
             listed: self.listed_by_each_term(),
-            entries: self.chains.iter().flat_map(|((hub, _), chain)| chain.iter().map(|one| (hub.clone(), one.clone()))).collect(),
+            entries: self
+                .chains
+                .iter()
+                .flat_map(|((hub, _), chain)| chain.iter().map(|one| (hub.clone(), one.clone())))
+                .collect(),
             records: self.records.values().cloned().collect(),
         }
     }
@@ -167,7 +171,9 @@ impl State {
             Query::Listing(listing) => Answer::Listed(self.page_of_published(listing)),
             Query::Heads(hub) => {
                 let chains = self.chains.iter().filter(|((of, _), _)| of == hub);
-                Answer::Heads(chains.map(|((hub, partition), chain)| (*partition, end_of(hub, *partition, chain))).collect())
+                Answer::Heads(
+                    chains.map(|((hub, partition), chain)| (*partition, end_of(hub, *partition, chain))).collect(),
+                )
             }
             Query::Entries(list) => Answer::Entries(self.entries(list)),
             Query::Instances(list) => Answer::Instances(self.list(list)),
@@ -331,10 +337,11 @@ impl State {
         for key in &batch.records_deleted {
             self.records.remove(key);
         }
-        for key in &batch.erased {
+        for erasure in &batch.erased {
+            let key = &erasure.key;
             let chain = self.chains.get_mut(&(key.hub.clone(), key.partition()));
             for entry in chain.into_iter().flatten().filter(|entry| entry.owner == key.id) {
-                entry.said = entry.said.erased();
+                erasure.erase(&mut entry.said);
             }
         }
         for key in &batch.withdrawn {
@@ -372,10 +379,15 @@ impl State {
 
     fn entries(&self, list: &EntryList) -> Vec<Entry> {
         let chain = self.chains.get(&(list.hub.clone(), list.partition)).map(Vec::as_slice).unwrap_or_default();
-        let is_meant = |entry: &&Entry| {
-            entry.number > list.after && list.owner.as_ref().is_none_or(|owner| *owner == entry.owner)
+        let is_meant =
+            |entry: &&Entry| entry.number > list.after && list.owner.as_ref().is_none_or(|owner| *owner == entry.owner);
+        let mut bytes = 0;
+        let has_room = |entry: &&Entry| {
+            let before = bytes;
+            bytes += entry.said.bytes();
+            before < EntryList::PAGE_BYTES
         };
-        chain.iter().filter(is_meant).take(list.limit).cloned().collect()
+        chain.iter().filter(is_meant).take(list.limit).take_while(has_room).cloned().collect()
     }
 
     fn publish(&mut self, row: &PublishedRow) {

@@ -32,7 +32,8 @@ pub(super) async fn run(flags: &flags::Emulator) -> Result<(), Failure> {
     let data = Data { data_dir: flags.data_dir.clone().unwrap_or_default(), ephemeral: flags.data_dir.is_none() };
     let retention = flags.kept.all(data.ephemeral)?;
     let opened = store::open(&data)?;
-    let options = Options { dynamic_hubs: flags.dynamic_task_hubs, retention, ..Options::default() };
+    let master_key = Some(opened.master_key);
+    let options = Options { dynamic_hubs: flags.dynamic_task_hubs, retention, master_key, ..Options::default() };
     let scheduler = start(opened.store, &named, options).await?;
 
     let mut announcement = Announcement::new(url(grpc.addr));

@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
 mod api;
+mod audit;
 mod compact;
 mod emulator;
+mod erase;
 mod health;
 mod instances;
 mod policy;
@@ -13,7 +15,7 @@ mod time;
 mod why;
 mod worker;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -58,6 +60,8 @@ pub(crate) fn run(flags: Flags) -> Result<ExitCode, Failure> {
         Some(Command::Compact(flags)) => compact::run(&flags),
         Some(Command::Health(flags)) => health::run(&flags),
         Some(Command::Policy(flags)) => policy::run(&flags),
+        Some(Command::Audit(flags)) => audit::run(&flags),
+        Some(Command::Erase(flags)) => erase::run(&flags),
         Some(Command::Time(flags)) => time::run(&flags),
         Some(Command::Instances(flags)) => instances::run(&flags),
         Some(Command::Why(flags)) => why::run(&flags),
@@ -109,6 +113,18 @@ fn call_once<T>(endpoint: &str, call: impl AsyncFnOnce(Client) -> Result<T, Call
 /// Whoever closed our output does not want to hear it.
 fn say(text: &str) {
     drop(writeln!(std::io::stdout(), "{text}"));
+}
+
+/// Asks on a terminal; elsewhere nobody could answer.
+fn confirm(question: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Flag { flag: "--yes", what: "is needed where nobody can be asked".to_owned() });
+    }
+    let failed = |error| Failure::system("no answer", error);
+    write!(std::io::stderr(), "{question} [y/N] ").map_err(failed)?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// The same within another bound, or none.

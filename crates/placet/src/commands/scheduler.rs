@@ -1,7 +1,8 @@
 //! `placet scheduler`: the gRPC service and the store, alone.
 
 use placet_scheduler::{Options, Scheduler, grpc};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::api;
@@ -30,8 +31,9 @@ pub(super) async fn run(flags: &flags::Scheduler) -> Result<(), Failure> {
     let named = flags::hubs_of(flags.hubs.task_hubs.as_deref().unwrap_or_default())?;
     let time = flags.clock.time(&flags.data)?;
     let retention = flags.kept.all(flags.data.ephemeral)?;
-    let options = Options { dynamic_hubs: flags.hubs.dynamic_task_hubs, time, retention };
     let opened = store::open(&flags.data)?;
+    let dynamic_hubs = flags.hubs.dynamic_task_hubs;
+    let options = Options { dynamic_hubs, time, retention, master_key: Some(opened.master_key) };
     let scheduler = start(opened.store, &named, options).await?;
     let mut announcement = Announcement::new(url(grpc.addr));
     announcement.serves = true;
@@ -62,10 +64,33 @@ pub(super) async fn serve_grpc(
     let beside = beside(&scheduler, &grpc, &stopping);
     let serve = grpc::serve(scheduler.clone(), beside, tokio_listeners(grpc)?, stopped(stopping.clone()));
     let serve = tokio::spawn(serve);
+    let signing = Signing::begin(&scheduler);
     stopped(stopping).await;
+    signing.end().await;
     tokio::task::spawn_blocking(move || scheduler.stop())
         .await
         .map_err(|error| Failure::system("the scheduler", error))?;
     drop(timeout(DRAIN_MAX, serve).await);
     Ok(())
+}
+
+/// Checkpoints of the record are signed, as long as this runs and once more at its end.
+pub(super) struct Signing {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Signing {
+    pub(super) fn begin(scheduler: &Scheduler) -> Signing {
+        let (stop, stopped) = oneshot::channel();
+        let scheduler = scheduler.clone();
+        // Whoever drops the other end stops it, too.
+        let task = tokio::spawn(async move { scheduler.keep_checkpoints(async { drop(stopped.await) }).await });
+        Signing { stop, task }
+    }
+
+    pub(super) async fn end(self) {
+        drop(self.stop);
+        drop(timeout(DRAIN_MAX, self.task).await);
+    }
 }

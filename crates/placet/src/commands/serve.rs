@@ -12,6 +12,7 @@ use placet_sdk::Client;
 use tokio::time::timeout;
 
 use super::emulator::{Sides, beside, start};
+use super::scheduler::Signing;
 use super::{DRAIN_MAX, stop_switch, stopped};
 use crate::announce::{Announcement, url};
 use crate::config::Config;
@@ -47,9 +48,10 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
     }
     let time = flags.clock.time(&flags.data)?;
     let retention = flags.kept.all(flags.data.ephemeral)?;
-    let options = Options { dynamic_hubs: flags.hubs.dynamic_task_hubs, time, retention };
     let config = Config::open(flags.configuration.config.as_deref())?;
     let opened = store::open(&flags.data)?;
+    let dynamic_hubs = flags.hubs.dynamic_task_hubs;
+    let options = Options { dynamic_hubs, time, retention, master_key: Some(opened.master_key) };
     let scheduler = start(opened.store, &named, options).await?;
 
     let mut announcement = Announcement::new(url(grpc.addr));
@@ -73,12 +75,14 @@ pub(super) async fn run(flags: &Serve) -> Result<(), Failure> {
     let serve_grpc = grpc::serve(scheduler.clone(), beside, tokio_listeners(grpc)?, stopped(stopping.clone()));
     let serve_grpc = tokio::spawn(serve_grpc);
     let serve_http = tokio::spawn(http::serve(router, tokio_listeners(http)?, stopping.clone()));
+    let signing = Signing::begin(&scheduler);
     announcement.make(&flags.common)?;
 
     stopped(stopping).await;
     // Calls under way may end; what asks for ever is cut off.
     drop(timeout(DRAIN_MAX, serve_http).await);
     drop(timeout(DRAIN_MAX, worker.shutdown()).await);
+    signing.end().await;
     let stop = {
         let scheduler = scheduler.clone();
         move || scheduler.stop()

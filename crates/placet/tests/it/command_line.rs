@@ -10,7 +10,7 @@ async fn run(args: &[&str]) -> Ended {
 
 #[tokio::test]
 async fn every_command_tells_its_flags_and_their_variables() {
-    let commands: [&[&str]; 34] = [
+    let commands: [&[&str]; 39] = [
         &[],
         &["serve"],
         &["scheduler"],
@@ -43,6 +43,11 @@ async fn every_command_tells_its_flags_and_their_variables() {
         &["comment"],
         &["withdraw"],
         &["instances", "retry"],
+        &["audit"],
+        &["audit", "verify"],
+        &["audit", "export"],
+        &["audit", "checkpoint"],
+        &["erase"],
         &["policy"],
         &["policy", "check"],
     ];

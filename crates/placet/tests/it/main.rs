@@ -29,6 +29,7 @@ mod other_languages;
 mod policies;
 mod ports;
 mod races;
+mod record;
 mod refusals;
 mod relatives;
 mod requests;

@@ -42,6 +42,9 @@ pub(crate) struct Said {
     /// The revision that was shown.
     #[serde(default)]
     revision: Option<u32>,
+    /// The hash of the content that was shown.
+    #[serde(default)]
+    content_hash: Option<String>,
     /// The stage that was shown, from 1 on.
     #[serde(default)]
     stage: Option<usize>,
@@ -69,6 +72,7 @@ impl Said {
             answers: self.answers,
             edits: self.edits,
             revision: self.revision,
+            content_hash: self.content_hash,
             stage: self.stage,
         })
     }

@@ -4,6 +4,7 @@ pub(crate) mod acts;
 pub(crate) mod decisions;
 pub(crate) mod lists;
 pub(crate) mod policies;
+pub(crate) mod record;
 pub(crate) mod requests;
 
 use axum::Json;

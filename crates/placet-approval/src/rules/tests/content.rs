@@ -107,3 +107,34 @@ fn who_has_changed_it_and_is_the_only_one_needs_somebody_else_under_four_eyes() 
            lea approves -> won: Approved"#,
     );
 }
+
+#[test]
+fn a_vote_on_another_content_than_that_of_now_does_not_count() {
+    let mut play = Play::of(json!({"stages": [stage(&["group:sec"], 2)]}), json!({"payload": {"amount": 9, "to": "é"}}));
+    let hash = play.request().content_hash.clone();
+    assert_eq!(hash.len(), 64);
+    assert_eq!(play.line(&format!("zoe approves {{\"content_hash\": \"{hash}\"}}")), "recorded, 1 more in stage 0");
+    play.line("alice revises {\"payload\": {\"amount\": 10, \"to\": \"é\"}}");
+    let changed = "Changed: content_hash: another content was shown to you; revision 2 is asked for now";
+    assert_eq!(play.line(&format!("zoe approves {{\"content_hash\": \"{hash}\"}}")), changed);
+    // The same content again is the same hash, however it is written; another request's is another one.
+    play.line("alice revises {\"payload\": {\"to\": \"\\u00e9\", \"amount\": 9}}");
+    assert_eq!(play.request().content_hash, hash);
+    let hashes: Vec<&str> = play.entries.iter().map(|entry| entry.content_hash.as_str()).collect();
+    assert!(hashes.iter().all(|hash| hash.len() == 64) && hashes[0] == hash && *hashes.last().unwrap() != hash);
+    let mut other = opened(json!({"requester": "alice", "item": "x"}));
+    let unguessed = other.content_hash.clone();
+    (other.salt, other.content_hash) = (String::new(), String::new());
+    other.seal("another execution");
+    assert_ne!(other.content_hash, unguessed);
+}
+
+/// As anybody computes it who has what the request shows: SHA-256 of the salt and of the canonical JSON.
+#[test]
+fn a_contents_hash_stays_the_same_for_ever() {
+    let asked = json!({"requester": "alice", "item": "Ü", "details": "d", "payload": {"b": 1.0, "a": [true, null]}});
+    let mut request = opened(asked);
+    (request.salt, request.content_hash) = ("00ff".into(), String::new());
+    request.seal("");
+    assert_eq!(request.content_hash, "51aa08d1460bd6a03ff09b4401dfe80467df3b192e5b0fbd829fc32a3398347e");
+}

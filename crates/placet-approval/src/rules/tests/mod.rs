@@ -45,7 +45,9 @@ fn answered(seconds: i64, is_approved: bool, approver: &str) -> Event {
 
 fn opened(asked: Value) -> Request {
     let new: NewRequest = serde_json::from_value(asked).unwrap();
-    Input::New(Box::new(new)).open("r-1".into(), at(ACCEPTED), false).unwrap()
+    let mut opened = Input::New(Box::new(new)).open("r-1".into(), at(ACCEPTED), false).unwrap();
+    opened.seal("an execution");
+    opened
 }
 
 /// Due an hour after it was accepted.

@@ -28,8 +28,16 @@ fn what_counts_is_entered_once_and_what_is_refused_or_said_again_is_not() {
     let stages = json!({"stages": [stage(&["group:sec"], 2), stage(&["group:fin"], 1)]});
     let mut play = Play::of(stages, json!({}));
     for line in [
-        "zoe claims", "zoe releases", "max approves", "zoe approves", "zoe approves", "yan comments hm", "yan approves",
-        "flo approves", "flo approves", "zoe rejects",
+        "zoe claims",
+        "zoe releases",
+        "max approves",
+        "zoe approves",
+        "zoe approves",
+        "yan comments hm",
+        "yan approves",
+        "flo approves",
+        "flo approves",
+        "zoe rejects",
     ] {
         play.line(line);
     }

@@ -37,6 +37,14 @@ pub mod client_server {
             tonic::Response<::placet_proto::placet::v1::ListPublishedResponse>,
             tonic::Status,
         >;
+        /// What an instance has entered in the record, or what a chain of it holds.
+        async fn list_entries(
+            &self,
+            request: tonic::Request<::placet_proto::placet::v1::ListEntriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::ListEntriesResponse>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct ClientServer<T> {
@@ -242,6 +250,54 @@ pub mod client_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListPublishedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/placet.v1.Client/ListEntries" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListEntriesSvc<T: Client>(pub Arc<T>);
+                    impl<
+                        T: Client,
+                    > tonic::server::UnaryService<
+                        ::placet_proto::placet::v1::ListEntriesRequest,
+                    > for ListEntriesSvc<T> {
+                        type Response = ::placet_proto::placet::v1::ListEntriesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::placet_proto::placet::v1::ListEntriesRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Client>::list_entries(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListEntriesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -592,6 +648,23 @@ pub mod admin_server {
             request: tonic::Request<::placet_proto::placet::v1::WhyRequest>,
         ) -> std::result::Result<
             tonic::Response<::placet_proto::placet::v1::WhyResponse>,
+            tonic::Status,
+        >;
+        /// The ends of a hub's chains in the record, signed: a note (c2sp.org/signed-note) that whoever keeps it can later hold the
+        /// record against. A new one if anything was entered since the last.
+        async fn checkpoint(
+            &self,
+            request: tonic::Request<::placet_proto::placet::v1::CheckpointRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::CheckpointResponse>,
+            tonic::Status,
+        >;
+        /// Erases what an instance has entered in the record, or in it one person: their hashes stay.
+        async fn erase_entries(
+            &self,
+            request: tonic::Request<::placet_proto::placet::v1::EraseEntriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<::placet_proto::placet::v1::EraseEntriesResponse>,
             tonic::Status,
         >;
     }
@@ -1183,6 +1256,102 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = WhySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/placet.v1.Admin/Checkpoint" => {
+                    #[allow(non_camel_case_types)]
+                    struct CheckpointSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<
+                        ::placet_proto::placet::v1::CheckpointRequest,
+                    > for CheckpointSvc<T> {
+                        type Response = ::placet_proto::placet::v1::CheckpointResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::placet_proto::placet::v1::CheckpointRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::checkpoint(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CheckpointSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/placet.v1.Admin/EraseEntries" => {
+                    #[allow(non_camel_case_types)]
+                    struct EraseEntriesSvc<T: Admin>(pub Arc<T>);
+                    impl<
+                        T: Admin,
+                    > tonic::server::UnaryService<
+                        ::placet_proto::placet::v1::EraseEntriesRequest,
+                    > for EraseEntriesSvc<T> {
+                        type Response = ::placet_proto::placet::v1::EraseEntriesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                ::placet_proto::placet::v1::EraseEntriesRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::erase_entries(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EraseEntriesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,6 +1,5 @@
 //! Operations of the server on all instances that a filter means: counted, confirmed, begun, followed, told of.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant, SystemTime};
 
 use placet_sdk::bulk::{Action, BulkOperation, BulkOutcome, BulkResult, BulkStatus, StartBulkResponse};
@@ -8,6 +7,7 @@ use placet_sdk::{Client, Code};
 use serde_json::json;
 use tokio::time::sleep;
 
+use super::super::confirm;
 use super::act::Deed;
 use super::progress::Progress;
 use super::{filter, refused, say, tell, written};
@@ -75,21 +75,13 @@ fn in_words(counted: &StartBulkResponse) -> String {
     format!("{least}{matched} {noun} {verb} meant: {shown}{more}")
 }
 
-/// Asks on a terminal; elsewhere nobody could answer.
 fn is_confirmed(client: &Client, counted: &StartBulkResponse, deed: &Deed) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::Flag { flag: "--yes", what: "is needed where nobody can be asked".to_owned() });
-    }
     let what = match &deed.action {
         Action::RaiseEvent(event) => format!(" (event {})", event.name),
         _ => String::new(),
     };
     let (verb, matched, hub) = (deed.verb, counted.matched, client.hub());
-    let failed = |error| Failure::system("no answer", error);
-    write!(std::io::stderr(), "{verb} {matched} instances of hub {hub}{what}? [y/N] ").map_err(failed)?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    confirm(&format!("{verb} {matched} instances of hub {hub}{what}?"))
 }
 
 /// Follows an operation. Whoever interrupts that wishes it to end; whoever does so again, to hear no more of it.
