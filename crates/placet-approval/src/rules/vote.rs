@@ -291,7 +291,8 @@ impl Request {
             return Err((Refusal::Changed, what));
         }
         if decision.content_hash.as_ref().is_some_and(|seen| !seen.eq_ignore_ascii_case(&self.content_hash)) {
-            let what = format!("content_hash: another content was shown to you; revision {} is asked for now", self.revision);
+            let what =
+                format!("content_hash: another content was shown to you; revision {} is asked for now", self.revision);
             return Err((Refusal::Changed, what));
         }
         match decision.stage {

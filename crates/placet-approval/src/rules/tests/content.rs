@@ -110,7 +110,8 @@ fn who_has_changed_it_and_is_the_only_one_needs_somebody_else_under_four_eyes() 
 
 #[test]
 fn a_vote_on_another_content_than_that_of_now_does_not_count() {
-    let mut play = Play::of(json!({"stages": [stage(&["group:sec"], 2)]}), json!({"payload": {"amount": 9, "to": "é"}}));
+    let mut play =
+        Play::of(json!({"stages": [stage(&["group:sec"], 2)]}), json!({"payload": {"amount": 9, "to": "é"}}));
     let hash = play.request().content_hash.clone();
     assert_eq!(hash.len(), 64);
     assert_eq!(play.line(&format!("zoe approves {{\"content_hash\": \"{hash}\"}}")), "recorded, 1 more in stage 0");
