@@ -105,6 +105,12 @@ impl OrchestrationContext {
         self.shared.lock().is_continued
     }
 
+    /// Ready once the orchestration is terminated. What the code does then, until it waits again, is done with its last turn: it
+    /// publishes rows, sends events, sets its status. It ends as terminated in any case, with the reason for its output.
+    pub fn termination(&self) -> TerminationWatch {
+        TerminationWatch(self.shared.clone())
+    }
+
     /// Whether the code runs again what it ran before: for logs that should be written once.
     pub fn is_replaying(&self) -> bool {
         self.shared.lock().replaying
@@ -568,6 +574,34 @@ impl Future for TimerCall {
         };
         match state.poll_slot(id, context.waker()) {
             Some(_) => Poll::Ready(()),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// How an orchestration was terminated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Termination {
+    /// Why, as whoever terminated it has said: JSON by convention.
+    pub reason: Option<String>,
+    /// When the scheduler recorded it.
+    pub at: SystemTime,
+}
+
+/// See [`OrchestrationContext::termination`].
+#[derive(Debug)]
+pub struct TerminationWatch(Shared);
+
+impl Future for TerminationWatch {
+    type Output = Termination;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Termination> {
+        let mut state = self.0.lock();
+        match state.poll_termination(context.waker()) {
+            Some((reason, at)) => {
+                let at = system_time(at.or(state.now).as_ref());
+                Poll::Ready(Termination { reason, at })
+            }
             None => Poll::Pending,
         }
     }

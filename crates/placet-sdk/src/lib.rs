@@ -72,7 +72,8 @@ mod generated {
 
 pub use client::{Answer, AskCall, Client, ConnectError, Reply, StartCall, StartError};
 pub use context::{
-    ActivityCall, EventCall, EventFacts, ExternalEvent, OrchestrationContext, Parent, RetryPolicy, TimerCall,
+    ActivityCall, EventCall, EventFacts, ExternalEvent, OrchestrationContext, Parent, RetryPolicy, Termination,
+    TerminationWatch, TimerCall,
 };
 pub use error::{ActivityError, Failure, PayloadError, Result};
 pub use futures_util::future::Either;

@@ -9,13 +9,14 @@
 //! one that waits for years can be finished by the code of then.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 
 use jiff::Timestamp;
 use placet_approval::{
     CONTENT_ROWS, Caller, Configurations, DECISION_EVENT, Effect, Event, Input, LOOK_UP, Outcome, PLAN, Planned,
     Planning, REQUEST_ROWS, Request, Resolved, Said, apply, nobody,
 };
-use placet_sdk::{ActivityError, Either, ExternalEvent, Failure, OrchestrationContext, Result, TimerCall};
+use placet_sdk::{ActivityError, Either, ExternalEvent, Failure, OrchestrationContext, Result, Termination, TimerCall};
 
 /// Events after which the request continues as new.
 const EVENTS_PER_GENERATION: usize = 50;
@@ -43,15 +44,21 @@ pub(crate) async fn under(
     // What was shown of an earlier generation stays shown.
     let revision_shown = if is_open { request.revision } else { 0 };
     let mut life = Life { ctx: &ctx, request, alarm: None, revision_shown };
-    if is_open {
-        life.show()?;
-    } else {
-        life.happens(Event::Began).await?;
-    }
-    for _ in 0..EVENTS_PER_GENERATION {
-        let Some(wakes_at) = life.request.wakes_at() else { break };
-        let event = life.next(wakes_at).await?;
-        life.happens(event).await?;
+    let termination = {
+        let goes_on = pin!(life.goes_on(is_open));
+        match ctx.first(goes_on, ctx.termination()).await {
+            Either::Left(done) => {
+                done?;
+                None
+            }
+            Either::Right(termination) => Some(termination),
+        }
+    };
+    if let Some(Termination { reason, at }) = termination {
+        // Whatever it waited for: it is withdrawn, and its record has that, too.
+        let reason = reason.map(|reason| serde_json::from_str(&reason).unwrap_or(reason)).unwrap_or_default();
+        life.happens(Event::Terminated { at: at.try_into()?, reason }).await?;
+        return Ok(life.request.outcome);
     }
     if life.request.outcome.is_none() {
         ctx.continue_as_new(&life.request)?;
@@ -91,6 +98,21 @@ struct Life<'a> {
 }
 
 impl Life<'_> {
+    /// Until its outcome, or until its history is long enough.
+    async fn goes_on(&mut self, is_open: bool) -> Result<()> {
+        if is_open {
+            self.show()?;
+        } else {
+            self.happens(Event::Began).await?;
+        }
+        for _ in 0..EVENTS_PER_GENERATION {
+            let Some(wakes_at) = self.request.wakes_at() else { break };
+            let event = self.next(wakes_at).await?;
+            self.happens(event).await?;
+        }
+        Ok(())
+    }
+
     /// Whatever happens next. Times that are passed when something is recorded happen before it.
     async fn next(&mut self, wakes_at: Timestamp) -> Result<Event> {
         // A timer that is due too early does nothing, and the next one is set then.

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
-use placet_approval::{NewRequest, ORCHESTRATION};
+use placet_approval::{NewRequest, ORCHESTRATION, Outcome};
 use placet_sdk::{InstanceState, StartError, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -76,8 +76,12 @@ pub(crate) struct Shown<'a> {
     request_id: &'a str,
     /// The orchestration's status, by the SDKs' names.
     runtime_status: &'static str,
-    /// Pending, Approved, Rejected or Timeout; for an orchestration that ended otherwise, how.
+    /// Pending, Approved, Rejected or Timeout, as the mission knows them: what was withdrawn is not approved. For another
+    /// program's orchestration that ended otherwise, how.
     status: String,
+    /// Our word for it, which tells more; of our own requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_detail: Option<&'static str>,
     /// The custom status.
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<Cow<'a, RawValue>>,
@@ -108,7 +112,8 @@ pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Re
     let shown = Shown {
         request_id: &id,
         runtime_status: state.status().as_str(),
-        status: status(&state),
+        status: in_four(status(&state)),
+        status_detail: detail(&state),
         details: as_it_is(state.custom_status_json()),
         output: as_it_is(state.output_json()),
         error: state.failure().map(|failure| failure.message().to_owned()),
@@ -128,6 +133,21 @@ pub(crate) fn status(state: &InstanceState) -> String {
             said(state.custom_status_json()).unwrap_or_else(|| "Pending".to_owned())
         }
     }
+}
+
+fn in_four(status: String) -> String {
+    if status == "Withdrawn" { "Rejected".to_owned() } else { status }
+}
+
+fn detail(state: &InstanceState) -> Option<&'static str> {
+    if state.name() != ORCHESTRATION || state.status() == Status::Failed {
+        return None;
+    }
+    if matches!(state.status(), Status::Terminated | Status::Canceled) {
+        return Some("withdrawn");
+    }
+    let outcome = state.output_json().and_then(|output| serde_json::from_str::<Outcome>(output).ok());
+    Some(outcome.map_or("pending", |outcome| outcome.detail()))
 }
 
 /// The status that a payload speaks of.

@@ -46,10 +46,13 @@ pub enum Event {
     Terminated {
         /// When.
         at: Timestamp,
-        /// By whom, as far as anybody knows.
-        by: String,
+        /// Why, as whoever did it said.
+        reason: String,
     },
 }
+
+/// By whom a request is withdrawn whose orchestration is terminated: the scheduler tells that it was, and not by whom.
+const TERMINATED_BY: &str = "an operator";
 
 /// What somebody sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,7 +193,10 @@ pub fn apply(request: &mut Request, event: &Event) -> Vec<Effect> {
         Event::TimeReached(at) => case.pass_time(*at),
         Event::Found(resolved) => case.found(resolved.clone()),
         Event::Told(people) => case.told(people),
-        Event::Terminated { at, by } => case.terminated(*at, by),
+        Event::Terminated { at, reason } => {
+            case.pass_time(*at);
+            case.terminated(*at, reason);
+        }
         Event::Said(said) => {
             case.pass_time(said.at);
             case.expire_too_early(said.at);
@@ -380,13 +386,13 @@ impl Case<'_> {
         }
     }
 
-    fn terminated(&mut self, at: Timestamp, by: &str) {
+    fn terminated(&mut self, at: Timestamp, reason: &str) {
         if self.request.outcome.is_none() {
             self.end_with(Outcome::Withdrawn(Withdrawn {
                 request_id: self.request.request_id.clone(),
                 withdrawn_at: at,
-                by: by.to_owned(),
-                reason: "terminated".to_owned(),
+                by: TERMINATED_BY.to_owned(),
+                reason: reason.to_owned(),
             }));
         }
     }

@@ -361,11 +361,15 @@ impl Partition {
     ) {
         let partition = self.id;
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
-        if let Some(terminated) = children {
-            let children: Vec<String> = instance.children.values().filter_map(|child| child.child.clone()).collect();
-            for child in children {
-                instance.tell(partition, &child, Told::Terminate(terminated.clone()), outcome);
-            }
+        // Nobody waits any more for what was to be approved for it.
+        let withdrawn = || ExecutionTerminatedEvent { input: end.output.clone(), recurse: false };
+        let is_withdrawn = |child: &PendingActivity| {
+            end.status == OrchestrationStatus::Terminated && child.name.starts_with(RESERVED_PREFIX)
+        };
+        let told = |child: &PendingActivity| children.clone().or_else(|| is_withdrawn(child).then(withdrawn));
+        let told = instance.children.values().filter_map(|child| Some((child.child.clone()?, told(child)?)));
+        for (child, terminated) in told.collect::<Vec<_>>() {
+            instance.tell(partition, &child, Told::Terminate(terminated), outcome);
         }
         let failure = parents_failure(instance, &end);
         instance.tell_parent(partition, end.output.clone().filter(|_| failure.is_none()), failure, outcome);

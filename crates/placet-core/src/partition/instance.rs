@@ -10,7 +10,7 @@ use prost::Message as _;
 
 use crate::body::{InboxMessage, InstanceBody, MessageKind, Outgoing, PendingActivity, PendingTimer, Told};
 use crate::command::{Tell, is_terminal};
-use crate::dispatch::{ItemId, ItemSpec};
+use crate::dispatch::{ItemId, ItemSpec, RESERVED_PREFIX};
 use crate::ids::{Iid, InstanceId, InstanceKey, PartitionId, Seq, StreamId, Turn};
 use crate::limits::Limits;
 use crate::outcome::Outcome;
@@ -562,7 +562,8 @@ impl Instance {
             sticky: self.sticky,
             bytes: self.turn_bytes(limits),
             past: self.past_bytes(),
-            terminating: self.terminating,
+            // An approval is ended by its rules, which keep the record of it: it waits for their worker.
+            terminating: self.terminating && !self.name.starts_with(RESERVED_PREFIX),
         }
     }
 

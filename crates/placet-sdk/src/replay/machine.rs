@@ -185,9 +185,7 @@ impl Orchestration {
                 self.resolve(child.task_scheduled_id, Resolved::Failed(details));
             }
             Some(EventType::TimerFired(timer)) => self.resolve(timer.timer_id, Resolved::Fired),
-            Some(EventType::ExecutionTerminated(terminated)) => {
-                self.end.get_or_insert(End::Terminated(terminated.input));
-            }
+            Some(EventType::ExecutionTerminated(terminated)) => self.terminate(terminated.input, event.timestamp),
             Some(EventType::ExecutionSuspended(_)) => self.suspended = true,
             Some(EventType::ExecutionResumed(_)) => self.resume(),
             Some(EventType::ExecutionRewound(_)) => self.rewound = true,
@@ -214,6 +212,20 @@ impl Orchestration {
             Err(panic) => self.end = Some(End::Returned(Err(panicked(&*panic)))),
         }
         self.poll();
+    }
+
+    /// It ends so, whatever its code does; which may do something about it, if it wants to know.
+    fn terminate(&mut self, reason: Option<String>, at: Option<prost_types::Timestamp>) {
+        if self.end.is_some() {
+            return;
+        }
+        if self.shared.lock().terminate(reason.clone(), at) {
+            self.poll();
+        }
+        if !matches!(self.end, Some(End::Differs(_))) {
+            self.end = Some(End::Terminated(reason));
+        }
+        self.future = None;
     }
 
     fn resume(&mut self) {

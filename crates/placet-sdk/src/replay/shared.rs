@@ -120,6 +120,10 @@ pub(crate) struct State {
     last_arrival: u64,
     /// Asks whose event the code took in this turn.
     taken_asks: Vec<String>,
+    /// How it was terminated, if it was.
+    terminated: Option<(Option<String>, Option<prost_types::Timestamp>)>,
+    /// Who wants to know that.
+    termination_watched: Vec<Waker>,
 }
 
 /// A handle to the state.
@@ -160,6 +164,25 @@ impl State {
         self.actions.insert(id, (step, action));
         self.slots.insert(id, Slot::default());
         id
+    }
+
+    /// It is terminated. Tells whether its code wants to know.
+    pub(crate) fn terminate(&mut self, reason: Option<String>, at: Option<prost_types::Timestamp>) -> bool {
+        self.terminated = Some((reason, at));
+        let watched = std::mem::take(&mut self.termination_watched);
+        watched.iter().for_each(Waker::wake_by_ref);
+        !watched.is_empty()
+    }
+
+    /// How it was terminated, if it was; else whoever asks wants to know.
+    pub(crate) fn poll_termination(
+        &mut self,
+        waker: &Waker,
+    ) -> Option<(Option<String>, Option<prost_types::Timestamp>)> {
+        if self.terminated.is_none() && !self.termination_watched.iter().any(|other| other.will_wake(waker)) {
+            self.termination_watched.push(waker.clone());
+        }
+        self.terminated.clone()
     }
 
     /// Asks for something that the history does not confirm.

@@ -3,7 +3,7 @@
 mod law;
 mod script;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::{join, join_all, select};
 use placet_proto::durabletask::history_event::EventType;
@@ -16,7 +16,7 @@ use script::{
 use super::*;
 use crate::error::Failure;
 use crate::worker::code_of;
-use crate::{OrchestrationContext, RetryPolicy};
+use crate::{Either, OrchestrationContext, RetryPolicy};
 
 fn orchestration<F, R>(code: F) -> Orchestration
 where
@@ -192,6 +192,30 @@ fn a_termination_ends_it_with_what_it_says_also_while_it_is_suspended() {
 }
 
 #[test]
+fn what_the_code_does_about_its_termination_goes_with_its_last_turn() {
+    let code = || {
+        orchestration(|ctx| async move {
+            let work = std::pin::pin!(async { ctx.activity::<()>("one", &()).await });
+            if let Either::Right(termination) = ctx.first(work, ctx.termination()).await {
+                ctx.publish("row", "key", &termination.reason)?;
+                assert!(termination.at > SystemTime::UNIX_EPOCH);
+            }
+            ctx.external_event::<()>("never").await?;
+            Ok(String::new())
+        })
+    };
+    let mut live = code();
+    let turn = Turn::first(&mut live);
+    let turn = turn.next(&mut live, vec![terminated("\"enough\"")]);
+    assert_eq!((script::status(&turn.result), turn.result.publish.len()), ("TERMINATED".into(), 1));
+    assert_eq!(turn.result.publish[0].body.as_deref(), Some(&br#""\"enough\"""#[..]));
+    // It may as well have ended before.
+    let mut live = code();
+    let turn = Turn::first(&mut live).next(&mut live, vec![completed(1, "null"), terminated("\"enough\"")]);
+    assert_eq!((script::status(&turn.result), turn.result.publish.len()), ("TERMINATED".into(), 0));
+}
+
+#[test]
 fn a_panic_in_the_code_is_a_failure_of_the_orchestration() {
     let mut live = orchestration(|ctx| async move {
         ctx.activity::<()>("one", &()).await?;
@@ -269,7 +293,7 @@ fn a_wait_that_is_given_up_leaves_its_event_to_the_next() {
         let impatient = ctx.first(ctx.external_event::<u32>("e"), ctx.timer(Duration::from_secs(5)));
         let patient = ctx.external_event::<u32>("e");
         let (first, second) = join(impatient, patient).await;
-        Ok(format!("{} {}", matches!(first, crate::Either::Right(())), second?))
+        Ok(format!("{} {}", matches!(first, Either::Right(())), second?))
     });
     let turn = Turn::first(&mut live).next(&mut live, vec![fired(1)]);
     assert_eq!(outcome(&turn.result), None);
@@ -419,8 +443,8 @@ fn a_race_is_decided_by_the_order_of_the_history() {
             let answer = ctx.external_event::<u32>("answer");
             let late = ctx.timer(Duration::from_secs(60));
             let who = match select(answer, late).await {
-                crate::Either::Left(_) => "answer",
-                crate::Either::Right(_) => "timer",
+                Either::Left(_) => "answer",
+                Either::Right(_) => "timer",
             };
             Ok(who.to_owned())
         })

@@ -79,7 +79,8 @@ async fn a_terminated_request_is_withdrawn_and_cannot_be_decided() {
     client.terminate(&id, &"no longer needed").await.unwrap();
     client.wait_for_completion(&id).await.unwrap();
     let shown = look(&http, &id).await;
-    assert_eq!((&shown["runtime_status"], &shown["status"]), (&json!("TERMINATED"), &json!("Withdrawn")));
+    assert_eq!((&shown["runtime_status"], &shown["status"]), (&json!("TERMINATED"), &json!("Rejected")));
+    assert_eq!(shown["status_detail"], "withdrawn");
     let lost = decide(&http, &id, true, "Manager").await;
     assert_eq!((lost.status, &lost.json()["detail"]), (409, &json!("Request is Withdrawn")), "{lost:?}");
 }

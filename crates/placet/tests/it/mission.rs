@@ -48,7 +48,7 @@ async fn somebody_asks_somebody_looks_somebody_approves() {
             .filter(|shown| shown["runtime_status"] == "RUNNING" && shown.get("details").is_some())
     })
     .await;
-    assert_eq!(names(&pending), ["details", "request_id", "runtime_status", "status"]);
+    assert_eq!(names(&pending), ["details", "request_id", "runtime_status", "status", "status_detail"]);
     assert_eq!(pending["request_id"], id);
     assert_eq!(pending["status"], "Pending");
     assert_eq!(names(&pending["details"]), ["approval_url", "due", "request_id", "status", "submitted_at"]);

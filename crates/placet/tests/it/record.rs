@@ -129,6 +129,38 @@ async fn an_export_is_checked_without_a_server_and_its_first_bad_entry_is_named(
     assert!(code == Some(64) && said.contains("no verifier key"), "{said}");
 }
 
+#[tokio::test]
+async fn a_request_that_is_terminated_is_withdrawn_for_everybody_who_looks() {
+    let server = crate::server().await;
+    let (http, client) = (server.http(), server.client());
+    let id = ask(&http, "A chair", &["bob", "zoe"]).await;
+    eventually("it is entered", async || {
+        let answer = http.get(&format!("/api/v1/requests/{id}/record")).await.unwrap();
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    client.terminate(&id, &"no longer needed").await.unwrap();
+    client.wait_for_completion(&id).await.unwrap();
+    let found = entries(&http, &id).await;
+    assert_eq!(told(&found), ["requested -", "asked -", "ended -"]);
+    let outcome = &found[2]["entry"]["outcome"];
+    assert_eq!((&outcome["status"], &outcome["reason"]), (&json!("Withdrawn"), &json!("no longer needed")));
+    let shown = http.get(&format!("/api/v1/requests/{id}")).await.unwrap().json();
+    assert_eq!((&shown["status_detail"], &shown["outcome"]), (&json!("withdrawn"), outcome));
+    let open = http.get("/api/v1/requests?status=pending").await.unwrap().json();
+    assert_eq!(open["requests"], json!([]));
+    // The mission's four words.
+    let shown = http.get(&format!("/api/requests/{id}")).await.unwrap().json();
+    assert_eq!((&shown["status"], &shown["status_detail"]), (&json!("Rejected"), &json!("withdrawn")));
+    // One that no worker has begun with.
+    let later = client.start("placet.approval", &json!({"requester": "a", "item": "b"})).id("later");
+    let id = later.at(std::time::SystemTime::now() + std::time::Duration::from_secs(3600)).await.unwrap();
+    client.terminate(&id, &"not at all").await.unwrap();
+    client.wait_for_completion(&id).await.unwrap();
+    let shown = http.get(&format!("/api/v1/requests/{id}")).await.unwrap().json();
+    assert_eq!(shown["status_detail"], "withdrawn");
+}
+
 /// Whoever has the file and knows its format changes it as he likes, sums and links included.
 fn tamper(folder: &Path, statements: &str) {
     let path = folder.join("placet-data").join("placet.db");

@@ -5,7 +5,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
-use placet_approval::{CONTENT_ROWS, ContentRow, Input, NewRequest, ORCHESTRATION, REQUEST_ROWS, Request, RequestRow};
+use placet_approval::{
+    CONTENT_ROWS, ContentRow, Event, Input, NewRequest, ORCHESTRATION, REQUEST_ROWS, Request, RequestRow, apply,
+};
 use placet_sdk::StartError;
 use serde::Serialize;
 use tokio::time::timeout;
@@ -179,7 +181,11 @@ async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, Problem> {
         let planned = if let Input::New(asked) = &input { planned(asked) } else { None };
         planned.or_else(|| input.open(id.to_owned(), at, false).ok())
     });
-    let opened = opened.ok_or_else(|| Problem::no_such_request(id))?;
+    let mut opened = opened.ok_or_else(|| Problem::no_such_request(id))?;
+    if state.status().is_terminal() {
+        // Terminated before any: its rules have said nothing to it.
+        apply(&mut opened, &Event::Terminated { at: timestamp(state.updated_at()), reason: String::new() });
+    }
     Ok(shown(base, &opened))
 }
 

@@ -86,6 +86,28 @@ fn a_termination_goes_down_to_the_children_if_it_says_so() {
 }
 
 #[test]
+fn an_approval_that_nobody_waits_for_any_more_is_ended_too_and_by_its_own_worker() {
+    assert_snapshot!(trace(
+        "
+        0s worker
+        0s built-in-worker
+        0s start par-1
+        0s turn par-1: child kid-1 | child placet.ask-1
+        0s turn kid-1: wait
+        0s turn placet.ask-1: wait
+        1s terminate par-1
+        1s turn par-1: terminated
+        1s state kid-1
+        2s disconnect
+        3s state placet.ask-1
+        4s built-in-worker
+        4s turn placet.ask-1: terminated
+        4s state placet.ask-1
+    "
+    ));
+}
+
+#[test]
 fn orchestrations_send_each_other_events_and_end_each_other() {
     assert_snapshot!(trace(
         "
