@@ -23,6 +23,7 @@ pub fn product(api: Api) -> Router {
         .route("/api/v1/requests/{id}", get(v1::requests::show))
         .route("/api/v1/requests/{id}/record", get(v1::record::show))
         .route("/api/v1/requests/{id}/decisions", post(v1::decisions::decide))
+        .route("/api/v1/decisions", post(v1::decisions::decide_many))
         .route("/api/v1/requests/{id}/{act}", post(v1::acts::act))
         .route("/api/v1/policies/check", post(v1::policies::check))
         .route("/api/time", get(time::show))

@@ -40,6 +40,9 @@ pub struct Decision {
     /// The stage that he was shown, from 1 on; else he means the one that is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<usize>,
+    /// He says it to many requests at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bulk: bool,
 }
 
 /// The choice of somebody who wants to be left out.

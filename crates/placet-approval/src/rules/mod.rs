@@ -193,10 +193,8 @@ pub fn apply(request: &mut Request, event: &Event) -> Vec<Effect> {
         Event::TimeReached(at) => case.pass_time(*at),
         Event::Found(resolved) => case.found(resolved.clone()),
         Event::Told(people) => case.told(people),
-        Event::Terminated { at, reason } => {
-            case.pass_time(*at);
-            case.terminated(*at, reason);
-        }
+        // Also after its deadline, if nobody noticed that yet: its parent is told that it was terminated, and nothing else.
+        Event::Terminated { at, reason } => case.terminated(*at, reason),
         Event::Said(said) => {
             case.pass_time(said.at);
             case.expire_too_early(said.at);
@@ -387,6 +385,7 @@ impl Case<'_> {
     }
 
     fn terminated(&mut self, at: Timestamp, reason: &str) {
+        self.at = at;
         if self.request.outcome.is_none() {
             self.end_with(Outcome::Withdrawn(Withdrawn {
                 request_id: self.request.request_id.clone(),

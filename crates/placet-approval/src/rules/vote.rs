@@ -36,6 +36,11 @@ impl Case<'_> {
             self.open_stage(self.request.stage); // carried over by rules that knew no stages
         }
         let person = voter(caller);
+        let plan = &self.request.plan;
+        if decision.bulk && (plan.four_eyes || plan.critical) {
+            let which = if plan.critical { "critical" } else { "four_eyes" };
+            return Err(forbidden(format!("it is decided by itself, and not together with others ({which})")));
+        }
         self.request.check_shown(&decision)?;
         let ballot = self.request.ballot(&decision)?;
         let edited = match (decision.edits.take(), ballot) {

@@ -207,12 +207,12 @@ fn what_the_code_does_about_its_termination_goes_with_its_last_turn() {
     let mut live = code();
     let turn = Turn::first(&mut live);
     let turn = turn.next(&mut live, vec![terminated("\"enough\"")]);
-    assert_eq!((script::status(&turn.result), turn.result.publish.len()), ("TERMINATED".into(), 1));
+    assert_eq!((script::status(&turn.result), turn.result.publish.len()), ("TERMINATED", 1));
     assert_eq!(turn.result.publish[0].body.as_deref(), Some(&br#""\"enough\"""#[..]));
     // It may as well have ended before.
     let mut live = code();
     let turn = Turn::first(&mut live).next(&mut live, vec![completed(1, "null"), terminated("\"enough\"")]);
-    assert_eq!((script::status(&turn.result), turn.result.publish.len()), ("TERMINATED".into(), 0));
+    assert_eq!((script::status(&turn.result), turn.result.publish.len()), ("TERMINATED", 0));
 }
 
 #[test]
@@ -460,7 +460,7 @@ fn a_race_is_decided_by_the_order_of_the_history() {
 #[test]
 fn the_start_gives_its_input_and_its_times() {
     let code = code_of(|ctx: OrchestrationContext, input: u32| async move {
-        let since = |time: std::time::SystemTime| time.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let since = |time: SystemTime| time.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         Ok(format!("{input} {} {} {}", ctx.instance_id(), since(ctx.started_at()), since(ctx.now())))
     });
     let mut live = Orchestration::new(code);

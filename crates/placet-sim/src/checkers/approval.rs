@@ -78,7 +78,8 @@ impl Approval {
     pub(super) fn at_end(&mut self, at: usize, slot: &Slot, stored: &Stored) -> Check {
         let (Program::Approval(_), Some(outcome)) = (&slot.program, &stored.outcome) else { return Ok(()) };
         if outcome.status != OrchestrationStatus::Completed {
-            return match self.told.get(&at) {
+            // Terminated by somebody: it is withdrawn, and that may be told.
+            return match self.told.get(&at).filter(|told| !told.starts_with("Withdrawn")) {
                 Some(told) => Err(format!("somebody was told {told}, and it ended as {:?}", outcome.status)),
                 None => Ok(()),
             };

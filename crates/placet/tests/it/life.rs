@@ -78,6 +78,40 @@ fn two_stages() -> Value {
 }
 
 #[tokio::test]
+async fn many_are_decided_at_once_and_each_is_answered_for_itself() {
+    let server = company().await;
+    let http = server.http();
+    let alike = json!({"approvers": ["ann"]});
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(ask(&http, alike.clone()).await);
+    }
+    let four_eyes = json!({"plan": {"stages": [{"seats": [{"from": ["ann", "ben"], "need": 1}]}], "four_eyes": true}});
+    let alone = ask(&http, four_eyes).await;
+    decide(&http, &ids[1], "ann", "reject", json!({})).await;
+    let named = [&ids[0], &ids[1], &ids[2], &alone, &"nothing".to_owned()];
+    let mut requests: Vec<Value> = named.iter().map(|id| json!({"request_id": id})).collect();
+    requests.push(json!({"request_id": ids[3], "revision": 7}));
+    requests.push(json!({"request_id": ids[4], "revision": 1}));
+    let body = json!({"approver": "ann", "decision": "approve", "comments": "all of it", "requests": requests});
+    let answer = post(&http, "/api/v1/decisions", body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let results = answer.json()["results"].as_array().unwrap().clone();
+    let statuses: Vec<u64> = results.iter().map(|result| result["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [200, 409, 200, 403, 404, 409, 200], "{results:?}");
+    assert_eq!(
+        (&results[0]["request_id"], &results[0]["answer"]["outcome"]["comments"]),
+        (&json!(ids[0]), &json!("all of it"))
+    );
+    assert!(results[3]["answer"]["detail"].as_str().unwrap().contains("decided by itself"), "{results:?}");
+    assert_eq!(look(&http, &ids[3]).await["status_detail"], "pending");
+    for wrong in [json!([]), json!([{"request_id": "a", "edits": []}])] {
+        let body = json!({"approver": "ann", "decision": "approve", "requests": wrong});
+        assert_eq!(post(&http, "/api/v1/decisions", body).await.status, 422);
+    }
+}
+
+#[tokio::test]
 async fn two_stages_of_groups_are_decided_across_a_kill() {
     let server = company().await;
     let http = server.http();

@@ -66,7 +66,7 @@ async fn somebody_asks_somebody_looks_somebody_approves() {
 
     // No waiting: what the decider was told is so.
     let done = look(&http, id).await;
-    assert_eq!(names(&done), ["details", "output", "request_id", "runtime_status", "status"]);
+    assert_eq!(names(&done), ["details", "output", "request_id", "runtime_status", "status", "status_detail"]);
     assert_eq!((&done["runtime_status"], &done["status"]), (&json!("COMPLETED"), &json!("Approved")));
     assert_eq!(done["details"]["status"], "Approved");
     let output = &done["output"];

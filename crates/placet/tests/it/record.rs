@@ -145,6 +145,7 @@ async fn a_request_that_is_terminated_is_withdrawn_for_everybody_who_looks() {
     assert_eq!(told(&found), ["requested -", "asked -", "ended -"]);
     let outcome = &found[2]["entry"]["outcome"];
     assert_eq!((&outcome["status"], &outcome["reason"]), (&json!("Withdrawn"), &json!("no longer needed")));
+    assert_eq!(found[2]["entry"]["at"], outcome["withdrawn_at"]);
     let shown = http.get(&format!("/api/v1/requests/{id}")).await.unwrap().json();
     assert_eq!((&shown["status_detail"], &shown["outcome"]), (&json!("withdrawn"), outcome));
     let open = http.get("/api/v1/requests?status=pending").await.unwrap().json();

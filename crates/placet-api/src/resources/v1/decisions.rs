@@ -1,10 +1,13 @@
-//! `POST /api/v1/requests/{id}/decisions`: approve, reject, abstain, or choose one of the request's own outcomes.
+//! `POST /api/v1/requests/{id}/decisions`: approve, reject, abstain, or choose one of the request's own outcomes; and
+//! `POST /api/v1/decisions`, the same to many requests.
 
-use axum::Extension;
+use axum::body::to_bytes;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
+use futures_util::stream::{self, StreamExt as _};
 use placet_approval::{ABSTAIN, Decision, ORCHESTRATION};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -18,7 +21,7 @@ use crate::resources::requests::RequestId;
 use crate::rights;
 
 /// What somebody says to a request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Said {
     /// Who: a user of the configuration, or a name if that names none.
@@ -74,11 +77,12 @@ impl Said {
             revision: self.revision,
             content_hash: self.content_hash,
             stage: self.stage,
+            bulk: false,
         })
     }
 }
 
-/// The call.
+/// `POST /api/v1/requests/{id}/decisions`.
 pub(crate) async fn decide(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
@@ -89,15 +93,95 @@ pub(crate) async fn decide(
 ) -> Result<Response, Problem> {
     let decision = said.decision()?;
     decision.check()?;
-    let caller = rights::caller(&api, "approver", &decision.approver)?;
+    decide_one(&api, &base, &id, (&wait, &key), &decision).await
+}
+
+async fn decide_one(
+    api: &Api,
+    base: &BaseUrl,
+    id: &str,
+    (wait, key): (&Wait, &IdempotencyKey),
+    decision: &Decision,
+) -> Result<Response, Problem> {
+    let caller = &rights::caller(api, "approver", &decision.approver)?;
     if !decision.is_plain() {
         // Another program's orchestration would take an abstention for a no, and know nothing of edits.
-        let state = api.client.get(&id).await.map_err(|error| problem::of_call(&id, &error))?;
-        if state.ok_or_else(|| Problem::no_such_request(&id))?.name() != ORCHESTRATION {
-            return Err(super::acts::foreign(&id));
+        let state = api.client.get(id).await.map_err(|error| problem::of_call(id, &error))?;
+        if state.ok_or_else(|| Problem::no_such_request(id))?.name() != ORCHESTRATION {
+            return Err(super::acts::foreign(id));
         }
     }
-    let ask_id = key.ask_id(&id, &decision.approver).unwrap_or_else(|| Uuid::new_v4().to_string());
-    let (caller, decision) = (&caller, &decision);
-    Case { api: &api, base: &base, id: &id, ask_id: &ask_id, caller, decision, form: Form::Ours }.ask(&wait).await
+    let ask_id = &key.ask_id(id, &decision.approver).unwrap_or_else(|| Uuid::new_v4().to_string());
+    Case { api, base, id, ask_id, caller, decision, form: Form::Ours }.ask(wait).await
+}
+
+/// Decisions that are taken at once, and those of them that are under way at a time.
+const MANY_MAX: usize = 500;
+const AT_ONCE: usize = 16;
+
+/// A yes or no to many requests.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ToMany {
+    /// Who.
+    approver: String,
+    /// `approve`, `reject` or `abstain`.
+    decision: String,
+    #[serde(default)]
+    comments: Option<String>,
+    /// To which, and as what each was shown.
+    requests: Vec<ToOne>,
+}
+
+/// A request among those.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToOne {
+    request_id: String,
+    #[serde(default)]
+    revision: Option<u32>,
+    #[serde(default)]
+    content_hash: Option<String>,
+    #[serde(default)]
+    stage: Option<usize>,
+}
+
+/// What became of each, in the order in which they were given.
+#[derive(Debug, Serialize)]
+pub(crate) struct Became {
+    results: Vec<BecameOne>,
+}
+
+/// What the same decision by itself would have been answered.
+#[derive(Debug, Serialize)]
+struct BecameOne {
+    request_id: String,
+    status: u16,
+    answer: Value,
+}
+
+/// `POST /api/v1/decisions`.
+pub(crate) async fn decide_many(
+    State(api): State<Api>,
+    Extension(base): Extension<BaseUrl>,
+    wait: Wait,
+    key: IdempotencyKey,
+    Body(ToMany { approver, decision, comments, requests }): Body<ToMany>,
+) -> Result<Json<Became>, Problem> {
+    if requests.is_empty() || requests.len() > MANY_MAX {
+        return Err(Problem::field("requests", format!("must name 1 to {MANY_MAX} requests")));
+    }
+    let said = Said { approver, decision, comments, ..Said::default() };
+    let decision = Decision { bulk: true, ..said.decision()? };
+    decision.check()?;
+    let one = async |one: ToOne| {
+        let ToOne { request_id, revision, content_hash, stage } = one;
+        let decision = Decision { revision, content_hash, stage, ..decision.clone() };
+        let answer = decide_one(&api, &base, &request_id, (&wait, &key), &decision).await.into_response();
+        let status = answer.status().as_u16();
+        let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap_or_default();
+        BecameOne { request_id, status, answer: serde_json::from_slice(&body).unwrap_or_default() }
+    };
+    let results = stream::iter(requests.into_iter().map(one)).buffered(AT_ONCE).collect().await;
+    Ok(Json(Became { results }))
 }
