@@ -70,10 +70,30 @@ pub(crate) enum Command {
     Audit(audit::Audit),
     /// Erase requests, or a person, from the data and from the record, which can be checked as before.
     Erase(audit::Erase),
+    /// Write what a shell needs to complete commands: `placet completions bash > /etc/bash_completion.d/placet`.
+    Completions(Completions),
+    /// Write the manual pages, one for each command, into a folder: `placet man /usr/local/share/man/man1`.
+    Man(Man),
     /// Look at instances, and act on them: by their ids, or on all that a filter means.
     Instances(Box<instances::Instances>),
     /// Tell why an instance waits, since when, and what lets it go on.
     Why(Why),
+}
+
+/// `placet completions`.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// For which shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `placet man`.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Where; it is made if need be.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
 }
 
 /// `placet serve`.

@@ -7,6 +7,7 @@ mod emulator;
 mod erase;
 mod health;
 mod instances;
+mod manual;
 mod policy;
 mod requests;
 mod scheduler;
@@ -62,6 +63,8 @@ pub(crate) fn run(flags: Flags) -> Result<ExitCode, Failure> {
         Some(Command::Policy(flags)) => policy::run(&flags),
         Some(Command::Audit(flags)) => audit::run(&flags),
         Some(Command::Erase(flags)) => erase::run(&flags),
+        Some(Command::Completions(flags)) => manual::completions(&flags),
+        Some(Command::Man(flags)) => manual::pages(&flags),
         Some(Command::Time(flags)) => time::run(&flags),
         Some(Command::Instances(flags)) => instances::run(&flags),
         Some(Command::Why(flags)) => why::run(&flags),

@@ -10,7 +10,7 @@ async fn run(args: &[&str]) -> Ended {
 
 #[tokio::test]
 async fn every_command_tells_its_flags_and_their_variables() {
-    let commands: [&[&str]; 39] = [
+    let commands: [&[&str]; 41] = [
         &[],
         &["serve"],
         &["scheduler"],
@@ -48,6 +48,8 @@ async fn every_command_tells_its_flags_and_their_variables() {
         &["audit", "export"],
         &["audit", "checkpoint"],
         &["erase"],
+        &["completions"],
+        &["man"],
         &["policy"],
         &["policy", "check"],
     ];
@@ -113,4 +115,21 @@ async fn a_flag_wins_over_its_variable_and_a_variable_over_the_default() {
     let server = launch.args(["--data-dir=from-flag"]).start().await.unwrap();
     assert_eq!(server.announced().taskhub.as_deref(), Some("from-env"));
     assert!(server.announced().data_dir.as_ref().unwrap().ends_with("from-flag"));
+}
+
+#[tokio::test]
+async fn shells_and_manuals_know_every_command() {
+    for (shell, says) in [("bash", "complete -F _placet"), ("zsh", "#compdef placet"), ("fish", "complete -c placet")] {
+        let ended = run(&["completions", shell]).await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{shell}");
+        assert!(ended.stdout.contains(says) && ended.stdout.contains("audit"), "{shell}: {}", ended.stdout);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("man1");
+    let ended = run(&["man", dir.to_str().unwrap()]).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    for page in ["placet.1", "placet-request.1", "placet-audit-verify.1"] {
+        let text = std::fs::read_to_string(dir.join(page)).unwrap();
+        assert!(text.contains(".SH SYNOPSIS"), "{page}: {text}");
+    }
 }
