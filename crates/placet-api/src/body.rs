@@ -28,14 +28,40 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
             return Err(Problem::new(Kind::NotJson, "send the header Content-Type: application/json"));
         }
         let mut room = Vec::new();
-        match timeout(TIME_MAX, collect(call.into_body(), &api.intake, &mut room)).await {
-            Ok(bytes) => read(&bytes?).map(Body),
-            Err(_) => {
-                let seconds = TIME_MAX.as_secs();
-                Err(Problem::new(Kind::BodyTooSlow, format!("the body must come within {seconds} s")))
-            }
-        }
+        read(&whole(call, api, &mut room).await?).map(Body)
     }
+}
+
+/// A body of many objects.
+pub(crate) enum Sheet {
+    /// One on each line, as JSON.
+    Lines(Vec<u8>),
+    /// A table with a line of names above it.
+    Csv(Vec<u8>),
+}
+
+impl FromRequest<Api> for Sheet {
+    type Rejection = Problem;
+
+    async fn from_request(call: Request, api: &Api) -> Result<Sheet, Problem> {
+        let sheet = match essence(call.headers()).as_str() {
+            "application/x-ndjson" | "application/jsonl" => Sheet::Lines,
+            "text/csv" => Sheet::Csv,
+            _ => {
+                let remedy = "send the header Content-Type: application/x-ndjson, or text/csv";
+                return Err(Problem::new(Kind::NotJson, remedy));
+            }
+        };
+        let mut room = Vec::new();
+        whole(call, api, &mut room).await.map(sheet)
+    }
+}
+
+async fn whole(call: Request, api: &Api, room: &mut Vec<Box<dyn Send>>) -> Result<Vec<u8>, Problem> {
+    timeout(TIME_MAX, collect(call.into_body(), &api.intake, room)).await.unwrap_or_else(|_| {
+        let seconds = TIME_MAX.as_secs();
+        Err(Problem::new(Kind::BodyTooSlow, format!("the body must come within {seconds} s")))
+    })
 }
 
 /// The whole body. What it takes of the budget is kept in `room`.
@@ -62,12 +88,18 @@ async fn collect(
 
 /// A media type of JSON. A form on a page elsewhere cannot send one without asking first (CORS preflight).
 fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = essence(headers);
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+fn essence(headers: &HeaderMap) -> String {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// # Errors
+/// Naming the field.
+pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // A list would be taken for the fields in their order, and anything else be told what it is not in Rust's names.
     if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err(Problem::field("body", "must be a JSON object"));

@@ -61,6 +61,11 @@ impl IdempotencyKey {
         self.0.is_some()
     }
 
+    /// The key of one of many that came under this one.
+    pub(crate) fn of_line(&self, line: u64) -> IdempotencyKey {
+        IdempotencyKey(self.0.as_ref().map(|key| format!("{key}\0{line}")))
+    }
+
     /// What is kept of the body.
     pub(crate) fn tags(&self, asked: &NewRequest) -> BTreeMap<String, String> {
         self.0.iter().map(|_| (TAG.to_owned(), digest(asked))).collect()

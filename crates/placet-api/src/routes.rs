@@ -19,6 +19,8 @@ pub fn product(api: Api) -> Router {
         .route("/api/requests/{id}", get(requests::show))
         .route("/api/approvals/{id}", post(approvals::decide).get(approvals::explain))
         .route("/api/v1/requests", post(v1::requests::create).get(v1::lists::list))
+        .route("/api/v1/requests/export", get(v1::sheets::export))
+        .route("/api/v1/requests/import", post(v1::sheets::import))
         .route("/api/v1/inbox", get(v1::lists::inbox))
         .route("/api/v1/requests/{id}", get(v1::requests::show))
         .route("/api/v1/requests/{id}/record", get(v1::record::show))

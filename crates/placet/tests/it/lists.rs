@@ -65,6 +65,56 @@ async fn items(http: &Http, path: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn requests_come_and_go_as_tables_and_as_lines() {
+    let server = company().await;
+    let http = server.http();
+    let table = "requester,item,approvers,tags,category,payload,timeout\n\
+                 req,\"Deploy, 2.3\",group:sre;cem,prod;eu,deploy,\"{\"\"amount\"\": 9}\",3h\n\
+                 req,=cmd|'/c calc'!A0,cem,,,,1h\n\
+                 ,nobody asks,,,,,\n";
+    let csv = [("Content-Type", "text/csv"), ("Idempotency-Key", "import-1")];
+    let imported = http.call(Method::POST, "/api/v1/requests/import", &csv, table).await.unwrap();
+    assert_eq!(imported.status, 200, "{imported:?}");
+    let of_each = |answer: &Answer| {
+        let results = answer.json()["results"].as_array().unwrap().clone();
+        results.iter().map(|one| (one["line"].as_u64().unwrap(), one["status"].as_u64().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(of_each(&imported), [(2, 201), (3, 201), (4, 422)], "{imported:?}");
+    // The same again asks nobody twice.
+    let again = http.call(Method::POST, "/api/v1/requests/import", &csv, table).await.unwrap();
+    assert_eq!(of_each(&again), [(2, 200), (3, 200), (4, 422)], "{again:?}");
+    let lines = "{\"requester\": \"req\", \"item\": \"Third\"}\n\n{\"requester\": 7}\n";
+    let json = [("Content-Type", "application/x-ndjson")];
+    let imported = http.call(Method::POST, "/api/v1/requests/import", &json, lines).await.unwrap();
+    assert_eq!(of_each(&imported), [(1, 201), (3, 422)], "{imported:?}");
+    let listed = async || (items(&http, "/api/v1/requests").await.len() == 3).then_some(());
+    eventually("they are listed", listed).await;
+
+    let answer = http.get("/api/v1/requests/export?sort=created&format=csv").await.unwrap();
+    assert_eq!((answer.status, answer.content_type()), (200, "text/csv"));
+    let text = answer.text();
+    assert_eq!(text.lines().count(), 4, "{text}");
+    assert!(
+        text.starts_with("request_id,status,status_detail,requester,item,")
+            && text.contains(",\"Deploy, 2.3\",deploy,"),
+        "{text}"
+    );
+    assert!(text.contains(",'=cmd|'/c calc'!A0,") && text.contains(",prod;eu,"), "{text}");
+    let answer = http.get("/api/v1/requests/export?category=deploy").await.unwrap();
+    let lines: Vec<Value> = answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        (lines.len(), &lines[0]["item"], &lines[0]["status_detail"]),
+        (1, &json!("Deploy, 2.3"), &json!("pending"))
+    );
+    for wrong in ["export?limit=3", "export?format=xls", "export?status=maybe"] {
+        assert_eq!(http.get(&format!("/api/v1/requests/{wrong}")).await.unwrap().status, 422, "{wrong}");
+    }
+    let form = [("Content-Type", "text/plain")];
+    let refused = http.call(Method::POST, "/api/v1/requests/import", &form, table).await.unwrap();
+    assert_eq!(refused.status, 415);
+}
+
+#[tokio::test]
 async fn requests_are_found_by_what_they_are_and_by_their_words() {
     let server = company().await;
     let http = server.http();

@@ -3,10 +3,11 @@
 use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use axum::{Extension, Json};
+use futures_util::stream::{self, Stream};
 use jiff::Timestamp;
 use placet_approval::{Approver, Directory, Person, Priority, REQUEST_ROWS, RequestRow, terms};
 use placet_sdk::Code;
-use placet_sdk::published::{AnyTerm, ListPublishedRequest, any_of, beginning};
+use placet_sdk::published::{AnyTerm, ListPublishedRequest, ListedRow, any_of, beginning};
 use serde::{Deserialize, Serialize};
 
 use super::requests::{Listed, published};
@@ -52,6 +53,8 @@ pub(crate) struct Asked {
     cursor: Option<String>,
     /// In the inbox: whose.
     person: Option<String>,
+    /// Of an export: `jsonl`, if nobody says, or `csv`.
+    pub(crate) format: Option<String>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Asked {
@@ -82,9 +85,7 @@ pub(crate) async fn list(
     Extension(base): Extension<BaseUrl>,
     asked: Asked,
 ) -> Result<Json<Page>, Problem> {
-    if asked.person.is_some() {
-        return Err(Problem::field("person", "belongs to /api/v1/inbox; here it is approver=user:NAME"));
-    }
+    asked.is_of_a_list()?;
     if let Some(row) = by_id(&api, &asked).await? {
         return Ok(Json(Page { requests: vec![Listed::new(&base, row)], next: None }));
     }
@@ -138,20 +139,9 @@ async fn page(
     let mut requests = Vec::new();
     for _ in 0..PAGES_LOOKED_AT {
         question.limit = wanted - u32::try_from(requests.len()).unwrap_or(wanted);
-        let page = api.client.list_published(question.clone()).await.map_err(|error| match error.code {
-            Code::InvalidArgument => Problem::field("cursor", "is not one that this server gave for such a list"),
-            _ => problem::of_call("", &error),
-        })?;
-        for row in &page.value.rows {
-            let read = serde_json::from_slice::<RequestRow>(&row.body);
-            let row = read.map_err(|error| {
-                Problem::new(Kind::SchedulerFailed, format!("the row of {} is not what was written: {error}", row.key))
-            })?;
-            if is_meant(&row) {
-                requests.push(Listed::new(base, row));
-            }
-        }
-        match page.value.next {
+        let (rows, next) = rows(api, &question).await?;
+        requests.extend(rows.into_iter().filter(&is_meant).map(|row| Listed::new(base, row)));
+        match next {
             None => return Ok(Json(Page { requests, next: None })),
             Some(next) if requests.len() >= usize::try_from(wanted).unwrap_or(usize::MAX) => {
                 return Ok(Json(Page { requests, next: Some(next) }));
@@ -162,7 +152,51 @@ async fn page(
     Ok(Json(Page { requests, next: Some(question.after) }))
 }
 
+/// All that is asked for, page by page.
+pub(crate) fn all(
+    api: Api,
+    asked: &Asked,
+) -> Result<impl Stream<Item = Result<Vec<RequestRow>, Problem>> + use<>, Problem> {
+    if asked.cursor.is_some() || asked.limit.is_some() || asked.person.is_some() {
+        return Err(Problem::field("query", "an export has all of a list: leave out limit, cursor and person"));
+    }
+    let question = ListPublishedRequest { limit: PAGE_MAX, ..asked.question(&(api.configuration)().directory)? };
+    Ok(stream::try_unfold(Some(question), move |question| {
+        let api = api.clone();
+        async move {
+            let Some(question) = question else { return Ok(None) };
+            let (rows, next) = rows(&api, &question).await?;
+            Ok(Some((rows, next.map(|after| ListPublishedRequest { after, ..question }))))
+        }
+    }))
+}
+
+/// The rows of a page of the index, and where the next one begins.
+async fn rows(api: &Api, question: &ListPublishedRequest) -> Result<(Vec<RequestRow>, Option<String>), Problem> {
+    let page = api.client.list_published(question.clone()).await.map_err(|error| match error.code {
+        Code::InvalidArgument => Problem::field("cursor", "is not one that this server gave for such a list"),
+        _ => problem::of_call("", &error),
+    })?;
+    let read = |row: &ListedRow| {
+        serde_json::from_slice(&row.body).map_err(|error| {
+            Problem::new(Kind::SchedulerFailed, format!("the row of {} is not what was written: {error}", row.key))
+        })
+    };
+    let rows = page.value.rows.iter().map(read).collect::<Result<_, _>>()?;
+    Ok((rows, page.value.next))
+}
+
 impl Asked {
+    fn is_of_a_list(&self) -> Result<(), Problem> {
+        if self.person.is_some() {
+            return Err(Problem::field("person", "belongs to /api/v1/inbox; here it is approver=user:NAME"));
+        }
+        if self.format.is_some() {
+            return Err(Problem::field("format", "belongs to /api/v1/requests/export"));
+        }
+        Ok(())
+    }
+
     /// What is left empty, as a form leaves it, asks for nothing.
     fn without_blanks(mut self) -> Asked {
         for field in [

@@ -6,6 +6,7 @@ pub(crate) mod lists;
 pub(crate) mod policies;
 pub(crate) mod record;
 pub(crate) mod requests;
+pub(crate) mod sheets;
 
 use axum::Json;
 use axum::http::StatusCode;

@@ -63,24 +63,33 @@ pub(crate) async fn create(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
     key: IdempotencyKey,
-    Body(mut asked): Body<NewRequest>,
+    Body(asked): Body<NewRequest>,
+) -> Result<Response, Problem> {
+    create_one(&api, &base, &key, asked).await
+}
+
+pub(crate) async fn create_one(
+    api: &Api,
+    base: &BaseUrl,
+    key: &IdempotencyKey,
+    mut asked: NewRequest,
 ) -> Result<Response, Problem> {
     asked.check()?;
-    asked.requester = requester(&api, &asked);
-    let request_id = key.request_id(&api, &asked).to_string();
+    asked.requester = requester(api, &asked);
+    let request_id = key.request_id(api, &asked).to_string();
     if key.is_given()
-        && let Some(there) = there_already(&api, &base, &key, &request_id, &asked).await?
+        && let Some(there) = there_already(api, base, key, &request_id, &asked).await?
     {
         return Ok(there);
     }
     let now = api.client.time().await.map_err(|error| problem::of_call(&request_id, &error))?.now;
-    let opened = open(&api, &base, &request_id, &asked, timestamp(now))?;
+    let opened = open(api, base, &request_id, &asked, timestamp(now))?;
     let id = opened.request.request_id.as_str();
     let start = api.client.start(ORCHESTRATION, &opened.asked).id(id).tags(key.tags(&asked)).only_if_absent();
     match start.await {
-        Ok(_) => Ok(created(&base, StatusCode::CREATED, shown(&base, &opened.request))),
+        Ok(_) => Ok(created(base, StatusCode::CREATED, shown(base, &opened.request))),
         Err(StartError::AlreadyExists(_)) => {
-            let there = there_already(&api, &base, &key, id, &asked).await?;
+            let there = there_already(api, base, key, id, &asked).await?;
             there.ok_or_else(|| Problem::no_such_request(id))
         }
         Err(error) => Err(not_started(id, &error)),
