@@ -53,9 +53,11 @@ pub struct RequestRow {
     /// Absent: the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
-    /// The hash of its content.
+    /// The hash of its content, and the salt that it begins with.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub content_hash: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub content_salt: String,
     /// Where it stands, while it is open, unless whoever answers first decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<StageShown>,
@@ -176,6 +178,7 @@ impl Request {
             policy: self.plan.policy.clone(),
             revision: self.revision_if_changed(),
             content_hash: self.content_hash.clone(),
+            content_salt: self.salt.clone(),
             stage: self.stage_shown(),
             returned: self.returned.as_ref().map(Said::in_short),
             unanswered: self.unanswered.iter().map(Said::in_short).collect(),

@@ -46,6 +46,9 @@ pub enum Entered {
         /// By which policy it is decided.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         policy: Option<PolicyVersion>,
+        /// What the hash of its content begins with.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        content_salt: String,
     },
     /// Somebody did something that counts: as he sent it.
     Said {
@@ -77,22 +80,30 @@ pub enum Entered {
 impl Entry {
     /// As it is written: its text, and the people whom that names.
     pub fn parts(&self) -> Vec<String> {
-        let people = self.people();
-        let mut named: Vec<&Person> = Vec::new();
+        let mut named = Named { people: self.people(), parts: Vec::new() };
         let mut text = serde_json::to_value(self).expect("its keys are texts");
-        in_texts(&mut text, &mut |text| {
-            let (form, person) = form_of(text);
-            let Some(person) = people.iter().find(|other| **other == person) else {
-                return form_of_none(text);
+        // Whoever spoke, or is spoken of, by whatever name: he is entered by his id.
+        let mut spoken_of = Vec::new();
+        for place in NAMES {
+            let Some(Value::String(name)) = text.pointer_mut(place).map(Value::take) else { continue };
+            let (form, person) = if place == "/by" { ("", Person::new(name.as_str())) } else { form_of(&name) };
+            let speaker = match &self.what {
+                Entered::Said { by: Some(by), .. } if place == "/said/approver" => by,
+                _ => &person,
             };
-            let at = named.iter().position(|other| *other == person).unwrap_or_else(|| {
-                named.push(person);
-                named.len() - 1
-            });
-            Some(format!("{form}~{}", at + 1))
-        });
-        let named = named.into_iter().map(|person| person.as_str().to_owned());
-        std::iter::once(text.to_string()).chain(named).collect()
+            spoken_of.push((place, format!("{form}~{}", named.number(speaker))));
+        }
+        for key in ["item", "said", "seats", "outcome"] {
+            if let Some(value) = text.get_mut(key) {
+                in_texts(value, &mut |text| named.token(text));
+            }
+        }
+        for (place, token) in spoken_of {
+            if let Some(name) = text.pointer_mut(place) {
+                *name = Value::String(token);
+            }
+        }
+        std::iter::once(text.to_string()).chain(named.parts.iter().map(|person| person.as_str().to_owned())).collect()
     }
 
     /// What was written, as JSON, from its parts. Nothing, if its text was erased; of a person who was erased stays `~1`.
@@ -142,6 +153,9 @@ impl Entry {
     }
 }
 
+/// Where an entry has a name and nothing else.
+const NAMES: [&str; 5] = ["/by", "/requester", "/said/approver", "/said/to", "/outcome/approver"];
+
 /// How an approver is written that is a user.
 const USER: &str = "user:";
 
@@ -150,10 +164,33 @@ fn form_of(text: &str) -> (&'static str, Person) {
     (if text.trim_start().starts_with(USER) { USER } else { "" }, Person::named(text))
 }
 
-/// What becomes of a text that names nobody.
-fn form_of_none(text: &str) -> Option<String> {
-    let is_token = text.starts_with('~') || text.starts_with("user:~");
-    is_token.then(|| format!("~{text}"))
+/// Those whom an entry names, and in which order.
+struct Named {
+    people: Vec<Person>,
+    parts: Vec<Person>,
+}
+
+impl Named {
+    fn number(&mut self, person: &Person) -> usize {
+        let known = self.parts.iter().position(|other| other == person);
+        known.map_or_else(
+            || {
+                self.parts.push(person.clone());
+                self.parts.len()
+            },
+            |at| at + 1,
+        )
+    }
+
+    /// What stands for a text that is somebody's name and nothing else; or that is a token of itself.
+    fn token(&mut self, text: &str) -> Option<String> {
+        let (form, name) = text.strip_prefix(USER).map_or(("", text), |name| (USER, name));
+        let person = self.people.iter().find(|person| person.as_str() == name).cloned();
+        match person {
+            Some(person) => Some(format!("{form}~{}", self.number(&person))),
+            None => (text.starts_with('~') || text.starts_with("user:~")).then(|| format!("~{text}")),
+        }
+    }
 }
 
 /// Puts others in the places of all texts of a value.
@@ -196,19 +233,28 @@ mod tests {
         let text: Value = serde_json::from_str(&parts[0]).unwrap();
         let expected = json!({
             "approver": "user:~1", "to": "~2", "comments": ["~1", "bobby", "~~1", "~user:~2", "~~", "group:bob"],
-            "input": {"bob": {"deep": "~1"}},
+            "input": {"bob": {"deep": " bob "}},
         });
         assert_eq!((&text["said"], &text["by"]), (&expected, &json!("~1")));
         let whole = read(&[Some(&parts[0]), Some("bob"), Some("Zoe@Example.org")]).unwrap();
         let back = json!({
             "approver": "user:bob", "to": "Zoe@Example.org",
             "comments": ["bob", "bobby", "~1", "user:~2", "~", "group:bob"],
-            "input": {"bob": {"deep": "bob"}},
+            "input": {"bob": {"deep": " bob "}},
         });
         assert_eq!((&whole["said"], &whole["by"]), (&back, &json!("bob")));
         let without_bob = read(&[Some(&parts[0]), None, Some("Zoe@Example.org")]).unwrap();
         assert_eq!((&without_bob["by"], &without_bob["said"]["to"]), (&json!("~1"), &json!("Zoe@Example.org")));
         assert_eq!(read(&[None, Some("bob")]), None);
+    }
+
+    #[test]
+    fn whoever_is_known_by_another_name_is_entered_by_his_id_and_words_of_ours_are_nobodys_names() {
+        let parts = said("ann", json!({"approver": "Ann@Example.org", "is_approved": true})).parts();
+        assert_eq!((parts.len(), parts[1].as_str()), (2, "ann"));
+        let parts = said("said", json!({"approver": "said", "comments": "none"})).parts();
+        let erased = read(&[Some(&parts[0]), None]).unwrap();
+        assert_eq!((&erased["entry"], &erased["proof"], &erased["by"]), (&json!("said"), &json!("none"), &json!("~1")));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! out whether anything before it was changed, left out or put in.
 //!
 //! An entry has parts: its text, and apart from it the people whom it names. Each part has a salt before it; the entry's
-//! *commitment* is the hash of the hashes of its parts, its *link* the hash of the link before it, its number and its
-//! commitment. So what an entry says can be erased, whole or a name only, and leaves hashes by which the chain can still be
+//! *commitment* is the hash of the hashes of its parts, its *link* the hash of the link before it, its number, its
+//! commitment, and whose it is. So what an entry says can be erased, whole or a name only, and leaves hashes by which the chain can still be
 //! checked and nothing can be guessed.
 
 use bytes::Bytes;
@@ -194,15 +194,16 @@ impl Head {
         Head { number: 0, link }
     }
 
-    /// The end with one entry more.
+    /// The end with one entry more: whose it is, and its commitment.
     #[must_use]
-    pub fn and(&self, commitment: &Hash) -> Head {
+    pub fn and(&self, owner: &InstanceId, commitment: &Hash) -> Head {
         let number = self.number + 1;
         let link = Sha256::new()
             .chain_update(b"placet link 1\0")
             .chain_update(self.link)
             .chain_update(number.to_be_bytes())
             .chain_update(commitment)
+            .chain_update(owner.as_str())
             .finalize()
             .into();
         Head { number, link }
@@ -240,7 +241,7 @@ impl Verifier {
     /// # Errors
     /// If it cannot be that.
     pub fn next(&mut self, entry: &Entry) -> Result<(), Broken> {
-        let head = self.0.and(&entry.said.commitment());
+        let head = self.0.and(&entry.owner, &entry.said.commitment());
         if entry.number != head.number {
             return Err(Broken::Number { expected: head.number, found: entry.number });
         }
@@ -271,8 +272,9 @@ mod tests {
         let mut head = Head::none(&hub, partition);
         let link = |body: &&'static str| {
             let said = said(&[body]);
-            head = head.and(&said.commitment());
-            Entry { partition, number: head.number, link: head.link, owner: InstanceId::new("i"), said }
+            let owner = InstanceId::new("i");
+            head = head.and(&owner, &said.commitment());
+            Entry { partition, number: head.number, link: head.link, owner, said }
         };
         bodies.iter().map(link).collect()
     }
@@ -293,6 +295,7 @@ mod tests {
         };
         let other = || said(&["other"]);
         assert_eq!(changed(&|entries| entries[1].said = other()), Err(Broken::Link(2)));
+        assert_eq!(changed(&|entries| entries[1].owner = InstanceId::new("j")), Err(Broken::Link(2)));
         assert_eq!(changed(&|entries| entries[2].link[0] ^= 1), Err(Broken::Link(3)));
         assert_eq!(changed(&|entries| drop(entries.remove(1))), Err(Broken::Number { expected: 2, found: 3 }));
         assert_eq!(changed(&|entries| entries.swap(0, 1)), Err(Broken::Number { expected: 1, found: 2 }));
@@ -344,8 +347,8 @@ mod tests {
     #[test]
     fn links_stay_the_same_for_ever() {
         let said = said(&["text", "name"]);
-        let head = Head::none(&Hub::new("default"), PartitionId(0)).and(&said.commitment());
+        let head = Head::none(&Hub::new("default"), PartitionId(0)).and(&InstanceId::new("owner"), &said.commitment());
         let hex: String = head.link.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "1566fba200fe5ba6f9b8daa67dfe292261da93d70aea705ec9a313fbe2fa398a");
+        assert_eq!(hex, "084f1ed9b4ee5f1a12c253ef61ce5717fb6eb3c05246390490f732ec57d3f786");
     }
 }

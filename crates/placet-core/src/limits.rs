@@ -10,8 +10,10 @@ pub const INSTANCE_ID_CHARS_MAX: usize = 100;
 /// Bytes of a turn's completion that comes in several pieces: as many as one message may hold.
 pub const TURN_PIECES_BYTES_MAX: usize = 64 << 20;
 
-/// Rows published by one turn, in bytes (DESIGN.md §6): a request with a payload of a mebibyte, whole, and what is shown of it.
-pub const PUBLISHED_BYTES_MAX: usize = 4 << 20;
+/// Rows published by one turn, in bytes: a request whose payload of a mebibyte was changed by whoever approved it, which is shown
+/// as it was proposed and as it is, stands in the outcome, and is in the record as it was sent and as it was approved; and as much
+/// again of what others sent, who are heard in the same turn.
+pub const PUBLISHED_BYTES_MAX: usize = 8 << 20;
 
 /// Terms of the rows that one turn publishes: each is a row of an index.
 pub const TERMS_MAX: usize = 16_384;

@@ -72,6 +72,11 @@ impl Hubs {
         if is_known || known.len() < HUBS_MAX { Ok(is_known) } else { Err(HubError::TooMany) }
     }
 
+    /// Those that are known.
+    pub(crate) fn all(&self) -> BTreeSet<Hub> {
+        self.lock().clone()
+    }
+
     /// Notes that a hub is in the store.
     pub(crate) fn is_there(&self, hub: Hub) {
         self.lock().insert(hub);

@@ -18,8 +18,8 @@ const ROWS_MAX: usize = 1_000;
 /// Terms that one question may name: each of them is looked up.
 const TERMS_MAX: usize = 2_000;
 
-/// About what a page may have: a store ends it with the row that reaches a mebibyte, and a row may have four.
-const PAGE_BYTES_MAX: usize = 5 << 20;
+/// About what a page may have: a store ends it with the row that reaches a mebibyte, and a row may have eight.
+const PAGE_BYTES_MAX: usize = 9 << 20;
 
 impl Scheduler {
     /// placet.v1 GetPublished.

@@ -90,10 +90,19 @@ pub enum CallError {
     /// The key that the hub's checkpoints are signed with cannot be had.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// There is nothing to be signed.
+    #[error("nothing has been entered in the record of hub {0} yet")]
+    NothingEntered(Hub),
+    /// The last checkpoint is missing, or not the hub's.
+    #[error(
+        "the last checkpoint of hub {0} is missing, or not signed by its key: hold the record against one that was kept \
+         (placet audit verify --checkpoint FILE), then begin anew: placet audit checkpoint --anew"
+    )]
+    NotItsCheckpoint(Hub),
     /// The record is not what the hub has signed.
     #[error(
         "the record is not what checkpoint {checkpoint} says: entry {entry} of chain {} is missing, or another; no further \
-         checkpoint is signed: restore a backup, or see what `placet audit verify` tells of an export",
+         checkpoint is signed: restore a backup, or begin anew: placet audit checkpoint --anew",
         partition.0
     )]
     RecordBroken {
@@ -604,6 +613,10 @@ impl Scheduler {
     /// The budget of bytes in flight: who brings calls takes a share of it for each.
     pub fn budget(&self) -> &Budget {
         &self.0.budget
+    }
+
+    pub(crate) fn hubs_known(&self) -> std::collections::BTreeSet<Hub> {
+        self.0.hubs.all()
     }
 
     pub(crate) fn record_keeping(&self) -> &Keeping {

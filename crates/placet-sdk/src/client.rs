@@ -12,8 +12,8 @@ use placet_proto::durabletask::{
     OrchestrationStatus, RaiseEventRequest, TerminateRequest,
 };
 use placet_proto::placet::v1::{
-    AskRequest, CheckpointResponse, EraseEntriesRequest, GetPublishedRequest, ListEntriesRequest, ListEntriesResponse,
-    ListPublishedRequest, ListPublishedResponse, ask_response::Outcome, list_entries_request::Of,
+    AskRequest, CheckpointRequest, CheckpointResponse, EraseEntriesRequest, GetPublishedRequest, ListEntriesRequest,
+    ListEntriesResponse, ListPublishedRequest, ListPublishedResponse, ask_response::Outcome, list_entries_request::Of,
 };
 use serde::Serialize;
 use tokio::time::timeout;
@@ -256,7 +256,15 @@ impl Client {
     /// # Errors
     /// If the call fails.
     pub async fn checkpoint(&self) -> Result<CheckpointResponse, CallError> {
-        self.transport.checkpoint(&self.hub).await
+        self.transport.checkpoint(&self.hub, CheckpointRequest { anew: false }).await
+    }
+
+    /// The same, with a new beginning where the last checkpoint or the key is not to be had: an operator's act.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn checkpoint_anew(&self) -> Result<CheckpointResponse, CallError> {
+        self.transport.checkpoint(&self.hub, CheckpointRequest { anew: true }).await
     }
 
     /// An instance's history, as committed; empty if there is no such instance. All of it is in memory then.

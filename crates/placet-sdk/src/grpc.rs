@@ -298,10 +298,12 @@ impl Transport for GrpcTransport {
         })
     }
 
-    fn checkpoint<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<CheckpointResponse>> {
-        Box::pin(
-            async move { Ok(self.admin().checkpoint(self.request(hub, CheckpointRequest {})?).await?.into_inner()) },
-        )
+    fn checkpoint<'a>(
+        &'a self,
+        hub: &'a str,
+        request: CheckpointRequest,
+    ) -> BoxFuture<'a, CallResult<CheckpointResponse>> {
+        Box::pin(async move { Ok(self.admin().checkpoint(self.request(hub, request)?).await?.into_inner()) })
     }
 
     fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>> {

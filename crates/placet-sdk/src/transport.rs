@@ -14,8 +14,8 @@ use placet_proto::durabletask::{
 };
 use placet_proto::placet::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation, BulkResultsRequest,
-    BulkResultsResponse, CancelBulkRequest, CheckpointResponse, Completions, EraseEntriesRequest, GetBulkRequest,
-    GetPublishedRequest, GetPublishedResponse, GetTimeResponse, ListBulksResponse, ListEntriesRequest,
+    BulkResultsResponse, CancelBulkRequest, CheckpointRequest, CheckpointResponse, Completions, EraseEntriesRequest,
+    GetBulkRequest, GetPublishedRequest, GetPublishedResponse, GetTimeResponse, ListBulksResponse, ListEntriesRequest,
     ListEntriesResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest, SchedulerFrame,
     StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse,
 };
@@ -143,7 +143,11 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
     /// placet.v1 EraseEntries.
     fn erase_entries<'a>(&'a self, hub: &'a str, request: EraseEntriesRequest) -> BoxFuture<'a, CallResult<()>>;
     /// placet.v1 Checkpoint.
-    fn checkpoint<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<CheckpointResponse>>;
+    fn checkpoint<'a>(
+        &'a self,
+        hub: &'a str,
+        request: CheckpointRequest,
+    ) -> BoxFuture<'a, CallResult<CheckpointResponse>>;
     /// Opens a worker's stream: placet.v1 Work, or GetWorkItems with a scheduler that has only that.
     fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>>;
 }

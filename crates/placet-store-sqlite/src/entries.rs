@@ -22,7 +22,7 @@ const ENTER: &str = "
     VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const OF_OWNER: &str = "
     SELECT row, number, link, owner, owner_sum, crc, said FROM entry INDEXED BY entry_owner
-    WHERE hub = ?1 AND owner_sum = ?2 AND number > ?3 ORDER BY number";
+    WHERE hub = ?1 AND part = ?2 AND owner_sum = ?3 AND number > ?4 ORDER BY number";
 const OF_CHAIN: &str = "
     SELECT row, number, link, owner, owner_sum, crc, said FROM entry
     WHERE hub = ?1 AND part = ?2 AND number > ?3 ORDER BY number";
@@ -48,7 +48,7 @@ impl Heads {
             Some(head) => *head,
             None => head(connection, hub, &row.hub, partition)?,
         };
-        let head = before.and(&row.said.commitment());
+        let head = before.and(&row.owner, &row.said.commitment());
         let entry =
             Entry { partition, number: head.number, link: head.link, owner: row.owner.clone(), said: row.said.clone() };
         let said = entry.said.encode();
@@ -79,14 +79,19 @@ fn head(connection: &Connection, hub: i64, name: &Hub, partition: PartitionId) -
 /// Erases in what an instance has entered.
 pub(crate) fn erase(connection: &Connection, hub: i64, erasure: &Erasure) -> rusqlite::Result<()> {
     let key = &erasure.key;
-    let found: Vec<(i64, Entry)> = {
+    let mut found: Vec<(i64, Entry)> = Vec::new();
+    {
         let mut statement = connection.prepare_cached(OF_OWNER)?;
-        let rows = statement.query_map(params![hub, sum_of(&key.id), 0], |row| {
-            // What is damaged is not erased: nobody knows whose it is.
-            Ok(entry(row, &key.hub, key.partition()).ok())
-        })?;
-        rows.filter_map(Result::transpose).collect::<Result<_, _>>()?
-    };
+        let mut rows = statement.query(params![hub, key.partition().0, sum_of(&key.id), 0])?;
+        while let Some(row) = rows.next()? {
+            match entry(row, &key.hub, key.partition()) {
+                Ok(read) => found.push(read),
+                // Nobody knows whose it is; whoever goes along the chain is told.
+                Err(Fault::Damaged(what)) => tracing::error!(what, "a damaged entry is not erased"),
+                Err(Fault::Engine(error)) => return Err(error),
+            }
+        }
+    }
     let mut statement = connection.prepare_cached(ERASE)?;
     for (row, mut entry) in found.into_iter().filter(|(_, entry)| entry.owner == key.id) {
         if erasure.erase(&mut entry.said) {
@@ -124,7 +129,7 @@ pub(crate) fn list(connection: &Connection, list: &EntryList, damage: &Damage) -
         .prepare_cached(if list.owner.is_some() { OF_OWNER } else { OF_CHAIN })
         .map_err(|e| told(e.into()))?;
     let rows = match &list.owner {
-        Some(owner) => statement.query(params![hub, sum_of(owner), after]),
+        Some(owner) => statement.query(params![hub, list.partition.0, sum_of(owner), after]),
         None => statement.query(params![hub, list.partition.0, after]),
     };
     let mut rows = rows.map_err(|error| told(error.into()))?;

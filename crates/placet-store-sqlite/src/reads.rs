@@ -438,7 +438,7 @@ mod tests {
             &["SEARCH published USING INTEGER PRIMARY KEY (rowid=?)"],
             &["SEARCH entry USING INDEX entry_place (hub=? AND part=?)"],
             &["SEARCH entry USING INDEX entry_place (hub=? AND part<?)"],
-            &["SEARCH entry USING INDEX entry_owner (hub=? AND owner_sum=? AND number>?)"],
+            &["SEARCH entry USING INDEX entry_owner (hub=? AND part=? AND owner_sum=? AND number>?)"],
             &["SEARCH entry USING INDEX entry_place (hub=? AND part=? AND number>?)"],
         ];
         let statements = ALL.iter().chain(&pieces::READS).chain(&lists::ALL).chain(&records::ALL);

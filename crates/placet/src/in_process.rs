@@ -13,7 +13,7 @@ use placet_proto::durabletask::{
 };
 use placet_proto::placet::v1::{
     AdvanceTimeRequest, AdvanceTimeResponse, AskRequest, AskResponse, BulkOperation, BulkResultsRequest,
-    BulkResultsResponse, CancelBulkRequest, CheckpointResponse, EraseEntriesRequest, GetBulkRequest,
+    BulkResultsResponse, CancelBulkRequest, CheckpointRequest, CheckpointResponse, EraseEntriesRequest, GetBulkRequest,
     GetPublishedRequest, GetPublishedResponse, GetTimeResponse, ListBulksResponse, ListEntriesRequest,
     ListEntriesResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest, SchedulerFrame,
     StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse, WorkEnvelope,
@@ -296,8 +296,12 @@ impl Transport for InProcess {
         Box::pin(self.call(hub, async |scheduler, hub| scheduler.erase_entries(hub, request).await.map(drop)))
     }
 
-    fn checkpoint<'a>(&'a self, hub: &'a str) -> BoxFuture<'a, CallResult<CheckpointResponse>> {
-        Box::pin(self.call(hub, async |scheduler, hub| scheduler.checkpoint(hub).await))
+    fn checkpoint<'a>(
+        &'a self,
+        hub: &'a str,
+        request: CheckpointRequest,
+    ) -> BoxFuture<'a, CallResult<CheckpointResponse>> {
+        Box::pin(self.call(hub, async move |scheduler, hub| scheduler.checkpoint(hub, request).await))
     }
 
     fn work<'a>(&'a self, hub: &'a str, open: Open) -> BoxFuture<'a, CallResult<WorkStream>> {

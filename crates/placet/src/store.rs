@@ -68,6 +68,7 @@ fn master_key(path: &Path) -> Result<MasterKey, Failure> {
             let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
             writeln!(file, "{digits}").and_then(|()| file.as_file().sync_all()).map_err(failed)?;
             file.persist_noclobber(path).map_err(|error| failed(error.error))?;
+            os::sync_folder(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
             Ok(key)
         }
         Err(error) => Err(failed(error)),

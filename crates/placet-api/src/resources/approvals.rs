@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use placet_approval::{Caller, DECISION_EVENT, Decided, Decision, ORCHESTRATION, Outcome, Reply};
-use placet_sdk::{Answer, ExternalEvent, InstanceState};
+use placet_sdk::{Answer, ExternalEvent, InstanceState, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -42,6 +42,11 @@ impl Wait {
     /// Whether anybody has said how long.
     pub(crate) fn is_asked(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// As long as is left of it since then, and a second at least.
+    pub(crate) fn left_since(&self, begun: std::time::Instant) -> Wait {
+        Wait(Some(self.length().saturating_sub(begun.elapsed())))
     }
 
     /// How long, within measure.
@@ -215,7 +220,13 @@ impl Case<'_> {
     }
 
     fn lost_to(&self, state: &InstanceState, first: Option<&Raised>) -> Problem {
-        let outcome = json(state.output_json()).or_else(|| self.outcome_so_far(state, first));
+        let terminated = || {
+            let is_ours =
+                state.name() == ORCHESTRATION && matches!(state.status(), Status::Terminated | Status::Canceled);
+            let reason = json(state.output_json()).unwrap_or_default();
+            is_ours.then(|| serde_json::json!({"status": "Withdrawn", "request_id": self.id, "reason": reason}))
+        };
+        let outcome = terminated().or_else(|| json(state.output_json())).or_else(|| self.outcome_so_far(state, first));
         let said = outcome.as_ref().map(Said::read).unwrap_or_default();
         let status = said.status.unwrap_or_else(|| status(state));
         let sentence = match said.approver {

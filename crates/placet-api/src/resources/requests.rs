@@ -112,7 +112,7 @@ pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Re
     let shown = Shown {
         request_id: &id,
         runtime_status: state.status().as_str(),
-        status: in_four(status(&state)),
+        status: in_four(&state),
         status_detail: detail(&state),
         details: as_it_is(state.custom_status_json()),
         output: as_it_is(state.output_json()),
@@ -135,8 +135,9 @@ pub(crate) fn status(state: &InstanceState) -> String {
     }
 }
 
-fn in_four(status: String) -> String {
-    if status == "Withdrawn" { "Rejected".to_owned() } else { status }
+fn in_four(state: &InstanceState) -> String {
+    let status = status(state);
+    if status == "Withdrawn" && state.name() == ORCHESTRATION { "Rejected".to_owned() } else { status }
 }
 
 fn detail(state: &InstanceState) -> Option<&'static str> {

@@ -72,11 +72,13 @@ impl Request {
         }
     }
 
-    /// SHA-256 of the salt's digits, and of what is decided about as JSON in its canonical form (RFC 8785).
+    /// SHA-256 of the salt's digits, and of what is decided about as JSON in its canonical form (RFC 8785), which takes numbers
+    /// for doubles: integers that are none of those stand there as texts.
     fn hash_content(&mut self) {
         let content = ContentRow { proposed: None, editable: Vec::new(), ..self.shown_content() };
         let mut value = serde_json::to_value(content).expect("its keys are texts");
         value["item"] = Value::String(self.asked.item.clone());
+        exactly(&mut value);
         let canonical = serde_json_canonicalizer::to_vec(&value).expect("its keys are texts");
         self.content_hash = hex(&Sha256::new().chain_update(&self.salt).chain_update(canonical).finalize());
     }
@@ -125,6 +127,23 @@ impl Request {
         json_patch::patch(&mut payload, &patch).map_err(|error| invalid(format!("edits: {error}")))?;
         check_size("payload", &payload, PAYLOAD_BYTES_MAX).map_err(|error| invalid(error.to_string()))?;
         Ok((payload != *self.asked.payload.as_ref().unwrap_or(&Value::Null)).then_some(payload))
+    }
+}
+
+/// Integers beyond 2⁵³ as texts of their digits behind a zero character, which no text begins with.
+fn exactly(value: &mut Value) {
+    const DOUBLES_MAX: u64 = 1 << 53;
+    match value {
+        Value::Number(number) => {
+            let is_beyond = number.as_u64().is_some_and(|number| number > DOUBLES_MAX)
+                || number.as_i64().is_some_and(|number| number.unsigned_abs() > DOUBLES_MAX);
+            if is_beyond {
+                *value = Value::String(format!("\0{number}"));
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(exactly),
+        Value::Object(all) => all.values_mut().for_each(exactly),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
 }
 

@@ -259,7 +259,8 @@ impl Case<'_> {
     fn enter_request(&mut self) {
         let (asked, due, policy) = (&self.request.asked, self.request.due, self.request.plan.policy.clone());
         let (requester, item) = (asked.requester.clone(), asked.item.clone());
-        self.enter(Entered::Requested { requester, item, due, policy });
+        let content_salt = self.request.salt.clone();
+        self.enter(Entered::Requested { requester, item, due, policy, content_salt });
     }
 
     /// On the revision and in the stage that he found: both may be others since.

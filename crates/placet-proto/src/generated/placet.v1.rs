@@ -203,7 +203,8 @@ pub struct ChainedEntry {
     /// From 1 on.
     #[prost(uint64, tag = "2")]
     pub number: u64,
-    /// SHA-256("placet link 1\0", the link before, the number as 64 bits big-endian, the commitment). Before the first entry:
+    /// SHA-256("placet link 1\0", the link before, the number as 64 bits big-endian, the commitment, the instance's id). Before the
+    /// first entry:
     /// SHA-256("placet chain 1\0", the hub's name, 0, the partition).
     #[prost(bytes = "bytes", tag = "3")]
     pub link: ::prost::bytes::Bytes,
@@ -771,7 +772,12 @@ pub struct WaitRemedy {
     pub events: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct CheckpointRequest {}
+pub struct CheckpointRequest {
+    /// Begins anew, with a new key if need be, where the last checkpoint or the key is missing or not the hub's, or where the record
+    /// is not what the last one says. Whoever looks sees it: the new one names none before it.
+    #[prost(bool, tag = "1")]
+    pub anew: bool,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CheckpointResponse {
     #[prost(string, tag = "1")]

@@ -94,7 +94,8 @@ impl Admin for AdminService {
 
     async fn checkpoint(&self, request: Request<CheckpointRequest>) -> Result<Response<CheckpointResponse>, Status> {
         let hub = metadata::hub(&self.0, &request)?;
-        within(request.metadata(), answer(self.0.checkpoint(hub))).await
+        let (metadata, _, request) = request.into_parts();
+        within(&metadata, answer(self.0.checkpoint(hub, request))).await
     }
 
     async fn erase_entries(

@@ -58,6 +58,8 @@ fn retry_after(error: &CallError) -> Option<Duration> {
         | CallError::ContinuedAsNew
         | CallError::NoOperation(_)
         | CallError::Key(_)
+        | CallError::NotItsCheckpoint(_)
+        | CallError::NothingEntered(_)
         | CallError::RecordBroken { .. }
         | CallError::Stopping => None,
     }
@@ -95,9 +97,9 @@ fn code_of(error: &CallError) -> Code {
         CallError::Hub(HubError::Invalid(_)) => Code::InvalidArgument,
         CallError::Hub(HubError::Unknown(_)) => Code::NotFound,
         CallError::Hub(HubError::TooMany) | CallError::Busy | CallError::TooManyWait => Code::ResourceExhausted,
-        CallError::NoOperation(_) => Code::NotFound,
+        CallError::NoOperation(_) | CallError::NothingEntered(_) => Code::NotFound,
         CallError::Key(_) => Code::FailedPrecondition,
-        CallError::RecordBroken { .. } => Code::DataLoss,
+        CallError::RecordBroken { .. } | CallError::NotItsCheckpoint(_) => Code::DataLoss,
         CallError::ContinuedAsNew => Code::Aborted,
         CallError::Read(_) => Code::Internal,
         CallError::Stopping => Code::Unavailable,

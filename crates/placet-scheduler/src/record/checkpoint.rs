@@ -17,7 +17,7 @@ use super::note;
 pub struct Checkpoint {
     /// Whose record it is.
     pub hub: Hub,
-    /// How many there were before it.
+    /// Its number, from 1 on.
     pub number: u64,
     /// When it was made.
     pub at: Timestamp,

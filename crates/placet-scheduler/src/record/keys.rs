@@ -25,7 +25,7 @@ pub enum KeyError {
     /// It was sealed with another master key.
     #[error(
         "the key of hub {0} was sealed with another master key: put back the file `master.key` that belongs to this data, or \
-         delete the record row `signing-key` to begin with a new key, which nobody knows yet"
+         begin with a new key, which nobody knows yet: placet audit checkpoint --anew"
     )]
     OtherMaster(Hub),
     /// The system has no random numbers.

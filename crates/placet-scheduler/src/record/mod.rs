@@ -16,7 +16,7 @@ use placet_core::rows::RecordRow;
 use placet_core::shard::Input;
 use placet_proto::placet::v1::list_entries_request::Of;
 use placet_proto::placet::v1::{
-    ChainedEntry, CheckpointResponse, EraseEntriesRequest, EraseEntriesResponse, ListEntriesRequest,
+    ChainedEntry, CheckpointRequest, CheckpointResponse, EraseEntriesRequest, EraseEntriesResponse, ListEntriesRequest,
     ListEntriesResponse,
 };
 use placet_store::{Answer, EntryList, Query};
@@ -35,8 +35,8 @@ pub use note::{NoteError, NoteKey};
 const ENTRIES_DEFAULT: usize = 100;
 const ENTRIES_MAX: usize = 1_000;
 
-/// About what a page may have: it ends with the entry that reaches a mebibyte, and one may have four.
-const PAGE_BYTES_MAX: usize = 5 << 20;
+/// About what a page may have: it ends with the entry that reaches a mebibyte, and one may have eight.
+const PAGE_BYTES_MAX: usize = 9 << 20;
 
 /// While entries are written, checkpoints are made this often.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
@@ -60,6 +60,15 @@ impl Entered {
                 hubs.insert(row.hub.clone());
                 self.any.notify_one();
             }
+        }
+    }
+
+    /// These are still, or again, in none.
+    fn put_back(&self, hubs: impl IntoIterator<Item = Hub>) {
+        let mut all = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend(hubs);
+        if !all.is_empty() {
+            self.any.notify_one();
         }
     }
 
@@ -137,29 +146,42 @@ impl Scheduler {
     /// placet.v1 Checkpoint: the last one, if nothing was entered since.
     ///
     /// # Errors
-    /// [`CallError::Key`] if the hub cannot sign.
-    pub async fn checkpoint(&self, hub: Hub) -> Result<CheckpointResponse, CallError> {
+    /// [`CallError::NothingEntered`] if nothing was ever entered, [`CallError::Key`] if the hub cannot sign, and
+    /// [`CallError::RecordBroken`] or [`CallError::NotItsCheckpoint`] where what was signed before does not fit.
+    pub async fn checkpoint(&self, hub: Hub, request: CheckpointRequest) -> Result<CheckpointResponse, CallError> {
         let _alone = self.record_keeping().making.lock().await;
-        let signer = self.signer(&hub).await?;
-        let told = |note: String| CheckpointResponse { note, key: signer.verifier().to_string() };
         let key = RecordKey::new(hub.clone(), CHECKPOINT, "last");
         loop {
             let last = self.record(key.clone()).await?;
             let heads = self.heads(hub.clone()).await?;
+            if last.is_none() && heads.is_empty() {
+                return Err(CallError::NothingEntered(hub));
+            }
+            let (signer, is_new) = self.signer(&hub, request.anew).await?;
+            let told = |note: String| CheckpointResponse { note, key: signer.verifier().to_string() };
             let note = last.as_ref().and_then(|row| std::str::from_utf8(&row.body).ok());
-            let before = note.and_then(Checkpoint::of_note);
-            if let (Some(note), Some(before)) = (note, &before)
+            let is_its = |note: &&str| signer.verifier().open(note).is_ok();
+            let before = note.filter(is_its).and_then(|note| Some((note, Checkpoint::of_note(note)?)));
+            if let Some((note, before)) = &before
                 && before.heads == heads
-                && signer.verifier().open(note).is_ok()
             {
-                return Ok(told(note.to_owned()));
+                return Ok(told((*note).to_owned()));
             }
-            if let Some(before) = &before {
-                self.still_has(before, &heads).await?;
-            }
-            let number = before.map_or(1, |before| before.number + 1);
-            let next =
-                Checkpoint { hub: hub.clone(), number, at: self.now(), before: note.map(checkpoint::hash_of), heads };
+            // Nothing is signed that what was signed before does not fit: else whoever cuts off the end of a chain would have
+            // that signed a minute later.
+            let fits = match &before {
+                Some((_, before)) => self.still_has(before, &heads).await,
+                None if is_new && last.is_none() => Ok(()),
+                None => Err(CallError::NotItsCheckpoint(hub.clone())),
+            };
+            let before = match fits {
+                Ok(()) => before,
+                Err(CallError::RecordBroken { .. } | CallError::NotItsCheckpoint(_)) if request.anew => None,
+                Err(error) => return Err(error),
+            };
+            let number = before.as_ref().map_or(1, |(_, before)| before.number + 1);
+            let before = before.map(|(note, _)| checkpoint::hash_of(note));
+            let next = Checkpoint { hub: hub.clone(), number, at: self.now(), before, heads };
             let note = signer.sign(&next.text());
             let content = RecordContent { expires_at: None, body: note.clone().into_bytes().into() };
             let change = match last {
@@ -174,8 +196,7 @@ impl Scheduler {
         }
     }
 
-    /// Nothing is signed that what was signed before does not fit: else whoever cuts off the end of a chain would have that
-    /// signed a minute later.
+    /// Whether all that a checkpoint says is still so.
     async fn still_has(&self, last: &Checkpoint, heads: &BTreeMap<PartitionId, Head>) -> Result<(), CallError> {
         for (partition, signed) in &last.heads {
             if heads.get(partition) == Some(signed) {
@@ -198,6 +219,8 @@ impl Scheduler {
     /// Makes checkpoints while entries are written, until `stop`, and then of what is in none yet.
     pub async fn keep_checkpoints(&self, stop: impl Future<Output = ()>) {
         let entered = self.record_keeping().entered();
+        // An earlier process may have been killed before it made one. What has not changed costs a look.
+        entered.put_back(self.hubs_known());
         let mut stop = std::pin::pin!(stop);
         let mut stopping = false;
         while !stopping {
@@ -208,11 +231,19 @@ impl Scheduler {
             if !stopping {
                 stopping = tokio::time::timeout(CHECKPOINT_EVERY, &mut stop).await.is_ok();
             }
+            let mut failed = Vec::new();
             for hub in entered.take() {
-                if let Err(error) = self.checkpoint(hub.clone()).await {
-                    tracing::error!(hub = %hub, error = &error as &dyn std::error::Error, "no checkpoint of the record was made");
+                match self.checkpoint(hub.clone(), CheckpointRequest::default()).await {
+                    // It has gone, or nothing was entered in it.
+                    Ok(_) | Err(CallError::NothingEntered(_)) => {}
+                    Err(error) => {
+                        let cause: &dyn std::error::Error = &error;
+                        tracing::error!(hub = %hub, error = cause, "no checkpoint of the record was made");
+                        failed.push(hub);
+                    }
                 }
             }
+            entered.put_back(failed);
         }
     }
 
@@ -224,19 +255,28 @@ impl Scheduler {
         Ok(heads.await?.into_iter().collect())
     }
 
-    /// What a hub signs with; it is made when it is wanted first.
-    async fn signer(&self, hub: &Hub) -> Result<Signer, CallError> {
+    /// What a hub signs with, and whether it was made just now: when it is wanted first, or where another is wanted since this
+    /// one cannot be had.
+    async fn signer(&self, hub: &Hub, anew: bool) -> Result<(Signer, bool), CallError> {
         let master = &self.record_keeping().master;
         let key = RecordKey::new(hub.clone(), SIGNING_KEY, "1");
-        let name = format!("placet/{hub}");
+        let signer = |seed| Signer::new(format!("placet/{hub}"), &seed);
         loop {
-            if let Some(row) = self.record(key.clone()).await? {
-                return Ok(Signer::new(name, &master.open(hub, &row.body)?));
+            let there = self.record(key.clone()).await?;
+            let opened = there.as_ref().map(|row| master.open(hub, &row.body));
+            match opened {
+                Some(Ok(seed)) => return Ok((signer(seed), false)),
+                Some(Err(error)) if !anew => return Err(error.into()),
+                Some(Err(_)) | None => {}
             }
             let (seed, sealed) = master.new_key(hub)?;
             let content = RecordContent { expires_at: None, body: sealed.into() };
-            if let Recorded::Version(_) = self.change_record(key.clone(), RecordChange::Create(content)).await? {
-                return Ok(Signer::new(name, &seed));
+            let change = match there {
+                Some(row) => RecordChange::Replace(row.version, content),
+                None => RecordChange::Create(content),
+            };
+            if let Recorded::Version(_) = self.change_record(key.clone(), change).await? {
+                return Ok((signer(seed), true));
             }
         }
     }

@@ -124,7 +124,11 @@ impl From<CallError> for Problem {
             CallError::Busy | CallError::TooManyWait | CallError::Stopping => Kind::Overloaded,
             CallError::ContinuedAsNew => Kind::Conflict,
             // No call over HTTP asks for one.
-            CallError::NoOperation(_) | CallError::Key(_) | CallError::RecordBroken { .. } => Kind::SchedulerFailed,
+            CallError::NoOperation(_)
+            | CallError::Key(_)
+            | CallError::NothingEntered(_)
+            | CallError::NotItsCheckpoint(_)
+            | CallError::RecordBroken { .. } => Kind::SchedulerFailed,
             CallError::Read(_) => Kind::SchedulerFailed,
         };
         if kind == Kind::SchedulerFailed {

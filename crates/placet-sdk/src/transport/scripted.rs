@@ -97,6 +97,6 @@ impl Transport for Scripted {
         list_published(_hub: &'a str, _request: ListPublishedRequest) -> Held<ListPublishedResponse>;
         list_entries(_hub: &'a str, _request: ListEntriesRequest) -> Held<ListEntriesResponse>;
         erase_entries(_hub: &'a str, _request: EraseEntriesRequest) -> ();
-        checkpoint(_hub: &'a str) -> CheckpointResponse;
+        checkpoint(_hub: &'a str, _request: CheckpointRequest) -> CheckpointResponse;
     }
 }

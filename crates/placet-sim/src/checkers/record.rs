@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use placet_approval::{Entered, Entry};
+use placet_proto::durabletask::OrchestrationStatus;
 
 use super::Check;
 use super::approval::{in_words, outcome_of};
@@ -57,6 +58,13 @@ impl Record {
             (Program::Approval(_), Some(outcome)) if outcome.output.is_some() && outcome.failure.is_none() => {
                 outcome_of(outcome).map_or(Ok(()), |decided| self.tells(at, Some(&in_words(&decided))))
             }
+            // One that was terminated after it had begun is withdrawn. Of one that had been set aside its rules never hear.
+            (Program::Approval(_), Some(outcome)) if outcome.status == OrchestrationStatus::Terminated => {
+                match self.ends.get(&at) {
+                    Some(None) => Err("a request was terminated, and the record does not say so".to_owned()),
+                    _ => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -74,7 +82,13 @@ mod tests {
 
     fn requested() -> Entry {
         let (requester, item) = ("alice".to_owned(), "a chair".to_owned());
-        entry(Entered::Requested { requester, item, due: jiff::Timestamp::UNIX_EPOCH, policy: None })
+        entry(Entered::Requested {
+            requester,
+            item,
+            due: jiff::Timestamp::UNIX_EPOCH,
+            policy: None,
+            content_salt: String::new(),
+        })
     }
 
     fn rejected() -> Outcome {

@@ -19,7 +19,7 @@ use crate::struck::FaultKind;
 const LIE: &str = "\"a lie\"";
 
 /// More than any turn may publish.
-static MUCH: [u8; 5 << 20] = [0; 5 << 20];
+static MUCH: [u8; placet_core::limits::PUBLISHED_BYTES_MAX + 1] = [0; placet_core::limits::PUBLISHED_BYTES_MAX + 1];
 
 impl World {
     /// A worker that was given this item says something else than it should, and what it should later.

@@ -11,4 +11,4 @@ CREATE TABLE entry(
   said BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX entry_place ON entry(hub, part, number);
-CREATE INDEX entry_owner ON entry(hub, owner_sum, number);
+CREATE INDEX entry_owner ON entry(hub, part, owner_sum, number);

@@ -373,7 +373,7 @@ impl State {
         let (hub, partition) = (&row.hub, row.partition());
         self.hubs.insert(hub.clone());
         let chain = self.chains.entry((hub.clone(), partition)).or_default();
-        let Head { number, link } = end_of(hub, partition, chain).and(&row.said.commitment());
+        let Head { number, link } = end_of(hub, partition, chain).and(&row.owner, &row.said.commitment());
         chain.push(Entry { partition, number, link, owner: row.owner.clone(), said: row.said.clone() });
     }
 

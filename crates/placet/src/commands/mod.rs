@@ -163,7 +163,7 @@ fn with_client<T>(endpoint: &str, what: impl AsyncFnOnce(Client) -> T) -> Result
 /// What a failed call ends the process with.
 fn refused(error: CallError) -> Failure {
     match error.code {
-        Code::FailedPrecondition | Code::InvalidArgument | Code::NotFound | Code::AlreadyExists => {
+        Code::FailedPrecondition | Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::DataLoss => {
             Failure::Refused(error.message)
         }
         _ => Failure::NotReady(error.to_string()),

@@ -69,6 +69,10 @@ pub(crate) struct Checkpoint {
     /// Tell the key alone.
     #[arg(long)]
     pub(crate) key: bool,
+    /// Begin anew, where the last checkpoint or the key is missing or another, or the record is not what was signed. The new
+    /// one names none before it.
+    #[arg(long)]
+    pub(crate) anew: bool,
     #[command(flatten)]
     pub(crate) of: OfHub,
 }

@@ -42,6 +42,14 @@ pub(crate) fn make_private_folder(path: &Path) -> std::io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Makes durable that a file was made in a folder.
+///
+/// # Errors
+/// If that fails.
+pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
+    fs::File::open(path)?.sync_all()
+}
+
 /// Who listens on this address: "name (pid 7)", if the system tells (Linux does, by /proc).
 pub(crate) fn port_holder(addr: SocketAddr) -> Option<String> {
     let inode = listening_inode(addr.port())?;

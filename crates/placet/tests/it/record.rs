@@ -108,7 +108,16 @@ async fn an_export_is_checked_without_a_server_and_its_first_bad_entry_is_named(
     assert_eq!(lines.len(), 6);
     let without = |at: usize| [&lines[..at], &lines[at + 1..]].concat().join("\n");
     let other_key = "placet/default+00000000+AAAA";
-    let table: [(String, &str, i32); 7] = [
+    let moved = lines[2].replace(&id, "somebody-elses");
+    let entry_5 = lines[4].replace("\"number\":4", "\"number\":5");
+    let table: [(String, &str, i32); 10] = [
+        (
+            [&lines[..2], &[moved.as_str()], &lines[3..]].concat().join("\n"),
+            "entry 2 is of a request that belongs to another",
+            1,
+        ),
+        ([&lines[..5], &[entry_5.as_str()], &lines[5..]].concat().join("\n"), "entry 5 is signed by no checkpoint", 1),
+        ([&lines[..], &lines[1..2]].concat().join("\n"), "an export ends with its checkpoint", 65),
         (text.replace(r#"is_approved\":false"#, r#"is_approved\":true"#), "entry 3 is not what was written", 1),
         (text.replace("Ünïcode", "Unicode"), "entry 1 is not what was written", 1),
         (without(2), "entry 3 stands where 2 must", 1),
@@ -179,15 +188,65 @@ async fn a_record_that_was_cut_off_is_signed_no_more() {
     let (_, launch) = server.stop_to_restart().await.unwrap();
     tamper(launch.folder(), "DELETE FROM entry WHERE number = 4");
     let server = launch.start().await.unwrap();
-    for command in ["verify", "export", "checkpoint"] {
-        let ended = run(&server, &["audit", command]).await;
+    let data = server.announced().data_dir.clone().unwrap();
+    let export = data.join("export.jsonl").to_str().unwrap().to_owned();
+    std::fs::write(&export, "an earlier one").unwrap();
+    for command in [&["audit", "verify"][..], &["audit", "export", "-o", &export], &["audit", "checkpoint"]] {
+        let ended = run(&server, command).await;
         assert_eq!(ended.code, Some(1), "{ended:?}");
         let said = "the record is not what checkpoint 1 says: entry 4 of chain";
         assert!(ended.stderr.contains(said), "{ended:?}");
     }
+    assert_eq!(std::fs::read_to_string(&export).unwrap(), "an earlier one");
     // Whatever else is done to it, people decide.
     let other = ask(&server.http(), "Another", &["bob"]).await;
     decide(&server.http(), &other, "bob", "approve").await;
+
+    // Nor if the checkpoint is taken away, too; somebody who may says so, and it is seen.
+    let (_, launch) = server.stop_to_restart().await.unwrap();
+    tamper(launch.folder(), "DELETE FROM record WHERE kind = 'checkpoint'");
+    let server = launch.start().await.unwrap();
+    let ended = run(&server, &["audit", "checkpoint"]).await;
+    assert!(ended.code == Some(1) && ended.stderr.contains("is missing, or not signed by its key"), "{ended:?}");
+    let ended = run(&server, &["audit", "checkpoint", "--anew"]).await;
+    assert!(
+        ended.code == Some(0) && ended.stdout.contains("number 1\n") && ended.stdout.contains("before -\n"),
+        "{ended:?}"
+    );
+    assert_eq!(run(&server, &["audit", "verify"]).await.code, Some(0));
+    // A key that cannot be had is not taken for none.
+    let (_, launch) = server.stop_to_restart().await.unwrap();
+    std::fs::remove_file(launch.folder().join("placet-data").join("master.key")).unwrap();
+    let server = launch.start().await.unwrap();
+    let ended = run(&server, &["audit", "checkpoint"]).await;
+    assert!(ended.code == Some(1) && ended.stderr.contains("put back the file `master.key`"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_signed_where_nothing_was_entered() {
+    let server = crate::server().await;
+    let ended = run(&server, &["audit", "verify", "--taskhub", "nobodys"]).await;
+    assert!(ended.code == Some(1) && ended.stderr.contains("nothing has been entered"), "{ended:?}");
+    let hubs = server.http().get("/v1/taskhubs").await.unwrap();
+    assert!(!hubs.text().contains("nobodys"), "{hubs:?}");
+}
+
+/// Edits that replace a payload almost as long as one may be: the record has it as it was sent and as it was approved.
+#[tokio::test]
+async fn a_long_payload_that_an_approver_changes_is_entered_whole() {
+    let server = crate::server().await;
+    let http = server.http();
+    let text = |letter: &str| letter.repeat(900 << 10);
+    let plan = json!({"stages": [{"seats": [{"from": ["bob"], "need": 1}]}], "editable": ["/text"]});
+    let asked = json!({"requester": "alice", "item": "A text", "plan": plan, "payload": {"text": text("a")}});
+    let id = post(&http, "/api/v1/requests", asked).await["request_id"].as_str().unwrap().to_owned();
+    let edits = json!([{"op": "replace", "path": "/text", "value": text("b")}]);
+    let path = format!("/api/v1/requests/{id}/decisions");
+    let told = post(&http, &path, json!({"approver": "bob", "decision": "approve", "edits": edits})).await;
+    assert_eq!(told["outcome"]["status"], "Approved");
+    let found = entries(&http, &id).await;
+    assert_eq!(found.last().unwrap()["entry"]["outcome"]["approved"]["text"].as_str().unwrap().len(), 900 << 10);
+    assert_eq!(run(&server, &["audit", "verify"]).await.code, Some(0));
 }
 
 #[tokio::test]

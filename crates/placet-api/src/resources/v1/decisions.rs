@@ -1,6 +1,8 @@
 //! `POST /api/v1/requests/{id}/decisions`: approve, reject, abstain, or choose one of the request's own outcomes; and
 //! `POST /api/v1/decisions`, the same to many requests.
 
+use std::time::Instant;
+
 use axum::body::to_bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -174,9 +176,12 @@ pub(crate) async fn decide_many(
     let said = Said { approver, decision, comments, ..Said::default() };
     let decision = Decision { bulk: true, ..said.decision()? };
     decision.check()?;
+    let begun = Instant::now();
     let one = async |one: ToOne| {
         let ToOne { request_id, revision, content_hash, stage } = one;
         let decision = Decision { revision, content_hash, stage, ..decision.clone() };
+        // All of them together wait for as long as one would.
+        let wait = wait.left_since(begun);
         let answer = decide_one(&api, &base, &request_id, (&wait, &key), &decision).await.into_response();
         let status = answer.status().as_u16();
         let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap_or_default();

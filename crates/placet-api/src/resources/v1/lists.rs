@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use axum::{Extension, Json};
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use jiff::Timestamp;
 use placet_approval::{Approver, Directory, Person, Priority, REQUEST_ROWS, RequestRow, terms};
 use placet_sdk::Code;
@@ -99,6 +99,7 @@ pub(crate) async fn inbox(
     Extension(base): Extension<BaseUrl>,
     asked: Asked,
 ) -> Result<Json<Page>, Problem> {
+    asked.is_no_export()?;
     let name = asked.person.as_deref().ok_or_else(|| Problem::field("person", "must say whose inbox it is"))?;
     let person = rights::person(&api, "person", name)?;
     let configuration = (api.configuration)();
@@ -153,22 +154,26 @@ async fn page(
 }
 
 /// All that is asked for, page by page.
-pub(crate) fn all(
+pub(crate) async fn all(
     api: Api,
     asked: &Asked,
-) -> Result<impl Stream<Item = Result<Vec<RequestRow>, Problem>> + use<>, Problem> {
+) -> Result<BoxStream<'static, Result<Vec<RequestRow>, Problem>>, Problem> {
     if asked.cursor.is_some() || asked.limit.is_some() || asked.person.is_some() {
         return Err(Problem::field("query", "an export has all of a list: leave out limit, cursor and person"));
     }
+    if let Some(row) = by_id(&api, asked).await? {
+        return Ok(stream::iter([Ok(vec![row])]).boxed());
+    }
     let question = ListPublishedRequest { limit: PAGE_MAX, ..asked.question(&(api.configuration)().directory)? };
-    Ok(stream::try_unfold(Some(question), move |question| {
+    let pages = stream::try_unfold(Some(question), move |question| {
         let api = api.clone();
         async move {
             let Some(question) = question else { return Ok(None) };
             let (rows, next) = rows(&api, &question).await?;
             Ok(Some((rows, next.map(|after| ListPublishedRequest { after, ..question }))))
         }
-    }))
+    });
+    Ok(pages.boxed())
 }
 
 /// The rows of a page of the index, and where the next one begins.
@@ -191,6 +196,10 @@ impl Asked {
         if self.person.is_some() {
             return Err(Problem::field("person", "belongs to /api/v1/inbox; here it is approver=user:NAME"));
         }
+        self.is_no_export()
+    }
+
+    fn is_no_export(&self) -> Result<(), Problem> {
         if self.format.is_some() {
             return Err(Problem::field("format", "belongs to /api/v1/requests/export"));
         }
@@ -209,6 +218,7 @@ impl Asked {
             &mut self.priority,
             &mut self.queue,
             &mut self.sort,
+            &mut self.format,
         ] {
             field.take_if(|text| text.trim().is_empty());
         }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use placet_approval::{
     CONTENT_ROWS, ContentRow, Event, Input, NewRequest, ORCHESTRATION, REQUEST_ROWS, Request, RequestRow, apply,
 };
-use placet_sdk::StartError;
+use placet_sdk::{StartError, Status};
 use serde::Serialize;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -191,9 +191,11 @@ async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, Problem> {
         planned.or_else(|| input.open(id.to_owned(), at, false).ok())
     });
     let mut opened = opened.ok_or_else(|| Problem::no_such_request(id))?;
-    if state.status().is_terminal() {
-        // Terminated before any: its rules have said nothing to it.
-        apply(&mut opened, &Event::Terminated { at: timestamp(state.updated_at()), reason: String::new() });
+    if matches!(state.status(), Status::Terminated | Status::Canceled) {
+        // Before any has: its rules have said nothing to it.
+        let reason = state.output_json().map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.to_owned()));
+        let at = timestamp(state.updated_at());
+        apply(&mut opened, &Event::Terminated { at, reason: reason.unwrap_or_default() });
     }
     Ok(shown(base, &opened))
 }

@@ -130,6 +130,16 @@ fn a_vote_on_another_content_than_that_of_now_does_not_count() {
     assert_ne!(other.content_hash, unguessed);
 }
 
+#[test]
+fn integers_that_no_double_holds_are_told_apart() {
+    let hash_of = |account: u64| {
+        let asked = json!({"requester": "alice", "item": "x", "payload": {"account": account}});
+        opened(asked).content_hash
+    };
+    assert_ne!(hash_of(9_007_199_254_740_993), hash_of(9_007_199_254_740_992));
+    assert_ne!(hash_of(u64::MAX), hash_of(u64::MAX - 1));
+}
+
 /// As anybody computes it who has what the request shows: SHA-256 of the salt and of the canonical JSON.
 #[test]
 fn a_contents_hash_stays_the_same_for_ever() {

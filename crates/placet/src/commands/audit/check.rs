@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use placet_core::chain::{Entry, Hash, Head, Verifier};
-use placet_core::ids::{Hub, PartitionId};
+use placet_core::ids::{Hub, InstanceKey, PartitionId};
 use placet_scheduler::record::{Checkpoint, NoteKey};
 
 /// A check under way.
@@ -14,6 +14,10 @@ pub(super) struct Check {
     /// What checkpoints say of places in the chains: the link, and the checkpoint's number.
     said: BTreeMap<(PartitionId, u64), Vec<(Hash, u64)>>,
     checkpoints: u64,
+    /// What the newest of them has signed, and whether nothing may be there that it has not.
+    signed: BTreeMap<PartitionId, u64>,
+    is_closed: bool,
+    unsigned: u64,
     bad: Vec<String>,
 }
 
@@ -27,7 +31,26 @@ struct Chain {
 
 impl Check {
     pub(super) fn new(hub: Hub) -> Check {
-        Check { hub, chains: BTreeMap::new(), said: BTreeMap::new(), checkpoints: 0, bad: Vec::new() }
+        Check {
+            hub,
+            chains: BTreeMap::new(),
+            said: BTreeMap::new(),
+            checkpoints: 0,
+            signed: BTreeMap::new(),
+            is_closed: false,
+            unsigned: 0,
+            bad: Vec::new(),
+        }
+    }
+
+    /// Nothing may be there that no checkpoint has signed.
+    pub(super) fn closed(self) -> Check {
+        Check { is_closed: true, ..self }
+    }
+
+    /// Something else is wrong.
+    pub(super) fn is_bad(&mut self, what: impl Into<String>) {
+        self.bad.push(what.into());
     }
 
     /// Holds the record against a checkpoint, too: before its entries come.
@@ -44,6 +67,8 @@ impl Check {
         }
         self.checkpoints += 1;
         for (partition, head) in checkpoint.heads {
+            let signed = self.signed.entry(partition).or_default();
+            *signed = head.number.max(*signed);
             self.said.entry((partition, head.number)).or_default().push((head.link, checkpoint.number));
         }
     }
@@ -57,6 +82,19 @@ impl Check {
             return;
         }
         let place = format!("chain {}, request {}", partition.0, entry.owner);
+        if InstanceKey::new(self.hub.clone(), entry.owner.clone()).partition() != partition {
+            chain.broken = true;
+            return self
+                .bad
+                .push(format!("{place}: entry {} is of a request that belongs to another chain", entry.number));
+        }
+        if entry.number > self.signed.get(&partition).copied().unwrap_or_default() {
+            self.unsigned += 1;
+            if self.is_closed {
+                chain.broken = true;
+                return self.bad.push(format!("{place}: entry {} is signed by no checkpoint", entry.number));
+            }
+        }
         if let Err(error) = chain.verifier.next(entry) {
             chain.broken = true;
             return self.bad.push(format!("{place}: {error}"));
@@ -88,7 +126,8 @@ impl Check {
             ));
         }
         let entries = self.chains.values().map(|chain| chain.verifier.head().number).sum();
-        Found { hub: self.hub, entries, chains: self.chains.len(), checkpoints: self.checkpoints, bad: self.bad }
+        let (chains, checkpoints, unsigned) = (self.chains.len(), self.checkpoints, self.unsigned);
+        Found { hub: self.hub, entries, chains, checkpoints, unsigned, bad: self.bad }
     }
 }
 
@@ -99,5 +138,7 @@ pub(super) struct Found {
     pub(super) entries: u64,
     pub(super) chains: usize,
     pub(super) checkpoints: u64,
+    /// Entries that came after the last checkpoint.
+    pub(super) unsigned: u64,
     pub(super) bad: Vec<String>,
 }
