@@ -31,6 +31,24 @@ pub(crate) async fn one_over_http(connection: &mut Connection) -> Result<Unit> {
     Ok(Unit::ended(begun, Some(decided.elapsed())))
 }
 
+/// By `/api/v1`: somebody who is named is asked, and decides.
+pub(crate) async fn by_v1(address: SocketAddr, go_on: GoOn) -> Result<Units> {
+    let mut connection = Connection::open(address).await?;
+    let mut units = Units::default();
+    while go_on.holds() {
+        let begun = Instant::now();
+        let asked = json!({"requester": "Dana", "item": "Vacation request: 5 days in July", "timeout": "24h", "approvers": ["Manager"]});
+        let created = connection.post("/api/v1/requests", &asked).await?;
+        let id = created["request_id"].as_str().context("request_id")?;
+        let decided = Instant::now();
+        let said = json!({"decision": "approve", "approver": "Manager", "comments": "Enjoy"});
+        let told = connection.post(&format!("/api/v1/requests/{id}/decisions"), &said).await?;
+        ensure!(told["outcome"]["status"] == "Approved", "it should be approved: {told}");
+        units.push(Unit::ended(begun, Some(decided.elapsed())));
+    }
+    Ok(units)
+}
+
 /// Makes a request; its id.
 pub(crate) async fn ask_over_http(connection: &mut Connection) -> Result<String> {
     let created = connection.post("/api/requests", &request()).await?;

@@ -1,5 +1,6 @@
 //! A case: one way in, at one number of callers, with the limits beside it.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::{approvals, limits, load, sequences};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     ApprovalHttp,
+    ApprovalV1,
     ApprovalInProcess,
     ApprovalGrpc,
     ApprovalRaw,
@@ -25,8 +27,9 @@ pub(crate) enum Way {
     SequenceRaw,
 }
 
-pub(crate) const WAYS: [Way; 7] = [
+pub(crate) const WAYS: [Way; 8] = [
     Way::ApprovalHttp,
+    Way::ApprovalV1,
     Way::ApprovalInProcess,
     Way::ApprovalGrpc,
     Way::ApprovalRaw,
@@ -39,6 +42,7 @@ impl Way {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Way::ApprovalHttp => "approval, HTTP",
+            Way::ApprovalV1 => "approval, HTTP v1",
             Way::ApprovalInProcess => "approval, SDK in-process",
             Way::ApprovalGrpc => "approval, SDK gRPC",
             Way::ApprovalRaw => "approval, raw gRPC",
@@ -54,6 +58,8 @@ impl Way {
     pub(crate) fn steps(self) -> f64 {
         match self {
             Way::ApprovalHttp | Way::ApprovalInProcess | Way::ApprovalGrpc | Way::ApprovalRaw => 2.0,
+            // Who could vote is looked up in between, by an activity.
+            Way::ApprovalV1 => 4.0,
             Way::SequenceInProcess | Way::SequenceGrpc | Way::SequenceRaw => 6.0,
         }
     }
@@ -124,11 +130,14 @@ impl Case {
     fn load(&self, stage: &Stage) -> Result<Load> {
         match self.way {
             Way::ApprovalHttp => {
-                let address = stage.serve_http()?;
-                let _inside = stage.server.enter();
-                placet_worker::start(stage.in_process(), ["*"], placet_approval::nobody());
+                let address = serve_approvals(stage)?;
                 let pool = Pool::of(address);
                 self.arrive(stage, |go_on| approvals::over_http(address, go_on), || pool.clone().one())
+            }
+            Way::ApprovalV1 => {
+                let address = serve_approvals(stage)?;
+                let pool = Pool::of(address);
+                self.arrive(stage, |go_on| approvals::by_v1(address, go_on), || pool.clone().one())
             }
             Way::ApprovalInProcess => {
                 let client = stage.in_process();
@@ -236,4 +245,12 @@ impl Limits {
             disk: units / limits::disk(folder, &groups)?.as_secs_f64(),
         })
     }
+}
+
+/// The API and the built-in worker; where they are.
+fn serve_approvals(stage: &Stage) -> Result<SocketAddr> {
+    let address = stage.serve_http()?;
+    let _inside = stage.server.enter();
+    placet_worker::start(stage.in_process(), ["*"], placet_approval::nobody());
+    Ok(address)
 }

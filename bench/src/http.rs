@@ -30,7 +30,7 @@ impl Connection {
         Ok(Connection { host: address.to_string(), sender })
     }
 
-    /// Posts JSON and gives back the JSON of the answer, which must be 200.
+    /// Posts JSON and gives back the JSON of the answer, which must be 200 or 201.
     pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Result<Value> {
         let request = Request::post(path)
             .header(HOST, &self.host)
@@ -40,7 +40,7 @@ impl Connection {
         let response = self.sender.send_request(request).await.context("the call")?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
-        ensure!(status == StatusCode::OK, "POST {path}: {status}: {}", String::from_utf8_lossy(&body));
+        ensure!(matches!(status, StatusCode::OK | StatusCode::CREATED), "POST {path}: {status}: {}", String::from_utf8_lossy(&body));
         Ok(serde_json::from_slice(&body)?)
     }
 }

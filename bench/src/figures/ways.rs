@@ -20,6 +20,8 @@ const STEP: Duration = Duration::from_micros(300);
 const ABOUT: &str = "\
 - **approval**: a request is made and approved; *decided* is the time from the decision's call to its answer, which
   comes when the outcome is durable. Raw: the decision is an event, its outcome that of the instance.
+- **approval, HTTP v1**: a request that names its approver, who decides by `/api/v1`: who could vote is looked up in between, and every
+  act is in the record.
 - **sequence of 5**: an orchestration that calls five activities, one after the other, from its start to its
   caller's knowing how it ended.
 - **SDK**: ours; **raw gRPC**: a client and a worker that speak Microsoft's calls and nothing else (`bench/src/raw/`).

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::field::FieldError;
@@ -166,8 +166,11 @@ impl Directory {
                 }
             }
         }
-        let steps = question.after.iter();
-        let steps = steps.map(|after| question.opened_at.saturating_add(*after).unwrap_or(Timestamp::MAX));
+        let due = |after: &SignedDuration| match &question.calendar {
+            Some(calendar) => calendar.not_quiet(calendar.after(question.opened_at, *after)),
+            None => question.opened_at.saturating_add(*after).unwrap_or(Timestamp::MAX),
+        };
+        let steps = question.after.iter().map(due);
         Resolved { at: question.at, people: found.into_values().collect(), steps: steps.collect() }
     }
 
@@ -218,6 +221,7 @@ pub fn undecidable(request: &Request, directory: &Directory) -> Option<FieldErro
             opened_at: request.submitted_at,
             at: request.submitted_at,
             after: Vec::new(),
+            calendar: None,
             category: request.asked.category.clone(),
             requester: requester.clone(),
         };
@@ -284,6 +288,7 @@ mod tests {
             opened_at: at,
             at,
             after: Vec::new(),
+            calendar: None,
             category: category.map(str::to_owned),
             requester: Person::new("req"),
         };

@@ -6,6 +6,7 @@
 //! on its effects, the HTTP API reads what it wrote (P2).
 
 mod act;
+mod calendar;
 mod configuration;
 mod decision;
 mod directory;
@@ -23,6 +24,7 @@ mod schema;
 pub mod terms;
 
 pub use act::{Act, Answer, Reason, Revision, Text, To};
+pub use calendar::{Calendar, Day, Hours};
 pub use configuration::{Configuration, Configurations, Needs, nobody};
 pub use decision::{ABSTAIN, Decision};
 pub use directory::{Absence, Directory, User, undecidable};
@@ -38,8 +40,8 @@ pub use projection::{CONTENT_ROWS, ContentRow, Details, REQUEST_ROWS, RequestRow
 pub use record::{Entered, Entry};
 pub use request::{Choice, Edited, Input, Link, NewRequest, Priority, Question, Request};
 pub use rules::{
-    Ballot, Candidate, Claim, Effect, Event, Level, LookUp, OpenStage, Refusal, Reply, SEATS_MAX, Said, SeatSet,
-    Standing, Vote, apply,
+    Answered, Ballot, Candidate, Claim, Effect, Event, Level, LookUp, OpenStage, Refusal, Reply, SEATS_MAX, Said, SeatSet,
+    Standing, Vote, apply, digest_of,
 };
 
 /// The name of the built-in orchestration.

@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::calendar::Calendar;
 use crate::field::FieldError;
 use crate::identity::{Approver, Proof, check_name};
 use crate::policy::Template;
@@ -65,6 +66,9 @@ pub struct Plan {
     /// How long a claim holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_ttl: Option<SignedDuration>,
+    /// In whose hours the steps of its stages are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<Calendar>,
     /// Whether it is of a kind that nobody decides in passing: not with others in one go, not by a standing grant.
     #[serde(default, skip_serializing_if = "is_default")]
     pub critical: bool,
@@ -95,6 +99,7 @@ impl Default for Plan {
             proof: Proof::None,
             fallback: Vec::new(),
             claim_ttl: None,
+            calendar: None,
             critical: false,
             redact: Vec::new(),
             details: None,
@@ -363,6 +368,7 @@ impl Plan {
             stage.check()?;
         }
         within("fallback", self.fallback.len(), 0, APPROVERS_MAX)?;
+        self.calendar.as_ref().map_or(Ok(()), Calendar::check)?;
         for (field, pointers) in [("editable", &self.editable), ("redact", &self.redact)] {
             if let Some(pointer) = pointers.iter().find(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
                 return Err(FieldError::new(field, format!("{pointer:?} is no JSON pointer: it begins with \"/\"")));

@@ -85,7 +85,8 @@ impl Entry {
         // Whoever spoke, or is spoken of, by whatever name: he is entered by his id.
         let mut spoken_of = Vec::new();
         for place in NAMES {
-            let Some(Value::String(name)) = text.pointer_mut(place).map(Value::take) else { continue };
+            let Some(value @ Value::String(_)) = text.pointer_mut(place) else { continue };
+            let Value::String(name) = value.take() else { continue };
             let (form, person) = if place == "/by" { ("", Person::new(name.as_str())) } else { form_of(&name) };
             let speaker = match &self.what {
                 Entered::Said { by: Some(by), .. } if place == "/said/approver" => by,
@@ -252,6 +253,9 @@ mod tests {
     fn whoever_is_known_by_another_name_is_entered_by_his_id_and_words_of_ours_are_nobodys_names() {
         let parts = said("ann", json!({"approver": "Ann@Example.org", "is_approved": true})).parts();
         assert_eq!((parts.len(), parts[1].as_str()), (2, "ann"));
+        let odd = json!({"approver": 7, "to": ["ann"], "comments": "ann"});
+        let parts = said("ann", odd.clone()).parts();
+        assert_eq!(read(&[Some(&parts[0]), Some("ann")]).unwrap()["said"], odd);
         let parts = said("said", json!({"approver": "said", "comments": "none"})).parts();
         let erased = read(&[Some(&parts[0]), None]).unwrap();
         assert_eq!((&erased["entry"], &erased["proof"], &erased["by"]), (&json!("said"), &json!("none"), &json!("~1")));

@@ -10,7 +10,7 @@ use crate::field::{FieldError, check_length, check_text};
 use crate::identity::{Approver, NAME_CHARS_MAX, Person, check_name};
 use crate::outcome::Outcome;
 use crate::plan::{Plan, duration};
-use crate::rules::OpenStage;
+use crate::rules::{OpenStage, Vote};
 use crate::schema;
 
 /// An item is a line, not a document.
@@ -388,6 +388,9 @@ pub struct Request {
     /// Those whose yes counted in the stages before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counted: Vec<Person>,
+    /// The vote that settled the stage before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_by: Option<Box<Vote>>,
     /// It went back to whoever asked, with these words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returned: Option<Said>,
@@ -511,6 +514,7 @@ impl Request {
             stage: 0,
             open: None,
             counted: Vec::new(),
+            settled_by: None,
             returned: None,
             unanswered: Vec::new(),
             said: 0,

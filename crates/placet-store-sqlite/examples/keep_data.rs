@@ -8,8 +8,9 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use placet_core::ids::{Hub, Iid, InstanceId, Seq, Turn};
-use placet_core::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, TimerRow};
+use placet_core::chain::{EntryRow, Erasure, Part, Said};
+use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, Seq, Turn};
+use placet_core::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, Term, TimerRow};
 use placet_core::time::Timestamp;
 use placet_store::Store as _;
 use placet_store_sqlite::{FileLimits, Options, SqliteStore};
@@ -81,8 +82,19 @@ fn published(hub: &str, key: &str, body: Option<&'static str>) -> PublishedRow {
         key: key.into(),
         owner: InstanceId::new(key),
         body: body.map(Into::into),
-        terms: Vec::new(),
+        terms: vec![Term { text: "s:open".into(), order: BEGIN }],
     }
+}
+
+/// What an instance enters in the record: a text, and somebody whom it names.
+fn entry(hub: &str, owner: &str, text: &str) -> EntryRow {
+    let part = |text: &str| Part::Salted(format!("0123456789abcdef{text}").into());
+    let said = Said::new(vec![part(text), part("bob")]).expect("it has parts");
+    EntryRow { hub: Hub::new(hub), owner: InstanceId::new(owner), said }
+}
+
+fn erasure(hub: &str, owner: &str, person: Option<&str>) -> Erasure {
+    Erasure { key: InstanceKey::new(Hub::new(hub), InstanceId::new(owner)), person: person.map(Into::into) }
 }
 
 /// Instances of every kind: with work, parked, in two hubs, with names and payloads of many sizes.
@@ -121,6 +133,12 @@ fn begun() -> Batch {
             published("second-hub", "expense-1", Some("{\"status\":\"Pending\"}")),
             PublishedRow { body: Some(vec![b'p'; 8_000].into()), ..published("default", "a long form", None) },
         ],
+        entries: vec![
+            entry("default", "expense-1", "~1 asks"),
+            entry("default", "expense-1", "~1 is asked"),
+            entry("default", "Auslage-ü-経費", "~1 asks"),
+            entry("second-hub", "to be purged", "~1 asks"),
+        ],
         instances_inserted: vec![working, parked, long, short_lived],
         ..Batch::default()
     }
@@ -145,6 +163,8 @@ fn gone_on() -> Batch {
         activities_put: vec![activity(1, 2, "plan, set aside after ten tries")],
         timers_deleted: vec![timer(&parked, 5, at(86_400))],
         published: vec![published("default", "Auslage-ü-経費", Some("{\"status\":\"Pending\"}"))],
+        entries: vec![entry("default", "expense-1", "~1 decides")],
+        erased: vec![erasure("default", "Auslage-ü-経費", Some("bob"))],
         instances_updated: vec![(changed, false), (next_generation, false)],
         ..Batch::default()
     }
@@ -160,6 +180,7 @@ fn ended() -> Batch {
         instances_deleted: vec![Iid(4)],
         history_appended: vec![turn(3, 3, "decided, ended")],
         published: vec![published("second-hub", "expense-1", None)],
+        erased: vec![erasure("second-hub", "to be purged", None)],
         instances_updated: vec![(ended, true)],
         ..Batch::default()
     }

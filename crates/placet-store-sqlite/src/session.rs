@@ -141,16 +141,11 @@ impl Session {
         Ok(durable)
     }
 
-    /// Writes a piece of a payload ahead of its row. After an error as after a commit's.
-    ///
-    /// It is not synced by itself: it counts with its row alone, and whatever commits that syncs the log, in which the piece
-    /// stands before it.
+    /// Writes a piece of a payload ahead of its row, synced. After an error as after a commit's.
     pub(crate) fn write_ahead(&mut self, piece: &AheadPiece) -> Result<(), WriteError> {
-        self.connection.execute_batch(sql::SYNC_LATER)?;
         self.execute(sql::BEGIN, [])?;
         self.pieces.put_ahead(&self.connection, piece)?;
         self.execute(sql::COMMIT, [])?;
-        self.connection.execute_batch(sql::SYNC)?;
         self.measure_log();
         Ok(())
     }

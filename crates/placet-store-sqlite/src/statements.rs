@@ -1,10 +1,6 @@
 //! Every statement. What writes goes by intent: the core says whether a row is new, changed or changed in a column
 //! that an index covers, and no statement asks again. Prepared once per connection.
 
-/// How a connection is opened: each transaction is synced …
-pub(crate) const SYNC: &str = "PRAGMA synchronous = FULL";
-/// … unless what comes after it will be.
-pub(crate) const SYNC_LATER: &str = "PRAGMA synchronous = NORMAL";
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(crate) const COMMIT: &str = "COMMIT";
 

@@ -260,12 +260,7 @@ impl Store for SqliteStore {
     }
 
     fn write_ahead(&self, piece: &AheadPiece) -> Result<(), CommitError> {
-        let was_settled = self.settled.load(Ordering::SeqCst);
-        let written =
-            self.write(|checkpointer, session| add_to_log(checkpointer, session, |session| session.write_ahead(piece)));
-        // It was not synced: what nobody knows of is as unknown as before.
-        self.settled.fetch_and(was_settled, Ordering::SeqCst);
-        written
+        self.write(|checkpointer, session| add_to_log(checkpointer, session, |session| session.write_ahead(piece)))
     }
 
     fn sweep(&self) -> Result<bool, CommitError> {

@@ -60,8 +60,8 @@ pub trait Store: Send + Sync + 'static {
     /// See [`CommitError`]; each variant says whether the batch may have been written.
     fn commit(&self, batch: &Batch) -> Result<Duration, CommitError>;
 
-    /// Writes a piece of a payload whose row comes with a later batch, so that nobody has to wait for all of it there. It need
-    /// not be durable before that is. Nothing of it is read before that batch is committed, which names it in [`Batch::ahead`]. What was left of
+    /// Writes a piece of a payload whose row comes with a later batch, synced, so that nobody has to wait for all of it
+    /// there. Nothing of it is read before that batch is committed, which names it in [`Batch::ahead`]. What was left of
     /// payloads whose rows never came is cleared away by `claim`, before it says which keys were given. A store may as well do
     /// nothing: a batch has its rows whole.
     ///

@@ -13,7 +13,7 @@ use std::pin::pin;
 
 use jiff::Timestamp;
 use placet_approval::{
-    CONTENT_ROWS, Caller, Configurations, DECISION_EVENT, Effect, Event, Input, LOOK_UP, Outcome, PLAN, Planned,
+    Answered, CONTENT_ROWS, Caller, Configurations, DECISION_EVENT, Effect, Event, Input, LOOK_UP, Outcome, PLAN, Planned,
     Planning, REQUEST_ROWS, Request, Resolved, Said, apply, nobody,
 };
 use placet_sdk::{ActivityError, Either, ExternalEvent, Failure, OrchestrationContext, Result, Termination, TimerCall};
@@ -147,7 +147,7 @@ impl Life<'_> {
                 match effect {
                     Effect::Show => self.show()?,
                     Effect::Enter(entry) => self.ctx.enter(entry.parts()),
-                    Effect::Reply { ask_id, reply } => self.ctx.reply(&ask_id, &*reply)?,
+                    Effect::Reply { ask_id, reply, to } => self.ctx.reply(&ask_id, &Answered { reply: *reply, to })?,
                     Effect::LookUp(asked) => question = Some(asked),
                 }
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use placet_approval::{Approver, Configuration, Configurations, Directory, Person, Policies, Policy, User};
+use placet_approval::{Approver, Calendar, Configuration, Configurations, Directory, Person, Policies, Policy, User};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -75,6 +75,7 @@ fn read_if(path: &Path, is_taken: impl FnOnce(&str) -> bool) -> Result<Configura
 struct File {
     users: BTreeMap<Person, User>,
     groups: BTreeMap<String, Vec<Approver>>,
+    calendars: BTreeMap<String, Spanned<Calendar>>,
     policies: BTreeMap<String, Spanned<Policy>>,
 }
 
@@ -91,7 +92,7 @@ fn parse(text: &str) -> Result<Configuration, String> {
     let places = file.policies.iter().map(|(name, policy)| (name.clone(), policy.span().start));
     let places: BTreeMap<String, usize> = places.collect();
     let told = |name: &str, word: &str, what: String| {
-        format!("line {}: policies.{name}: {what}", line(text, places[name], name, word))
+        format!("line {}: policies.{name}: {what}", line(text, places[name], &format!("policies.{name}"), word))
     };
     let policies = file.policies.into_iter().map(|(name, policy)| (name, policy.into_inner()));
     let policies: BTreeMap<String, Policy> = policies.collect();
@@ -104,7 +105,17 @@ fn parse(text: &str) -> Result<Configuration, String> {
             }
         }
     }
-    let policies = Policies::new(policies).map_err(|(name, error)| told(&name, error.field, error.to_string()))?;
+    let mut calendars = BTreeMap::new();
+    for (name, calendar) in file.calendars {
+        let begins = calendar.span().start;
+        let calendar = calendar.into_inner();
+        calendar.check().map_err(|error| {
+            let line = line(text, begins, &format!("calendars.{name}"), error.field);
+            format!("line {line}: calendars.{name}: {error}")
+        })?;
+        calendars.insert(name, calendar);
+    }
+    let policies = Policies::new(policies, &calendars).map_err(|(name, error)| told(&name, error.field, error.to_string()))?;
     Ok(Configuration { directory, policies })
 }
 
@@ -118,11 +129,10 @@ fn fault<'a>(who: &Approver, directory: &Directory, anyone: &'a str) -> Option<&
     }
 }
 
-/// The line in which a word stands in the tables of a policy that begins there; else the line with which it begins.
-fn line(text: &str, begins: usize, policy: &str, word: &str) -> usize {
+/// The line in which a word stands in a table that begins there, and in those in it; else the line with which it begins.
+fn line(text: &str, begins: usize, table: &str, word: &str) -> usize {
     let first = text[..begins].matches('\n').count() + 1;
-    let own = format!("policies.{policy}");
-    let is_anothers = |line: &str| line.starts_with('[') && !line.contains(&own);
+    let is_anothers = |line: &str| line.starts_with('[') && !line.contains(table);
     let mut lines = text[begins..].lines().take_while(|line| !is_anothers(line)).enumerate();
     lines.find(|(_, line)| line.contains(word)).map_or(first, |(after, _)| first + after)
 }
@@ -190,7 +200,9 @@ mod tests {
         for (text, said) in [
             ("[users.ann]\nnme = \"Ann\"", "line 2"),
             ("[groups]\nsre = \"ann\"", "line 2"),
-            ("[user.ann]", "unknown field `user`, expected one of `users`, `groups`, `policies`"),
+            ("[user.ann]", "unknown field `user`, expected one of `users`, `groups`, `calendars`, `policies`"),
+            ("[users.ann]\n[calendars.office]\ndays = [\"mon\"]\ntime_zone = \"Europe/Atlantis\"", "line 4: calendars.office: time_zone"),
+            ("[calendars.office]\ntime_zone = \"UTC\"\nhours = [\"9-17\"]", "line 3"),
             ("[groups]\nsre = [\"role:x\"]", "\"role:x\" is nobody"),
             ("[groups]\nsre = [\"anyone\"]", "groups.sre: holds anyone"),
             ("[groups]\nsre = [\"group:ops\"]", "groups.sre: names a group that is none of [groups]: group:ops"),

@@ -8,7 +8,9 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use placet_approval::{Caller, DECISION_EVENT, Decided, Decision, ORCHESTRATION, Outcome, Reply};
+use placet_approval::{
+    Answered, Caller, DECISION_EVENT, Decided, Decision, ORCHESTRATION, Outcome, Reply, digest_of,
+};
 use placet_sdk::{Answer, ExternalEvent, InstanceState, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -87,7 +89,7 @@ pub(crate) async fn decide(
     let caller = rights::caller(&api, "approver", &decision.approver)?;
     let ask_id = Uuid::new_v4().to_string();
     let (caller, decision) = (&caller, &decision);
-    Case { api: &api, base: &base, id: &id, ask_id: &ask_id, caller, decision, form: Form::Missions }.ask(&wait).await
+    Case { api: &api, base: &base, id: &id, ask_id: &ask_id, caller, decision, form: Form::Missions, is_keyed: false }.ask(&wait).await
 }
 
 /// In which form somebody is told what became of his decision.
@@ -117,6 +119,8 @@ pub(crate) struct Case<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) decision: &'a Decision,
     pub(crate) form: Form,
+    /// Whether the ask id follows from a key of the caller's, who may have said something else under it before.
+    pub(crate) is_keyed: bool,
 }
 
 impl Case<'_> {
@@ -138,7 +142,12 @@ impl Case<'_> {
 
     /// An orchestration that knows of asks has answered.
     fn replied(&self, reply: &str) -> Result<Response, Problem> {
-        match serde_json::from_str(reply) {
+        let answered = serde_json::from_str::<Answered>(reply);
+        if self.is_keyed && answered.as_ref().is_ok_and(|answered| self.is_to_another(&answered.to)) {
+            let detail = "something else was said under this Idempotency-Key: take another key, or send the same body";
+            return Err(Problem::new(Kind::KeyReused, detail).with("request_id", self.id));
+        }
+        match answered.map(|answered| answered.reply) {
             Ok(reply) if self.form == Form::Ours => v1::told(self.base, self.id, reply),
             Ok(Reply::Accepted { outcome }) => Ok(self.told(StatusCode::OK, outcome.sentence())),
             Ok(Reply::Recorded { more, .. }) => Ok(self.told(StatusCode::OK, v1::recorded(more))),
@@ -146,6 +155,11 @@ impl Case<'_> {
             Ok(Reply::Refused { why, as_it_is }) => Err(v1::refused(&why, as_it_is)),
             Err(_) => Ok(self.won()), // an orchestration of somebody's own, which took it
         }
+    }
+
+    fn is_to_another(&self, to: &str) -> bool {
+        let said = serde_json::to_string(self.decision).unwrap_or_default();
+        !to.is_empty() && to != digest_of(&said)
     }
 
     /// An orchestration that does not know of asks has taken the event: it won if it was the first of its name, and
@@ -246,7 +260,7 @@ impl Case<'_> {
         let won = if shown.status.as_deref().is_some_and(is_outcome) {
             shown
         } else {
-            let answer: Answered = serde_json::from_str(first?.payload.as_deref()?).ok()?;
+            let answer: FirstAnswer = serde_json::from_str(first?.payload.as_deref()?).ok()?;
             let status = if answer.is_approved { "Approved" } else { "Rejected" };
             Said { status: Some(status.to_owned()), approver: answer.approver, comments: answer.comments }
         };
@@ -268,7 +282,7 @@ type Raised = ExternalEvent<Option<String>>;
 
 /// What other programs may leave out of a decision.
 #[derive(Debug, Deserialize)]
-struct Answered {
+struct FirstAnswer {
     is_approved: bool,
     approver: Option<String>,
     comments: Option<String>,

@@ -17,7 +17,7 @@ fn needs(name: &str, changed: Value) -> Result<Needs, FieldError> {
     let mut file: toml::Table = toml::from_str(&read("toml")).unwrap();
     let policies: BTreeMap<String, Policy> = file.remove("policies").unwrap().try_into().unwrap();
     let directory: Directory = file.try_into().unwrap();
-    let configuration = Configuration { directory, policies: Policies::new(policies).unwrap() };
+    let configuration = Configuration { directory, policies: Policies::new(policies, &BTreeMap::new()).unwrap() };
     let mut asked: NewRequest = serde_json::from_str(&read("json")).unwrap();
     let payload = asked.payload.as_mut().unwrap().as_object_mut().unwrap();
     payload.extend(changed.as_object().unwrap().clone());

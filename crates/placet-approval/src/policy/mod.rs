@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::calendar::Calendar;
 use crate::field::FieldError;
 use crate::identity::{Approver, Proof, check_name};
 use crate::plan::{
@@ -70,6 +71,9 @@ pub struct Policy {
     fallback: Vec<Approver>,
     #[serde(default, deserialize_with = "optional_with_days", skip_serializing_if = "Option::is_none")]
     claim_ttl: Option<SignedDuration>,
+    /// In whose hours its times are counted: a name of `[calendars]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    calendar: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     redact: Vec<String>,
     /// What approvers read.
@@ -137,16 +141,27 @@ pub struct Planning {
 /// All policies that are in force.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Policies {
-    /// Each with the version that it is.
-    policies: BTreeMap<String, (PolicyVersion, Policy)>,
+    /// Each as it is in force.
+    policies: BTreeMap<String, InForce>,
     /// Whose a category is.
     names: BTreeMap<String, String>,
+}
+
+/// A policy, the version that it is, and the calendar that it names.
+#[derive(Debug, Clone, PartialEq)]
+struct InForce {
+    version: PolicyVersion,
+    policy: Policy,
+    calendar: Option<Calendar>,
 }
 
 impl Policies {
     /// # Errors
     /// The policy that cannot be taken, and its field.
-    pub fn new(policies: BTreeMap<String, Policy>) -> Result<Policies, (String, FieldError)> {
+    pub fn new(
+        policies: BTreeMap<String, Policy>,
+        calendars: &BTreeMap<String, Calendar>,
+    ) -> Result<Policies, (String, FieldError)> {
         let mut names: BTreeMap<String, String> = BTreeMap::new();
         for (name, policy) in &policies {
             policy.check(name).map_err(|error| (name.clone(), error))?;
@@ -158,11 +173,17 @@ impl Policies {
                 }
             }
         }
-        let with_version = |(name, policy): (String, Policy)| {
-            let version = PolicyVersion { name: name.clone(), digest: policy.digest() };
-            (name, (version, policy))
+        let in_force = |(name, policy): (String, Policy)| {
+            let calendar = match &policy.calendar {
+                Some(of) => Some(calendars.get(of).cloned().ok_or_else(|| {
+                    (name.clone(), FieldError::new("calendar", format!("{of:?} is none of [calendars]")))
+                })?),
+                None => None,
+            };
+            let version = PolicyVersion { name: name.clone(), digest: policy.digest(calendar.as_ref()) };
+            Ok((name, InForce { version, policy, calendar }))
         };
-        Ok(Policies { policies: policies.into_iter().map(with_version).collect(), names })
+        Ok(Policies { policies: policies.into_iter().map(in_force).collect::<Result<_, _>>()?, names })
     }
 
     /// Their names.
@@ -175,7 +196,7 @@ impl Policies {
         self.of(asked).is_some()
     }
 
-    fn of(&self, asked: &NewRequest) -> Option<&(PolicyVersion, Policy)> {
+    fn of(&self, asked: &NewRequest) -> Option<&InForce> {
         let name = asked.category.as_ref().and_then(|category| self.names.get(category));
         self.policies.get(name.map_or(DEFAULT, String::as_str))
     }
@@ -185,12 +206,12 @@ impl Policies {
     /// # Errors
     /// Naming the field of a request that its policy does not take.
     pub fn plan(&self, asked: &NewRequest, accepted_at: Timestamp) -> Result<Option<Planned>, FieldError> {
-        let Some((version, policy)) = self.of(asked) else { return Ok(None) };
+        let Some(InForce { version, policy, calendar }) = self.of(asked) else { return Ok(None) };
         let name = &version.name;
         policy.takes(name, asked)?;
-        let due = policy.due(name, asked, accepted_at)?;
+        let due = policy.due((name, calendar.as_ref()), asked, accepted_at)?;
         let stages = policy.stages(name, asked)?;
-        let plan = Plan { policy: Some(version.clone()), ..policy.plan_of(stages) };
+        let plan = Plan { policy: Some(version.clone()), calendar: calendar.clone(), ..policy.plan_of(stages) };
         plan.check()?;
         if let Some(template) = &policy.details {
             template
@@ -244,8 +265,9 @@ impl Policy {
     }
 
     /// What it said, in a few letters: the same as long as it says the same.
-    fn digest(&self) -> String {
-        let text = serde_json::to_vec(self).expect("a policy is JSON");
+    fn digest(&self, calendar: Option<&Calendar>) -> String {
+        let mut text = serde_json::to_vec(self).expect("a policy is JSON");
+        text.extend(calendar.map(|calendar| serde_json::to_vec(calendar).expect("a calendar is JSON")).unwrap_or_default());
         Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
             write!(hex, "{byte:02x}").expect("a text takes all");
             hex
@@ -271,6 +293,7 @@ impl Policy {
             proof: self.proof,
             fallback: self.fallback.clone(),
             claim_ttl: self.claim_ttl,
+            calendar: None,
             critical: self.critical,
             redact: self.redact.clone(),
             details: self.details.clone(),
@@ -360,17 +383,25 @@ impl Policy {
     }
 
     /// Until when: as whoever asks says, within what the policy allows.
-    fn due(&self, name: &str, asked: &NewRequest, accepted_at: Timestamp) -> Result<Timestamp, FieldError> {
+    fn due(
+        &self,
+        (name, calendar): (&str, Option<&Calendar>),
+        asked: &NewRequest,
+        accepted_at: Timestamp,
+    ) -> Result<Timestamp, FieldError> {
+        let most = self.timeout_max.unwrap_or(TIMEOUT_MAX);
+        let until = |after: SignedDuration| match calendar {
+            Some(calendar) => Ok(calendar.after(accepted_at, after)),
+            None => accepted_at.checked_add(after).map_err(|error| FieldError::new("timeout", error.to_string())),
+        };
         if !asked.says_until_when() {
-            let most = self.timeout_max.unwrap_or(TIMEOUT_MAX);
-            let after = self.timeout.unwrap_or(TIMEOUT_DEFAULT).min(most);
-            let due = accepted_at.checked_add(after);
-            return due.map_err(|error| FieldError::new("timeout", error.to_string()));
+            return until(self.timeout.unwrap_or(TIMEOUT_DEFAULT).min(most));
         }
         let due = asked.due_from(accepted_at)?;
-        if let Some(most) = self.timeout_max
-            && due.duration_since(accepted_at) > most
-        {
+        let (after, longest) = (due.duration_since(accepted_at), until(most)?);
+        // A date is one by any calendar; how long is said in hours of the policy's.
+        let due = if asked.due.is_some() { due } else { until(after)? };
+        if self.timeout_max.is_some() && due > longest {
             return Err(FieldError::new("timeout", format!("policy {name}: must be {most:#} at most")));
         }
         Ok(due)

@@ -5,8 +5,9 @@ use serde_json::json;
 use super::*;
 use crate::act::Act;
 use crate::configuration::Configuration;
+use crate::directory::Directory;
 use crate::identity::Caller;
-use crate::rules::{Effect, Event, Reply, Said, apply};
+use crate::rules::{Effect, Event, LookUp, Reply, Said, apply};
 
 const NOW: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
@@ -36,7 +37,7 @@ const EXPENSE: &str = r#"
 "#;
 
 fn policies(text: &str) -> Policies {
-    Policies::new(toml::from_str(text).unwrap()).unwrap()
+    Policies::new(toml::from_str(text).unwrap(), &BTreeMap::new()).unwrap()
 }
 
 fn asked(more: Value) -> NewRequest {
@@ -94,7 +95,7 @@ fn the_whole_policy_stands_in_the_plan_and_in_the_request() {
     let version = plan.policy.unwrap();
     assert_eq!((version.name.as_str(), version.digest.len()), ("expense", 64));
 
-    let nobody = Configuration { directory: crate::Directory::default(), ..configuration };
+    let nobody = Configuration { directory: Directory::default(), ..configuration };
     let error = nobody.needs(&asked, NOW).unwrap_err();
     assert!(error.remedy.contains("seat 1 of stage 2 needs 2 of group:finance"), "{error}");
 }
@@ -190,14 +191,52 @@ fn a_policy_that_nobody_could_live_by_is_refused_with_its_field() {
             "an edit would go past them",
         ),
     ] {
-        let (_, error) = Policies::new(toml::from_str(&text).unwrap()).unwrap_err();
+        let (_, error) = Policies::new(toml::from_str(&text).unwrap(), &BTreeMap::new()).unwrap_err();
         assert!(error.field == field && error.remedy.contains(remedy), "{text}: {error}");
     }
 }
 
 #[test]
+fn times_are_counted_in_the_hours_of_a_policys_calendar() {
+    let office = json!({"office": {"time_zone": "Europe/Berlin", "quiet": ["12:00-13:00"]}});
+    let office: BTreeMap<String, Calendar> = serde_json::from_value(office).unwrap();
+    let text = EXPENSE.replace("[expense]", "[expense]\n    calendar = \"office\"");
+    let of = |text: &str| Policies::new(toml::from_str(text).unwrap(), &office);
+    let policies = of(&text).unwrap();
+    // A Friday, 16:00 in Berlin.
+    let friday: Timestamp = "2026-12-04T15:00:00Z".parse().unwrap();
+    let plan = |more: Value| policies.plan(&asked(more), friday).unwrap().unwrap();
+    let amount = json!({"payload": {"amount": 5}});
+    assert_eq!(plan(amount).due.to_string(), "2026-12-09T15:00:00Z", "three working days");
+    let in_hours = json!({"payload": {"amount": 5}, "timeout": "4h"});
+    assert_eq!(plan(in_hours).due.to_string(), "2026-12-07T11:00:00Z");
+    let on_a_date = json!({"payload": {"amount": 5}, "due": "2026-12-05T10:00:00Z"});
+    let planned = plan(on_a_date);
+    assert_eq!(planned.due.to_string(), "2026-12-05T10:00:00Z", "a date is one by any calendar");
+    // Steps, too, and none of them while it is quiet.
+    let step = |after: &str| {
+        let question = LookUp {
+            seats: Vec::new(),
+            opened_at: friday,
+            at: friday,
+            after: vec![crate::plan::duration(after).unwrap()],
+            calendar: planned.plan.calendar.clone(),
+            category: None,
+            requester: crate::identity::Person::new("ann"),
+        };
+        Directory::default().resolve(&question).steps[0].to_string()
+    };
+    assert_eq!([step("1d"), step("4h"), step("5h")], ["2026-12-07T15:00:00Z", "2026-12-07T12:00:00Z", "2026-12-07T12:00:00Z"]);
+    // Which calendar it was, and what that said, is part of the version.
+    let (_, error) = of(&text.replace("\"office\"", "\"ofice\"")).unwrap_err();
+    assert_eq!((error.field, error.to_string().contains("is none of [calendars]")), ("calendar", true));
+    let without: Policies = of(EXPENSE).unwrap();
+    assert_ne!(without.policies["expense"].version, policies.policies["expense"].version);
+}
+
+#[test]
 fn a_version_is_the_same_as_long_as_the_policy_says_the_same() {
-    let digest = |text: &str| policies(text).policies["expense"].0.digest.clone();
+    let digest = |text: &str| policies(text).policies["expense"].version.digest.clone();
     assert_eq!(digest(EXPENSE), digest(&EXPENSE.replace("    ", "  ")));
     assert_eq!(digest(EXPENSE), digest(&EXPENSE.replace("\"3d\"", "\"72h\"")));
     assert_ne!(digest(EXPENSE), digest(&EXPENSE.replace("> 1000\"", "> 2000\"")));

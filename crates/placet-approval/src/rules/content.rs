@@ -47,6 +47,7 @@ impl Case<'_> {
 
     fn new_revision(&mut self) {
         self.request.revision += 1;
+        self.request.settled_by = None; // what he says now is of another content
         self.request.hash_content();
         if self.request.plan.reset == Reset::All && self.request.stage > 0 {
             self.request.counted.clear();

@@ -15,8 +15,10 @@ mod vote;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::act::Act;
+use crate::calendar::Calendar;
 use crate::decision::parse;
 use crate::identity::{Approver, Caller, Person};
 use crate::outcome::{Outcome, Withdrawn};
@@ -90,6 +92,8 @@ pub enum Effect {
         ask_id: String,
         /// What.
         reply: Box<Reply>,
+        /// To what: the digest of what he sent.
+        to: String,
     },
     /// This is to be entered in the record.
     Enter(Box<Entry>),
@@ -109,11 +113,30 @@ pub struct LookUp {
     /// How long after that its steps are due.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<SignedDuration>,
+    /// In whose hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<Calendar>,
     /// Of which kind the request is: some people are away for some kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
     /// Who asks, to whom nothing is passed on.
     pub requester: Person,
+}
+
+/// A digest of what somebody sent, by which it is known again.
+pub fn digest_of(payload: &str) -> String {
+    Sha256::digest(payload)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What an asker is told, and of what: under an ask id that was used before he hears what came of the first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    /// What.
+    #[serde(flatten)]
+    pub reply: Reply,
+    /// The digest of what was sent ([`digest_of`]).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub to: String,
 }
 
 /// What an asker is told.
@@ -281,7 +304,9 @@ impl Case<'_> {
     }
 
     fn reply(&mut self, said: &Said, reply: Reply) {
-        self.effects.extend(said.ask_id.clone().map(|ask_id| Effect::Reply { ask_id, reply: Box::new(reply) }));
+        let Some(ask_id) = said.ask_id.clone() else { return };
+        let to = digest_of(said.payload.as_deref().unwrap_or_default());
+        self.effects.push(Effect::Reply { ask_id, reply: Box::new(reply), to });
     }
 
     /// The outcome, if there is one, else what was recorded so far.
@@ -322,6 +347,7 @@ impl Case<'_> {
             opened_at: open.opened_at,
             at: self.at,
             after: steps.iter().map(|step| step.after).collect(),
+            calendar: self.request.plan.calendar.clone(),
             category: self.request.asked.category.clone(),
             requester,
         }));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
 use super::stage::{Ballot, Level, Standing, Vote};
@@ -13,6 +14,9 @@ use crate::plan::Revise;
 use crate::planted::{self, Plant};
 use crate::request::Request;
 use crate::schema;
+
+/// Who says the same again within this time has not looked at what is asked now.
+const AGAIN_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 impl Case<'_> {
     /// Somebody's answer.
@@ -50,7 +54,7 @@ impl Case<'_> {
             }
             (None, _) => None,
         };
-        if edited.is_none() && self.request.has_said(caller, &decision) {
+        if edited.is_none() && (self.request.has_said(caller, &decision) || self.says_again(caller, &decision)) {
             return Ok(());
         }
         let seats = self.may_vote(&person, caller)?;
@@ -75,6 +79,15 @@ impl Case<'_> {
         }
         self.cast(vote);
         Ok(())
+    }
+
+    /// Whether somebody whose vote has just settled a stage says the same once more, and does not say that he means the stage
+    /// that is open now: a doubled click, or a call that is repeated since nobody answered.
+    fn says_again(&self, caller: &Caller, decision: &Decision) -> bool {
+        let is_his = |vote: &&Box<Vote>| vote.person == voter(caller) && self.request.says(decision, vote);
+        let settled = self.request.settled_by.as_ref().filter(|_| decision.stage.is_none());
+        let since = settled.filter(is_his).map(|vote| self.at.duration_since(vote.at));
+        since.is_some_and(|since| since < AGAIN_WITHIN)
     }
 
     fn cast(&mut self, vote: Vote) {
@@ -142,6 +155,8 @@ impl Case<'_> {
                 self.request.counted.extend(
                     open.votes.iter().filter(|vote| vote.ballot == Ballot::Approve).map(|vote| vote.person.clone()),
                 );
+                let last = open.votes.last().filter(|vote| vote.at == self.at);
+                self.request.settled_by = last.cloned().map(Box::new);
                 self.open_stage(stage + 1);
             }
             Standing::Carried if !self.is_confirmed() => {
@@ -220,16 +235,18 @@ impl Request {
     /// Whether this very answer of his stands already.
     fn has_said(&self, caller: &Caller, decision: &Decision) -> bool {
         let vote = self.open.as_ref().and_then(|open| open.vote_of(&voter(caller)));
-        self.rules > 1
-            && vote.is_some_and(|vote| {
-                let chosen = decision.choice.as_ref().filter(|choice| *choice != ABSTAIN);
-                self.ballot(decision).is_ok_and(|ballot| ballot == vote.ballot)
-                    && vote.approver == decision.approver
-                    && chosen == vote.choice.as_ref()
-                    && decision.comments.as_deref().unwrap_or_default() == vote.comments
-                    && decision.input == vote.input
-                    && decision.answers == vote.answers
-            })
+        self.rules > 1 && vote.is_some_and(|vote| self.says(decision, vote))
+    }
+
+    /// Whether a decision says what a vote does.
+    fn says(&self, decision: &Decision, vote: &Vote) -> bool {
+        let chosen = decision.choice.as_ref().filter(|choice| *choice != ABSTAIN);
+        self.ballot(decision).is_ok_and(|ballot| ballot == vote.ballot)
+            && vote.approver == decision.approver
+            && chosen == vote.choice.as_ref()
+            && decision.comments.as_deref().unwrap_or_default() == vote.comments
+            && decision.input == vote.input
+            && decision.answers == vote.answers
     }
 
     /// Whether an outcome is what his answer, which stands already, has said.

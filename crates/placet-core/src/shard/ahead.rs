@@ -21,9 +21,6 @@ use crate::time::{Mono, Now};
 
 use super::{CommitFailure, Output, Shard, Voided};
 
-/// While others commit, pieces are so many times shorter.
-const BESIDE_OTHERS: usize = 4;
-
 /// The decisions that wait for their rows.
 #[derive(Debug)]
 pub(super) struct Ahead {
@@ -52,7 +49,6 @@ struct Asked {
     number: u64,
     /// Whose it is, if it is anybody's.
     decision: Option<u64>,
-    bytes: usize,
 }
 
 /// A decision: what it causes, in each partition that it concerns.
@@ -224,9 +220,7 @@ impl Shard {
         if self.ahead.asked.is_some() || self.ahead.failed.is_some() {
             return;
         }
-        // Whoever else commits waits for one piece at most.
-        let length = self.limits.ahead_from / if self.commit.is_idle() { 1 } else { BESIDE_OTHERS };
-        let length = length.max(1);
+        let length = self.limits.ahead_from;
         let (decision, piece) = if let Some(of) = self.ahead.left.pop_front() {
             (None, AheadPiece { of, part: 0, data: Bytes::new() })
         } else if let Some(decision) = self.ahead.waiting.front_mut() {
@@ -241,7 +235,7 @@ impl Shard {
             return;
         };
         let number = self.ahead.next_number();
-        self.ahead.asked = Some(Asked { number, decision, bytes: piece.data.len() });
+        self.ahead.asked = Some(Asked { number, decision });
         outputs.push(Output::WriteAhead(number, Box::new(piece)));
     }
 
@@ -263,7 +257,7 @@ impl Shard {
             Ok(()) => {
                 // The others' turn.
                 let mut decision = self.ahead.waiting.remove(at).expect("it was just found");
-                let is_whole = decision.is_written(asked.bytes);
+                let is_whole = decision.is_written(self.limits.ahead_from);
                 self.ahead.waiting.push_back(decision);
                 if is_whole || planted::is(Plant::AheadNotAwaited) {
                     decision = self.ahead.remove(self.ahead.waiting.len() - 1);

@@ -78,6 +78,27 @@ fn two_stages() -> Value {
 }
 
 #[tokio::test]
+async fn another_decision_under_the_same_key_is_told_apart() {
+    let server = company().await;
+    let http = server.http();
+    let id = ask(&http, json!({"plan": {"stages": [{"seats": [{"from": ["ann", "ben"], "need": 2}]}]}})).await;
+    let keyed = async |decision: &str, comments: &str| {
+        let body = json!({"approver": "ann", "decision": decision, "comments": comments}).to_string();
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "click-1")];
+        http.call(Method::POST, &format!("/api/v1/requests/{id}/decisions"), &headers, &body).await.unwrap()
+    };
+    let first = keyed("approve", "").await;
+    let again = keyed("approve", "").await;
+    assert_eq!((first.status, again.status, first.text()), (200, 200, again.text()));
+    for (decision, comments) in [("reject", ""), ("approve", "more")] {
+        let other = keyed(decision, comments).await;
+        assert_eq!(other.status, 422, "{other:?}");
+        assert!(other.json()["type"].as_str().unwrap().ends_with("idempotency-key-reused"), "{other:?}");
+    }
+    assert_eq!(look(&http, &id).await["stage"]["votes"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn many_are_decided_at_once_and_each_is_answered_for_itself() {
     let server = company().await;
     let http = server.http();

@@ -114,7 +114,7 @@ async fn decide_one(
         }
     }
     let ask_id = &key.ask_id(id, &decision.approver).unwrap_or_else(|| Uuid::new_v4().to_string());
-    Case { api, base, id, ask_id, caller, decision, form: Form::Ours }.ask(wait).await
+    Case { api, base, id, ask_id, caller, decision, form: Form::Ours, is_keyed: key.is_given() }.ask(wait).await
 }
 
 /// Decisions that are taken at once, and those of them that are under way at a time.

@@ -10,7 +10,7 @@ fn run(events: &[Event]) -> (String, Vec<String>) {
         let (next, effects) = apply(request, event);
         request = next;
         for effect in effects {
-            if let Effect::Reply { ask_id, reply } = effect {
+            if let Effect::Reply { ask_id, reply, .. } = effect {
                 told.push(format!("{ask_id}: {}", verdict(&reply)));
             }
         }

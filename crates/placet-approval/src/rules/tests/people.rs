@@ -111,6 +111,7 @@ fn who_is_away_is_stood_in_for_and_counts_once_with_him() {
         opened_at: at(ACCEPTED),
         at: at(ACCEPTED),
         after: Vec::new(),
+        calendar: None,
         category: None,
         requester: Person::new("alice"),
     };

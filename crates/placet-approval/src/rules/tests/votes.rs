@@ -194,6 +194,7 @@ fn ten_thousand_approvers_vote_in_seconds() {
         opened_at: at(ACCEPTED),
         at: at(ACCEPTED),
         after: Vec::new(),
+        calendar: None,
         category: None,
         requester: Person::new("alice"),
     };
@@ -248,4 +249,31 @@ fn an_approver_fills_in_what_is_asked_for() {
     let Some(Outcome::Approved(decided)) = &filled.request().outcome else { panic!("it was approved") };
     assert_eq!(decided.choice.as_deref(), Some("half"));
     assert_eq!((&decided.input, &decided.answers["when"]), (&Some(json!({"budget": 1})), &json!("now")));
+}
+
+#[test]
+fn a_doubled_click_does_not_decide_the_next_stage() {
+    let stages = || Play::of(json!({"stages": [stage(&["zoe"], 1), stage(&["zoe", "flo"], 1)]}), json!({}));
+    play(
+        stages(),
+        "zoe approves -> recorded, 1 more in stage 1
+         zoe approves -> recorded, 1 more in stage 1
+         zoe approves {\"comments\": \"and this\"} -> won: Approved",
+    );
+    play(
+        stages(),
+        "zoe approves -> recorded, 1 more in stage 1
+         zoe approves {\"stage\": 2} -> won: Approved",
+    );
+    play(
+        stages(),
+        "zoe approves -> recorded, 1 more in stage 1
+         +1h -> open
+         zoe approves -> won: Approved",
+    );
+    play(
+        stages(),
+        "zoe approves -> recorded, 1 more in stage 1
+         zoe rejects -> won: Rejected",
+    );
 }

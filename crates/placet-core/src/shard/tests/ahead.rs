@@ -350,7 +350,6 @@ fn a_message_leaves_its_sender_when_the_long_row_that_it_makes_is_there() {
         2s piece-written
         2s piece-written
         2s piece-written
-        2s piece-written
         3s rows
         3s purge a-1
         3s raise a-1 nobody
