@@ -161,7 +161,9 @@ async fn two_stages_of_groups_are_decided_across_a_kill() {
     assert_eq!(said(&second), (200, "Recorded, 1 more needed".to_owned()));
     let shown = look(&http, &id).await;
     assert_eq!((&shown["stage"]["number"], &shown["stage"]["name"]), (&json!(2), &json!("finance")), "{shown}");
-    let gone = decide(&http, &id, "ben", "approve", json!({})).await;
+    let again = decide(&http, &id, "ben", "approve", json!({})).await;
+    assert_eq!(said(&again), said(&second), "the same once more, which nobody counts");
+    let gone = decide(&http, &id, "ben", "approve", json!({"stage": 2})).await;
     assert_eq!(said(&gone), (403, "ben is not asked in this stage".to_owned()));
 
     let edits = json!({"edits": [{"op": "replace", "path": "/amount", "value": 5}]});
