@@ -40,7 +40,11 @@ impl Connection {
         let response = self.sender.send_request(request).await.context("the call")?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
-        ensure!(matches!(status, StatusCode::OK | StatusCode::CREATED), "POST {path}: {status}: {}", String::from_utf8_lossy(&body));
+        ensure!(
+            matches!(status, StatusCode::OK | StatusCode::CREATED),
+            "POST {path}: {status}: {}",
+            String::from_utf8_lossy(&body)
+        );
         Ok(serde_json::from_slice(&body)?)
     }
 }

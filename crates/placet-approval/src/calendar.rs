@@ -75,7 +75,8 @@ impl TryFrom<String> for Hours {
             // The end of the day is the beginning of the next.
             Time::new(if hour == 24 && minute == 0 { 0 } else { hour }, minute, 0, 0).ok()
         };
-        let hours = text.split_once('-').and_then(|(from, until)| Some(Hours { from: time(from)?, until: time(until)? }));
+        let hours =
+            text.split_once('-').and_then(|(from, until)| Some(Hours { from: time(from)?, until: time(until)? }));
         hours.ok_or_else(|| format!("{text:?} is no part of a day: write it as 09:00-17:00"))
     }
 }
@@ -84,7 +85,8 @@ impl Hours {
     /// On the day that begins so: from when until when.
     fn on(&self, date: Date, zone: &TimeZone) -> Result<(Timestamp, Timestamp), jiff::Error> {
         let end = if self.until <= self.from { date.tomorrow()? } else { date };
-        let at = |date: Date, time: Time| Ok::<_, jiff::Error>(date.to_datetime(time).to_zoned(zone.clone())?.timestamp());
+        let at =
+            |date: Date, time: Time| Ok::<_, jiff::Error>(date.to_datetime(time).to_zoned(zone.clone())?.timestamp());
         Ok((at(date, self.from)?, at(end, self.until)?))
     }
 
@@ -266,7 +268,8 @@ mod tests {
         is_after(&night, "2026-12-06T05:00", "2h", "Sat 2026-12-12 23:00");
         // 25 October 2026: the hour from two to three is there twice.
         is_after(&night, "2026-10-24T22:00", "8h", "Sun 2026-10-25 05:00");
-        let always = calendar(json!({"hours": ["00:00-24:00"], "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}));
+        let always =
+            calendar(json!({"hours": ["00:00-24:00"], "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}));
         is_after(&always, "2026-12-04T16:00", "3d", "Mon 2026-12-07 16:00");
     }
 

@@ -40,8 +40,8 @@ pub use projection::{CONTENT_ROWS, ContentRow, Details, REQUEST_ROWS, RequestRow
 pub use record::{Entered, Entry};
 pub use request::{Choice, Edited, Input, Link, NewRequest, Priority, Question, Request};
 pub use rules::{
-    Answered, Ballot, Candidate, Claim, Effect, Event, Level, LookUp, OpenStage, Refusal, Reply, SEATS_MAX, Said, SeatSet,
-    Standing, Vote, apply, digest_of,
+    Answered, Ballot, Candidate, Claim, Effect, Event, Level, LookUp, OpenStage, Refusal, Reply, SEATS_MAX, Said,
+    SeatSet, Standing, Vote, apply, digest_of,
 };
 
 /// The name of the built-in orchestration.

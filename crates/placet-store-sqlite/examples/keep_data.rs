@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 use placet_core::chain::{EntryRow, Erasure, Part, Said};
 use placet_core::ids::{Hub, Iid, InstanceId, InstanceKey, Seq, Turn};
-use placet_core::rows::{ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, Term, TimerRow};
+use placet_core::rows::{
+    ActivityRow, Batch, HistoryRow, InboxRow, InstanceRow, PublishedRow, ReplyRow, Term, TimerRow,
+};
 use placet_core::time::Timestamp;
 use placet_store::Store as _;
 use placet_store_sqlite::{FileLimits, Options, SqliteStore};

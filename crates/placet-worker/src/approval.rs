@@ -13,8 +13,8 @@ use std::pin::pin;
 
 use jiff::Timestamp;
 use placet_approval::{
-    Answered, CONTENT_ROWS, Caller, Configurations, DECISION_EVENT, Effect, Event, Input, LOOK_UP, Outcome, PLAN, Planned,
-    Planning, REQUEST_ROWS, Request, Resolved, Said, apply, nobody,
+    Answered, CONTENT_ROWS, Caller, Configurations, DECISION_EVENT, Effect, Event, Input, LOOK_UP, Outcome, PLAN,
+    Planned, Planning, REQUEST_ROWS, Request, Resolved, Said, apply, nobody,
 };
 use placet_sdk::{ActivityError, Either, ExternalEvent, Failure, OrchestrationContext, Result, Termination, TimerCall};
 

@@ -115,7 +115,8 @@ fn parse(text: &str) -> Result<Configuration, String> {
         })?;
         calendars.insert(name, calendar);
     }
-    let policies = Policies::new(policies, &calendars).map_err(|(name, error)| told(&name, error.field, error.to_string()))?;
+    let policies =
+        Policies::new(policies, &calendars).map_err(|(name, error)| told(&name, error.field, error.to_string()))?;
     Ok(Configuration { directory, policies })
 }
 
@@ -201,7 +202,10 @@ mod tests {
             ("[users.ann]\nnme = \"Ann\"", "line 2"),
             ("[groups]\nsre = \"ann\"", "line 2"),
             ("[user.ann]", "unknown field `user`, expected one of `users`, `groups`, `calendars`, `policies`"),
-            ("[users.ann]\n[calendars.office]\ndays = [\"mon\"]\ntime_zone = \"Europe/Atlantis\"", "line 4: calendars.office: time_zone"),
+            (
+                "[users.ann]\n[calendars.office]\ndays = [\"mon\"]\ntime_zone = \"Europe/Atlantis\"",
+                "line 4: calendars.office: time_zone",
+            ),
             ("[calendars.office]\ntime_zone = \"UTC\"\nhours = [\"9-17\"]", "line 3"),
             ("[groups]\nsre = [\"role:x\"]", "\"role:x\" is nobody"),
             ("[groups]\nsre = [\"anyone\"]", "groups.sre: holds anyone"),

@@ -8,9 +8,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use placet_approval::{
-    Answered, Caller, DECISION_EVENT, Decided, Decision, ORCHESTRATION, Outcome, Reply, digest_of,
-};
+use placet_approval::{Answered, Caller, DECISION_EVENT, Decided, Decision, ORCHESTRATION, Outcome, Reply, digest_of};
 use placet_sdk::{Answer, ExternalEvent, InstanceState, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -89,7 +87,9 @@ pub(crate) async fn decide(
     let caller = rights::caller(&api, "approver", &decision.approver)?;
     let ask_id = Uuid::new_v4().to_string();
     let (caller, decision) = (&caller, &decision);
-    Case { api: &api, base: &base, id: &id, ask_id: &ask_id, caller, decision, form: Form::Missions, is_keyed: false }.ask(&wait).await
+    Case { api: &api, base: &base, id: &id, ask_id: &ask_id, caller, decision, form: Form::Missions, is_keyed: false }
+        .ask(&wait)
+        .await
 }
 
 /// In which form somebody is told what became of his decision.

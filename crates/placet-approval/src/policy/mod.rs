@@ -267,7 +267,9 @@ impl Policy {
     /// What it said, in a few letters: the same as long as it says the same.
     fn digest(&self, calendar: Option<&Calendar>) -> String {
         let mut text = serde_json::to_vec(self).expect("a policy is JSON");
-        text.extend(calendar.map(|calendar| serde_json::to_vec(calendar).expect("a calendar is JSON")).unwrap_or_default());
+        text.extend(
+            calendar.map(|calendar| serde_json::to_vec(calendar).expect("a calendar is JSON")).unwrap_or_default(),
+        );
         Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
             write!(hex, "{byte:02x}").expect("a text takes all");
             hex

@@ -226,7 +226,10 @@ fn times_are_counted_in_the_hours_of_a_policys_calendar() {
         };
         Directory::default().resolve(&question).steps[0].to_string()
     };
-    assert_eq!([step("1d"), step("4h"), step("5h")], ["2026-12-07T15:00:00Z", "2026-12-07T12:00:00Z", "2026-12-07T12:00:00Z"]);
+    assert_eq!(
+        [step("1d"), step("4h"), step("5h")],
+        ["2026-12-07T15:00:00Z", "2026-12-07T12:00:00Z", "2026-12-07T12:00:00Z"]
+    );
     // Which calendar it was, and what that said, is part of the version.
     let (_, error) = of(&text.replace("\"office\"", "\"ofice\"")).unwrap_err();
     assert_eq!((error.field, error.to_string().contains("is none of [calendars]")), ("calendar", true));

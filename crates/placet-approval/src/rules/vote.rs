@@ -84,8 +84,8 @@ impl Case<'_> {
     /// Whether somebody whose vote has just settled a stage says the same once more, and does not say that he means the stage
     /// that is open now: a doubled click, or a call that is repeated since nobody answered.
     fn says_again(&self, caller: &Caller, decision: &Decision) -> bool {
-        let is_his = |vote: &&Box<Vote>| vote.person == voter(caller) && self.request.says(decision, vote);
-        let settled = self.request.settled_by.as_ref().filter(|_| decision.stage.is_none());
+        let is_his = |vote: &&Vote| vote.person == voter(caller) && self.request.says(decision, vote);
+        let settled = self.request.settled_by.as_deref().filter(|_| decision.stage.is_none());
         let since = settled.filter(is_his).map(|vote| self.at.duration_since(vote.at));
         since.is_some_and(|since| since < AGAIN_WITHIN)
     }

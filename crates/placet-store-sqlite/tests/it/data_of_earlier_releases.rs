@@ -24,8 +24,15 @@ fn kept() -> Vec<PathBuf> {
 
 #[test]
 fn the_data_of_every_version_is_opened_and_all_of_it_is_there() {
-    for issue in ["issue-3", "issue-4", "issue-4-schema-3", "issue-5-schema-4", "issue-5-schema-5", "issue-5-schema-7", "issue-6-schema-9"]
-    {
+    for issue in [
+        "issue-3",
+        "issue-4",
+        "issue-4-schema-3",
+        "issue-5-schema-4",
+        "issue-5-schema-5",
+        "issue-5-schema-7",
+        "issue-6-schema-9",
+    ] {
         assert!(kept().iter().any(|folder| folder.ends_with(issue)), "{issue}");
     }
     for kept in kept() {
