@@ -57,3 +57,8 @@ pub const LOOK_UP: &str = "placet.look_up";
 
 /// The activity that evaluates the policy of a new request: a [`Planning`] in, a [`Planned`] out, if a policy says something.
 pub const PLAN: &str = "placet.plan";
+
+/// As people read a hash.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -58,7 +58,7 @@ impl Heads {
             i64::try_from(entry.number).unwrap_or(i64::MAX),
             &entry.link[..],
             entry.owner.as_str(),
-            sum_of(&entry.owner),
+            checksum::of_owner(&entry.owner),
             checksum::of_entry(&row.hub, &entry, &said),
             said,
         ];
@@ -82,7 +82,7 @@ pub(crate) fn erase(connection: &Connection, hub: i64, erasure: &Erasure) -> rus
     let mut found: Vec<(i64, Entry)> = Vec::new();
     {
         let mut statement = connection.prepare_cached(OF_OWNER)?;
-        let mut rows = statement.query(params![hub, key.partition().0, sum_of(&key.id), 0])?;
+        let mut rows = statement.query(params![hub, key.partition().0, checksum::of_owner(&key.id), 0])?;
         while let Some(row) = rows.next()? {
             match entry(row, &key.hub, key.partition()) {
                 Ok(read) => found.push(read),
@@ -129,7 +129,7 @@ pub(crate) fn list(connection: &Connection, list: &EntryList, damage: &Damage) -
         .prepare_cached(if list.owner.is_some() { OF_OWNER } else { OF_CHAIN })
         .map_err(|e| told(e.into()))?;
     let rows = match &list.owner {
-        Some(owner) => statement.query(params![hub, list.partition.0, sum_of(owner), after]),
+        Some(owner) => statement.query(params![hub, list.partition.0, checksum::of_owner(owner), after]),
         None => statement.query(params![hub, list.partition.0, after]),
     };
     let mut rows = rows.map_err(|error| told(error.into()))?;
@@ -155,11 +155,8 @@ fn entry(row: &Row<'_>, hub: &Hub, partition: PartitionId) -> Result<(i64, Entry
     let sum = checksum::of_entry(hub, &found, &stored);
     compare(sum, row.get(5)?, || format!("entry {} of {partition:?}", found.number))?;
     // By another it would be missing where its instance's are listed.
-    compare(sum_of(&found.owner), row.get(4)?, || format!("the owner of entry {} of {partition:?}", found.number))?;
+    compare(checksum::of_owner(&found.owner), row.get(4)?, || {
+        format!("the owner of entry {} of {partition:?}", found.number)
+    })?;
     Ok((row.get(0)?, found))
-}
-
-/// By which an instance's entries are found: the ids are long, and stand in their rows.
-fn sum_of(owner: &InstanceId) -> i64 {
-    checksum::of_owner(owner)
 }

@@ -9,12 +9,12 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use placet_approval::{Answered, Caller, DECISION_EVENT, Decided, Decision, ORCHESTRATION, Outcome, Reply, digest_of};
-use placet_sdk::{Answer, ExternalEvent, InstanceState, Status};
+use placet_sdk::{Answer, ExternalEvent, InstanceState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::requests::{RequestId, json, status, status_url};
+use super::requests::{RequestId, json, status, status_url, was_terminated};
 use super::v1;
 use crate::Api;
 use crate::body::Body;
@@ -235,8 +235,7 @@ impl Case<'_> {
 
     fn lost_to(&self, state: &InstanceState, first: Option<&Raised>) -> Problem {
         let terminated = || {
-            let is_ours =
-                state.name() == ORCHESTRATION && matches!(state.status(), Status::Terminated | Status::Canceled);
+            let is_ours = state.name() == ORCHESTRATION && was_terminated(state);
             let reason = json(state.output_json()).unwrap_or_default();
             is_ours.then(|| serde_json::json!({"status": "Withdrawn", "request_id": self.id, "reason": reason}))
         };

@@ -135,6 +135,11 @@ pub(crate) fn status(state: &InstanceState) -> String {
     }
 }
 
+/// Whether somebody has ended it from outside: a request of ours is withdrawn then.
+pub(crate) fn was_terminated(state: &InstanceState) -> bool {
+    matches!(state.status(), Status::Terminated | Status::Canceled)
+}
+
 fn in_four(state: &InstanceState) -> String {
     let status = status(state);
     if status == "Withdrawn" && state.name() == ORCHESTRATION { "Rejected".to_owned() } else { status }
@@ -144,7 +149,7 @@ fn detail(state: &InstanceState) -> Option<&'static str> {
     if state.name() != ORCHESTRATION || state.status() == Status::Failed {
         return None;
     }
-    if matches!(state.status(), Status::Terminated | Status::Canceled) {
+    if was_terminated(state) {
         return Some("withdrawn");
     }
     let outcome = state.output_json().and_then(|output| serde_json::from_str::<Outcome>(output).ok());

@@ -7,7 +7,6 @@ mod template;
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::calendar::Calendar;
 use crate::field::FieldError;
+use crate::hex;
 use crate::identity::{Approver, Proof, check_name};
 use crate::plan::{
     Escalation, Need, OnTimeout, Plan, PolicyVersion, Reset, Revise, Seat, Stage, Step, Veto, is_default,
@@ -270,10 +270,7 @@ impl Policy {
         text.extend(
             calendar.map(|calendar| serde_json::to_vec(calendar).expect("a calendar is JSON")).unwrap_or_default(),
         );
-        Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("a text takes all");
-            hex
-        })
+        hex(&Sha256::digest(text))
     }
 
     fn conditions(&self) -> impl Iterator<Item = &Condition> {

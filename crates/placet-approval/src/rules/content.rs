@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Case, Refused, forbidden, invalid};
 use crate::act::Revision;
+use crate::hex;
 use crate::identity::Person;
 use crate::plan::Reset;
 use crate::projection::ContentRow;
@@ -146,8 +147,4 @@ fn exactly(value: &mut Value) {
         Value::Object(all) => all.values_mut().for_each(exactly),
         Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

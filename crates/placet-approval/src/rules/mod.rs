@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 use crate::act::Act;
 use crate::calendar::Calendar;
 use crate::decision::parse;
+use crate::hex;
 use crate::identity::{Approver, Caller, Person};
 use crate::outcome::{Outcome, Withdrawn};
 use crate::plan::{Resolved, Seat};
@@ -125,7 +126,7 @@ pub struct LookUp {
 
 /// A digest of what somebody sent, by which it is known again.
 pub fn digest_of(payload: &str) -> String {
-    Sha256::digest(payload)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(payload)[..8])
 }
 
 /// What an asker is told, and of what: under an ask id that was used before he hears what came of the first.

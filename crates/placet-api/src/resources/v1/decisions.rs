@@ -3,9 +3,8 @@
 
 use std::time::Instant;
 
-use axum::body::to_bytes;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::{Extension, Json};
 use futures_util::stream::{self, StreamExt as _};
 use placet_approval::{ABSTAIN, Decision, ORCHESTRATION};
@@ -117,9 +116,8 @@ async fn decide_one(
     Case { api, base, id, ask_id, caller, decision, form: Form::Ours, is_keyed: key.is_given() }.ask(wait).await
 }
 
-/// Decisions that are taken at once, and those of them that are under way at a time.
+/// Decisions that are taken at once.
 const MANY_MAX: usize = 500;
-const AT_ONCE: usize = 16;
 
 /// A yes or no to many requests.
 #[derive(Debug, Deserialize)]
@@ -182,11 +180,10 @@ pub(crate) async fn decide_many(
         let decision = Decision { revision, content_hash, stage, ..decision.clone() };
         // All of them together wait for as long as one would.
         let wait = wait.left_since(begun);
-        let answer = decide_one(&api, &base, &request_id, (&wait, &key), &decision).await.into_response();
-        let status = answer.status().as_u16();
-        let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap_or_default();
-        BecameOne { request_id, status, answer: serde_json::from_slice(&body).unwrap_or_default() }
+        let (status, answer) =
+            super::told_apart(decide_one(&api, &base, &request_id, (&wait, &key), &decision).await).await;
+        BecameOne { request_id, status, answer }
     };
-    let results = stream::iter(requests.into_iter().map(one)).buffered(AT_ONCE).collect().await;
+    let results = stream::iter(requests.into_iter().map(one)).buffered(super::AT_ONCE).collect().await;
     Ok(Json(Became { results }))
 }

@@ -9,10 +9,12 @@ pub(crate) mod requests;
 pub(crate) mod sheets;
 
 use axum::Json;
+use axum::body::to_bytes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use placet_approval::{Outcome, Refusal, Reply};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::requests::status_url;
 use crate::guard::BaseUrl;
@@ -95,4 +97,15 @@ pub(crate) fn recorded(more: Option<u32>) -> String {
         Some(more) => format!("Recorded, {more} more needed"),
         None => "Recorded; others are asked now".to_owned(),
     }
+}
+
+/// Of many that came in one call, those that are under way at a time.
+const AT_ONCE: usize = 16;
+
+/// The answer to one of many: the status and the body that it would have had alone.
+async fn told_apart(answer: Result<Response, Problem>) -> (u16, Value) {
+    let answer = answer.into_response();
+    let status = answer.status().as_u16();
+    let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap_or_default();
+    (status, serde_json::from_slice(&body).unwrap_or_default())
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use placet_approval::{
     CONTENT_ROWS, ContentRow, Event, Input, NewRequest, ORCHESTRATION, REQUEST_ROWS, Request, RequestRow, apply,
 };
-use placet_sdk::{StartError, Status};
+use placet_sdk::StartError;
 use serde::Serialize;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::guard::BaseUrl;
 use crate::idempotency::{IdempotencyKey, NAMESPACE};
 use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::Wait;
-use crate::resources::requests::{RequestId, approval_url, not_started, status_url};
+use crate::resources::requests::{RequestId, approval_url, not_started, status_url, was_terminated};
 use crate::resources::time::timestamp;
 
 /// A request as a list shows it.
@@ -191,7 +191,7 @@ async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, Problem> {
         planned.or_else(|| input.open(id.to_owned(), at, false).ok())
     });
     let mut opened = opened.ok_or_else(|| Problem::no_such_request(id))?;
-    if matches!(state.status(), Status::Terminated | Status::Canceled) {
+    if was_terminated(&state) {
         // Before any has: its rules have said nothing to it.
         let reason = state.output_json().map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.to_owned()));
         let at = timestamp(state.updated_at());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::{Body as Outgoing, to_bytes};
+use axum::body::Body as Outgoing;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
@@ -21,9 +21,8 @@ use crate::guard::BaseUrl;
 use crate::idempotency::IdempotencyKey;
 use crate::problem::Problem;
 
-/// Requests that are taken at once, and those of them that are under way at a time.
+/// Requests that are taken at once.
 const LINES_MAX: usize = 2_000;
-const AT_ONCE: usize = 16;
 
 /// The columns of an export.
 const COLUMNS: [&str; 14] = [
@@ -147,15 +146,14 @@ pub(crate) async fn import(
         return Err(Problem::field("body", format!("must have 1 to {LINES_MAX} requests")));
     }
     let one = async |(line, asked): (u64, Result<NewRequest, Problem>)| {
-        let answer = match asked {
-            Ok(asked) => create_one(&api, &base, &key.of_line(line), asked).await.into_response(),
-            Err(problem) => problem.into_response(),
+        let created = match asked {
+            Ok(asked) => create_one(&api, &base, &key.of_line(line), asked).await,
+            Err(problem) => Err(problem),
         };
-        let status = answer.status().as_u16();
-        let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap_or_default();
-        Line { line, status, answer: serde_json::from_slice(&body).unwrap_or_default() }
+        let (status, answer) = super::told_apart(created).await;
+        Line { line, status, answer }
     };
-    let results = stream::iter(lines.into_iter().map(one)).buffered(AT_ONCE).collect().await;
+    let results = stream::iter(lines.into_iter().map(one)).buffered(super::AT_ONCE).collect().await;
     Ok(Json(Imported { results }))
 }
 
