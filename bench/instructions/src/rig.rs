@@ -175,7 +175,7 @@ impl Rig {
             Output::LoadRecord(read) => Some(Input::RecordLoaded(read, Ok(None))),
             Output::FindExpired(read) => Some(Input::ExpiredFound(read, Ok(Vec::new()))),
             Output::Send(_, _, item) => {
-                self.items.push_back(item);
+                self.items.push_back(item.whole());
                 None
             }
             _ => None,

@@ -56,6 +56,11 @@ impl IdempotencyKey {
         Some(Uuid::new_v5(&NAMESPACE, format!("{id}\0{approver}\0{key}").as_bytes()).to_string())
     }
 
+    /// As it was sent.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
     /// Whether there is one.
     pub(crate) fn is_given(&self) -> bool {
         self.0.is_some()

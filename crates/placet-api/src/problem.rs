@@ -24,6 +24,7 @@ pub(crate) enum Kind {
     ContentChanged,
     KeyReused,
     NotJson,
+    NotApproved,
     NotNow,
     NotYours,
     Overloaded,
@@ -54,6 +55,7 @@ impl Kind {
             Kind::KeyReused => {
                 ("idempotency-key-reused", "The key was used for something else", StatusCode::UNPROCESSABLE_ENTITY)
             }
+            Kind::NotApproved => ("not-approved", "This is not what was approved", StatusCode::CONFLICT),
             Kind::NotNow => ("not-now", "The request is not in a state for this", StatusCode::CONFLICT),
             Kind::NotYours => ("not-yours", "This is not yours to do", StatusCode::FORBIDDEN),
             Kind::NotJson => ("not-json", "The body must be JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE),

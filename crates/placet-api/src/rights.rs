@@ -34,7 +34,7 @@ pub(crate) fn person(api: &Api, field: &str, name: &str) -> Result<Person, Probl
 pub(crate) fn caller(api: &Api, field: &str, name: &str) -> Result<Caller, Problem> {
     let person = person(api, field, name)?;
     let groups = (api.configuration)().directory.groups_of(&person);
-    Ok(Caller { groups, person: Some(person), rights: Vec::new(), proof: Proof::None })
+    Ok(Caller { groups, person: Some(person), proof: Proof::None, ..Caller::default() })
 }
 
 /// What he may do with other people's requests.

@@ -7,6 +7,7 @@ use serde::de::{self, IntoDeserializer as _, value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::field::{FieldError, check_text};
+use crate::plan::PolicyVersion;
 
 /// Names longer than this are no names.
 pub(crate) const NAME_CHARS_MAX: usize = 256;
@@ -189,6 +190,9 @@ pub struct Caller {
     /// What else he may do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rights: Vec<Right>,
+    /// The policy that was in force for such requests where his call entered, if he is about to do what was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyVersion>,
     /// By what he is known.
     #[serde(skip)]
     pub proof: Proof,

@@ -13,6 +13,7 @@ mod directory;
 mod field;
 mod identity;
 mod outcome;
+mod permit;
 mod plan;
 pub mod planted;
 mod policy;
@@ -31,6 +32,11 @@ pub use directory::{Absence, Directory, User, undecidable};
 pub use field::FieldError;
 pub use identity::{Approver, Caller, Person, Proof, Right};
 pub use outcome::{By, Decided, Outcome, TimedOut, Withdrawn};
+pub use permit::{
+    BEGUN_ROWS, Begin, Begun, BegunRow, Finish, Finished, GRANT, Grant, Granted, PERMIT, PERMIT_EVENT, PERMIT_ROWS,
+    Permit, PermitAct, PermitEffect, PermitEvent, PermitInput, PermitReply, PermitRow, PermitState, Revoke, Revoked,
+    action_hash, permit_id,
+};
 pub use plan::{
     Escalation, Need, OnTimeout, Plan, PolicyVersion, Remind, Replacement, Reset, Resolved, Revise, Seat, Stage, Step,
     Veto, duration,

@@ -49,6 +49,9 @@ pub struct Decided {
     /// The payload as it was approved, if an approver has changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved: Option<Value>,
+    /// Until when what was approved may be begun, if the request or its policy says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
     /// All whose votes counted, if there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvers: Vec<Person>,

@@ -10,6 +10,7 @@ use crate::calendar::Calendar;
 use crate::field::FieldError;
 use crate::identity::{Approver, Proof, check_name};
 use crate::policy::Template;
+use crate::request::TIMEOUT_MAX;
 use crate::rules::{Candidate, SEATS_MAX};
 
 /// Stages of a request at most (APPROVALS.md §2).
@@ -66,6 +67,9 @@ pub struct Plan {
     /// How long a claim holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_ttl: Option<SignedDuration>,
+    /// How long what was approved may be begun.
+    #[serde(default, deserialize_with = "optional_with_days", skip_serializing_if = "Option::is_none")]
+    pub valid_for: Option<SignedDuration>,
     /// In whose hours the steps of its stages are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calendar: Option<Calendar>,
@@ -99,6 +103,7 @@ impl Default for Plan {
             proof: Proof::None,
             fallback: Vec::new(),
             claim_ttl: None,
+            valid_for: None,
             calendar: None,
             critical: false,
             redact: Vec::new(),
@@ -373,6 +378,10 @@ impl Plan {
             if let Some(pointer) = pointers.iter().find(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
                 return Err(FieldError::new(field, format!("{pointer:?} is no JSON pointer: it begins with \"/\"")));
             }
+        }
+        let is_time = |time: SignedDuration| time > SignedDuration::ZERO && time <= TIMEOUT_MAX;
+        if !self.valid_for.is_none_or(is_time) {
+            return Err(FieldError::new("valid_for", "must be more than nothing, and a hundred years at most"));
         }
         if self.on_timeout == OnTimeout::Escalate && self.fallback.is_empty() {
             return Err(FieldError::new("on_timeout", "escalate needs somebody in `fallback`"));

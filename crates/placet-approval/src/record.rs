@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::identity::{Approver, Person, Proof};
 use crate::outcome::Outcome;
-use crate::plan::PolicyVersion;
+use crate::plan::{PolicyVersion, is_default};
 use crate::projection::SeatShown;
 use crate::rules::Level;
 
@@ -27,7 +27,8 @@ pub struct Entry {
     /// Its hash.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub content_hash: String,
-    /// The stage that was, from 1 on.
+    /// The stage that was, from 1 on; none, if it is of the permit.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub stage: usize,
 }
 
@@ -70,6 +71,40 @@ pub enum Entered {
         /// Whether they are those whom the plan names.
         level: Level,
     },
+    /// What was approved is about to be done.
+    Begun {
+        /// By whom.
+        by: Person,
+        /// By what he was known.
+        proof: Proof,
+        /// The hash of what.
+        action_hash: String,
+        /// Until when it could be.
+        not_after: Timestamp,
+    },
+    /// It was done, or could not be.
+    Finished {
+        /// Who says so; nobody, if the permit's orchestration was terminated.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Person>,
+        /// By what he was known.
+        proof: Proof,
+        /// How it went.
+        result: Value,
+    },
+    /// It is not to be done after all.
+    Revoked {
+        /// Who says so; nobody, if the permit's orchestration was terminated.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Person>,
+        /// By what he was known.
+        proof: Proof,
+        /// Why.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
+    /// Nobody has begun it in time.
+    Lapsed,
     /// It is decided.
     Ended {
         /// How.
@@ -94,7 +129,7 @@ impl Entry {
             };
             spoken_of.push((place, format!("{form}~{}", named.number(speaker))));
         }
-        for key in ["item", "said", "seats", "outcome"] {
+        for key in ["item", "said", "seats", "outcome", "result", "reason"] {
             if let Some(value) = text.get_mut(key) {
                 in_texts(value, &mut |text| named.token(text));
             }
@@ -134,6 +169,9 @@ impl Entry {
                 let named = ["approver", "to"].iter().filter_map(|key| said.get(key)?.as_str()).map(Person::named);
                 by.iter().cloned().chain(named).collect()
             }
+            Entered::Begun { by, .. } => vec![by.clone()],
+            Entered::Finished { by, .. } | Entered::Revoked { by, .. } => by.iter().cloned().collect(),
+            Entered::Lapsed => Vec::new(),
             Entered::Asked { seats, .. } => {
                 let one = |approver: &Approver| match approver {
                     Approver::User(person) => Some(person.clone()),

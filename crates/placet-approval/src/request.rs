@@ -85,6 +85,9 @@ pub struct NewRequest {
     /// How urgent it is.
     #[serde(default, skip_serializing_if = "Priority::is_normal")]
     pub priority: Priority,
+    /// While a request of the same requester with this key is open, asking again through the API finds that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe_key: Option<String>,
     /// Words to find it by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -94,6 +97,9 @@ pub struct NewRequest {
     /// Who is to decide, if no policy says: any one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvers: Vec<Approver>,
+    /// How long what was approved may be begun: a duration such as `1h`, counted from the approval. A policy may say less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_for: Option<String>,
     /// The whole plan, if no policy says and one of many is not what is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
@@ -187,9 +193,11 @@ impl NewRequest {
             questions: Vec::new(),
             category: None,
             priority: Priority::Normal,
+            dedupe_key: None,
             tags: Vec::new(),
             links: Vec::new(),
             approvers: Vec::new(),
+            valid_for: None,
             plan: None,
         }
     }
@@ -221,8 +229,8 @@ impl NewRequest {
                 return Err(FieldError::new("approvers", "stands in the plan's stages: give one of the two"));
             }
         }
-        if let Some(text) = &self.timeout {
-            long(text)?;
+        for (field, text) in [("timeout", &self.timeout), ("valid_for", &self.valid_for)] {
+            text.as_deref().map_or(Ok(SignedDuration::ZERO), |text| long(field, text))?;
         }
         let most = TIMEOUT_MAX.as_secs_f64() / 3_600.0;
         match self.timeout_hours {
@@ -253,6 +261,7 @@ impl NewRequest {
         if let Some(category) = &self.category {
             check_name("category", category)?;
         }
+        self.dedupe_key.as_deref().map_or(Ok(()), |key| check_name("dedupe_key", key))?;
         self.tags.iter().try_for_each(|tag| check_name("tags", tag))?;
         for choice in &self.outcomes {
             check_name("outcomes", &choice.name)?;
@@ -292,7 +301,7 @@ impl NewRequest {
         }
         self.check()?;
         let after = match (&self.timeout, self.timeout_hours) {
-            (Some(text), _) => long(text)?,
+            (Some(text), _) => long("timeout", text)?,
             (None, Some(hours)) => SignedDuration::from_secs_f64(hours * 3_600.0),
             (None, None) => TIMEOUT_DEFAULT,
         };
@@ -321,10 +330,9 @@ impl NewRequest {
     }
 }
 
-/// How long a request can be answered.
-fn long(text: &str) -> Result<SignedDuration, FieldError> {
-    let wrong =
-        |what: String| FieldError::new("timeout", format!("{text:?} is no duration such as 3d, 24h or 90m{what}"));
+/// How long something is to last.
+fn long(field: &'static str, text: &str) -> Result<SignedDuration, FieldError> {
+    let wrong = |what: String| FieldError::new(field, format!("{text:?} is no duration such as 3d, 24h or 90m{what}"));
     let after = duration(text).map_err(|error| wrong(format!(": {error}")))?;
     if after > SignedDuration::ZERO && after <= TIMEOUT_MAX {
         Ok(after)
@@ -523,6 +531,13 @@ impl Request {
             content_hash: String::new(),
             outcome: None,
         }
+    }
+
+    /// Until when it may be begun if it is approved now, if anybody says: the sooner of the two.
+    pub(crate) fn valid_until(&self, approved_at: Timestamp) -> Option<Timestamp> {
+        let asked = self.asked.valid_for.as_deref().and_then(|text| duration(text).ok());
+        let valid_for = [asked, self.plan.valid_for].into_iter().flatten().min()?;
+        approved_at.checked_add(valid_for).ok()
     }
 
     /// Who asks.

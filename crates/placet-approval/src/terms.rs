@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use sha2::{Digest as _, Sha256};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation as _;
 
+use crate::hex;
 use crate::identity::{Approver, Person};
 use crate::outcome::Outcome;
 use crate::request::{Priority, Request};
@@ -71,6 +73,12 @@ pub fn of_level(level: Level) -> &'static str {
     }
 }
 
+/// Of somebody's `dedupe_key`, as a digest: it may be long, and is nobody else's to find.
+pub fn of_dedupe_key(requester: &str, key: &str) -> String {
+    let digest = Sha256::new().chain_update(requester).chain_update([0]).chain_update(key).finalize();
+    format!("k:{}", hex(&digest[..16]))
+}
+
 /// Of a word, or of the words that begin so.
 pub fn of_word(word: &str) -> String {
     format!("w:{word}")
@@ -93,6 +101,7 @@ impl Request {
         terms.insert(of_status(self.outcome.as_ref().map_or("pending", Outcome::detail)));
         terms.insert(of_requester(&self.asked.requester));
         terms.extend(self.asked.category.as_deref().map(of_category));
+        terms.extend(self.asked.dedupe_key.as_ref().map(|key| of_dedupe_key(&self.asked.requester, key)));
         terms.extend(self.asked.tags.iter().map(|tag| of_tag(tag)));
         if !self.asked.priority.is_normal() {
             terms.insert(of_priority(self.asked.priority));

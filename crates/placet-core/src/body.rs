@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use placet_proto::durabletask::{
     EventRaisedEvent, ExecutionTerminatedEvent, OrchestrationTraceContext, ParentInstanceInfo, TaskFailureDetails,
-    TraceContext,
+    TraceContext, history_event::EventType,
 };
+use prost::Message as _;
 
 use crate::rows::Term;
 use crate::time::Timestamp;
+use crate::wire;
 
 /// What an instance is beside its columns ([`crate::rows::InstanceRow::body`]).
 #[derive(Clone, PartialEq, prost::Message)]
@@ -231,6 +233,30 @@ pub struct InboxMessage {
     /// The ask that it belongs to.
     #[prost(string, optional, tag = "3")]
     pub ask_id: Option<String>,
+}
+
+impl InboxMessage {
+    /// A message of something that happens to an instance, and its row: the event lies in the row's bytes, and is put there once,
+    /// since it may be long.
+    pub(crate) fn of_event(
+        kind: MessageKind,
+        at: Timestamp,
+        event: EventType,
+        ask_id: Option<&str>,
+    ) -> (Bytes, InboxMessage) {
+        let before = InboxMessage { kind: kind.into(), ..InboxMessage::default() };
+        let mut data = BytesMut::with_capacity(before.encoded_len());
+        before.encode_raw(&mut data);
+        let length = wire::push_new(&mut data, wire::MESSAGE_EVENT, -1, at, event);
+        let event = data.len() - length..data.len();
+        let ask_id = ask_id.map(str::to_owned);
+        if ask_id.is_some() {
+            InboxMessage { ask_id: ask_id.clone(), ..InboxMessage::default() }.encode_raw(&mut data);
+        }
+        let data = data.freeze();
+        let message = InboxMessage { kind: before.kind, event: data.slice(event), ask_id };
+        (data, message)
+    }
 }
 
 /// What an instance has yet to tell another one of its hub.

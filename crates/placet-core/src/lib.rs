@@ -19,6 +19,7 @@ pub mod dispatch;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod ids;
+pub mod item;
 pub mod limits;
 pub mod outcome;
 pub mod partition;

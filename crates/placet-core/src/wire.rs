@@ -9,6 +9,7 @@ use placet_proto::durabletask::{HistoryEvent, OrchestratorRequest, history_event
 use prost::Message;
 use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 
+use crate::item::{Item, Writer};
 use crate::time::Timestamp;
 
 /// The key byte of field `n`, length-delimited. All fields used here are below 16: one byte.
@@ -22,6 +23,8 @@ pub const PAST_EVENTS: u8 = key(3);
 pub const NEW_EVENTS: u8 = key(4);
 /// `HistoryChunk.events`.
 pub const CHUNK_EVENTS: u8 = key(1);
+/// `InboxMessage.event`.
+pub const MESSAGE_EVENT: u8 = key(2);
 /// `WorkItem.orchestratorRequest`.
 const ITEM_TURN: u8 = key(1);
 /// `WorkItem.activityRequest`.
@@ -47,14 +50,15 @@ pub fn push_event(run: &mut BytesMut, key: u8, event: &[u8]) {
     run.put_slice(event);
 }
 
-/// The same of an event that is not encoded yet: it is put in place where it stays, since it may be long.
-pub fn push_new(run: &mut BytesMut, key: u8, id: i32, at: Timestamp, event_type: EventType) {
+/// The same of an event that is not encoded yet: it is put in place where it stays, since it may be long. How long it is.
+pub fn push_new(run: &mut BytesMut, key: u8, id: i32, at: Timestamp, event_type: EventType) -> usize {
     let event = HistoryEvent { event_id: id, timestamp: Some(at.to_proto()), event_type: Some(event_type) };
     let length = event.encoded_len();
     run.reserve(pushed_len(length));
     run.put_u8(key);
     encode_varint(length as u64, run);
     event.encode_raw(run);
+    length
 }
 
 /// How long an event is in a run.
@@ -94,33 +98,35 @@ impl<'a> Iterator for Events<'a> {
     }
 }
 
-/// An encoded `WorkItem` that holds an orchestrator turn: `head` is the request without its events, `new` appends the new
-/// ones, about `new_len` bytes. They are put in place where they are sent from, and of the past each run is let go of
-/// once it is copied, since all of it may be long.
-pub fn turn_item(
+/// An encoded `WorkItem` that holds an orchestrator turn: `head` is the request without its events, `new` puts the new
+/// ones. What is long of either lies where it lay: all of it may be 192 MiB.
+pub(crate) fn turn_item(
     head: &OrchestratorRequest,
-    past: Vec<Bytes>,
+    past: &[Bytes],
     token: &str,
     new_len: usize,
-    new: impl FnOnce(&mut BytesMut),
-) -> Bytes {
+    new: impl FnOnce(&mut Writer),
+) -> Item {
     let past_len: usize = past.iter().map(Bytes::len).sum();
+    let short = LENGTH_ROOM + head.encoded_len() + token.len() + 512;
     // The length stands before what it is the length of: room for it is left, and what is not used is cut off.
-    let length = LENGTH_ROOM + head.encoded_len() + past_len + new_len + token.len() + 512;
-    let mut item = BytesMut::with_capacity(length);
-    item.put_bytes(0, LENGTH_ROOM);
-    head.encode_raw(&mut item);
-    for run in past {
-        item.put_slice(&run);
-    }
+    let mut item = Writer::with_capacity(short + (past_len + new_len).min(SHORT_MAX));
+    item.open().put_bytes(0, LENGTH_ROOM);
+    head.encode_raw(item.open());
+    past.iter().for_each(|run| item.push(run));
     new(&mut item);
     let length = (item.len() - LENGTH_ROOM) as u64;
-    let begin = LENGTH_ROOM - encoded_len_varint(length) - 1;
-    item[begin] = ITEM_TURN;
-    encode_varint(length, &mut &mut item[begin + 1..LENGTH_ROOM]);
-    push_token(&mut item, token);
-    item.freeze().slice(begin..)
+    push_token(item.open(), token);
+    item.finish(|first| {
+        let begin = LENGTH_ROOM - encoded_len_varint(length) - 1;
+        first[begin] = ITEM_TURN;
+        encode_varint(length, &mut &mut first[begin + 1..LENGTH_ROOM]);
+        begin
+    })
 }
+
+/// Room for so much is made at once: what is longer consists of pieces, as a rule.
+const SHORT_MAX: usize = 128 << 10;
 
 /// A key and the longest length.
 const LENGTH_ROOM: usize = 1 + 10;
@@ -183,7 +189,7 @@ mod tests {
         let mut new = BytesMut::new();
         push_run(&mut new, NEW_EVENTS, &past);
         let head = OrchestratorRequest { instance_id: "x".into(), ..Default::default() };
-        let item = turn_item(&head, vec![past.freeze()], "token", new.len(), |item| item.put_slice(&new));
+        let item = turn_item(&head, &[past.freeze()], "token", new.len(), |item| item.open().put_slice(&new));
         let decoded = WorkItem::decode(item).unwrap();
         assert_eq!(decoded.completion_token, "token");
         let Some(Request::OrchestratorRequest(request)) = decoded.request else { panic!("{decoded:?}") };

@@ -25,15 +25,20 @@ impl Scheduler {
     /// placet.v1 GetPublished.
     ///
     /// # Errors
-    /// If the store cannot be read.
+    /// If the store cannot be read; if it is to be signed, [`CallError::Key`] if the hub cannot.
     pub async fn published(&self, hub: Hub, request: GetPublishedRequest) -> Result<GetPublishedResponse, CallError> {
-        let query = Query::Published { hub, kind: request.kind.into(), key: request.key.into() };
+        let GetPublishedRequest { kind, key, signed } = request;
+        let query = Query::Published { hub: hub.clone(), kind: kind.as_str().into(), key: key.as_str().into() };
         let body = self.read(move |store| match store.query(&query)? {
             Answer::Published(body) => Ok(body),
             _ => Ok(None),
         });
         let body = body.await?;
-        Ok(GetPublishedResponse { exists: body.is_some(), body: body.unwrap_or_default() })
+        let (note, note_key) = match &body {
+            Some(body) if signed => self.sign_published(&hub, [&kind, &key], body).await?,
+            _ => Default::default(),
+        };
+        Ok(GetPublishedResponse { exists: body.is_some(), body: body.unwrap_or_default(), note, note_key })
     }
 
     /// placet.v1 ListPublished.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use placet_core::command::{CompleteTurn, Refusal, Reply};
 use placet_core::dispatch::StreamSpec;
 use placet_core::ids::{Hub, StreamId};
+use placet_core::item::Item;
 use placet_core::limits;
 use placet_core::shard::Input;
 use placet_core::token::Token;
@@ -30,7 +30,7 @@ pub enum StreamOut {
         /// Its hub.
         hub: Hub,
         /// An encoded `WorkItem`.
-        item: Bytes,
+        item: Item,
         /// Its share of the budget, if it is long.
         share: Option<Share>,
     },

@@ -205,9 +205,19 @@ impl Client {
     /// # Errors
     /// If the call fails.
     pub async fn published(&self, kind: &str, key: &str) -> Result<Option<Vec<u8>>, CallError> {
-        let request = GetPublishedRequest { kind: kind.to_owned(), key: key.to_owned() };
+        let request = GetPublishedRequest { kind: kind.to_owned(), key: key.to_owned(), signed: false };
         let answer = self.transport.published(&self.hub, request).await?;
         Ok(answer.exists.then(|| answer.body.to_vec()))
+    }
+
+    /// The same, signed by the hub: a note (c2sp.org/signed-note), and the key that it is signed with.
+    ///
+    /// # Errors
+    /// If the call fails, or the hub cannot sign.
+    pub async fn signed(&self, kind: &str, key: &str) -> Result<Option<(String, String)>, CallError> {
+        let request = GetPublishedRequest { kind: kind.to_owned(), key: key.to_owned(), signed: true };
+        let answer = self.transport.published(&self.hub, request).await?;
+        Ok(answer.exists.then_some((answer.note, answer.note_key)))
     }
 
     /// A page of rows that orchestrations published, by the terms that they were published with.

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::{Connection, ErrorCode};
@@ -54,6 +54,15 @@ impl Checkpointer {
         if let Some(calls) = &self.calls {
             // Full: one is asked for already.
             let _ = calls.try_send(());
+        }
+    }
+
+    /// If none runs: none begins while this is held.
+    pub(crate) fn try_pause(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.at_work.try_lock() {
+            Ok(pause) => Some(pause),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 

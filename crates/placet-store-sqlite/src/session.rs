@@ -27,7 +27,10 @@ const NEWEST: &str = "newest";
 /// The newest time is written when it has moved by this much: enough to see that a clock was set back.
 const NEWEST_EVERY: Duration = Duration::from_secs(1);
 
-/// How long the committer waits for readers of the old log to end. If they do not, it tries again later.
+/// The log may become so many times as long as it is to be, before a commit waits until all of it is copied.
+const LOG_MOST: i64 = 4;
+
+/// How long the committer waits for readers of the old log to end, where it must. If they do not, it tries again later.
 const RESTART_PATIENCE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
@@ -433,7 +436,19 @@ impl Session {
 
     /// Whether enough waits in the log for the checkpointer to be called.
     pub(crate) fn wants_checkpoint(&self) -> bool {
-        self.log.frames - self.log.copied >= self.log.limits.checkpoint
+        let to_copy = self.log.frames - self.log.copied;
+        // Once the log is long all that is left is copied, again and again, until that is little enough for it to begin anew.
+        to_copy >= self.log.limits.checkpoint || (self.wants_restart() && to_copy > self.log.limits.little())
+    }
+
+    /// Whether so little is left to be copied that a commit can wait for it.
+    pub(crate) fn has_little_to_copy(&self) -> bool {
+        self.log.frames - self.log.copied <= self.log.limits.little()
+    }
+
+    /// Whether the log must not grow any more, whoever waits.
+    pub(crate) fn must_restart(&self) -> bool {
+        self.wants_restart() && self.log.frames >= self.log.limits.restart * LOG_MOST
     }
 
     /// Whether the log is to be copied before a sweep adds to it. Nobody waits for a sweep, and what it leaves to be copied
@@ -477,14 +492,14 @@ impl Session {
 
     /// Copies the log into the file, which is cut by that, and leaves the log empty. Tells whether there is more to sweep.
     pub(crate) fn empty_log(&mut self) -> rusqlite::Result<bool> {
-        let busy = self.copy_whole_log(sql::EMPTY_LOG)?;
+        let busy = self.copy_whole_log(sql::EMPTY_LOG, RESTART_PATIENCE)?;
         self.measure_log();
         Ok(self.shrink.tried_to_empty_log(!busy))
     }
 
     /// Waits a moment for readers; whether they did not let go.
-    fn copy_whole_log(&self, how: &str) -> rusqlite::Result<bool> {
-        self.connection.busy_timeout(RESTART_PATIENCE)?;
+    fn copy_whole_log(&self, how: &str, patience: Duration) -> rusqlite::Result<bool> {
+        self.connection.busy_timeout(patience)?;
         let busy = self.connection.prepare_cached(how)?.query_row([], |row| row.get(0));
         self.connection.busy_timeout(connection::BUSY)?;
         busy
@@ -493,9 +508,10 @@ impl Session {
     /// Begins the log anew. Before a commit and not after it: whoever waits for that one has his answer. A full
     /// disk shows here as well: the log cannot be copied, and must not grow for ever.
     pub(crate) fn restart_log(&mut self) -> rusqlite::Result<()> {
-        let busy = self.copy_whole_log(sql::RESTART_LOG)?;
         let limits = self.log.limits;
-        self.log.restart_at = if busy { self.log.frames + limits.checkpoint } else { limits.restart };
+        let patience = if self.must_restart() { RESTART_PATIENCE } else { Duration::ZERO };
+        let busy = self.copy_whole_log(sql::RESTART_LOG, patience)?;
+        self.log.restart_at = if busy { self.log.frames + limits.little() } else { limits.restart };
         Ok(())
     }
 

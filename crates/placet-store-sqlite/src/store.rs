@@ -36,7 +36,8 @@ pub struct FileLimits {
     /// So many frames (of a page each) wait in the log before the checkpointer is called: 16 MiB.
     pub checkpoint: i64,
     /// Beyond so many it is begun anew: 64 MiB. Under load there is always a frame that is not yet copied, so the
-    /// checkpointer alone never lets the log wrap (STORAGE.md, "Pitfalls met").
+    /// checkpointer alone never lets the log wrap (STORAGE.md, "Pitfalls met"): a commit copies what is left, as soon as that is
+    /// little, or where the log has become four times as long.
     pub restart: i64,
     /// Longer payloads are kept apart from their rows, in pieces of so many bytes.
     pub payload: usize,
@@ -47,6 +48,13 @@ pub struct FileLimits {
     pub free: i64,
     /// So many pages are moved and given back at a time.
     pub give_back: i64,
+}
+
+impl FileLimits {
+    /// So many frames are copied while a commit waits: in some milliseconds.
+    pub(crate) fn little(self) -> i64 {
+        (self.checkpoint / 16).max(1)
+    }
 }
 
 impl Default for FileLimits {
@@ -237,9 +245,10 @@ fn add_to_log<T>(
     write: impl FnOnce(&mut Session) -> Result<T, WriteError>,
 ) -> Result<T, WriteError> {
     if session.wants_restart() {
-        // A checkpoint that runs would make the restart fail; it is awaited.
-        let _pause = checkpointer.pause();
-        if !checkpointer.is_in_doubt() {
+        // A checkpoint that runs would make the restart fail. It is awaited only if it must be: whoever is in this commit waits, too.
+        let must = session.must_restart();
+        let pause = if must { Some(checkpointer.pause()) } else { checkpointer.try_pause() };
+        if pause.is_some() && (must || session.has_little_to_copy()) && !checkpointer.is_in_doubt() {
             session.restart_log().inspect_err(|error| checkpointer.failed(error))?;
         }
     }

@@ -13,13 +13,13 @@ use std::pin::pin;
 
 use jiff::Timestamp;
 use placet_approval::{
-    Answered, CONTENT_ROWS, Caller, Configurations, DECISION_EVENT, Effect, Event, Input, LOOK_UP, Outcome, PLAN,
-    Planned, Planning, REQUEST_ROWS, Request, Resolved, Said, apply, nobody,
+    Answered, CONTENT_ROWS, Caller, Configurations, DECISION_EVENT, Decided, Effect, Event, Granted, Input, LOOK_UP,
+    Outcome, PERMIT, PLAN, Planned, Planning, REQUEST_ROWS, Request, Resolved, Said, apply, nobody, permit_id,
 };
 use placet_sdk::{ActivityError, Either, ExternalEvent, Failure, OrchestrationContext, Result, Termination, TimerCall};
 
 /// Events after which the request continues as new.
-const EVENTS_PER_GENERATION: usize = 50;
+pub(crate) const EVENTS_PER_GENERATION: usize = 50;
 
 /// The orchestration where no policy is in force; a history tells by itself whether one was.
 ///
@@ -60,8 +60,14 @@ pub(crate) async fn under(
         life.happens(Event::Terminated { at: at.try_into()?, reason }).await?;
         return Ok(life.request.outcome);
     }
-    if life.request.outcome.is_none() {
-        ctx.continue_as_new(&life.request)?;
+    match &life.request.outcome {
+        None => ctx.continue_as_new(&life.request)?,
+        // It lapses by itself if nobody begins it; of any other, whoever begins it starts it.
+        Some(Outcome::Approved(Decided { valid_until: Some(_), .. })) => {
+            let request_id = life.request.request_id.clone();
+            ctx.start_detached(PERMIT, Some(&permit_id(&request_id)), &Granted { request_id })?;
+        }
+        Some(_) => {}
     }
     Ok(life.request.outcome)
 }
@@ -175,7 +181,7 @@ impl Life<'_> {
 }
 
 /// What somebody sent, and who he is: as it was stamped, never as the payload has it.
-fn said(event: ExternalEvent<Option<String>>) -> Result<Said> {
+pub(crate) fn said(event: ExternalEvent<Option<String>>) -> Result<Said> {
     let caller: Option<Caller> = event.principal.as_deref().and_then(|principal| serde_json::from_str(principal).ok());
     let mut caller = caller.unwrap_or_default();
     caller.proof = event.proof.parse().unwrap_or_default();

@@ -2,9 +2,12 @@
 //! orchestrations (DESIGN.md §1). It gets nothing else, and nobody else gets these.
 
 mod approval;
+mod permit;
 
 pub use approval::approval;
-use placet_approval::{Configurations, LOOK_UP, LookUp, ORCHESTRATION, PLAN, Planned, Planning, Resolved};
+use placet_approval::{
+    Configurations, GRANT, LOOK_UP, LookUp, ORCHESTRATION, PERMIT, PLAN, Planned, Planning, Resolved,
+};
 use placet_sdk::{ActivityContext, Client, Failure, Worker};
 
 /// Starts the worker for these task hubs; "*" is every one. Who could vote, and what a request needs, it finds in what is
@@ -31,7 +34,20 @@ pub fn start(
             }
         }
     };
+    let grant = {
+        let client = client.clone();
+        move |ctx: ActivityContext, request_id: String| {
+            let client = client.with_hub(&ctx.hub);
+            async move { permit::grant(&client, &request_id).await }
+        }
+    };
     let approve = move |ctx, input| approval::under(ctx, input, configuration.clone());
     let worker = Worker::builder(client).built_in().hubs(hubs);
-    worker.orchestration(ORCHESTRATION, approve).activity(LOOK_UP, look_up).activity(PLAN, plan).start()
+    worker
+        .orchestration(ORCHESTRATION, approve)
+        .orchestration(PERMIT, permit::permit)
+        .activity(LOOK_UP, look_up)
+        .activity(PLAN, plan)
+        .activity(GRANT, grant)
+        .start()
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod instances;
+pub(crate) mod permit;
 pub(crate) mod policy;
 pub(crate) mod requests;
 
@@ -64,6 +65,8 @@ pub(crate) enum Command {
     Comment(requests::Comment),
     /// Take a request back.
     Withdraw(requests::Withdraw),
+    /// What was approved is done once: begin it, tell how it went, take it back, check a permit.
+    Permit(permit::Permit),
     /// What policies say of requests.
     Policy(policy::Policy),
     /// Check, export and sign the record of all that was decided.

@@ -71,6 +71,9 @@ pub struct Policy {
     fallback: Vec<Approver>,
     #[serde(default, deserialize_with = "optional_with_days", skip_serializing_if = "Option::is_none")]
     claim_ttl: Option<SignedDuration>,
+    /// How long what was approved may be begun, at most.
+    #[serde(default, deserialize_with = "optional_with_days", skip_serializing_if = "Option::is_none")]
+    valid_for: Option<SignedDuration>,
     /// In whose hours its times are counted: a name of `[calendars]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     calendar: Option<String>,
@@ -196,8 +199,17 @@ impl Policies {
         self.of(asked).is_some()
     }
 
+    /// The version of the policy for requests of a category.
+    pub fn version(&self, category: Option<&str>) -> Option<&PolicyVersion> {
+        self.of_category(category).map(|in_force| &in_force.version)
+    }
+
     fn of(&self, asked: &NewRequest) -> Option<&InForce> {
-        let name = asked.category.as_ref().and_then(|category| self.names.get(category));
+        self.of_category(asked.category.as_deref())
+    }
+
+    fn of_category(&self, category: Option<&str>) -> Option<&InForce> {
+        let name = category.and_then(|category| self.names.get(category));
         self.policies.get(name.map_or(DEFAULT, String::as_str))
     }
 
@@ -292,6 +304,7 @@ impl Policy {
             proof: self.proof,
             fallback: self.fallback.clone(),
             claim_ttl: self.claim_ttl,
+            valid_for: self.valid_for,
             calendar: None,
             critical: self.critical,
             redact: self.redact.clone(),

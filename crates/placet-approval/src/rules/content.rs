@@ -133,7 +133,7 @@ impl Request {
 }
 
 /// Integers beyond 2⁵³ as texts of their digits behind a zero character, which no text begins with.
-fn exactly(value: &mut Value) {
+pub(crate) fn exactly(value: &mut Value) {
     const DOUBLES_MAX: u64 = 1 << 53;
     match value {
         Value::Number(number) => {

@@ -29,6 +29,7 @@ use crate::projection::SeatShown;
 use crate::record::{Entered, Entry};
 use crate::request::Request;
 
+pub(crate) use content::exactly;
 pub use seats::{SEATS_MAX, SeatSet};
 pub use stage::{Ballot, Candidate, Claim, Level, OpenStage, Standing, Vote};
 
@@ -424,7 +425,10 @@ impl Case<'_> {
         }
     }
 
-    fn end_with(&mut self, outcome: Outcome) {
+    fn end_with(&mut self, mut outcome: Outcome) {
+        if let Outcome::Approved(decided) = &mut outcome {
+            decided.valid_until = self.request.valid_until(decided.processed_at);
+        }
         self.request.outcome = Some(outcome);
         self.show();
     }

@@ -215,6 +215,7 @@ impl Case<'_> {
             answers,
             revision: request.revision_if_changed(),
             approved: request.approved_if_changed(),
+            valid_until: None,
             approvers: if approvers.len() > 1 { approvers } else { Vec::new() },
         }
     }

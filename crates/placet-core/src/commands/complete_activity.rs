@@ -14,7 +14,6 @@ use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::Write;
 use crate::time::Now;
-use crate::wire;
 
 impl Partition {
     /// The result of an activity whose worker does not say of which scheduling it is. An action's id may be used more than
@@ -93,7 +92,7 @@ impl Partition {
             None => EventType::TaskCompleted(TaskCompletedEvent { task_scheduled_id, result: response.result }),
         };
         let at = instance.record_time(now);
-        instance.receive(MessageKind::Result, wire::event(-1, at, result), None, outcome);
+        instance.receive(MessageKind::Result, at, result, None, outcome);
         outcome.reply(call, Ok(Reply::Done));
         self.conclude(iid, outcome);
     }

@@ -166,7 +166,7 @@ impl Partition {
             Some(end) => (Plan { next: Next::Ends(end), ..Plan::default() }, completion.replies.map(|_| Vec::new())),
             None => (plan, completion.replies),
         };
-        let mut run = BytesMut::new();
+        let mut run = BytesMut::with_capacity(TURN_STARTED_LEN + instance.messages_len(messages));
         instance.push_turn(&out, messages, wire::PAST_EVENTS, &mut run);
         if run.len() > limits::TURN_AT_ONCE_BYTES {
             // A row of their own: what the turn answers may be as long again.
@@ -468,6 +468,9 @@ fn processed(messages: usize, events_processed: Option<i32>, nudged: bool) -> us
 
 /// What a message takes beside what it says, and the child that it starts.
 const MESSAGE_BYTES: usize = 512;
+
+/// What stands before the messages of a turn takes less.
+const TURN_STARTED_LEN: usize = 64;
 
 /// Sorts a turn's actions and writes their confirmations, in their order.
 fn plan(instance: &Instance, at: Timestamp, actions: Vec<OrchestratorAction>) -> Plan {

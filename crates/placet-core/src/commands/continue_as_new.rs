@@ -18,7 +18,6 @@ use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::rows::Write;
 use crate::time::{Now, Timestamp};
-use crate::wire;
 
 impl Partition {
     /// The turn itself leaves no history: it ends the generation that it belongs to. A termination that came with
@@ -61,8 +60,7 @@ impl Partition {
             instance.receive_carried(at, event, outcome);
         }
         for Message { message, .. } in termination.into_iter().chain(arrived_meanwhile) {
-            let kind = message.kind();
-            instance.receive(kind, message.event, message.ask_id.as_deref(), outcome);
+            instance.receive_encoded(message, outcome);
         }
     }
 }
@@ -97,7 +95,7 @@ impl Instance {
             tags: self.tags_continued(),
             ..ExecutionStartedEvent::default()
         });
-        self.receive(MessageKind::Started, wire::event(-1, at, event), None, outcome);
+        self.receive(MessageKind::Started, at, event, None, outcome);
     }
 
     /// Its tags. A built-in orchestration's next generation is marked: what it is given is its own state, which nobody who starts one
@@ -118,8 +116,7 @@ impl Instance {
             self.body.open_asks.retain(|open| open != ask_id);
         }
         let recorded = event.timestamp.as_ref().map_or(at, Timestamp::from_proto);
-        let event = wire::event(-1, recorded, EventType::EventRaised(raised));
-        self.receive(MessageKind::Raised, event, ask_id.as_deref(), outcome);
+        self.receive(MessageKind::Raised, recorded, EventType::EventRaised(raised), ask_id.as_deref(), outcome);
     }
 }
 

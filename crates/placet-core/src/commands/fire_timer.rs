@@ -10,7 +10,6 @@ use crate::partition::Partition;
 use crate::planted::{self, Plant};
 use crate::rows::{TimerRow, Write};
 use crate::time::Now;
-use crate::wire;
 
 impl Partition {
     pub(crate) fn fire_timer(&mut self, now: Now, iid: Iid, row: TimerRow, outcome: &mut Outcome) {
@@ -27,7 +26,7 @@ impl Partition {
         match timer.timer_id {
             Some(timer_id) => {
                 let fired = EventType::TimerFired(TimerFiredEvent { fire_at: timer.fire_at, timer_id });
-                instance.receive(MessageKind::Timer, wire::event(-1, at, fired), None, outcome);
+                instance.receive(MessageKind::Timer, at, fired, None, outcome);
                 if now.wall > row.fire_at {
                     // Some SDKs know whole milliseconds only, and take a timer for over when the turn's time is behind its own:
                     // within its millisecond they would make another one. (A virtual clock stands at the timer's time.)

@@ -15,7 +15,6 @@ use crate::partition::{Instance, Partition};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::time::Now;
-use crate::wire;
 
 impl Partition {
     pub(crate) fn raise_event(
@@ -64,7 +63,6 @@ impl Instance {
         let stamp =
             Stamp { ask_id: ask_id.unwrap_or_default().to_owned(), principal: caller.principal, proof: caller.proof };
         let event = EventRaisedEvent { name, input, stamp: stamp.encode_to_vec().into() };
-        let event = wire::event(-1, at, EventType::EventRaised(event));
-        self.receive(MessageKind::Raised, event, ask_id, outcome);
+        self.receive(MessageKind::Raised, at, EventType::EventRaised(event), ask_id, outcome);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use placet_proto::durabletask::{
     ExecutionRewoundEvent, HistoryEvent, OrchestrationInstance, OrchestrationStatus, ParentInstanceInfo,
     ScheduleTaskAction, history_event::EventType,
@@ -13,7 +13,7 @@ use prost::Message as _;
 use super::complete_turn::pending_activity;
 use super::continue_as_new::execution_id_from;
 use super::failure::passing_failure;
-use crate::body::{ChildRewind, ChildStart, MessageKind, Outgoing, Told};
+use crate::body::{ChildRewind, ChildStart, InboxMessage, MessageKind, Outgoing, Told};
 use crate::command::{FIRE_AND_FORGET, Refusal, Reply, status_name};
 use crate::dispatch::RESERVED_PREFIX;
 use crate::ids::{CallId, Iid, InstanceKey, Turn};
@@ -74,7 +74,7 @@ impl Partition {
         instance.completed_at = None;
         instance.output = Known::InHistory;
         instance.touch(at);
-        instance.receive(MessageKind::Rewound, wire::event(-1, at, EventType::ExecutionRewound(event)), None, outcome);
+        instance.receive(MessageKind::Rewound, at, EventType::ExecutionRewound(event), None, outcome);
     }
 
     /// Whether the turn that is being recorded is that of a rewind: why, if so.
@@ -120,7 +120,8 @@ impl Partition {
         let reason = rewound.and_then(|rewound| rewound.reason);
         let unfinished = unfinished(instance, history, reason);
         if instance.inbox.is_empty() {
-            instance.receive(MessageKind::Nudge, Bytes::new(), None, outcome);
+            let nudge = InboxMessage { kind: MessageKind::Nudge.into(), ..InboxMessage::default() };
+            instance.receive_encoded(nudge, outcome);
         }
         for (timer_id, fire_at) in unfinished.timers {
             instance.add_timer(partition, Some(timer_id), fire_at, outcome);

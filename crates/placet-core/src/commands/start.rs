@@ -226,7 +226,7 @@ fn new_instance(
         ..ExecutionStartedEvent::default()
     });
     let at = instance.record_time(now);
-    instance.receive(MessageKind::Started, wire::event(-1, at, event), None, outcome);
+    instance.receive(MessageKind::Started, at, event, None, outcome);
     instance
 }
 

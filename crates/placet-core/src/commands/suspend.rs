@@ -9,7 +9,6 @@ use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
 use crate::partition::Partition;
 use crate::time::Now;
-use crate::wire;
 
 impl Partition {
     /// What is suspended already, or not at all, stays as it is.
@@ -33,7 +32,7 @@ impl Partition {
         } else {
             (MessageKind::Suspended, EventType::ExecutionSuspended(ExecutionSuspendedEvent { input }))
         };
-        instance.receive(kind, wire::event(-1, at, event), None, outcome);
+        instance.receive(kind, at, event, None, outcome);
         self.conclude(iid, outcome);
     }
 }

@@ -22,7 +22,6 @@ use crate::partition::{Instance, Partition};
 use crate::planted::{self, Plant};
 use crate::reach::{Corner, reach};
 use crate::time::Now;
-use crate::wire;
 
 /// What came of a message.
 #[derive(Debug)]
@@ -156,7 +155,7 @@ impl Partition {
             }),
         };
         let at = instance.record_time(now);
-        instance.receive(MessageKind::Result, wire::event(-1, at, event), None, outcome);
+        instance.receive(MessageKind::Result, at, event, None, outcome);
         self.conclude(iid, outcome);
         Heard::Done
     }

@@ -34,8 +34,7 @@ impl Partition {
         }
         let at = instance.record_time(now);
         let event = ExecutionTerminatedEvent { input: terminate.output.clone(), recurse: terminate.recurse };
-        let event = wire::event(-1, at, EventType::ExecutionTerminated(event));
-        instance.receive(MessageKind::Terminated, event, None, outcome);
+        instance.receive(MessageKind::Terminated, at, EventType::ExecutionTerminated(event), None, outcome);
         let idle = instance.out.is_none();
         if idle && (instance.status == OrchestrationStatus::Pending || instance.body.poisoned) {
             // Nothing ran yet, or nothing will again: no worker needs to hear of it, and none may come for long.
@@ -81,8 +80,7 @@ impl Partition {
         if !instance.terminating {
             let at = instance.record_time(now);
             let event = ExecutionTerminatedEvent { input: reason, recurse: false };
-            let event = wire::event(-1, at, EventType::ExecutionTerminated(event));
-            instance.receive(MessageKind::Terminated, event, None, outcome);
+            instance.receive(MessageKind::Terminated, at, EventType::ExecutionTerminated(event), None, outcome);
         }
         if instance.out.take().is_some() {
             outcome.done.push(ItemId::Turn(self.id, iid));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use placet_proto::durabletask::OrchestrationStatus;
+use placet_proto::durabletask::history_event::EventType;
 use prost::Message as _;
 
 use crate::body::{InboxMessage, InstanceBody, MessageKind, Outgoing, PendingActivity, PendingTimer, Told};
@@ -261,15 +262,29 @@ impl Instance {
         Seq(self.body.seq)
     }
 
-    /// Puts a message at the end of the inbox.
-    pub(crate) fn receive(&mut self, kind: MessageKind, event: Bytes, ask_id: Option<&str>, outcome: &mut Outcome) {
-        let seq = self.next_seq();
-        let mut message = InboxMessage { kind: kind.into(), event, ask_id: ask_id.map(str::to_owned) };
+    /// Puts a message at the end of the inbox, of something that happens to it.
+    pub(crate) fn receive(
+        &mut self,
+        kind: MessageKind,
+        at: Timestamp,
+        event: EventType,
+        ask_id: Option<&str>,
+        outcome: &mut Outcome,
+    ) {
+        let (data, message) = InboxMessage::of_event(kind, at, event, ask_id);
+        self.receive_row(data, message, outcome);
+    }
+
+    /// The same of one whose event is encoded.
+    pub(crate) fn receive_encoded(&mut self, message: InboxMessage, outcome: &mut Outcome) {
         let data: Bytes = message.encode_to_vec().into();
-        if message.event.len() > crate::limits::PAYLOAD_KEPT_BYTES {
-            // A part of the row's bytes, instead of a second copy.
-            message = InboxMessage::decode(data.clone()).expect("what was just encoded");
-        }
+        // Its event is a part of the row's bytes from now on, instead of a second copy.
+        let message = InboxMessage::decode(data.clone()).expect("what was just encoded");
+        self.receive_row(data, message, outcome);
+    }
+
+    fn receive_row(&mut self, data: Bytes, message: InboxMessage, outcome: &mut Outcome) {
+        let seq = self.next_seq();
         outcome.writes.push(Write::PutInbox(InboxRow { iid: self.iid, seq, data }));
         self.push_message(seq, message);
     }
@@ -643,11 +658,16 @@ pub(crate) fn kept(payload: &Option<String>) -> bool {
     payload.as_ref().is_none_or(|payload| payload.len() <= crate::limits::PAYLOAD_KEPT_BYTES)
 }
 
-/// The time at which a message was recorded. That it cannot be read is no damage: a failure whose causes are nested as
-/// deep as a message may be is deeper within its event.
+/// The time at which a message was recorded. What else its event says is passed over and not copied: it may be long.
 fn recorded_at(message: &InboxMessage) -> Timestamp {
-    let event = placet_proto::durabletask::HistoryEvent::decode(message.event.clone());
-    event.ok().and_then(|event| event.timestamp).map_or(Timestamp(0), |at| Timestamp::from_proto(&at))
+    /// As much of a `HistoryEvent` as this asks for.
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Recorded {
+        #[prost(message, optional, tag = "2")]
+        timestamp: Option<prost_types::Timestamp>,
+    }
+    let recorded = Recorded::decode(message.event.clone());
+    recorded.ok().and_then(|event| event.timestamp).map_or(Timestamp(0), |at| Timestamp::from_proto(&at))
 }
 
 /// Why rows are none of an instance.

@@ -1,6 +1,6 @@
 //! Handing out work: what a turn or an activity consists of is decided at the moment when a worker takes it.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use placet_proto::durabletask::{
     ActivityRequest, OrchestrationInstance, OrchestratorEntityParameters, OrchestratorRequest,
     OrchestratorStartedEvent, history_event::EventType,
@@ -9,6 +9,7 @@ use placet_proto::durabletask::{
 use crate::body::MessageKind;
 use crate::dispatch::{ItemSpec, StreamSpec};
 use crate::ids::{Iid, InstanceKey, Seq, StreamId};
+use crate::item::{Item, Run};
 use crate::limits::Limits;
 use crate::outcome::{HistoryRead, Outcome};
 use crate::planted::{self, Plant};
@@ -36,10 +37,10 @@ pub(crate) struct TurnOut {
 }
 
 /// What is to be done with an item that was just assigned.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Begun {
     /// Send these bytes: an encoded `WorkItem`.
-    Send(Bytes),
+    Send(Item),
     /// Read the history first; then [`Partition::history_read`].
     ReadHistory(HistoryRead),
     /// It is void: nothing is to be done for this item any more.
@@ -110,7 +111,7 @@ impl Partition {
             parent_trace_context: pending.trace.clone(),
             tags: pending.tags.clone(),
         };
-        Begun::Send(wire::activity_item(&request, &token.to_string()))
+        Begun::Send(wire::activity_item(&request, &token.to_string()).into())
     }
 
     /// The history that a turn waited for. Nothing if the turn is no longer out.
@@ -119,7 +120,7 @@ impl Partition {
         if instance.out.as_ref().is_none_or(|out| out.token != token) {
             return Begun::Void;
         }
-        Begun::Send(instance.turn_item(runs))
+        Begun::Send(instance.turn_item(&runs))
     }
 
     /// A turn is out no longer: its messages are as if they had not been taken, and the old token is dead.
@@ -167,13 +168,11 @@ impl Instance {
     }
 
     /// The events of the turn that is out, up to so many messages: `orchestratorStarted` stands before them.
-    pub(crate) fn push_turn(&self, out: &TurnOut, messages: usize, key: u8, run: &mut BytesMut) {
+    pub(crate) fn push_turn(&self, out: &TurnOut, messages: usize, key: u8, run: &mut impl Run) {
         let started = EventType::OrchestratorStarted(OrchestratorStartedEvent {});
-        let started = wire::event(-1, out.at, started);
-        run.reserve(wire::pushed_len(started.len()) + self.messages_len(messages));
-        wire::push_event(run, key, &started);
+        run.put_event(key, &wire::event(-1, out.at, started));
         for entry in self.inbox.iter().take(messages).filter(|entry| entry.message.kind() != MessageKind::Nudge) {
-            wire::push_event(run, key, &entry.message.event);
+            run.put_event(key, &entry.message.event);
         }
     }
 
@@ -187,8 +186,8 @@ impl Instance {
         let out = self.out.as_ref().expect("a turn is out");
         let Token::Turn { presumed, .. } = out.token else { unreachable!("a turn has a turn's token") };
         match &self.history {
-            _ if presumed || self.body.events == 0 => Begun::Send(self.turn_item(Vec::new())),
-            Some(runs) if !out.streamed => Begun::Send(self.turn_item(runs.clone())),
+            _ if presumed || self.body.events == 0 => Begun::Send(self.turn_item(&[])),
+            Some(runs) if !out.streamed => Begun::Send(self.turn_item(runs)),
             _ => {
                 let from = crate::ids::Turn(self.body.turn_first);
                 let by_worker = out.streamed;
@@ -197,7 +196,7 @@ impl Instance {
         }
     }
 
-    fn turn_item(&self, past: Vec<Bytes>) -> Bytes {
+    fn turn_item(&self, past: &[Bytes]) -> Item {
         let out = self.out.as_ref().expect("a turn is out");
         let head = OrchestratorRequest {
             instance_id: self.key.id.as_str().to_owned(),
@@ -225,6 +224,7 @@ impl Instance {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
     use placet_proto::durabletask::OrchestrationStatus;
     use prost::Message as _;
 
@@ -272,6 +272,7 @@ mod tests {
         let Begun::Send(item) = partition.history_read(read.token, Iid(1), vec![past.clone()]) else {
             panic!("its turn is out")
         };
+        let item = item.whole();
         assert!(contains(&item, &past), "its history");
         let mut new = BytesMut::new();
         wire::push_event(&mut new, wire::NEW_EVENTS, UNREADABLE);

@@ -10,6 +10,7 @@ use crate::clock::Doubt;
 use crate::command::{Command, CompleteTurn, RecordCommand, Refusal, Reply};
 use crate::dispatch::{ItemId, StreamSpec};
 use crate::ids::{BatchId, CallId, Epoch, Hub, Iid, InstanceKey, PartitionId, RecordKey, StreamId};
+use crate::item::Item;
 use crate::outcome::HistoryRead;
 use crate::rows::{AheadPiece, Batch, LoadedInstance, Lookup, ReadFailure, RecordRow, TimerRow};
 use crate::tally::{DeliveriesByKind, Lateness};
@@ -116,7 +117,7 @@ pub enum Output {
     /// Answer a call.
     Reply(CallId, Result<Reply, Refusal>),
     /// Send an encoded `WorkItem` on a stream.
-    Send(StreamId, Hub, Bytes),
+    Send(StreamId, Hub, Item),
     /// Send a health ping on a stream.
     Ping(StreamId),
     /// The virtual clock says this from now on. Whoever keeps it comes back with that time at once.

@@ -290,10 +290,10 @@ impl Shard {
                 let partition = &mut self.partitions[item.partition().index()];
                 let begun = partition.history_read(read.token, read.iid, runs);
                 // Void: the turn was taken back meanwhile, and somebody else may hold the item by now.
-                if begun == Begun::Void {
+                if matches!(begun, Begun::Void) {
                     reach(Corner::HistoryReadInVain);
                 }
-                if begun != Begun::Void
+                if !matches!(begun, Begun::Void)
                     && let Some(stream) = self.dispatch.holder(item)
                 {
                     self.send(now, stream, item, begun, outputs);

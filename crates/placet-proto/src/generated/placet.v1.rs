@@ -70,6 +70,9 @@ pub struct GetPublishedRequest {
     pub kind: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub key: ::prost::alloc::string::String,
+    /// Whether the hub is to sign that this is published.
+    #[prost(bool, tag = "3")]
+    pub signed: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetPublishedResponse {
@@ -77,6 +80,12 @@ pub struct GetPublishedResponse {
     pub exists: bool,
     #[prost(bytes = "bytes", tag = "2")]
     pub body: ::prost::bytes::Bytes,
+    /// A signed note (c2sp.org/signed-note) of the hub, kind, key and body, a line each, if it was asked for.
+    #[prost(string, tag = "3")]
+    pub note: ::prost::alloc::string::String,
+    /// The key that it is signed with, as `placet audit checkpoint --key` tells it.
+    #[prost(string, tag = "4")]
+    pub note_key: ::prost::alloc::string::String,
 }
 /// The rows of a projection that have the terms asked for, in the order of these terms.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -68,7 +68,7 @@ impl Cursor {
         if self.chunks.is_empty() {
             self.lent = None;
         }
-        Some(Ok(Outbound::Whole(chunk)))
+        Some(Ok(Outbound::Whole(chunk.into())))
     }
 
     async fn read(&mut self, from: Turn) -> Result<(), Status> {

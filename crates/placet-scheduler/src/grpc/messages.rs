@@ -8,11 +8,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::{Buf as _, BufMut as _};
 use futures_util::stream::{self, BoxStream, Fuse, Stream, StreamExt as _};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use placet_core::ids::Hub;
+use placet_core::item::Item;
 use placet_proto::placet::v1::Ack;
 use prost::Message as _;
 use prost::encoding::{encode_varint, encoded_len_varint};
@@ -27,7 +28,7 @@ const TOGETHER_BYTES: usize = 32 << 10;
 #[derive(Debug)]
 pub(super) enum Outbound {
     /// Encoded.
-    Whole(Bytes),
+    Whole(Item),
     /// Of a worker's stream.
     Frame(SchedulerFrameOut),
 }
@@ -35,7 +36,7 @@ pub(super) enum Outbound {
 impl Outbound {
     fn len(&self) -> usize {
         match self {
-            Outbound::Whole(bytes) => bytes.len(),
+            Outbound::Whole(item) => item.len(),
             Outbound::Frame(frame) => frame.len(),
         }
     }
@@ -50,7 +51,7 @@ impl Outbound {
         parts.open().put_u8(0);
         parts.open().put_u32(length);
         match self {
-            Outbound::Whole(bytes) => parts.push(bytes),
+            Outbound::Whole(item) => put(item, parts),
             Outbound::Frame(frame) => frame.put(parts),
         }
         Ok(())
@@ -131,7 +132,7 @@ impl Body for MessagesBody {
 #[derive(Debug, Default)]
 pub(super) struct SchedulerFrameOut {
     /// Encoded `WorkItem`s, each with its hub.
-    pub(super) work: Vec<(Hub, Bytes)>,
+    pub(super) work: Vec<(Hub, Item)>,
     /// What became of completions.
     pub(super) acks: Vec<Ack>,
 }
@@ -158,7 +159,7 @@ impl SchedulerFrameOut {
         for (hub, item) in self.work {
             put_head(parts, WORK, envelope_len(&hub, &item));
             put_head(parts, ITEM, item.len());
-            parts.push(item);
+            put(item, parts);
             put_head(parts, HUB, hub.as_str().len());
             parts.open().put_slice(hub.as_str().as_bytes());
         }
@@ -169,7 +170,11 @@ impl SchedulerFrameOut {
     }
 }
 
-fn envelope_len(hub: &Hub, item: &Bytes) -> usize {
+fn put(item: Item, parts: &mut Parts) {
+    item.pieces().for_each(|piece| parts.push(piece));
+}
+
+fn envelope_len(hub: &Hub, item: &Item) -> usize {
     delimited_len(item.len()) + delimited_len(hub.as_str().len())
 }
 
@@ -184,6 +189,7 @@ fn delimited_len(length: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use placet_proto::durabletask::WorkItem;
     use placet_proto::placet::v1::{SchedulerFrame, WorkEnvelope};
 
@@ -194,7 +200,8 @@ mod tests {
         let short = WorkItem { completion_token: "token".into(), ..WorkItem::default() };
         let long = WorkItem { completion_token: "token".repeat(100_000), ..WorkItem::default() };
         let ack = Ack { completion_token: "t".into(), stale: true, refused: "no".into() };
-        let items = [&short, &long, &WorkItem::default()].map(|item| (Hub::new("hub"), item.encode_to_vec().into()));
+        let items = [&short, &long, &WorkItem::default()]
+            .map(|item| (Hub::new("hub"), Bytes::from(item.encode_to_vec()).into()));
         let frame = SchedulerFrameOut { work: items.into(), acks: vec![ack.clone()] };
         let length = frame.len();
 

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use futures_util::stream;
 use placet_core::command::CompleteTurn;
 use placet_core::dispatch::{Filter, Filters, HubSet, StreamSpec};
 use placet_core::ids::{InstanceId, InstanceKey};
+use placet_core::item::Item;
 use placet_core::token::Token;
 use placet_core::wire;
 use placet_proto::durabletask::{
@@ -74,7 +74,7 @@ impl Sending {
     }
 }
 
-async fn next(worker: &mut WorkerStream, waiting: &mut VecDeque<StreamOut>, sending: &Sending) -> Option<Bytes> {
+async fn next(worker: &mut WorkerStream, waiting: &mut VecDeque<StreamOut>, sending: &Sending) -> Option<Item> {
     loop {
         if waiting.is_empty() {
             let mut buffer = Vec::new();
@@ -87,7 +87,7 @@ async fn next(worker: &mut WorkerStream, waiting: &mut VecDeque<StreamOut>, send
         sending.send(worker, &mut out);
         match out {
             StreamOut::Item { item, .. } => return Some(item),
-            StreamOut::Ping => return Some(wire::ping_item()),
+            StreamOut::Ping => return Some(wire::ping_item().into()),
             StreamOut::Ack(_) => {}
             StreamOut::Closed => return None,
         }

@@ -18,6 +18,25 @@ impl fmt::Debug for MasterKey {
     }
 }
 
+/// What a hub signs with.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct HubKey {
+    pub(super) seed: [u8; 32],
+    /// Whether no checkpoint was signed with it as yet: the first one is to be found missing by nobody.
+    pub(super) is_fresh: bool,
+}
+
+impl fmt::Debug for HubKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubKey").field("is_fresh", &self.is_fresh).finish_non_exhaustive()
+    }
+}
+
+/// What a key is sealed for.
+fn associated(hub: &Hub, is_fresh: bool) -> Vec<u8> {
+    [hub.as_str(), if is_fresh { "\0fresh" } else { "" }].concat().into_bytes()
+}
+
 /// Why a hub cannot sign.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -52,23 +71,32 @@ impl MasterKey {
         &self.0
     }
 
-    /// A new key of a hub, and as it is to be stored.
-    pub(super) fn new_key(&self, hub: &Hub) -> Result<([u8; 32], Vec<u8>), KeyError> {
-        let (seed, nonce): ([u8; 32], [u8; NONCE_BYTES]) = (chance()?, chance()?);
-        let sealed = self.cipher().encrypt(&XNonce::from(nonce), Payload { msg: &seed, aad: hub.as_str().as_bytes() });
+    /// A new key of a hub, as it is to be stored.
+    pub(super) fn new_key(&self, hub: &Hub) -> Result<(HubKey, Vec<u8>), KeyError> {
+        let key = HubKey { seed: chance()?, is_fresh: true };
+        let sealed = self.seal(hub, &key)?;
+        Ok((key, sealed))
+    }
+
+    /// A key of a hub as it is to be stored.
+    pub(super) fn seal(&self, hub: &Hub, key: &HubKey) -> Result<Vec<u8>, KeyError> {
+        let nonce: [u8; NONCE_BYTES] = chance()?;
+        let aad = associated(hub, key.is_fresh);
+        let sealed = self.cipher().encrypt(&XNonce::from(nonce), Payload { msg: &key.seed, aad: &aad });
         let sealed = sealed.map_err(|_| KeyError::OtherMaster(hub.clone()))?;
-        Ok((seed, [&nonce[..], &sealed].concat()))
+        Ok([&nonce[..], &sealed].concat())
     }
 
     /// The key of a hub that is stored so.
-    pub(super) fn open(&self, hub: &Hub, stored: &[u8]) -> Result<[u8; 32], KeyError> {
-        let open = || {
+    pub(super) fn open(&self, hub: &Hub, stored: &[u8]) -> Result<HubKey, KeyError> {
+        let open = |is_fresh| {
             let (nonce, sealed) = stored.split_at_checked(NONCE_BYTES)?;
             let nonce: [u8; NONCE_BYTES] = nonce.try_into().ok()?;
-            let of_hub = Payload { msg: sealed, aad: hub.as_str().as_bytes() };
-            self.cipher().decrypt(&XNonce::from(nonce), of_hub).ok()?.try_into().ok()
+            let of_hub = Payload { msg: sealed, aad: &associated(hub, is_fresh) };
+            let seed = self.cipher().decrypt(&XNonce::from(nonce), of_hub).ok()?.try_into().ok()?;
+            Some(HubKey { seed, is_fresh })
         };
-        open().ok_or_else(|| KeyError::OtherMaster(hub.clone()))
+        open(false).or_else(|| open(true)).ok_or_else(|| KeyError::OtherMaster(hub.clone()))
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
@@ -89,12 +117,14 @@ mod tests {
     #[test]
     fn a_key_is_its_hubs_and_opens_with_its_master_key_alone() {
         let (master, hub) = (MasterKey::new([1; 32]), Hub::new("default"));
-        let (seed, stored) = master.new_key(&hub).unwrap();
-        assert_eq!(master.open(&hub, &stored).unwrap(), seed);
+        let (key, stored) = master.new_key(&hub).unwrap();
+        assert_eq!(master.open(&hub, &stored).unwrap(), key);
+        let used = HubKey { is_fresh: false, ..key.clone() };
+        assert_eq!(master.open(&hub, &master.seal(&hub, &used).unwrap()).unwrap(), used);
         assert!(MasterKey::new([2; 32]).open(&hub, &stored).is_err());
         assert!(master.open(&Hub::new("other"), &stored).is_err());
         assert!(master.open(&hub, &stored[..30]).is_err());
-        assert!(!stored.windows(8).any(|part| seed.starts_with(part)), "it is sealed");
+        assert!(!stored.windows(8).any(|part| key.seed.starts_with(part)), "it is sealed");
         assert_eq!(format!("{master:?}"), "MasterKey(…)");
     }
 }

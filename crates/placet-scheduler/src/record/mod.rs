@@ -4,6 +4,7 @@
 mod checkpoint;
 mod keys;
 mod note;
+mod published;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,8 +29,10 @@ use crate::scheduler::{CallError, Scheduler, Weighed};
 use note::Signer;
 
 pub use checkpoint::Checkpoint;
+use keys::HubKey;
 pub use keys::{KeyError, MasterKey};
 pub use note::{NoteError, NoteKey};
+pub use published::Published;
 
 /// Entries of a page if nobody says, and at most.
 const ENTRIES_DEFAULT: usize = 100;
@@ -37,6 +40,9 @@ const ENTRIES_MAX: usize = 1_000;
 
 /// About what a page may have: it ends with the entry that reaches a mebibyte, and one may have eight.
 const PAGE_BYTES_MAX: usize = 9 << 20;
+
+/// The row of a hub's key.
+const KEY_ROW: &str = "1";
 
 /// While entries are written, checkpoints are made this often.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
@@ -157,7 +163,7 @@ impl Scheduler {
             if last.is_none() && heads.is_empty() {
                 return Err(CallError::NothingEntered(hub));
             }
-            let (signer, is_new) = self.signer(&hub, request.anew).await?;
+            let (signer, fresh) = self.signer(&hub, request.anew).await?;
             let told = |note: String| CheckpointResponse { note, key: signer.verifier().to_string() };
             let note = last.as_ref().and_then(|row| std::str::from_utf8(&row.body).ok());
             let is_its = |note: &&str| signer.verifier().open(note).is_ok();
@@ -165,13 +171,15 @@ impl Scheduler {
             if let Some((note, before)) = &before
                 && before.heads == heads
             {
-                return Ok(told((*note).to_owned()));
+                let note = (*note).to_owned();
+                self.has_signed(&hub, fresh).await?;
+                return Ok(told(note));
             }
             // Nothing is signed that what was signed before does not fit: else whoever cuts off the end of a chain would have
             // that signed a minute later.
             let fits = match &before {
                 Some((_, before)) => self.still_has(before, &heads).await,
-                None if is_new && last.is_none() => Ok(()),
+                None if fresh.is_some() && last.is_none() => Ok(()),
                 None => Err(CallError::NotItsCheckpoint(hub.clone())),
             };
             let before = match fits {
@@ -191,6 +199,7 @@ impl Scheduler {
             // Another process may have made one meanwhile.
             if let Recorded::Version(_) = self.change_record(key.clone(), change).await? {
                 tracing::info!(hub = %hub, number, entries = entries_of(&next), "a checkpoint of the record was signed");
+                self.has_signed(&hub, fresh).await?;
                 return Ok(told(note));
             }
         }
@@ -247,6 +256,27 @@ impl Scheduler {
         }
     }
 
+    /// The hub's word that this is published there, and its key.
+    pub(crate) async fn sign_published(
+        &self,
+        hub: &Hub,
+        [kind, key]: [&str; 2],
+        body: &[u8],
+    ) -> Result<(String, String), CallError> {
+        let body = String::from_utf8_lossy(body);
+        // Each has a line: nothing that is published can say something in another's place.
+        if [kind, key, &body].iter().any(|line| line.contains('\n')) {
+            let what = "signed: what has more lines than one is not signed".to_owned();
+            return Err(Refusal::InvalidArgument(what).into());
+        }
+        let signer = {
+            let _alone = self.record_keeping().making.lock().await;
+            self.signer(hub, false).await?.0
+        };
+        let note = signer.sign(&published::text(hub, [kind, key, &body]));
+        Ok((note, signer.verifier().to_string()))
+    }
+
     async fn heads(&self, hub: Hub) -> Result<BTreeMap<PartitionId, Head>, CallError> {
         let heads = self.read(move |store| match store.query(&Query::Heads(hub))? {
             Answer::Heads(heads) => Ok(heads),
@@ -255,30 +285,40 @@ impl Scheduler {
         Ok(heads.await?.into_iter().collect())
     }
 
-    /// What a hub signs with, and whether it was made just now: when it is wanted first, or where another is wanted since this
-    /// one cannot be had.
-    async fn signer(&self, hub: &Hub, anew: bool) -> Result<(Signer, bool), CallError> {
+    /// What a hub signs with, which is made when it is wanted first, or where another is wanted since this one cannot be had; and
+    /// the key, with the version of its row, as long as it has signed no checkpoint.
+    async fn signer(&self, hub: &Hub, anew: bool) -> Result<(Signer, Option<(HubKey, u64)>), CallError> {
         let master = &self.record_keeping().master;
-        let key = RecordKey::new(hub.clone(), SIGNING_KEY, "1");
-        let signer = |seed| Signer::new(format!("placet/{hub}"), &seed);
+        let row = RecordKey::new(hub.clone(), SIGNING_KEY, KEY_ROW);
+        let signer = |key: &HubKey| Signer::new(format!("placet/{hub}"), &key.seed);
         loop {
-            let there = self.record(key.clone()).await?;
-            let opened = there.as_ref().map(|row| master.open(hub, &row.body));
+            let there = self.record(row.clone()).await?;
+            let opened = there.as_ref().map(|there| (master.open(hub, &there.body), there.version));
             match opened {
-                Some(Ok(seed)) => return Ok((signer(seed), false)),
-                Some(Err(error)) if !anew => return Err(error.into()),
-                Some(Err(_)) | None => {}
+                Some((Ok(key), version)) => return Ok((signer(&key), key.is_fresh.then_some((key, version)))),
+                Some((Err(error), _)) if !anew => return Err(error.into()),
+                Some((Err(_), _)) | None => {}
             }
-            let (seed, sealed) = master.new_key(hub)?;
+            let (key, sealed) = master.new_key(hub)?;
             let content = RecordContent { expires_at: None, body: sealed.into() };
             let change = match there {
-                Some(row) => RecordChange::Replace(row.version, content),
+                Some(there) => RecordChange::Replace(there.version, content),
                 None => RecordChange::Create(content),
             };
-            if let Recorded::Version(_) = self.change_record(key.clone(), change).await? {
-                return Ok((signer(seed), true));
+            if let Recorded::Version(version) = self.change_record(row.clone(), change).await? {
+                return Ok((signer(&key), Some((key, version))));
             }
         }
+    }
+
+    /// A checkpoint that a fresh key has signed is in the store: from now on one is to be found.
+    async fn has_signed(&self, hub: &Hub, fresh: Option<(HubKey, u64)>) -> Result<(), CallError> {
+        let Some((key, version)) = fresh else { return Ok(()) };
+        let sealed = self.record_keeping().master.seal(hub, &HubKey { is_fresh: false, ..key })?;
+        let content = RecordContent { expires_at: None, body: sealed.into() };
+        let row = RecordKey::new(hub.clone(), SIGNING_KEY, KEY_ROW);
+        // Another process may have done so meanwhile.
+        self.change_record(row, RecordChange::Replace(version, content)).await.map(drop)
     }
 }
 

@@ -39,6 +39,8 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActivityContext {
+    /// The task hub that it belongs to.
+    pub hub: String,
     /// The orchestration that called it.
     pub instance_id: String,
     /// The id of the call in it. The same activity may be called more than once under one id: retries.

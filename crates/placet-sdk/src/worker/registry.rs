@@ -62,12 +62,13 @@ impl Registry {
     }
 
     /// Runs an activity.
-    pub(super) async fn run(&self, request: ActivityRequest) -> Result<String, Failure> {
+    pub(super) async fn run(&self, hub: String, request: ActivityRequest) -> Result<String, Failure> {
         let Some(activity) = self.activities.get(&request.name) else {
             let message = format!("a worker has no activity {:?}; register it, or start its worker", request.name);
             return Err(Failure::new("ActivityNotRegisteredError", message));
         };
         let context = ActivityContext {
+            hub,
             instance_id: request.orchestration_instance.unwrap_or_default().instance_id,
             task_id: request.task_id,
             name: request.name,

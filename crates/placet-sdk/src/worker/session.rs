@@ -162,7 +162,7 @@ impl Session {
                     salt(&mut done.publish);
                     completions.turns.push(done);
                 }
-                Request::ActivityRequest(activity) => self.spawn(activity, completion_token),
+                Request::ActivityRequest(activity) => self.spawn(hub, activity, completion_token),
                 // Not asked for, or a sign of life.
                 Request::EntityRequest(_) | Request::EntityRequestV2(_) | Request::HealthPing(_) => {}
             }
@@ -170,12 +170,12 @@ impl Session {
         completions
     }
 
-    fn spawn(&mut self, request: ActivityRequest, token: String) {
+    fn spawn(&mut self, hub: String, request: ActivityRequest, token: String) {
         let (registry, results) = (self.registry.clone(), self.results_in.clone());
         self.running.spawn(async move {
             let instance_id = request.orchestration_instance.as_ref().map(|i| i.instance_id.clone());
             let task_id = request.task_id;
-            let outcome = AssertUnwindSafe(registry.run(request)).catch_unwind().await;
+            let outcome = AssertUnwindSafe(registry.run(hub, request)).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|_| Err(Failure::new("Panic", "the activity panicked")));
             let (result, failure) = match outcome.and_then(not_too_long) {
                 Ok(output) => (Some(output), None),

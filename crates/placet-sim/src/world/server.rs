@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use bytes::Bytes;
 use placet_core::command::{Command, CompleteTurn, RecordCommand, Refusal, Reply};
 use placet_core::dispatch::StreamSpec;
 use placet_core::ids::{CallId, Hub, PartitionId, StreamId};
+use placet_core::item::Item;
 use placet_core::rows::Lookup;
 use placet_core::shard::{Input, Output, Shard};
 use placet_core::time::{Mono, Now, Timestamp};
@@ -463,7 +463,8 @@ impl World {
     }
 
     /// An item goes to its worker.
-    fn send_item(&mut self, stream: StreamId, hub: &Hub, item: Bytes) -> Result<(), Violation> {
+    fn send_item(&mut self, stream: StreamId, hub: &Hub, item: Item) -> Result<(), Violation> {
+        let item = item.whole();
         self.trace.note(self.now, &[16, stream.0, crate::trace::digest(&item)], || format!("item for stream {stream}"));
         let bytes = item.len();
         let item = WorkItem::decode(item).map_err(|error| format!("an item cannot be read: {error}"))?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use placet_approval::Person;
+use placet_approval::{Person, permit_id};
 use placet_sdk::Client;
 
 use super::audit::each_entry;
@@ -25,6 +25,9 @@ async fn erase_requests(client: &Client, ids: &[String], yes: bool) -> Result<()
         if is_open(client, id).await? {
             return Err(Failure::Data { what: format!("{id} is open: withdraw it first, or wait for its end") });
         }
+        if is_open(client, &permit_id(id)).await? {
+            return Err(Failure::Data { what: format!("the permit of {id} is open: revoke it, or tell how it went") });
+        }
     }
     if !yes && !confirm(&format!("erase {} for good, with what the record says of it?", ids.join(", ")))? {
         return Ok(());
@@ -33,6 +36,8 @@ async fn erase_requests(client: &Client, ids: &[String], yes: bool) -> Result<()
         let was_there = client.purge(id).await.map_err(refused)?;
         let is_recorded = !client.entries_of(id, 0).await.map_err(refused)?.value.entries.is_empty();
         client.erase_entries(id, None).await.map_err(refused)?;
+        client.purge(&permit_id(id)).await.map_err(refused)?;
+        client.erase_entries(&permit_id(id), None).await.map_err(refused)?;
         say(&match (was_there, is_recorded) {
             (false, false) => format!("{id}: there is nothing of it"),
             (true, false) => format!("{id}: deleted; the record has nothing of it"),

@@ -49,6 +49,7 @@ pub(crate) fn run(flags: Flags) -> Result<ExitCode, Failure> {
         Some(Command::Reject(flags)) => return requests::decide(&flags, false),
         Some(Command::Comment(flags)) => return requests::comment(&flags),
         Some(Command::Withdraw(flags)) => return requests::withdraw(&flags),
+        Some(Command::Permit(flags)) => return requests::permit(&flags),
         None => with_runtime(&flags.serve.common, serve::run(&flags.serve)),
         Some(Command::Serve(flags)) => with_runtime(&flags.common, serve::run(&flags)),
         Some(Command::Scheduler(flags)) => with_runtime(&flags.common, scheduler::run(&flags)),

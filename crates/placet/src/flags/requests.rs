@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::permit::Run;
+
 /// Whom to ask, and who asks.
 #[derive(Debug, Args)]
 pub(crate) struct Speaker {
@@ -62,6 +64,11 @@ pub(crate) struct Request {
     /// Wait until it is decided: exit 0 if it was approved, 1 rejected, 2 timed out, 3 withdrawn.
     #[arg(long)]
     pub(crate) wait: bool,
+    /// How long what was approved may be begun, from the approval on [default: as its policy says, or seven days].
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) valid_for: Option<String>,
+    #[command(flatten)]
+    pub(crate) run: Run,
     #[command(flatten)]
     pub(crate) speaker: Speaker,
 }

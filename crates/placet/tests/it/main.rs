@@ -26,6 +26,7 @@ mod long_histories;
 mod metrics;
 mod mission;
 mod other_languages;
+mod permits;
 mod policies;
 mod ports;
 mod races;

@@ -100,7 +100,7 @@ pub(crate) fn foreign(id: &str) -> Problem {
 }
 
 /// A problem with the field that a message names between backquotes.
-fn named(message: &str) -> Problem {
+pub(super) fn named(message: &str) -> Problem {
     let field =
         message.split('`').nth(1).filter(|_| message.starts_with("missing") || message.starts_with("unknown field"));
     Problem::field(field.unwrap_or("body").to_owned(), message)

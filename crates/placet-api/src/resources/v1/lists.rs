@@ -177,7 +177,10 @@ pub(crate) async fn all(
 }
 
 /// The rows of a page of the index, and where the next one begins.
-async fn rows(api: &Api, question: &ListPublishedRequest) -> Result<(Vec<RequestRow>, Option<String>), Problem> {
+pub(super) async fn rows(
+    api: &Api,
+    question: &ListPublishedRequest,
+) -> Result<(Vec<RequestRow>, Option<String>), Problem> {
     let page = api.client.list_published(question.clone()).await.map_err(|error| match error.code {
         Code::InvalidArgument => Problem::field("cursor", "is not one that this server gave for such a list"),
         _ => problem::of_call("", &error),

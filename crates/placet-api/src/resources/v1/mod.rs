@@ -2,7 +2,9 @@
 
 pub(crate) mod acts;
 pub(crate) mod decisions;
+mod dedupe;
 pub(crate) mod lists;
+pub(crate) mod permit;
 pub(crate) mod policies;
 pub(crate) mod record;
 pub(crate) mod requests;

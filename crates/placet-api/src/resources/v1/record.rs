@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use placet_approval::Entry;
+use placet_approval::{Entry, permit_id};
 use placet_sdk::record::{ChainedEntry, texts};
 use serde::Serialize;
 use serde_json::Value;
@@ -35,12 +35,15 @@ struct EntryShown {
 /// `GET /api/v1/requests/{id}/record`.
 pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Json<Shown>, Problem> {
     let mut entries = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = api.client.entries_of(&id, after).await.map_err(|error| problem::of_call(&id, &error))?;
-        let Some(last) = page.value.entries.last() else { break };
-        after = last.number;
-        entries.extend(page.value.entries.iter().cloned().map(shown).collect::<Result<Vec<_>, _>>()?);
+    // Whatever happens to its permit happens after all else.
+    for owner in [id.clone(), permit_id(&id)] {
+        let mut after = 0;
+        loop {
+            let page = api.client.entries_of(&owner, after).await.map_err(|error| problem::of_call(&id, &error))?;
+            let Some(last) = page.value.entries.last() else { break };
+            after = last.number;
+            entries.extend(page.value.entries.iter().cloned().map(shown).collect::<Result<Vec<_>, _>>()?);
+        }
     }
     if entries.is_empty() {
         return Err(Problem::no_such_request(&id));

@@ -1,5 +1,7 @@
 //! `/api/v1/requests`: ask for an approval with all that belongs to it, and look at it.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -8,11 +10,12 @@ use jiff::Timestamp;
 use placet_approval::{
     CONTENT_ROWS, ContentRow, Event, Input, NewRequest, ORCHESTRATION, REQUEST_ROWS, Request, RequestRow, apply,
 };
-use placet_sdk::StartError;
+use placet_sdk::{InstanceState, StartError};
 use serde::Serialize;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::dedupe;
 use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
@@ -50,11 +53,14 @@ pub(crate) struct Shown {
     listed: Listed,
     #[serde(flatten)]
     content: ContentRow,
+    /// Whoever asks for it asks for what is open already, by its `dedupe_key`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    existing: bool,
 }
 
 impl Shown {
     fn new(base: &BaseUrl, row: RequestRow, content: ContentRow) -> Shown {
-        Shown { listed: Listed::new(base, row), content }
+        Shown { listed: Listed::new(base, row), content, existing: false }
     }
 }
 
@@ -76,24 +82,76 @@ pub(crate) async fn create_one(
 ) -> Result<Response, Problem> {
     asked.check()?;
     asked.requester = requester(api, &asked);
+    if let Some(dedupe_key) = asked.dedupe_key.clone() {
+        return create_unless_open(api, base, key, &asked, &dedupe_key).await;
+    }
     let request_id = key.request_id(api, &asked).to_string();
     if key.is_given()
         && let Some(there) = there_already(api, base, key, &request_id, &asked).await?
     {
         return Ok(there);
     }
-    let now = api.client.time().await.map_err(|error| problem::of_call(&request_id, &error))?.now;
-    let opened = open(api, base, &request_id, &asked, timestamp(now))?;
-    let id = opened.request.request_id.as_str();
-    let start = api.client.start(ORCHESTRATION, &opened.asked).id(id).tags(key.tags(&asked)).only_if_absent();
-    match start.await {
-        Ok(_) => Ok(created(base, StatusCode::CREATED, shown(base, &opened.request))),
-        Err(StartError::AlreadyExists(_)) => {
-            let there = there_already(api, base, key, id, &asked).await?;
-            there.ok_or_else(|| Problem::no_such_request(id))
+    match start(api, base, key, &request_id, &asked).await? {
+        Some(request) => Ok(created(base, StatusCode::CREATED, shown(base, &request))),
+        None => {
+            let there = there_already(api, base, key, &request_id, &asked).await?;
+            there.ok_or_else(|| Problem::no_such_request(&request_id))
         }
+    }
+}
+
+/// Starts a request; nothing, if there is one under this id.
+async fn start(
+    api: &Api,
+    base: &BaseUrl,
+    key: &IdempotencyKey,
+    id: &str,
+    asked: &NewRequest,
+) -> Result<Option<Request>, Problem> {
+    let now = api.client.time().await.map_err(|error| problem::of_call(id, &error))?.now;
+    let opened = open(api, base, id, asked, timestamp(now))?;
+    let start = api.client.start(ORCHESTRATION, &opened.asked).id(id).tags(key.tags(asked)).only_if_absent();
+    match start.await {
+        Ok(_) => Ok(Some(opened.request)),
+        Err(StartError::AlreadyExists(_)) => Ok(None),
         Err(error) => Err(not_started(id, &error)),
     }
+}
+
+/// Looks for a request that others may end meanwhile.
+const LOOKS: u32 = 5;
+
+/// Between two looks: one that has ended is on no list yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Starts a request unless one with its `dedupe_key` is open.
+async fn create_unless_open(
+    api: &Api,
+    base: &BaseUrl,
+    key: &IdempotencyKey,
+    asked: &NewRequest,
+    dedupe_key: &str,
+) -> Result<Response, Problem> {
+    for _ in 0..LOOKS {
+        let last = dedupe::last(api, asked, dedupe_key).await?;
+        let id = match &last {
+            Some(row) if row.outcome.is_none() => row.request_id.clone(),
+            last => {
+                let id = dedupe::next_id(api, asked, dedupe_key, last.as_ref()).await?;
+                if let Some(request) = start(api, base, key, &id, asked).await? {
+                    return Ok(created(base, StatusCode::CREATED, shown(base, &request)));
+                }
+                id
+            }
+        };
+        let found = find(api, base, &id).await?;
+        if found.listed.row.outcome.is_none() {
+            return Ok(created(base, StatusCode::OK, Shown { existing: true, ..found }));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    let detail = format!("requests with the dedupe_key {dedupe_key:?} come and go: try again");
+    Err(Problem::new(Kind::NotNow, detail))
 }
 
 /// What was asked for under a key before, as it stands now.
@@ -174,6 +232,13 @@ pub(crate) async fn show(
     Ok((tag, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 
+/// # Errors
+/// If there is no such request.
+pub(crate) async fn is_there(api: &Api, id: &str) -> Result<InstanceState, Problem> {
+    let state = api.client.get(id).await.map_err(|error| problem::of_call(id, &error))?;
+    state.filter(|state| state.name() == ORCHESTRATION).ok_or_else(|| Problem::no_such_request(id))
+}
+
 /// A request as it stands now.
 async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, Problem> {
     if let Some(row) = published::<RequestRow>(api, REQUEST_ROWS, id).await? {
@@ -181,8 +246,7 @@ async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, Problem> {
         return Ok(Shown::new(base, row, content));
     }
     // It was accepted, and no worker has begun with it: it is what was asked for.
-    let state = api.client.get(id).await.map_err(|error| problem::of_call(id, &error))?;
-    let state = state.filter(|state| state.name() == ORCHESTRATION).ok_or_else(|| Problem::no_such_request(id))?;
+    let state = is_there(api, id).await?;
     let input = state.input_json().and_then(|input| serde_json::from_str::<Input>(input).ok());
     let at = timestamp(state.created_at());
     let planned = |asked: &NewRequest| (api.configuration)().open(asked, id, at).ok();

@@ -18,6 +18,7 @@ fn told(play: &Play) -> Vec<String> {
                 format!("{place} asked: {}", from.collect::<Vec<_>>().join(" "))
             }
             Entered::Ended { outcome } => format!("{place} {}", outcome.detail()),
+            permits => unreachable!("{permits:?} is not of the request"),
         }
     };
     play.entries.iter().map(in_short).collect()

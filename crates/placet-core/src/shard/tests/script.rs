@@ -751,7 +751,7 @@ impl World {
             }
             Output::Send(stream, _, item) => {
                 let read = Input::ItemsRead(stream, item.len());
-                self.deliver(stream, item);
+                self.deliver(stream, item.whole());
                 Some(read)
             }
             Output::SetClock(at) => {

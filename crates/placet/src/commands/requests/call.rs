@@ -55,7 +55,11 @@ impl Api {
     /// A page of requests.
     pub(super) async fn list(&self, path: &str, asked: &[(&str, String)]) -> Result<Value, Failure> {
         let asked: Vec<String> = asked.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect();
-        self.call(Method::GET, &format!("{path}?{}", asked.join("&")), None, None, PATIENCE).await
+        self.get(&format!("{path}?{}", asked.join("&"))).await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.call(Method::GET, path, None, None, PATIENCE).await
     }
 
     pub(super) async fn post(&self, path: &str, body: &Value, header: Option<(&str, &str)>) -> Result<Value, Failure> {

@@ -2,6 +2,7 @@
 //! pipeline is gated by an exit code.
 
 mod call;
+mod permit;
 mod words;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -15,6 +16,8 @@ use super::say;
 use crate::exit::Failure;
 use crate::flags::requests::{Comment, Decide, List, Named, Request, Show, Speaker, Withdraw};
 use call::Api;
+
+pub(super) use permit::permit;
 
 /// How long one look at a request waits for its outcome: proxies cut what says nothing for longer.
 const LOOK_MAX: Duration = Duration::from_secs(60);
@@ -31,7 +34,7 @@ pub(super) fn request(flags: &Request) -> Result<ExitCode, Failure> {
     if let Some(details) = &flags.details {
         body["details"] = text_of("--details", details)?.into();
     }
-    for (name, text) in [("category", &flags.category), ("timeout", &flags.timeout)] {
+    for (name, text) in [("category", &flags.category), ("timeout", &flags.timeout), ("valid_for", &flags.valid_for)] {
         if let Some(text) = text {
             body[name] = json!(text);
         }
@@ -44,13 +47,16 @@ pub(super) fn request(flags: &Request) -> Result<ExitCode, Failure> {
     Api::with(&flags.speaker, async |api| {
         let key = flags.idempotency_key.as_deref().map(|key| ("idempotency-key", key));
         let asked = api.post("/api/v1/requests", &body, key).await?;
-        if !flags.wait {
+        if !flags.wait && !flags.run.begin {
             tell(&flags.speaker, &asked, words::asked);
             return Ok(ExitCode::SUCCESS);
         }
         // A pipeline that is stopped finds here what it has asked.
         drop(writeln!(std::io::stderr(), "{}", words::asked(&asked)));
         let decided = wait(&api, &id(&asked), Duration::MAX).await?;
+        if flags.run.begin && decided["status"] == "Approved" {
+            return permit::run(&api, &flags.speaker, &decided, &flags.run.command).await;
+        }
         tell(&flags.speaker, &decided, words::shown);
         Ok(code(&decided))
     })

@@ -97,6 +97,23 @@ pub(super) fn shown(shown: &Value) -> String {
     lines.trim_end().to_owned()
 }
 
+/// How far a permit is.
+pub(super) fn permit(shown: &Value) -> String {
+    let (id, status) = (text(&shown["request_id"]), text(&shown["status"]));
+    let by_at = |what: &Value| match text(&what["by"]) {
+        by if by.is_empty() => format!("at {}", text(&what["at"])),
+        by => format!("by {by} at {}", text(&what["at"])),
+    };
+    let more = match status.as_str() {
+        "granted" => format!("until {}", text(&shown["not_after"])),
+        "begun" => by_at(&shown["begun"]),
+        "finished" => format!("{}: {}", by_at(&shown["finished"]), shown["finished"]["result"]),
+        "revoked" => format!("{} {}", by_at(&shown["revoked"]), text(&shown["revoked"]["reason"])),
+        _ => format!("at {}", text(&shown["not_after"])),
+    };
+    format!("{id}: {status} {more}").trim_end().to_owned()
+}
+
 /// The innermost reason of an error.
 pub(super) fn cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
