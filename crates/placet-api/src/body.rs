@@ -144,7 +144,7 @@ mod tests {
                 new(r#"{"requester": "A", "item": "x", "timeout_hour": 1}"#),
                 "timeout_hour: unknown field `timeout_hour`, expected one of `requester`, `item`, `timeout_hours`, `timeout`, \
                  `due`, `approval_url`, `details`, `payload`, `input_schema`, `outcomes`, `questions`, `category`, \
-                 `priority`, `tags`, `links`, `approvers`, `plan`",
+                 `priority`, `dedupe_key`, `tags`, `links`, `approvers`, `valid_for`, `plan`",
             ),
             (decision(r#"{"approver": "M"}"#), "is_approved: missing field `is_approved`"),
             (

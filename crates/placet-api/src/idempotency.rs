@@ -21,6 +21,9 @@ const CHARS_MAX: usize = 256;
 /// The tag that keeps what was asked for under a key.
 const TAG: &str = "placet.idempotency";
 
+/// The tag that keeps the key itself, as a digest.
+const KEY_TAG: &str = "placet.idempotency-key";
+
 /// The header, if there is one.
 #[derive(Debug)]
 pub(crate) struct IdempotencyKey(Option<String>);
@@ -71,9 +74,15 @@ impl IdempotencyKey {
         IdempotencyKey(self.0.as_ref().map(|key| format!("{key}\0{line}")))
     }
 
-    /// What is kept of the body.
+    /// What is kept of the key and of the body.
     pub(crate) fn tags(&self, asked: &NewRequest) -> BTreeMap<String, String> {
-        self.0.iter().map(|_| (TAG.to_owned(), digest(asked))).collect()
+        let tags = |key: &String| [(TAG.to_owned(), digest(asked)), (KEY_TAG.to_owned(), digest_of_key(key))];
+        self.0.iter().flat_map(tags).collect()
+    }
+
+    /// Whether something was asked for under this key, whichever its id.
+    pub(crate) fn is_of(&self, state: &InstanceState) -> bool {
+        self.0.as_ref().is_some_and(|key| state.tags().get(KEY_TAG) == Some(&digest_of_key(key)))
     }
 
     /// Whether what is there under this key is what is asked for again.
@@ -87,6 +96,10 @@ impl IdempotencyKey {
         let detail = "something else was asked for under this Idempotency-Key: take another key, or send the same body";
         Err(Problem::new(Kind::KeyReused, detail).with("request_id", state.id()))
     }
+}
+
+fn digest_of_key(key: &str) -> String {
+    Uuid::new_v5(&NAMESPACE, key.as_bytes()).simple().to_string()
 }
 
 fn digest(asked: &NewRequest) -> String {

@@ -21,6 +21,9 @@ pub(crate) fn person(api: &Api, field: &str, name: &str) -> Result<Person, Probl
     if person.as_str().is_empty() {
         return Err(Problem::field(field, "must be somebody's name"));
     }
+    if name.chars().any(char::is_control) {
+        return Err(Problem::field(field, "must be one line without control characters"));
+    }
     if !directory.knows(&person) {
         return Err(Problem::field(field, format!("there is nobody of the name {:?} in [users]", person.as_str())));
     }

@@ -24,6 +24,8 @@ pub fn product(api: Api) -> Router {
         .route("/api/v1/inbox", get(v1::lists::inbox))
         .route("/api/v1/requests/{id}", get(v1::requests::show))
         .route("/api/v1/requests/{id}/record", get(v1::record::show))
+        .route("/api/v1/requests/{id}/events", get(v1::events::of_request))
+        .route("/api/v1/inbox/events", get(v1::events::of_inbox))
         .route("/api/v1/requests/{id}/permit", get(v1::permit::show))
         .route("/api/v1/requests/{id}/begin", post(v1::permit::begin))
         .route("/api/v1/requests/{id}/finish", post(v1::permit::finish))

@@ -34,7 +34,7 @@ pub use identity::{Approver, Caller, Person, Proof, Right};
 pub use outcome::{By, Decided, Outcome, TimedOut, Withdrawn};
 pub use permit::{
     BEGUN_ROWS, Begin, Begun, BegunRow, Finish, Finished, GRANT, Grant, Granted, PERMIT, PERMIT_EVENT, PERMIT_ROWS,
-    Permit, PermitAct, PermitEffect, PermitEvent, PermitInput, PermitReply, PermitRow, PermitState, Revoke, Revoked,
+    Permit, PermitAct, PermitEffect, PermitEvent, PermitInput, PermitReply, PermitShown, PermitState, Revoke, Revoked,
     action_hash, permit_id,
 };
 pub use plan::{

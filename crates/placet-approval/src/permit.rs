@@ -5,7 +5,7 @@
 //! The rules are a pure function, as the request's are: [`Permit::apply`]. The orchestration `placet.permit` feeds them.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -18,7 +18,7 @@ use crate::plan::PolicyVersion;
 use crate::projection::{ContentRow, RequestRow};
 use crate::record::{Entered, Entry};
 use crate::request::{PAYLOAD_BYTES_MAX, check_size};
-use crate::rules::{Refusal, Said, digest_of, exactly};
+use crate::rules::{Refusal, Said, digest_of, salted};
 
 /// The name of the built-in orchestration of a permit.
 pub const PERMIT: &str = "placet.permit";
@@ -29,7 +29,7 @@ pub const PERMIT_EVENT: &str = "permit";
 /// The activity that finds what a permit is good for: a request's id in, a [`Grant`] out.
 pub const GRANT: &str = "placet.grant";
 
-/// The projection with the state of each permit, under the request's id.
+/// The projection with each [`Permit`] as it stands, under the request's id.
 pub const PERMIT_ROWS: &str = "permit";
 
 /// The projection with what is said of each permit that was begun, once and for all: what its hub signs.
@@ -44,14 +44,18 @@ const ID_CHARS_MAX: usize = 100;
 /// A key of an attempt is a line.
 const ATTEMPT_CHARS_MAX: usize = 256;
 
-/// The instance of a request's permit.
-pub fn permit_id(request_id: &str) -> String {
-    const AFTER: &str = ":permit";
-    if request_id.chars().count() + AFTER.len() <= ID_CHARS_MAX {
-        return format!("{request_id}{AFTER}");
+/// The instance of a request's permit. A workflow that goes on for ever may ask under the same id again: the salt of its content
+/// tells one such request from the next.
+pub fn permit_id(request_id: &str, content_salt: &str) -> String {
+    let after = format!(":permit:{}", content_salt.get(..SALT_CHARS).unwrap_or(content_salt));
+    if request_id.chars().count() + after.len() <= ID_CHARS_MAX {
+        return format!("{request_id}{after}");
     }
-    format!("{}{AFTER}", &hex(&Sha256::digest(request_id))[..32])
+    format!("{}{after}", &hex(&Sha256::digest(request_id))[..32])
 }
+
+/// So much of a salt tells a few requests of one id apart.
+const SALT_CHARS: usize = 8;
 
 /// What somebody does with a permit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +74,7 @@ pub enum PermitAct {
 #[serde(deny_unknown_fields)]
 pub struct Begin {
     /// The payload that is about to be acted upon.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "even_null", skip_serializing_if = "Option::is_none")]
     pub action: Option<Value>,
     /// The hash of the whole content, as the approved request shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +82,11 @@ pub struct Begin {
     /// What tells this attempt from others: the same one again is told the same again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_key: Option<String>,
+}
+
+/// A payload may be `null`, which is not the same as none.
+fn even_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// How it went.
@@ -119,6 +128,9 @@ impl PermitAct {
             PermitAct::Begin(begin) => check_key(&begin.attempt_key),
             PermitAct::Finish(finish) => {
                 check_size("result", &finish.result, RESULT_BYTES_MAX)?;
+                if depth(&finish.result) > RESULT_DEPTH_MAX {
+                    return Err(FieldError::new("result", format!("is nested deeper than {RESULT_DEPTH_MAX} times")));
+                }
                 check_key(&finish.attempt_key)
             }
             PermitAct::Revoke(revoke) => check_length("reason", &revoke.reason, COMMENTS_CHARS_MAX),
@@ -128,6 +140,17 @@ impl PermitAct {
 
 /// A result is told, not stored away.
 const RESULT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX / 16;
+
+/// It is told within something else, which is to be readable, too (`serde_json` reads 127).
+const RESULT_DEPTH_MAX: usize = 64;
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(all) => 1 + all.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(all) => 1 + all.values().map(depth).max().unwrap_or_default(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
 
 /// What a permit is good for: what was approved, as it was read from the request, never as anybody says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,15 +188,17 @@ impl Grant {
     /// What an approved request is good for.
     ///
     /// # Errors
-    /// If it is not approved, in words.
-    pub fn of(row: &RequestRow, content: &ContentRow) -> Result<Grant, String> {
+    /// If it is not approved, or that content is not what was, in words.
+    pub fn of(row: &RequestRow, content: Option<ContentRow>) -> Result<Grant, String> {
         let Some(Outcome::Approved(decided)) = &row.outcome else {
             let status = row.outcome.as_ref().map_or("pending", Outcome::detail);
             return Err(format!("the request is {status}: only what is approved can be begun"));
         };
         let granted_at = decided.processed_at;
         let not_after = decided.valid_until.or_else(|| granted_at.checked_add(VALID_FOR_DEFAULT).ok());
+        let content = row.content(content)?;
         let approvers = match &decided.approvers[..] {
+            [] if decided.by == Some(By::Policy) => Vec::new(),
             [] => vec![Person::named(&decided.approver)],
             all => all.to_vec(),
         };
@@ -184,7 +209,7 @@ impl Grant {
             not_after: not_after.unwrap_or(Timestamp::MAX),
             revision: row.revision.unwrap_or(1),
             content_hash: row.content_hash.clone(),
-            action_hash: action_hash(&row.content_salt, content.payload.as_ref().unwrap_or(&Value::Null)),
+            action_hash: action_hash(&row.content_salt, content.payload.unwrap_or_default()),
             content_salt: row.content_salt.clone(),
             approvers,
             by: decided.by,
@@ -195,14 +220,11 @@ impl Grant {
 }
 
 /// SHA-256 of the salt's digits, and of a payload as JSON in its canonical form (RFC 8785), as hexadecimal digits.
-pub fn action_hash(salt: &str, action: &Value) -> String {
-    let mut action = action.clone();
-    exactly(&mut action);
-    let canonical = serde_json_canonicalizer::to_vec(&action).expect("its keys are texts");
-    hex(&Sha256::new().chain_update(salt).chain_update(canonical).finalize())
+pub fn action_hash(salt: &str, action: Value) -> String {
+    salted(salt, action)
 }
 
-/// A permit as it stands: the state that `placet.permit` carries from generation to generation, and its output.
+/// A permit as it stands: the state that `placet.permit` carries from generation to generation, and publishes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permit {
     /// What it is good for.
@@ -273,10 +295,10 @@ pub struct Revoked {
     pub reason: String,
 }
 
-/// A row of [`PERMIT_ROWS`], and what people are told.
+/// A permit as people are told of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields of Permit")]
-pub struct PermitRow {
+pub struct PermitShown {
     pub request_id: String,
     pub granted_at: Timestamp,
     pub not_after: Timestamp,
@@ -338,7 +360,7 @@ pub enum PermitReply {
     /// It is so, or was already.
     Done {
         /// The permit as it stands.
-        permit: PermitRow,
+        permit: PermitShown,
     },
     /// It is not.
     Refused {
@@ -347,7 +369,7 @@ pub enum PermitReply {
         /// What kind of thing is wrong.
         as_it_is: Refusal,
         /// The permit as it stands.
-        permit: PermitRow,
+        permit: PermitShown,
     },
 }
 
@@ -369,17 +391,23 @@ impl Permit {
         !matches!(self.state, PermitState::Granted | PermitState::Begun { .. })
     }
 
-    /// Its row.
-    pub fn row(&self) -> PermitRow {
+    /// As people are told of it.
+    pub fn shown(&self) -> PermitShown {
         let Grant { request_id, granted_at, not_after, revision, content_hash, action_hash, .. } = self.grant.clone();
-        PermitRow { request_id, granted_at, not_after, revision, content_hash, action_hash, state: self.state.clone() }
+        let mut state = self.state.clone();
+        // Whoever knows the attempt's key may finish: nobody is to try keys on what is shown.
+        if let PermitState::Begun { begun } | PermitState::Finished { begun, .. } = &mut state {
+            begun.attempt = None;
+        }
+        PermitShown { request_id, granted_at, not_after, revision, content_hash, action_hash, state }
     }
 
     /// What the hub is to sign, once it is begun.
     pub fn begun(&self) -> Option<BegunRow> {
         match &self.state {
             PermitState::Begun { begun } | PermitState::Finished { begun, .. } => {
-                Some(BegunRow { grant: self.grant.clone(), begun: begun.clone(), uses: 1 })
+                let begun = Begun { attempt: None, ..begun.clone() };
+                Some(BegunRow { grant: self.grant.clone(), begun, uses: 1 })
             }
             PermitState::Granted | PermitState::Revoked { .. } | PermitState::Lapsed => None,
         }
@@ -393,7 +421,7 @@ impl Permit {
             PermitEvent::Said(said) => {
                 self.pass_time(said.at, &mut effects);
                 let done = self.act(said);
-                let (permit, reply) = (self.row(), said.ask_id.clone());
+                let (permit, reply) = (self.shown(), said.ask_id.clone());
                 let told = match done {
                     Ok(entered) => {
                         self.changed(said.at, entered, &mut effects);
@@ -446,7 +474,7 @@ impl Permit {
         if begin.content_hash.is_some_and(|hash| !hash.eq_ignore_ascii_case(content_hash)) {
             return Err(is_for("content_hash"));
         }
-        if begin.action.is_some_and(|action| action_hash(content_salt, &action) != *approved) {
+        if begin.action.is_some_and(|action| action_hash(content_salt, action) != *approved) {
             return Err(is_for("action"));
         }
         match &self.state {
@@ -460,7 +488,7 @@ impl Permit {
         }
         if let Some(before) = self.grant.policy.as_ref().filter(|before| said.caller.policy.as_ref() != Some(before)) {
             let name = &before.name;
-            let what = format!("the policy {name} has changed since it was approved: ask anew");
+            let what = format!("the policy {name} has changed since it was asked: ask anew");
             return Err((Refusal::Conflict, what));
         }
         self.state = PermitState::Begun { begun: Begun { at: said.at, by: by.clone(), attempt } };
@@ -571,21 +599,28 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
+    fn content() -> ContentRow {
+        ContentRow { payload: Some(json!({"to": "x", "amount": 7})), ..ContentRow::default() }
+    }
+
+    fn hash(content: ContentRow) -> String {
+        crate::rules::content_hash("salt", "x", content)
+    }
+
     fn approved(valid_until: Option<Timestamp>) -> RequestRow {
         let decided = Decided { processed_at: at(10), approver: "bob".into(), valid_until, ..Decided::default() };
         serde_json::from_value(json!({
             "request_id": "r", "status": "Approved", "requester": "ann", "item": "x", "submitted_at": at(0), "due": at(99),
-            "outcome": Outcome::Approved(decided), "content_hash": "abc", "content_salt": "salt",
+            "outcome": Outcome::Approved(decided), "content_hash": hash(content()), "content_salt": "salt",
         }))
         .unwrap()
     }
 
     fn permit() -> Permit {
-        let content = ContentRow { payload: Some(json!({"to": "x", "amount": 7})), ..ContentRow::default() };
-        Permit::new(Grant::of(&approved(Some(at(100))), &content).unwrap())
+        Permit::new(Grant::of(&approved(Some(at(100))), Some(content())).unwrap())
     }
 
-    fn says(permit: &mut Permit, second: i64, who: &str, act: Value) -> Result<PermitRow, (Refusal, String)> {
+    fn says(permit: &mut Permit, second: i64, who: &str, act: Value) -> Result<PermitShown, (Refusal, String)> {
         let caller = if who.is_empty() { Caller::default() } else { Caller::person(who) };
         let said = Said { at: at(second), ask_id: Some("a".into()), caller, payload: Some(act.to_string()) };
         let effects = permit.apply(&PermitEvent::Said(said));
@@ -608,7 +643,7 @@ mod tests {
         let first = says(&mut permit, 20, "ann", begin("k")).unwrap();
         assert_eq!(says(&mut permit, 30, "ann", begin("k")).unwrap(), first);
         let signed = permit.begun();
-        for other in [begin("l"), json!({"act": "begin", "content_hash": "ABC"})] {
+        for other in [begin("l"), json!({"act": "begin", "content_hash": hash(content()).to_uppercase()})] {
             assert_eq!(says(&mut permit, 40, "ann", other).unwrap_err().0, Refusal::Conflict);
         }
         assert_eq!(says(&mut permit, 50, "bob", json!({"act": "revoke"})).unwrap_err().0, Refusal::Conflict);
@@ -645,7 +680,7 @@ mod tests {
         assert_eq!(late.state, PermitState::Lapsed);
         assert_eq!(permit.apply(&PermitEvent::TimeReached(at(100))).len(), 2);
         assert!(permit.apply(&PermitEvent::TimeReached(at(101))).is_empty(), "and it lapses once");
-        let unsaid = Grant::of(&approved(None), &ContentRow::default()).unwrap();
+        let unsaid = Grant::of(&approved(None), Some(content())).unwrap();
         assert_eq!(unsaid.not_after, at(10) + VALID_FOR_DEFAULT);
     }
 
@@ -664,8 +699,8 @@ mod tests {
     fn another_policy_than_that_which_it_was_approved_under_is_not_passed_over() {
         let version = |digest: &str| PolicyVersion { name: "change".into(), digest: digest.into() };
         let row = RequestRow { policy: Some(version("1")), ..approved(None) };
-        let mut permit = Permit::new(Grant::of(&row, &ContentRow::default()).unwrap());
-        let payload = Some(json!({"act": "begin", "content_hash": "abc"}).to_string());
+        let mut permit = Permit::new(Grant::of(&row, Some(content())).unwrap());
+        let payload = Some(json!({"act": "begin", "content_hash": hash(content())}).to_string());
         for (policy, is_begun) in [(None, false), (Some(version("2")), false), (Some(version("1")), true)] {
             let caller = Caller { policy, ..Caller::person("ann") };
             let said = Said { at: at(20), ask_id: None, caller, payload: payload.clone() };
@@ -677,14 +712,30 @@ mod tests {
     #[test]
     fn what_is_not_approved_grants_nothing() {
         let row = RequestRow { outcome: None, ..approved(None) };
-        assert!(Grant::of(&row, &ContentRow::default()).unwrap_err().contains("pending"));
+        assert!(Grant::of(&row, Some(content())).unwrap_err().contains("pending"));
+    }
+
+    #[test]
+    fn what_an_earlier_life_of_the_id_was_about_is_not_what_was_approved() {
+        let other = ContentRow { payload: Some(json!({"amount": 1_000_000})), ..ContentRow::default() };
+        assert!(Grant::of(&approved(None), Some(other.clone())).is_err());
+        assert!(Grant::of(&approved(None), None).is_err());
+        let item_only = RequestRow { content_hash: hash(ContentRow::default()), ..approved(None) };
+        for left in [Some(other), None] {
+            let mut permit = Permit::new(Grant::of(&item_only, left).unwrap());
+            let of_other = json!({"act": "begin", "action": {"amount": 1_000_000}});
+            assert_eq!(says(&mut permit, 20, "ann", of_other).unwrap_err().0, Refusal::Changed);
+            says(&mut permit, 20, "ann", json!({"act": "begin", "action": null})).unwrap();
+        }
+        let unhashed = RequestRow { content_hash: String::new(), ..approved(None) };
+        assert!(Grant::of(&unhashed, Some(content())).is_err(), "of an earlier version");
     }
 
     #[test]
     fn a_long_id_has_a_permit_too() {
-        assert_eq!(permit_id("r"), "r:permit");
-        let (long, longer) = (permit_id(&"x".repeat(94)), permit_id(&"x".repeat(95)));
-        assert!(long != longer && long.len() <= ID_CHARS_MAX && permit_id(&"x".repeat(93)).len() == ID_CHARS_MAX);
+        assert_eq!(permit_id("r", "0123456789abcdef"), "r:permit:01234567");
+        let of = |length| permit_id(&"x".repeat(length), "0123456789abcdef");
+        assert!(of(85) != of(86) && of(86).len() <= ID_CHARS_MAX && of(84).len() == ID_CHARS_MAX);
     }
 
     #[test]

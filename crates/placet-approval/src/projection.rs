@@ -8,7 +8,7 @@ use crate::identity::{Approver, Person};
 use crate::outcome::Outcome;
 use crate::plan::{Need, PolicyVersion};
 use crate::request::{Choice, Link, Priority, Question, Request, Said};
-use crate::rules::{Ballot, Claim, Level, Standing};
+use crate::rules::{Ballot, Claim, Level, Standing, content_hash};
 
 /// The projection of which each request publishes one row, under its id.
 pub const REQUEST_ROWS: &str = "request";
@@ -65,6 +65,20 @@ pub struct RequestRow {
     pub returned: Option<Said>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unanswered: Vec<Said>,
+}
+
+impl RequestRow {
+    /// The content that belongs to it, of a row of its id: an earlier life of the id may have left another one, and a request that
+    /// is about nothing but its item has none.
+    ///
+    /// # Errors
+    /// If neither is what its hash says.
+    pub fn content(&self, row: Option<ContentRow>) -> Result<ContentRow, String> {
+        let is_its =
+            |content: &ContentRow| content_hash(&self.content_salt, &self.item, content.clone()) == self.content_hash;
+        let content = row.into_iter().chain([ContentRow::default()]).find(is_its);
+        content.ok_or_else(|| format!("the content of {} is not what its hash says", self.request_id))
+    }
 }
 
 /// The stage that is open, as others see it.

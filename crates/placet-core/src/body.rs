@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 use placet_proto::durabletask::{
-    EventRaisedEvent, ExecutionTerminatedEvent, OrchestrationTraceContext, ParentInstanceInfo, TaskFailureDetails,
-    TraceContext, history_event::EventType,
+    EventRaisedEvent, ExecutionTerminatedEvent, HistoryEvent, OrchestrationTraceContext, ParentInstanceInfo,
+    TaskFailureDetails, TraceContext, history_event::EventType,
 };
 use prost::Message as _;
 
@@ -245,16 +245,21 @@ impl InboxMessage {
         ask_id: Option<&str>,
     ) -> (Bytes, InboxMessage) {
         let before = InboxMessage { kind: kind.into(), ..InboxMessage::default() };
-        let mut data = BytesMut::with_capacity(before.encoded_len());
+        let after = InboxMessage { ask_id: ask_id.map(str::to_owned), ..InboxMessage::default() };
+        let event = HistoryEvent { event_id: -1, timestamp: Some(at.to_proto()), event_type: Some(event) };
+        let length = event.encoded_len();
+        let whole = before.encoded_len() + wire::pushed_len(length) + after.encoded_len();
+        let mut data = BytesMut::with_capacity(whole);
         before.encode_raw(&mut data);
-        let length = wire::push_new(&mut data, wire::MESSAGE_EVENT, -1, at, event);
-        let event = data.len() - length..data.len();
-        let ask_id = ask_id.map(str::to_owned);
-        if ask_id.is_some() {
-            InboxMessage { ask_id: ask_id.clone(), ..InboxMessage::default() }.encode_raw(&mut data);
-        }
+        wire::push_head(&mut data, wire::MESSAGE_EVENT, length);
+        let event = {
+            let begin = data.len();
+            event.encode_raw(&mut data);
+            begin..data.len()
+        };
+        after.encode_raw(&mut data);
         let data = data.freeze();
-        let message = InboxMessage { kind: before.kind, event: data.slice(event), ask_id };
+        let message = InboxMessage { kind: before.kind, event: data.slice(event), ask_id: after.ask_id };
         (data, message)
     }
 }

@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 
 use bytes::{Buf, BufMut as _, Bytes, BytesMut};
-use prost::encoding::encode_varint;
 
 use crate::wire;
 
 /// Bytes of this length are a piece of their own. Shorter ones are copied, which is sooner done than a piece is sent.
-const APART_FROM: usize = 64 << 10;
+pub(crate) const APART_FROM: usize = 64 << 10;
 
 /// An encoded message in pieces.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +55,7 @@ impl Buf for Item {
     }
 
     fn advance(&mut self, mut count: usize) {
+        assert!(count <= self.len, "it ends before");
         self.len -= count;
         loop {
             let here = count.min(self.first.len());
@@ -78,6 +78,7 @@ impl Buf for Item {
             self.advance(0); // to the next piece, if this one is at its end
             return bytes;
         }
+        assert!(count <= self.len, "it ends before");
         let mut bytes = BytesMut::with_capacity(count);
         bytes.put((&mut *self).take(count));
         bytes.freeze()
@@ -150,8 +151,7 @@ impl Writer {
 
 impl Run for Writer {
     fn put_event(&mut self, key: u8, event: &Bytes) {
-        self.open.put_u8(key);
-        encode_varint(event.len() as u64, &mut self.open);
+        wire::push_head(&mut self.open, key, event.len());
         self.push(event);
     }
 }

@@ -9,7 +9,7 @@ use placet_proto::durabletask::{HistoryEvent, OrchestratorRequest, history_event
 use prost::Message;
 use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 
-use crate::item::{Item, Writer};
+use crate::item::{APART_FROM, Item, Writer};
 use crate::time::Timestamp;
 
 /// The key byte of field `n`, length-delimited. All fields used here are below 16: one byte.
@@ -45,20 +45,23 @@ pub fn event(id: i32, at: Timestamp, event_type: EventType) -> Bytes {
 
 /// Appends one encoded event to a run.
 pub fn push_event(run: &mut BytesMut, key: u8, event: &[u8]) {
-    run.put_u8(key);
-    encode_varint(event.len() as u64, run);
+    push_head(run, key, event.len());
     run.put_slice(event);
 }
 
-/// The same of an event that is not encoded yet: it is put in place where it stays, since it may be long. How long it is.
-pub fn push_new(run: &mut BytesMut, key: u8, id: i32, at: Timestamp, event_type: EventType) -> usize {
+/// The same of an event that is not encoded yet: it is put in place where it stays, since it may be long.
+pub fn push_new(run: &mut BytesMut, key: u8, id: i32, at: Timestamp, event_type: EventType) {
     let event = HistoryEvent { event_id: id, timestamp: Some(at.to_proto()), event_type: Some(event_type) };
     let length = event.encoded_len();
     run.reserve(pushed_len(length));
+    push_head(run, key, length);
+    event.encode_raw(run);
+}
+
+/// What stands before bytes of this length.
+pub(crate) fn push_head(run: &mut BytesMut, key: u8, length: usize) {
     run.put_u8(key);
     encode_varint(length as u64, run);
-    event.encode_raw(run);
-    length
 }
 
 /// How long an event is in a run.
@@ -99,7 +102,7 @@ impl<'a> Iterator for Events<'a> {
 }
 
 /// An encoded `WorkItem` that holds an orchestrator turn: `head` is the request without its events, `new` puts the new
-/// ones. What is long of either lies where it lay: all of it may be 192 MiB.
+/// ones, of which about `new_len` bytes are short. What is long of either lies where it lay: all of it may be 192 MiB.
 pub(crate) fn turn_item(
     head: &OrchestratorRequest,
     past: &[Bytes],
@@ -107,10 +110,10 @@ pub(crate) fn turn_item(
     new_len: usize,
     new: impl FnOnce(&mut Writer),
 ) -> Item {
-    let past_len: usize = past.iter().map(Bytes::len).sum();
+    let past_len: usize = past.iter().map(Bytes::len).filter(|len| *len < APART_FROM).sum();
     let short = LENGTH_ROOM + head.encoded_len() + token.len() + 512;
     // The length stands before what it is the length of: room for it is left, and what is not used is cut off.
-    let mut item = Writer::with_capacity(short + (past_len + new_len).min(SHORT_MAX));
+    let mut item = Writer::with_capacity(short + past_len + new_len);
     item.open().put_bytes(0, LENGTH_ROOM);
     head.encode_raw(item.open());
     past.iter().for_each(|run| item.push(run));
@@ -124,9 +127,6 @@ pub(crate) fn turn_item(
         begin
     })
 }
-
-/// Room for so much is made at once: what is longer consists of pieces, as a rule.
-const SHORT_MAX: usize = 128 << 10;
 
 /// A key and the longest length.
 const LENGTH_ROOM: usize = 1 + 10;

@@ -28,6 +28,7 @@ mod scheduler;
 #[cfg(test)]
 mod test_store;
 mod time;
+mod watch;
 mod why;
 mod worker;
 
@@ -39,4 +40,5 @@ pub use metrics::Metrics;
 pub use retention::{Retention, Scope};
 pub use scheduler::{CallError, Generation, Options, Page, Scheduler, StartError, Weighed};
 pub use time::OpenCall;
+pub use watch::Watch;
 pub use worker::{StreamOut, Unread, WorkerSender, WorkerStream};

@@ -34,9 +34,11 @@ impl Scheduler {
             _ => Ok(None),
         });
         let body = body.await?;
-        let (note, note_key) = match &body {
-            Some(body) if signed => self.sign_published(&hub, [&kind, &key], body).await?,
-            _ => Default::default(),
+        let (note, note_key) = match (&body, signed) {
+            (Some(body), true) => self.sign_published(&hub, [&kind, &key], body).await?,
+            // Whoever asks before there is anything wants to know whether it could be signed.
+            (None, true) => (String::new(), self.note_key(&hub).await?),
+            (_, false) => Default::default(),
         };
         Ok(GetPublishedResponse { exists: body.is_some(), body: body.unwrap_or_default(), note, note_key })
     }

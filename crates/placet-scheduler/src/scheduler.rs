@@ -24,13 +24,14 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::budget::{ANSWER_FROM, Budget, Busy, RETRY_AFTER, Share};
 use crate::bulk::Bulks;
-use crate::driver::{self, Message, ReplyTo, Time, WallClock};
+use crate::driver::{self, Hearers, Message, ReplyTo, Time, WallClock};
 use crate::health::Health;
 use crate::hubs::{HubError, Hubs};
 use crate::metrics::{CoreFacts, Metrics};
 use crate::payloads;
 use crate::record::{Keeping, KeyError, MasterKey};
 use crate::retention::{Keeper, Means, Retention};
+use crate::watch::Watched;
 use crate::worker::WorkerStream;
 pub(crate) use reading::damaged;
 pub(crate) use reading::row_of;
@@ -143,6 +144,7 @@ struct Inner {
     crowd: Semaphore,
     bulks: Bulks,
     record: Keeping,
+    watched: Arc<Watched>,
 }
 
 impl std::fmt::Debug for Scheduler {
@@ -218,15 +220,10 @@ impl Scheduler {
             Time::Virtual { .. } => WallClock::new_virtual(),
         };
         let keeping = (time, clock.clone());
-        let core = driver::start(
-            store.clone(),
-            claim,
-            health.clone(),
-            budget.clone(),
-            metrics.clone(),
-            record.entered(),
-            keeping,
-        )?;
+        let hearers = Hearers { entered: record.entered(), watched: Arc::default() };
+        let watched = hearers.watched.clone();
+        let core =
+            driver::start(store.clone(), claim, health.clone(), budget.clone(), metrics.clone(), hearers, keeping)?;
         let calls: Arc<AtomicU64> = Arc::default();
         let keeper = if retention.is_off() {
             None
@@ -254,12 +251,14 @@ impl Scheduler {
             crowd: Semaphore::new(CROWD),
             bulks: Bulks::default(),
             record,
+            watched,
         })))
     }
 
     /// Ends the workers' streams, makes durable what was decided, and stops. Blocks until that is done.
     pub fn stop(&self) {
         self.0.health.stopping();
+        self.0.watched.end();
         let keeper = self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.tell(Message::Stop);
         keeper.into_iter().for_each(Keeper::stop);
@@ -267,6 +266,10 @@ impl Scheduler {
         if let Some(thread) = thread {
             drop(thread.join());
         }
+    }
+
+    pub(crate) fn watched(&self) -> &Arc<Watched> {
+        &self.0.watched
     }
 
     /// How it is.

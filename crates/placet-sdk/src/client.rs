@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::TryStreamExt as _;
+use futures_util::stream::BoxStream;
 use placet_proto::durabletask::history_event::EventType;
 use placet_proto::durabletask::{
     CreateInstanceRequest, GetInstanceRequest, GetInstanceResponse, HistoryEvent, OrchestrationIdReusePolicy,
@@ -13,7 +14,8 @@ use placet_proto::durabletask::{
 };
 use placet_proto::placet::v1::{
     AskRequest, CheckpointRequest, CheckpointResponse, EraseEntriesRequest, GetPublishedRequest, ListEntriesRequest,
-    ListEntriesResponse, ListPublishedRequest, ListPublishedResponse, ask_response::Outcome, list_entries_request::Of,
+    ListEntriesResponse, ListPublishedRequest, ListPublishedResponse, WatchRequest, ask_response::Outcome,
+    list_entries_request::Of,
 };
 use serde::Serialize;
 use tokio::time::timeout;
@@ -229,6 +231,20 @@ impl Client {
         request: ListPublishedRequest,
     ) -> Result<Held<ListPublishedResponse>, CallError> {
         self.transport.list_published(&self.hub, request).await
+    }
+
+    /// Tells when rows that orchestrations publish have changed: those of these keys, and those published with one of these
+    /// terms. What is committed once this is answered is told of; several changes may be told at once.
+    ///
+    /// # Errors
+    /// If the call fails. The stream ends when the server stops.
+    pub async fn watch(
+        &self,
+        kind: &str,
+        keys: Vec<String>,
+        terms: Vec<String>,
+    ) -> Result<BoxStream<'static, Result<(), CallError>>, CallError> {
+        self.transport.watch(&self.hub, WatchRequest { kind: kind.to_owned(), keys, terms }).await
     }
 
     /// What an instance has entered in the record, behind the entry of this number: a page, which is empty at the end.

@@ -15,8 +15,8 @@ use placet_proto::placet::v1::{
     BulkResultsRequest, BulkResultsResponse, CancelBulkRequest, CheckpointRequest, CheckpointResponse, Completions,
     EraseEntriesRequest, GetBulkRequest, GetPublishedRequest, GetPublishedResponse, GetTimeRequest, GetTimeResponse,
     ListBulksRequest, ListBulksResponse, ListEntriesRequest, ListEntriesResponse, ListPublishedRequest,
-    ListPublishedResponse, Open, RetryPoisonedRequest, StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse,
-    WorkerFrame, worker_frame::Frame,
+    ListPublishedResponse, Open, RetryPoisonedRequest, StartBulkRequest, StartBulkResponse, WatchRequest, WhyRequest,
+    WhyResponse, WorkerFrame, worker_frame::Frame,
 };
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
@@ -281,6 +281,17 @@ impl Transport for GrpcTransport {
         Box::pin(
             async move { Ok(self.client().list_published(self.request(hub, request)?).await?.into_inner().into()) },
         )
+    }
+
+    fn watch<'a>(
+        &'a self,
+        hub: &'a str,
+        request: WatchRequest,
+    ) -> BoxFuture<'a, CallResult<BoxStream<'static, CallResult<()>>>> {
+        Box::pin(async move {
+            let changes = self.client().watch(self.request(hub, request)?).await?.into_inner();
+            Ok(changes.map(|change| change.map(drop).map_err(CallError::from)).boxed())
+        })
     }
 
     fn list_entries<'a>(

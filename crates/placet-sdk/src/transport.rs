@@ -17,7 +17,7 @@ use placet_proto::placet::v1::{
     BulkResultsResponse, CancelBulkRequest, CheckpointRequest, CheckpointResponse, Completions, EraseEntriesRequest,
     GetBulkRequest, GetPublishedRequest, GetPublishedResponse, GetTimeResponse, ListBulksResponse, ListEntriesRequest,
     ListEntriesResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest, SchedulerFrame,
-    StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse,
+    StartBulkRequest, StartBulkResponse, WatchRequest, WhyRequest, WhyResponse,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -134,6 +134,12 @@ pub trait Transport: Send + Sync + std::fmt::Debug + 'static {
         hub: &'a str,
         request: ListPublishedRequest,
     ) -> BoxFuture<'a, CallResult<Held<ListPublishedResponse>>>;
+    /// placet.v1 Watch: one for each time when there is something new. What is committed once this is answered is told of.
+    fn watch<'a>(
+        &'a self,
+        hub: &'a str,
+        request: WatchRequest,
+    ) -> BoxFuture<'a, CallResult<BoxStream<'static, CallResult<()>>>>;
     /// placet.v1 ListEntries.
     fn list_entries<'a>(
         &'a self,

@@ -441,8 +441,9 @@ impl Session {
         to_copy >= self.log.limits.checkpoint || (self.wants_restart() && to_copy > self.log.limits.little())
     }
 
-    /// Whether so little is left to be copied that a commit can wait for it.
-    pub(crate) fn has_little_to_copy(&self) -> bool {
+    /// Whether so little is left to be copied that a commit can wait for it. While no checkpoint runs.
+    pub(crate) fn has_little_to_copy(&mut self) -> bool {
+        self.measure_log();
         self.log.frames - self.log.copied <= self.log.limits.little()
     }
 
@@ -457,7 +458,7 @@ impl Session {
         self.measure_log();
         let most = self.log.limits.checkpoint;
         // Of a log that has nothing left to be copied none is much, however short a log is.
-        self.log.frames - self.log.copied >= if self.wants_restart() { (most / 16).max(1) } else { most }
+        self.log.frames - self.log.copied >= if self.wants_restart() { self.log.limits.little() } else { most }
     }
 
     /// How many frames of the log are taken for copied into the file.
@@ -509,9 +510,10 @@ impl Session {
     /// disk shows here as well: the log cannot be copied, and must not grow for ever.
     pub(crate) fn restart_log(&mut self) -> rusqlite::Result<()> {
         let limits = self.log.limits;
-        let patience = if self.must_restart() { RESTART_PATIENCE } else { Duration::ZERO };
+        let (patience, again) =
+            if self.must_restart() { (RESTART_PATIENCE, limits.checkpoint) } else { (Duration::ZERO, limits.little()) };
         let busy = self.copy_whole_log(sql::RESTART_LOG, patience)?;
-        self.log.restart_at = if busy { self.log.frames + limits.little() } else { limits.restart };
+        self.log.restart_at = if busy { self.log.frames + again } else { limits.restart };
         Ok(())
     }
 

@@ -64,8 +64,8 @@ pub(crate) async fn under(
         None => ctx.continue_as_new(&life.request)?,
         // It lapses by itself if nobody begins it; of any other, whoever begins it starts it.
         Some(Outcome::Approved(Decided { valid_until: Some(_), .. })) => {
-            let request_id = life.request.request_id.clone();
-            ctx.start_detached(PERMIT, Some(&permit_id(&request_id)), &Granted { request_id })?;
+            let (request_id, salt) = (life.request.request_id.clone(), &life.request.salt);
+            ctx.start_detached(PERMIT, Some(&permit_id(&request_id, salt)), &Granted { request_id })?;
         }
         Some(_) => {}
     }

@@ -10,10 +10,18 @@ use placet_approval::{
     BEGUN_ROWS, CONTENT_ROWS, ContentRow, GRANT, Grant, PERMIT_EVENT, PERMIT_ROWS, Permit, PermitEffect, PermitEvent,
     PermitInput, REQUEST_ROWS, RequestRow, permit_id,
 };
-use placet_sdk::{ActivityError, Client, Either, Failure, OrchestrationContext, Result, Termination, TimerCall};
+use placet_sdk::{
+    ActivityError, Client, Either, Failure, OrchestrationContext, Result, RetryPolicy, Termination, TimerCall,
+};
 use serde::de::DeserializeOwned;
 
 use crate::approval::{EVENTS_PER_GENERATION, said};
+
+/// How a permit fails for a reason that stays one.
+const NO_PERMIT: &str = "NoPermit";
+
+/// A scheduler that cannot be read comes back, within an hour and a half.
+const ATTEMPTS: u32 = 100;
 
 /// The orchestration.
 ///
@@ -23,16 +31,18 @@ pub(crate) async fn permit(ctx: OrchestrationContext, input: PermitInput) -> Res
     let permit = match input {
         PermitInput::Continued(permit) if ctx.is_continued() => *permit,
         PermitInput::Continued(_) => {
-            return Err(Failure::new("NoPermit", "what was approved is not for whoever asks to say").non_retriable());
-        }
-        PermitInput::New(of) if permit_id(&of.request_id) != ctx.instance_id() => {
-            let what = format!("the permit of {} is {}", of.request_id, permit_id(&of.request_id));
-            return Err(Failure::new("NoPermit", what).non_retriable());
+            return Err(Failure::new(NO_PERMIT, "what was approved is not for whoever asks to say").non_retriable());
         }
         PermitInput::New(of) => {
-            let grant = ctx.activity::<Grant>(GRANT, &of.request_id).await;
+            let grant = ctx.activity::<Grant>(GRANT, &of.request_id).retry(RetryPolicy::attempts(ATTEMPTS)).await;
             let refused = |error: ActivityError| Failure::new(error.error_type(), error.message()).non_retriable();
-            Permit::new(grant.map_err(refused)?)
+            let grant = grant.map_err(refused)?;
+            let instance = permit_id(&of.request_id, &grant.content_salt);
+            if instance != ctx.instance_id() {
+                let what = format!("the permit of {} is {instance}", of.request_id);
+                return Err(Failure::new(NO_PERMIT, what).non_retriable());
+            }
+            Permit::new(grant)
         }
     };
     let mut life = Life { ctx: &ctx, permit, alarm: None };
@@ -108,7 +118,7 @@ impl Life<'_> {
 
     fn show(&self) -> Result<()> {
         let id = &self.permit.grant.request_id;
-        self.ctx.publish(PERMIT_ROWS, id, &self.permit.row())?;
+        self.ctx.publish(PERMIT_ROWS, id, &self.permit)?;
         if let Some(begun) = self.permit.begun() {
             self.ctx.publish(BEGUN_ROWS, id, &begun)?;
         }
@@ -121,15 +131,15 @@ impl Life<'_> {
 /// # Errors
 /// If it is not approved, or if the record has it that its permit was used or taken back, whatever was purged since.
 pub(crate) async fn grant(client: &Client, request_id: &str) -> Result<Grant> {
-    let no_permit = |what: String| Failure::new("NoPermit", what).non_retriable();
+    let no_permit = |what: String| Failure::new(NO_PERMIT, what).non_retriable();
     let row = published::<RequestRow>(client, REQUEST_ROWS, request_id).await?;
     let row = row.ok_or_else(|| no_permit(format!("there is no approval request {request_id:?}")))?;
-    let entered = client.entries_of(&permit_id(request_id), 0).await.map_err(failed)?;
+    let entered = client.entries_of(&permit_id(request_id, &row.content_salt), 0).await.map_err(failed)?;
     if !entered.value.entries.is_empty() {
         return Err(no_permit(format!("the permit of {request_id} was used or taken back before: see its record")));
     }
-    let content = published::<ContentRow>(client, CONTENT_ROWS, request_id).await?.unwrap_or_default();
-    Grant::of(&row, &content).map_err(no_permit)
+    let content = published::<ContentRow>(client, CONTENT_ROWS, request_id).await?;
+    Grant::of(&row, content).map_err(no_permit)
 }
 
 async fn published<T: DeserializeOwned>(client: &Client, kind: &str, key: &str) -> Result<Option<T>> {

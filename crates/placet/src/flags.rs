@@ -57,6 +57,8 @@ pub(crate) enum Command {
     List(requests::List),
     /// Show a request, or wait until it is decided.
     Show(requests::Show),
+    /// Tell what happens to a request, or to what waits for you, as it happens.
+    Watch(requests::Watch),
     /// Approve a request.
     Approve(requests::Decide),
     /// Reject a request.

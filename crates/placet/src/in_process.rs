@@ -16,7 +16,7 @@ use placet_proto::placet::v1::{
     BulkResultsResponse, CancelBulkRequest, CheckpointRequest, CheckpointResponse, EraseEntriesRequest, GetBulkRequest,
     GetPublishedRequest, GetPublishedResponse, GetTimeResponse, ListBulksResponse, ListEntriesRequest,
     ListEntriesResponse, ListPublishedRequest, ListPublishedResponse, Open, RetryPoisonedRequest, SchedulerFrame,
-    StartBulkRequest, StartBulkResponse, WhyRequest, WhyResponse, WorkEnvelope,
+    StartBulkRequest, StartBulkResponse, WatchRequest, WhyRequest, WhyResponse, WorkEnvelope,
 };
 use placet_scheduler::grpc::{status_of, stream_spec};
 use placet_scheduler::{Generation, Page, Scheduler, Share, StreamOut, Weighed, WorkerStream};
@@ -282,6 +282,18 @@ impl Transport for InProcess {
         request: ListPublishedRequest,
     ) -> BoxFuture<'a, CallResult<Held<ListPublishedResponse>>> {
         Box::pin(self.call(hub, async |scheduler, hub| scheduler.list_published(hub, request).await.map(held)))
+    }
+
+    fn watch<'a>(
+        &'a self,
+        hub: &'a str,
+        request: WatchRequest,
+    ) -> BoxFuture<'a, CallResult<BoxStream<'static, CallResult<()>>>> {
+        Box::pin(self.call(hub, async |scheduler, hub| {
+            let watch = scheduler.watch(hub, request)?;
+            let changes = stream::unfold(watch, async |watch| watch.changed().await.then_some((Ok(()), watch)));
+            Ok(changes.boxed())
+        }))
     }
 
     fn list_entries<'a>(

@@ -1,5 +1,6 @@
 //! The patterns of durable orchestrations, a module each, and [`demonstrate`], which runs one of them.
 
+pub mod approval;
 pub mod chaining;
 pub mod children;
 pub mod eternal;
@@ -14,8 +15,8 @@ use std::error::Error;
 use placet_sdk::Client;
 
 /// The names that [`demonstrate`] knows.
-pub const PATTERNS: [&str; 8] =
-    ["chaining", "fan-out", "monitor", "eternal", "saga", "children", "versioning", "http-api"];
+pub const PATTERNS: [&str; 9] =
+    ["chaining", "fan-out", "monitor", "eternal", "saga", "children", "versioning", "http-api", "approval"];
 
 /// Runs a pattern against a scheduler: what came of it, as JSON.
 ///
@@ -55,6 +56,19 @@ pub async fn demonstrate(client: &Client, pattern: &str) -> Result<String, Box<d
             for _ in 0..2 {
                 client.raise_event(&id, "go_on", &()).await?;
             }
+            (worker, id)
+        }
+        "approval" => {
+            let worker = approval::worker(client.clone());
+            let id = client.start("deploy_approved", "2.3").await?;
+            // Its approver, who answers as soon as he is asked.
+            let request = format!("{id}:approval");
+            while client.get(&request).await?.is_none() {
+                // sleep: between two looks at something that cannot be waited for
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            let decision = serde_json::json!({"is_approved": true, "approver": "ann"});
+            client.ask(&request, placet_approval::DECISION_EVENT, &decision).await?;
             (worker, id)
         }
         other => return Err(format!("{other:?} is none of the patterns: {}", PATTERNS.join(", ")).into()),

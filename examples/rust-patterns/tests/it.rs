@@ -38,6 +38,8 @@ impl Running {
 #[tokio::test]
 async fn every_pattern_comes_to_what_it_is_to() {
     let running = start();
+    // As the server has one.
+    let built_in = placet_worker::start(running.client.clone(), ["*"], placet_approval::nobody());
     let outcomes = [
         r#""Hello world!""#,
         "10",
@@ -47,6 +49,7 @@ async fn every_pattern_comes_to_what_it_is_to() {
         "",
         r#"["order-1 is insured","order-1 is packed"]"#,
         r#""done""#,
+        r#""2.3 is deployed, as ann says""#,
     ];
     for (pattern, expected) in PATTERNS.into_iter().zip(outcomes) {
         let outcome = demonstrate(&running.client, pattern).await.unwrap();
@@ -58,6 +61,7 @@ async fn every_pattern_comes_to_what_it_is_to() {
         }
     }
     assert!(demonstrate(&running.client, "unheard-of").await.is_err());
+    built_in.shutdown().await;
     running.scheduler.stop();
 }
 

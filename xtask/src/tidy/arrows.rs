@@ -70,7 +70,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ),
     // What other people's programs may use, and nothing else.
     ("rust-human-interaction", &["placet-sdk"]),
-    ("rust-patterns", &["placet-sdk"]),
+    ("rust-patterns", &["placet-approval", "placet-sdk"]),
     ("xtask", &[]),
 ];
 

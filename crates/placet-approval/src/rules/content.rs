@@ -74,15 +74,8 @@ impl Request {
         }
     }
 
-    /// SHA-256 of the salt's digits, and of what is decided about as JSON in its canonical form (RFC 8785), which takes numbers
-    /// for doubles: integers that are none of those stand there as texts.
     fn hash_content(&mut self) {
-        let content = ContentRow { proposed: None, editable: Vec::new(), ..self.shown_content() };
-        let mut value = serde_json::to_value(content).expect("its keys are texts");
-        value["item"] = Value::String(self.asked.item.clone());
-        exactly(&mut value);
-        let canonical = serde_json_canonicalizer::to_vec(&value).expect("its keys are texts");
-        self.content_hash = hex(&Sha256::new().chain_update(&self.salt).chain_update(canonical).finalize());
+        self.content_hash = content_hash(&self.salt, &self.asked.item, self.shown_content());
     }
 
     pub(crate) fn revision_if_changed(&self) -> Option<u32> {
@@ -132,8 +125,24 @@ impl Request {
     }
 }
 
-/// Integers beyond 2⁵³ as texts of their digits behind a zero character, which no text begins with.
-pub(crate) fn exactly(value: &mut Value) {
+/// SHA-256 of the salt's digits, and of what is decided about as JSON in its canonical form (RFC 8785), which takes numbers
+/// for doubles: integers that are none of those stand there as texts.
+pub(crate) fn content_hash(salt: &str, item: &str, content: ContentRow) -> String {
+    let content = ContentRow { proposed: None, editable: Vec::new(), ..content };
+    let mut value = serde_json::to_value(content).expect("its keys are texts");
+    value["item"] = Value::String(item.to_owned());
+    salted(salt, value)
+}
+
+/// SHA-256 of a salt's digits and of JSON in its canonical form.
+pub(crate) fn salted(salt: &str, mut value: Value) -> String {
+    exactly(&mut value);
+    let canonical = serde_json_canonicalizer::to_vec(&value).expect("its keys are texts");
+    hex(&Sha256::new().chain_update(salt).chain_update(canonical).finalize())
+}
+
+/// Integers beyond 2⁵³ as texts of their digits behind a zero character; a text that begins with one has one more.
+fn exactly(value: &mut Value) {
     const DOUBLES_MAX: u64 = 1 << 53;
     match value {
         Value::Number(number) => {
@@ -145,6 +154,7 @@ pub(crate) fn exactly(value: &mut Value) {
         }
         Value::Array(all) => all.iter_mut().for_each(exactly),
         Value::Object(all) => all.values_mut().for_each(exactly),
+        Value::String(text) if text.starts_with('\0') => text.insert(0, '\0'),
         Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
 }

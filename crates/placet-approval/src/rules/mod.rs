@@ -29,7 +29,7 @@ use crate::projection::SeatShown;
 use crate::record::{Entered, Entry};
 use crate::request::Request;
 
-pub(crate) use content::exactly;
+pub(crate) use content::{content_hash, salted};
 pub use seats::{SEATS_MAX, SeatSet};
 pub use stage::{Ballot, Candidate, Claim, Level, OpenStage, Standing, Vote};
 

@@ -4,9 +4,9 @@
 use placet_proto::durabletask::{ActivityResponse, TaskCompletedEvent, TaskFailedEvent, history_event::EventType};
 
 use super::failure::readable;
-use crate::body::MessageKind;
+use crate::body::{MessageKind, PendingActivity};
 use crate::command::{CompleteActivity, Refusal, Reply};
-use crate::dispatch::ItemId;
+use crate::dispatch::{ItemId, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
 use crate::outcome::Outcome;
 use crate::partition::{Partition, activity_bytes};
@@ -28,7 +28,11 @@ impl Partition {
     ) {
         let instance = self.instances.get(&iid).expect("it is in memory");
         let mut pending = instance.activities.iter();
-        let Some((seq, _)) = pending.find(|(_, pending)| pending.task_id == response.task_id) else {
+        // The built-in worker names its token: whoever does not is not it.
+        let is_it = |pending: &PendingActivity| {
+            pending.task_id == response.task_id && !pending.name.starts_with(RESERVED_PREFIX)
+        };
+        let Some((seq, _)) = pending.find(|(_, pending)| is_it(pending)) else {
             outcome.reply(call, Ok(Reply::Stale));
             return;
         };

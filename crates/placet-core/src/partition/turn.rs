@@ -7,9 +7,9 @@ use placet_proto::durabletask::{
 };
 
 use crate::body::MessageKind;
-use crate::dispatch::{ItemSpec, StreamSpec};
+use crate::dispatch::{ItemSpec, RESERVED_PREFIX, StreamSpec};
 use crate::ids::{Iid, InstanceKey, Seq, StreamId};
-use crate::item::{Item, Run};
+use crate::item::{APART_FROM, Item, Run};
 use crate::limits::Limits;
 use crate::outcome::{HistoryRead, Outcome};
 use crate::planted::{self, Plant};
@@ -88,10 +88,10 @@ impl Partition {
         begun
     }
 
-    /// The token of the turn that an instance has out, if it has one.
+    /// The token of the turn that an instance has out, if it has one. Of what only the built-in worker gets nobody learns it so.
     pub(crate) fn turn_out(&self, key: &InstanceKey) -> Option<Token> {
-        let out = self.instances.get(self.keys.get(key)?)?.out.as_ref()?;
-        Some(out.token)
+        let instance = self.instances.get(self.keys.get(key)?)?;
+        instance.out.as_ref().filter(|_| !instance.name.starts_with(RESERVED_PREFIX)).map(|out| out.token)
     }
 
     /// A worker takes an activity.
@@ -209,7 +209,9 @@ impl Instance {
             orchestration_trace_context: self.body.turn_trace.clone(),
             ..OrchestratorRequest::default()
         };
-        wire::turn_item(&head, past, &out.token.to_string(), self.messages_len(out.messages), |item| {
+        let short = self.inbox.iter().take(out.messages).map(|entry| entry.message.event.len());
+        let short = short.filter(|length| *length < APART_FROM).map(wire::pushed_len).sum();
+        wire::turn_item(&head, past, &out.token.to_string(), short, |item| {
             self.push_turn(out, out.messages, wire::NEW_EVENTS, item);
         })
     }

@@ -289,14 +289,14 @@ impl Shard {
             Ok(runs) => {
                 let partition = &mut self.partitions[item.partition().index()];
                 let begun = partition.history_read(read.token, read.iid, runs);
-                // Void: the turn was taken back meanwhile, and somebody else may hold the item by now.
-                if matches!(begun, Begun::Void) {
-                    reach(Corner::HistoryReadInVain);
-                }
-                if !matches!(begun, Begun::Void)
-                    && let Some(stream) = self.dispatch.holder(item)
-                {
-                    self.send(now, stream, item, begun, outputs);
+                match begun {
+                    // The turn was taken back meanwhile, and somebody else may hold the item by now.
+                    Begun::Void => reach(Corner::HistoryReadInVain),
+                    begun => {
+                        if let Some(stream) = self.dispatch.holder(item) {
+                            self.send(now, stream, item, begun, outputs);
+                        }
+                    }
                 }
             }
             Err(_) if self.partitions[item.partition().index()].holds(read.iid, read.token) => {

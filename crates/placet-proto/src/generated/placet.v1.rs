@@ -87,6 +87,19 @@ pub struct GetPublishedResponse {
     #[prost(string, tag = "4")]
     pub note_key: ::prost::alloc::string::String,
 }
+/// Rows of these keys, and rows that are published with one of these terms.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchRequest {
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "3")]
+    pub terms: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Something of that was committed. What, whoever wants to know reads.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchResponse {}
 /// The rows of a projection that have the terms asked for, in the order of these terms.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListPublishedRequest {

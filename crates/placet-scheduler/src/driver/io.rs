@@ -12,10 +12,9 @@ use placet_core::shard::{CommitFailure, ExpiredRead, Input, LoadRead, RecordRead
 use placet_core::timers::DueRead;
 use placet_store::{Answer, CommitError, Query, ReadError, Remedy, Store};
 
-use super::{Message, WallClock};
+use super::{Hearers, Message, WallClock};
 use crate::health::Health;
 use crate::metrics::{Metrics, ReadKind};
-use crate::record::Entered;
 
 /// Threads that read for the core: one may be held up by a long history while another loads.
 const READERS: usize = 2;
@@ -71,7 +70,7 @@ impl Io {
         core: Sender<Message>,
         health: Arc<Health>,
         metrics: Metrics,
-        entered: Arc<Entered>,
+        hearers: Hearers,
         clock: WallClock,
     ) -> std::io::Result<Io> {
         let (work, to_do) = channel();
@@ -84,7 +83,7 @@ impl Io {
             // An earlier process may have left something.
             let mut committer = Committer::new(store.clone(), to_do, health, clock);
             committer.sweep_at = Some(Instant::now());
-            committer.entered = entered;
+            committer.hearers = hearers;
             let run = move || committer.run(&answer, &core, &metrics);
             threads.push(std::thread::Builder::new().name("placet-commit".into()).spawn(run)?);
         }
@@ -142,12 +141,12 @@ struct Committer {
     piece: Option<(u64, Box<AheadPiece>)>,
     /// When to clear away more of what deleted hubs have left, or to give back more of the file, if there may be any.
     sweep_at: Option<Instant>,
-    entered: Arc<Entered>,
+    hearers: Hearers,
 }
 
 impl Committer {
     fn new(store: Arc<dyn Store>, work: Receiver<Work>, health: Arc<Health>, clock: WallClock) -> Committer {
-        Committer { store, work, health, clock, piece: None, sweep_at: None, entered: Arc::default() }
+        Committer { store, work, health, clock, piece: None, sweep_at: None, hearers: Hearers::default() }
     }
 
     fn run(&mut self, answers: &Sender<Input>, core: &Sender<Message>, metrics: &Metrics) {
@@ -176,7 +175,7 @@ impl Committer {
                 self.health.commit_succeeded();
                 let took = begin.elapsed();
                 metrics.committed(batch, took, durable);
-                self.entered.note(&batch.entries);
+                self.hearers.committed(batch);
                 Input::Committed(id, took)
             }
             Err(failure) => {

@@ -19,6 +19,7 @@ use placet_core::command::{Refusal, Reply};
 use placet_core::dispatch::StreamLoad;
 use placet_core::ids::{CallId, Hub, Iid, StreamId};
 use placet_core::limits::Limits;
+use placet_core::rows::Batch;
 use placet_core::shard::{Input, Output, Shard, Trouble};
 use placet_core::time::{Mono, Now};
 use placet_store::{Claim, Store};
@@ -27,6 +28,7 @@ use crate::budget::{Budget, Share};
 use crate::health::{BREAKS_WITHIN, Health};
 use crate::metrics::{CoreFacts, Metrics};
 use crate::record::Entered;
+use crate::watch::Watched;
 use crate::worker::{Outbox, StreamOut};
 pub(crate) use clock::WallClock;
 use io::Io;
@@ -77,6 +79,20 @@ pub(crate) struct CoreThread {
     pub(crate) thread: JoinHandle<()>,
 }
 
+/// Who hears of what was committed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hearers {
+    pub(crate) entered: Arc<Entered>,
+    pub(crate) watched: Arc<Watched>,
+}
+
+impl Hearers {
+    fn committed(&self, batch: &Batch) {
+        self.entered.note(&batch.entries);
+        self.watched.note(&batch.published);
+    }
+}
+
 /// Which time users see. Leases, pings and waits go by the machine's in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Time {
@@ -100,11 +116,11 @@ pub(crate) fn start(
     health: Arc<Health>,
     budget: Budget,
     metrics: Metrics,
-    entered: Arc<Entered>,
+    hearers: Hearers,
     (time, clock): (Time, WallClock),
 ) -> std::io::Result<CoreThread> {
     let (messages, inbox) = channel();
-    let io = Io::start(store, messages.clone(), health.clone(), metrics, entered, clock.clone())?;
+    let io = Io::start(store, messages.clone(), health.clone(), metrics, hearers, clock.clone())?;
     let thread = std::thread::Builder::new().name("placet-core".into()).spawn(move || {
         let _end = End(health.clone());
         let shard = Shard::new(Limits::default(), claim.incarnation, 0, claim.iid_max, claim.newest);

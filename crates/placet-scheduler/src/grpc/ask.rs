@@ -1,8 +1,9 @@
 //! `placet.v1.Client`: asking an orchestration, and reading what it published.
 
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use placet_proto::placet::v1::{
     AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse, ListEntriesRequest, ListEntriesResponse,
-    ListPublishedRequest, ListPublishedResponse,
+    ListPublishedRequest, ListPublishedResponse, WatchRequest, WatchResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -44,6 +45,16 @@ impl Client for ClientService {
         let (metadata, _, request) = request.into_parts();
         let list = async { weighed(self.0.list_published(hub, request).await, peer.as_ref()) };
         deadline::within(&metadata, list).await
+    }
+
+    type WatchStream = BoxStream<'static, Result<WatchResponse, Status>>;
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let hub = metadata::hub(&self.0, &request)?;
+        let watch = self.0.watch(hub, request.into_inner()).map_err(|error| status_of(&error))?;
+        let changes =
+            stream::unfold(watch, async |watch| watch.changed().await.then_some((Ok(WatchResponse {}), watch)));
+        Ok(Response::new(changes.boxed()))
     }
 
     async fn list_entries(

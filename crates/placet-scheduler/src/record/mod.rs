@@ -256,6 +256,11 @@ impl Scheduler {
         }
     }
 
+    /// What the hub's notes are signed with.
+    pub(crate) async fn note_key(&self, hub: &Hub) -> Result<String, CallError> {
+        Ok(self.signer(hub, false).await?.0.verifier().to_string())
+    }
+
     /// The hub's word that this is published there, and its key.
     pub(crate) async fn sign_published(
         &self,
@@ -263,17 +268,15 @@ impl Scheduler {
         [kind, key]: [&str; 2],
         body: &[u8],
     ) -> Result<(String, String), CallError> {
-        let body = String::from_utf8_lossy(body);
         // Each has a line: nothing that is published can say something in another's place.
-        if [kind, key, &body].iter().any(|line| line.contains('\n')) {
-            let what = "signed: what has more lines than one is not signed".to_owned();
+        let body =
+            std::str::from_utf8(body).ok().filter(|body| ![kind, key, body].iter().any(|line| line.contains('\n')));
+        let Some(body) = body else {
+            let what = "signed: only what is text, and has one line, is signed".to_owned();
             return Err(Refusal::InvalidArgument(what).into());
-        }
-        let signer = {
-            let _alone = self.record_keeping().making.lock().await;
-            self.signer(hub, false).await?.0
         };
-        let note = signer.sign(&published::text(hub, [kind, key, &body]));
+        let signer = self.signer(hub, false).await?.0;
+        let note = signer.sign(&published::text(hub, [kind, key, body]));
         Ok((note, signer.verifier().to_string()))
     }
 

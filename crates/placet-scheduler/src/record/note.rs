@@ -83,6 +83,10 @@ impl NoteKey {
             let (id, signature) = signature.split_at_checked(4)?;
             (*id == self.id()).then(|| Signature::from_slice(signature).ok())?
         };
+        // Behind the text there are signatures and nothing else: others may have signed it, too.
+        if !signatures.ends_with('\n') || !signatures.lines().all(|line| line.starts_with(DASH)) {
+            return Err(unsigned());
+        }
         let signature = signatures.lines().find_map(of_it).ok_or_else(unsigned)?;
         let is_its = self.key.verify_strict(text.as_bytes(), &signature);
         is_its.map(|()| text).map_err(|_| NoteError::Forged(self.name.clone()))
@@ -141,6 +145,9 @@ mod tests {
         assert_eq!(key.open("one\ntwo\n"), Err(NoteError::Unsigned(name())));
         let witnessed = format!("{note}{DASH}witness.example AAAAAAAA\n");
         assert_eq!(key.open(&witnessed), Ok("one\ntwo\n"), "others may sign it, too");
+        for more in ["more\n", "\n", "more"] {
+            assert_eq!(key.open(&format!("{note}{more}")), Err(NoteError::Unsigned(name())), "{more:?}");
+        }
     }
 
     #[test]

@@ -156,6 +156,30 @@ pub mod client_client {
                 .insert(GrpcMethod::new("placet.v1.Client", "ListPublished"));
             self.inner.unary(req, path, codec).await
         }
+        /// Tells when rows that orchestrations publish have changed: whoever looks at them looks again.
+        pub async fn watch(
+            &mut self,
+            request: impl tonic::IntoRequest<::placet_proto::placet::v1::WatchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<
+                tonic::codec::Streaming<::placet_proto::placet::v1::WatchResponse>,
+            >,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/placet.v1.Client/Watch");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("placet.v1.Client", "Watch"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// What an instance has entered in the record, or what a chain of it holds.
         pub async fn list_entries(
             &mut self,

@@ -95,6 +95,7 @@ impl Transport for Scripted {
         ask(_hub: &'a str, _request: AskRequest) -> Held<AskResponse>;
         published(_hub: &'a str, _request: GetPublishedRequest) -> GetPublishedResponse;
         list_published(_hub: &'a str, _request: ListPublishedRequest) -> Held<ListPublishedResponse>;
+        watch(_hub: &'a str, _request: WatchRequest) -> BoxStream<'static, CallResult<()>>;
         list_entries(_hub: &'a str, _request: ListEntriesRequest) -> Held<ListEntriesResponse>;
         erase_entries(_hub: &'a str, _request: EraseEntriesRequest) -> ();
         checkpoint(_hub: &'a str, _request: CheckpointRequest) -> CheckpointResponse;

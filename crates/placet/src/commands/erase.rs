@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use placet_approval::{Person, permit_id};
+use placet_approval::{Entry, Person, permit_id};
 use placet_sdk::Client;
+use placet_sdk::record::texts;
 
 use super::audit::each_entry;
 use super::{confirm, refused, say, with_client};
@@ -25,19 +26,26 @@ async fn erase_requests(client: &Client, ids: &[String], yes: bool) -> Result<()
         if is_open(client, id).await? {
             return Err(Failure::Data { what: format!("{id} is open: withdraw it first, or wait for its end") });
         }
-        if is_open(client, &permit_id(id)).await? {
-            return Err(Failure::Data { what: format!("the permit of {id} is open: revoke it, or tell how it went") });
+        for permit in permits(client, id).await? {
+            if is_open(client, &permit).await? {
+                return Err(Failure::Data {
+                    what: format!("the permit of {id} is open: revoke it, or tell how it went"),
+                });
+            }
         }
     }
     if !yes && !confirm(&format!("erase {} for good, with what the record says of it?", ids.join(", ")))? {
         return Ok(());
     }
     for id in ids {
+        let permits = permits(client, id).await?;
         let was_there = client.purge(id).await.map_err(refused)?;
         let is_recorded = !client.entries_of(id, 0).await.map_err(refused)?.value.entries.is_empty();
         client.erase_entries(id, None).await.map_err(refused)?;
-        client.purge(&permit_id(id)).await.map_err(refused)?;
-        client.erase_entries(&permit_id(id), None).await.map_err(refused)?;
+        for permit in permits {
+            client.purge(&permit).await.map_err(refused)?;
+            client.erase_entries(&permit, None).await.map_err(refused)?;
+        }
         say(&match (was_there, is_recorded) {
             (false, false) => format!("{id}: there is nothing of it"),
             (true, false) => format!("{id}: deleted; the record has nothing of it"),
@@ -58,10 +66,20 @@ async fn erase_person(client: &Client, person: &Person, yes: bool) -> Result<(),
         Ok(())
     })
     .await?;
-    let mut open = BTreeSet::new();
+    // With a permit goes its request, and with a request its permits: they name the same people.
+    named = named.iter().map(|id| id.split_once(PERMIT_INFIX).map_or(id.as_str(), |(id, _)| id).to_owned()).collect();
+    let (mut open, mut all) = (BTreeSet::new(), Vec::new());
     for id in &named {
-        if is_open(client, id).await? {
+        let permits = permits(client, id).await?;
+        let mut is_any_open = is_open(client, id).await?;
+        for permit in &permits {
+            is_any_open |= is_open(client, permit).await?;
+        }
+        if is_any_open {
             open.insert(id.clone());
+        } else {
+            all.push(id.clone());
+            all.extend(permits);
         }
     }
     let ended = named.len() - open.len();
@@ -74,7 +92,7 @@ async fn erase_person(client: &Client, person: &Person, yes: bool) -> Result<(),
     {
         return Ok(());
     }
-    for id in named.iter().filter(|id| !open.contains(*id)) {
+    for id in &all {
         client.purge(id).await.map_err(refused)?;
         client.erase_entries(id, Some(person.as_str())).await.map_err(refused)?;
     }
@@ -87,6 +105,25 @@ async fn erase_person(client: &Client, person: &Person, yes: bool) -> Result<(),
         "open requests name {person}; erase him again when they have ended: {}",
         open.join(", ")
     )))
+}
+
+/// What stands between a request's id and what tells its permit from others.
+const PERMIT_INFIX: &str = ":permit:";
+
+/// The permits of the requests that have had this id.
+async fn permits(client: &Client, id: &str) -> Result<Vec<String>, Failure> {
+    let mut permits = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = client.entries_of(id, after).await.map_err(refused)?;
+        let Some(last) = page.value.entries.last() else { return Ok(permits) };
+        after = last.number;
+        for said in page.value.entries.iter().filter_map(|entry| entry.said.as_ref()) {
+            let entry = Entry::read(texts(said)).ok().flatten();
+            let salt = entry.as_ref().and_then(|entry| entry.get("content_salt")?.as_str());
+            permits.extend(salt.map(|salt| permit_id(id, salt)));
+        }
+    }
 }
 
 async fn is_open(client: &Client, id: &str) -> Result<bool, Failure> {

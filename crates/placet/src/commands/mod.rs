@@ -45,6 +45,7 @@ pub(crate) fn run(flags: Flags) -> Result<ExitCode, Failure> {
         Some(Command::Request(flags)) => return requests::request(&flags),
         Some(Command::List(flags)) => return requests::list(&flags),
         Some(Command::Show(flags)) => return requests::show(&flags),
+        Some(Command::Watch(flags)) => return requests::watch(&flags),
         Some(Command::Approve(flags)) => return requests::decide(&flags, true),
         Some(Command::Reject(flags)) => return requests::decide(&flags, false),
         Some(Command::Comment(flags)) => return requests::comment(&flags),

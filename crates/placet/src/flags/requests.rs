@@ -148,6 +148,19 @@ pub(crate) struct Decide {
     pub(crate) of: Named,
 }
 
+/// `placet watch`.
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// A request: each time when something happens to it, until it is decided. Exit as `placet show --wait` does.
+    #[arg(value_name = "ID", required_unless_present = "inbox", conflicts_with = "inbox")]
+    pub(crate) id: Option<String>,
+    /// What waits for you: what is there, then what comes, changes and goes, until you stop it.
+    #[arg(long)]
+    pub(crate) inbox: bool,
+    #[command(flatten)]
+    pub(crate) speaker: Speaker,
+}
+
 /// `placet comment`.
 #[derive(Debug, Args)]
 pub(crate) struct Comment {

@@ -7,11 +7,11 @@ mod windows;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    cpu_time, make_private_folder, port_holder, raise_descriptor_limit, resident_bytes, stop_requested, sync_folder,
-    thread_times,
+    cpu_time, make_private_folder, port_holder, raise_descriptor_limit, resident_bytes, run_through_signals,
+    stop_requested, sync_folder, thread_times,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    cpu_time, make_private_folder, port_holder, raise_descriptor_limit, resident_bytes, stop_requested, sync_folder,
-    thread_times,
+    cpu_time, make_private_folder, port_holder, raise_descriptor_limit, resident_bytes, run_through_signals,
+    stop_requested, sync_folder, thread_times,
 };

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +24,31 @@ pub(crate) fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
             _ = hangup.recv() => {}
         }
     })
+}
+
+/// Runs a command and waits for its end, though this process is asked to stop: the command is asked instead. From a terminal it
+/// hears of Ctrl-C by itself.
+///
+/// # Errors
+/// If it cannot be started.
+pub(crate) async fn run_through_signals(command: &mut tokio::process::Command) -> std::io::Result<ExitStatus> {
+    use rustix::process::{Pid, Signal, kill_process};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut child = command.spawn()?;
+    loop {
+        let pass_on = tokio::select! {
+            ended = child.wait() => return ended,
+            _ = terminate.recv() => Signal::TERM,
+            _ = hangup.recv() => Signal::HUP,
+            _ = interrupt.recv() => continue,
+        };
+        if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            // It may have ended this moment.
+            let _ = kill_process(pid, pass_on);
+        }
+    }
 }
 
 /// Lets the process have as many descriptors as it may: each connection needs one, and the usual limit is 1,024.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 /// Ready once somebody asks the process to stop: Ctrl-C, Ctrl-Break, or the console's end.
@@ -19,6 +20,21 @@ pub(crate) fn stop_requested() -> std::io::Result<impl Future<Output = ()>> {
             _ = break_.recv() => {}
         }
     })
+}
+
+/// Runs a command and waits for its end, though this process is asked to stop: the command hears of Ctrl-C by itself.
+///
+/// # Errors
+/// If it cannot be started.
+pub(crate) async fn run_through_signals(command: &mut tokio::process::Command) -> std::io::Result<ExitStatus> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    let mut child = command.spawn()?;
+    loop {
+        tokio::select! {
+            ended = child.wait() => return ended,
+            _ = interrupt.recv() => {}
+        }
+    }
 }
 
 /// Makes a folder, and those above it: below a user's own folders it is his alone.

@@ -10,7 +10,7 @@ async fn run(args: &[&str]) -> Ended {
 
 #[tokio::test]
 async fn every_command_tells_its_flags_and_their_variables() {
-    let commands: [&[&str]; 47] = [
+    let commands: [&[&str]; 48] = [
         &[],
         &["serve"],
         &["scheduler"],
@@ -50,6 +50,7 @@ async fn every_command_tells_its_flags_and_their_variables() {
         &["erase"],
         &["completions"],
         &["man"],
+        &["watch"],
         &["permit"],
         &["permit", "show"],
         &["permit", "begin"],

@@ -13,9 +13,11 @@ mod command_line;
 mod crashes;
 mod data_folder;
 mod deadlines;
+mod dedupe;
 #[cfg(unix)]
 mod disk;
 mod emulator;
+mod events;
 mod foreign;
 mod generations;
 mod health;

@@ -168,7 +168,8 @@ async fn no_back_door_begins_it_or_begins_it_twice() {
     let server = crate::server().await;
     let (http, client) = (server.http(), server.client());
     let id = approved(&http, json!({"valid_for": "1h"})).await;
-    let permit = format!("{id}:permit");
+    let salt = http.get(&format!("/api/v1/requests/{id}")).await.unwrap().json()["content_salt"].clone();
+    let permit = format!("{id}:permit:{}", &salt.as_str().unwrap()[..8]);
     let begin = json!({"act": "begin", "action": {"to": "acme", "amount": 7}});
     client.raise_event(&permit, "permit", &begin).await.unwrap();
     assert_eq!(status(&http, &id).await, "granted", "an event bears nobody's name");
@@ -189,6 +190,7 @@ async fn no_back_door_begins_it_or_begins_it_twice() {
     client.wait_for_completion(&permit).await.unwrap();
     assert_eq!(status(&http, &id).await, "finished");
     assert!(client.purge(&permit).await.unwrap());
+    assert_eq!(http.get(&format!("/api/v1/requests/{id}/permit")).await.unwrap().status, 409);
     let again = act(&http, &id, "begin", begin).await;
     assert!(again.status == 409 && again.json()["detail"].as_str().unwrap().contains("record"), "{again:?}");
     let erased = run(&server, &["erase", &id, "--yes"]).await;
@@ -234,6 +236,115 @@ async fn a_policy_that_has_changed_since_is_asked_anew() {
     assert!(refused.status == 409 && refused.json()["detail"].as_str().unwrap().contains("policy pay"), "{refused:?}");
 }
 
+/// Whoever terminates an orchestration says what its output is: a permit is what it has published.
+#[tokio::test]
+async fn a_permit_that_is_terminated_stays_as_it_was_whatever_its_output() {
+    let server = crate::server().await;
+    let (http, client) = (server.http(), server.client());
+    for is_begun in [true, false] {
+        let id = approved(&http, json!({"valid_for": "1h"})).await;
+        let shown = http.get(&format!("/api/v1/requests/{id}")).await.unwrap().json();
+        let permit = format!("{id}:permit:{}", &shown["content_salt"].as_str().unwrap()[..8]);
+        let begin = |key: &str| json!({"action": {"to": "acme", "amount": 7}, "attempt_key": key});
+        let first = if is_begun { Some(act(&http, &id, "begin", begin("k")).await) } else { None };
+        client.wait_for_start(&permit).await.unwrap();
+        let forged = json!({"status": "granted", "grant": {
+            "request_id": id, "requester": "eve", "granted_at": "2026-01-01T00:00:00Z", "not_after": "2126-01-01T00:00:00Z",
+            "revision": 1, "content_hash": "", "action_hash": "", "content_salt": shown["content_salt"], "approvers": []}});
+        client.terminate(&permit, &forged).await.unwrap();
+        client.wait_for_completion(&permit).await.unwrap();
+        assert_eq!(act(&http, &id, "begin", begin("evil")).await.status, 409);
+        match first {
+            Some(first) => {
+                let again = act(&http, &id, "begin", begin("k")).await;
+                assert_eq!((again.status, &again.json()["permit"]), (200, &first.json()["permit"]), "{again:?}");
+                assert_eq!(status(&http, &id).await, "finished");
+            }
+            None => assert_eq!(status(&http, &id).await, "revoked"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_nobody_could_read_and_a_name_of_two_lines_are_refused() {
+    let server = crate::server().await;
+    let http = server.http();
+    let id = approved(&http, json!({})).await;
+    let named = act(&http, &id, "begin", json!({"action": 1, "by": "eve\nhub default: request OTHER"})).await;
+    assert_eq!((named.status, &named.json()["field"]), (422, &json!("by")), "{named:?}");
+    let wrong = act(&http, &id, "begin", json!({"action": 1, "attempt_key": 5})).await;
+    assert_eq!((wrong.status, &wrong.json()["field"]), (422, &json!("attempt_key")), "{wrong:?}");
+    assert_eq!(act(&http, &id, "begin", json!({"action": {"to": "acme", "amount": 7}})).await.status, 200);
+    for levels in [65, 120, 126] {
+        let result: Value = serde_json::from_str(&format!("{}{}", "[".repeat(levels), "]".repeat(levels))).unwrap();
+        let deep = act(&http, &id, "finish", json!({"result": result})).await;
+        assert_eq!(deep.status, 422, "{levels}: {deep:?}");
+    }
+    assert_eq!(act(&http, &id, "finish", json!({"result": [[[1]]]})).await.status, 200);
+}
+
+#[tokio::test]
+async fn one_that_was_started_too_early_is_no_hindrance_and_a_permit_outlives_its_request() {
+    let server = crate::server().await;
+    let (http, client) = (server.http(), server.client());
+    let asked = json!({"requester": "ann", "item": "x", "approvers": ["bob"], "payload": 1});
+    let id = post(&http, "/api/v1/requests", asked).await["request_id"].as_str().unwrap().to_owned();
+    let salt = eventually("a worker has begun with it", async || {
+        let shown = http.get(&format!("/api/v1/requests/{id}")).await.unwrap().json();
+        shown["content_salt"].as_str().map(str::to_owned)
+    })
+    .await;
+    let permit = format!("{id}:permit:{}", &salt[..8]);
+    client.start("placet.permit", &json!({"request_id": id})).id(&permit).await.unwrap();
+    assert_eq!(client.wait_for_completion(&permit).await.unwrap().status(), Status::Failed);
+    decide(&http, &id, json!({"approver": "bob", "decision": "approve"})).await;
+    let begin = json!({"action": 1, "attempt_key": "k"});
+    let begun = act(&http, &id, "begin", begin.clone()).await;
+    assert_eq!(begun.status, 200, "{begun:?}");
+    assert!(client.purge(&id).await.unwrap());
+    let again = act(&http, &id, "begin", begin).await;
+    assert_eq!((again.status, again.json()), (200, begun.json()));
+    assert_eq!(act(&http, &id, "finish", json!({"result": "done"})).await.status, 200);
+}
+
+/// A workflow that goes on for ever asks under the same id again: each is approved for itself, and of what it is about itself.
+#[tokio::test]
+async fn a_request_whose_id_was_used_before_has_a_permit_of_its_own() {
+    let server = crate::server().await;
+    let (http, client) = (server.http(), server.client());
+    let worker = placet_sdk::Worker::builder(client.clone())
+        .orchestration("again", async |ctx: placet_sdk::OrchestrationContext, (id, payload): (String, Value)| {
+            let mut request = json!({"requester": "ann", "item": "x", "approvers": ["bob"], "valid_for": "1h"});
+            if !payload.is_null() {
+                request["payload"] = payload;
+            }
+            Ok(ctx.sub_orchestration::<Value>("placet.approval", Some(&id), &request).await?)
+        })
+        .start();
+    for (payload, decision) in [(json!(1_000_000), "reject"), (json!(7), "approve"), (Value::Null, "approve")] {
+        let id = "asks-again";
+        let parent = client.start("again", &(id, &payload)).await.unwrap();
+        let path = format!("/api/v1/requests/{id}");
+        eventually("it is asked", async || {
+            let shown = http.get(&path).await.unwrap();
+            (shown.status == 200 && shown.json()["status"] == "Pending").then_some(())
+        })
+        .await;
+        assert_eq!(http.get(&path).await.unwrap().json()["payload"], payload);
+        decide(&http, id, json!({"approver": "bob", "decision": decision})).await;
+        client.wait_for_completion(&parent).await.unwrap();
+        let wrong = act(&http, id, "begin", json!({"action": 1_000_000})).await;
+        assert_eq!(wrong.status, 409, "{wrong:?}");
+        if decision == "approve" {
+            let begun = act(&http, id, "begin", json!({"action": payload})).await;
+            assert_eq!(begun.status, 200, "{payload}: {begun:?}");
+        }
+    }
+    let entered = entered(&http, "asks-again").await;
+    assert_eq!(entered.iter().filter(|entry| **entry == "begun").count(), 2, "{entered:?}");
+    worker.shutdown().await;
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_pipeline_runs_what_was_approved_once_and_the_record_has_how_it_ended() {
@@ -260,7 +371,12 @@ async fn a_pipeline_runs_what_was_approved_once_and_the_record_has_how_it_ended(
     let (id, ended) = pipeline(&["--begin", "--", "sh", "-c", script], false).await;
     assert_eq!((ended.code, ended.stdout.contains("deploying")), (Some(1), false), "{ended:?}");
     assert_eq!(run(&server, &["permit", "show", &id]).await.code, Some(65));
+    // Asked to stop meanwhile, it passes that on and stays until it can tell how that went.
+    let script = "trap 'exit 9' TERM; kill -TERM $PPID; while :; do sleep 0.05; done";
+    let (id, ended) = pipeline(&["--begin", "--", "sh", "-c", script], true).await;
+    assert_eq!(ended.code, Some(9), "{ended:?}");
+    assert_eq!(status(&http, &id).await, "finished");
     let (id, ended) = pipeline(&["--begin", "--", "/no/such/program"], true).await;
-    assert_eq!(ended.code, Some(64), "{ended:?}");
+    assert_eq!(ended.code, Some(127), "{ended:?}");
     assert_eq!(status(&http, &id).await, "finished");
 }

@@ -44,34 +44,3 @@ pub(crate) async fn approve(http: &Http, id: &str) {
     let answer = decide(http, id, true, "Manager").await;
     assert_eq!((answer.status, &answer.json()["message"]), (200, &json!("Request approved by Manager")), "{answer:?}");
 }
-
-#[tokio::test]
-async fn what_is_asked_for_again_under_its_dedupe_key_while_it_is_open_is_asked_for_once() {
-    let server = crate::server().await;
-    let http = server.http();
-    let ask = async |requester: &str, item: &str| {
-        let body = json!({"requester": requester, "item": item, "approvers": ["bob"], "dedupe_key": "deploy 2.3"});
-        let answer = http.post("/api/v1/requests", &body).await.unwrap();
-        let (status, told) = (answer.status, answer.json());
-        assert_eq!(told["existing"].as_bool().unwrap_or_default(), status == 200, "{answer:?}");
-        (status, told["request_id"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned())
-    };
-    let mut before = Vec::new();
-    for round in 0..4 {
-        let at_once = (0..8).map(|number| ask("ann", if number == 0 { "This" } else { "That" }));
-        let told = futures_util::future::join_all(at_once).await;
-        let ids: std::collections::BTreeSet<&String> = told.iter().map(|(_, id)| id).collect();
-        let started = told.iter().filter(|(status, _)| *status == 201).count();
-        assert_eq!((started, ids.len()), (1, 1), "round {round}: {told:?}");
-        let id = told[0].1.clone();
-        assert!(!before.contains(&id), "one that has ended is not asked for again");
-        assert_ne!(ask("eve", "Hers").await.1, id, "another's key is another");
-        let decision = json!({"approver": "bob", "decision": if round % 2 == 0 { "approve" } else { "reject" }});
-        let decided = http.post(&format!("/api/v1/requests/{id}/decisions"), &decision).await.unwrap();
-        assert_eq!(decided.status, 200, "{decided:?}");
-        if round == 2 {
-            assert!(server.client().purge(&id).await.unwrap());
-        }
-        before.push(id);
-    }
-}

@@ -99,13 +99,43 @@ pub(crate) async fn inbox(
     Extension(base): Extension<BaseUrl>,
     asked: Asked,
 ) -> Result<Json<Page>, Problem> {
-    asked.is_no_export()?;
-    let name = asked.person.as_deref().ok_or_else(|| Problem::field("person", "must say whose inbox it is"))?;
-    let person = rights::person(&api, "person", name)?;
-    let configuration = (api.configuration)();
-    let mut question = asked.question(&configuration.directory)?;
-    question.all.push(any_of(waits_for(&configuration.directory, &person)));
-    page(&api, &base, question, |row| !has_voted(row, &person)).await
+    let inbox = Inbox::of(&api, asked)?;
+    let question = inbox.question(&api)?;
+    page(&api, &base, question, |row| !has_voted(row, &inbox.person)).await
+}
+
+/// Somebody's inbox, and what is asked of it.
+pub(super) struct Inbox {
+    person: Person,
+    asked: Asked,
+}
+
+impl Inbox {
+    pub(super) fn of(api: &Api, asked: Asked) -> Result<Inbox, Problem> {
+        asked.is_no_export()?;
+        let name = asked.person.as_deref().ok_or_else(|| Problem::field("person", "must say whose inbox it is"))?;
+        let inbox = Inbox { person: rights::person(api, "person", name)?, asked };
+        inbox.question(api)?;
+        Ok(inbox)
+    }
+
+    /// The ways in which something may come to wait in it, as the configuration is now.
+    pub(super) fn terms(&self, api: &Api) -> Vec<String> {
+        waits_for(&(api.configuration)().directory, &self.person)
+    }
+
+    fn question(&self, api: &Api) -> Result<ListPublishedRequest, Problem> {
+        let mut question = self.asked.question(&(api.configuration)().directory)?;
+        question.all.push(any_of(self.terms(api)));
+        Ok(question)
+    }
+
+    /// All that waits in it, as many as a page may have.
+    pub(super) async fn requests(&self, api: &Api, base: &BaseUrl) -> Result<Vec<Listed>, Problem> {
+        let question = ListPublishedRequest { limit: PAGE_MAX, ..self.question(api)? };
+        let Json(Page { requests, .. }) = page(api, base, question, |row| !has_voted(row, &self.person)).await?;
+        Ok(requests)
+    }
 }
 
 /// Each way in which a request may wait for somebody.

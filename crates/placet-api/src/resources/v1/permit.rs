@@ -6,8 +6,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use placet_approval::{
     BEGUN_ROWS, Begin, CONTENT_ROWS, Caller, Finish, Grant, Granted, PERMIT, PERMIT_EVENT, PERMIT_ROWS, Permit,
-    PermitAct, PermitEffect, PermitEvent, PermitReply, PermitRow, REQUEST_ROWS, Refusal, RequestRow, Revoke, Said,
-    permit_id,
+    PermitAct, PermitEffect, PermitEvent, PermitReply, PermitShown, Person, REQUEST_ROWS, Refusal, RequestRow, Revoke,
+    Said, permit_id,
 };
 use placet_sdk::{Answer, Code, StartError};
 use serde::Serialize;
@@ -15,11 +15,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::acts::named;
 use super::refused;
 use super::requests::published;
 use crate::Api;
-use crate::body::Body;
+use crate::body::{self, Body};
 use crate::guard::BaseUrl;
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{self, Kind, Problem};
@@ -28,18 +27,14 @@ use crate::resources::requests::{RequestId, not_started, status_url};
 use crate::resources::time::timestamp;
 use crate::rights;
 
-/// A permit as it stands.
-#[derive(Debug, Serialize)]
-pub(crate) struct Shown {
-    #[serde(flatten)]
-    row: PermitRow,
-}
+/// A permit that has failed is started anew, and one that is not there is started.
+const ATTEMPTS: u32 = 4;
 
 /// What whoever begins is given.
 #[derive(Debug, Serialize)]
 struct Signed {
     #[serde(flatten)]
-    row: PermitRow,
+    shown: PermitShown,
     /// The permit: a note that the hub has signed, which `placet permit verify` checks without a server.
     permit: String,
     /// The key that it is signed with.
@@ -53,34 +48,73 @@ fn read<T: DeserializeOwned>(mut body: Map<String, Value>) -> Result<(Option<Str
         Some(Value::String(by)) => Some(by),
         Some(_) => return Err(Problem::field("by", "must be the name of whoever does it")),
     };
-    let act = serde_json::from_value(Value::Object(body)).map_err(|error| named(&error.to_string()))?;
-    Ok((by, act))
+    Ok((by, body::read(Value::Object(body).to_string().as_bytes())?))
 }
 
 /// `GET /api/v1/requests/{id}/permit`.
-pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Json<Shown>, Problem> {
-    if let Some(row) = published::<PermitRow>(&api, PERMIT_ROWS, &id).await? {
-        return Ok(Json(Shown { row }));
+pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Json<PermitShown>, Problem> {
+    let held = Held::of(&api, &id).await?;
+    let mut permit = match (held.permit, held.grant) {
+        (Some(permit), _) => return Ok(Json(permit.shown())),
+        (None, Some(grant)) => Permit::new(grant),
+        (None, None) => return Err(Problem::no_such_request(&id)),
+    };
+    if was_used(&api, &id, &held.instance).await? {
+        return Err(used(&id));
     }
-    // Nobody has begun it, and it has not lapsed: nothing but its time can have changed it.
-    let mut permit = Permit::new(grant(&api, &id).await?);
+    // Nobody has begun it: nothing but its time can have changed it.
     let now = api.client.time().await.map_err(|error| problem::of_call(&id, &error))?.now;
     permit.apply(&PermitEvent::TimeReached(timestamp(now)));
-    Ok(Json(Shown { row: permit.row() }))
+    Ok(Json(permit.shown()))
 }
 
-/// What a request was approved for.
-async fn grant(api: &Api, id: &str) -> Result<Grant, Problem> {
-    let row = published::<RequestRow>(api, REQUEST_ROWS, id).await?;
-    let content = published(api, CONTENT_ROWS, id).await?.unwrap_or_default();
-    match row {
-        Some(row) => Grant::of(&row, &content).map_err(|why| Problem::new(Kind::NotNow, why).with("request_id", id)),
-        None => {
-            // Is it there at all? Then no worker has begun with it.
-            super::requests::is_there(api, id).await?;
-            Err(Problem::new(Kind::NotNow, "the request is pending: only what is approved can be begun"))
-        }
+/// What there is of a permit, and of its request.
+struct Held {
+    /// The permit's orchestration.
+    instance: String,
+    requester: Person,
+    category: Option<String>,
+    /// As it stands, once there is one.
+    permit: Option<Permit>,
+    /// What the request was approved for, as long as there is a request.
+    grant: Option<Grant>,
+}
+
+impl Held {
+    async fn of(api: &Api, id: &str) -> Result<Held, Problem> {
+        let request = published::<RequestRow>(api, REQUEST_ROWS, id).await?;
+        let permit = published::<Permit>(api, PERMIT_ROWS, id).await?;
+        let (permit, grant) = match (request, permit) {
+            (Some(request), permit) => {
+                // An earlier request of this id may have had one, too.
+                let permit = permit.filter(|permit| permit.grant.content_salt == request.content_salt);
+                let content = published(api, CONTENT_ROWS, id).await?;
+                let refused = |why| Problem::new(Kind::NotNow, why).with("request_id", id);
+                (permit, Some(Grant::of(&request, content).map_err(refused)?))
+            }
+            // It may outlive its request.
+            (None, Some(permit)) => (Some(permit), None),
+            (None, None) => {
+                super::requests::is_there(api, id).await?;
+                return Err(Problem::new(Kind::NotNow, "the request is pending: only what is approved can be begun"));
+            }
+        };
+        let of = grant.as_ref().or(permit.as_ref().map(|permit| &permit.grant)).expect("there is one of them");
+        let (instance, requester) = (permit_id(id, &of.content_salt), of.requester.clone());
+        Ok(Held { instance, requester, category: of.category.clone(), permit, grant })
     }
+}
+
+/// Whether the record has anything of a permit.
+async fn was_used(api: &Api, id: &str, instance: &str) -> Result<bool, Problem> {
+    let entered = api.client.entries_of(instance, 0).await.map_err(|error| problem::of_call(id, &error))?;
+    Ok(!entered.value.entries.is_empty())
+}
+
+/// It is known no more what became of it, but in the record.
+fn used(id: &str) -> Problem {
+    let what = format!("the permit of {id} was used or taken back before: see its record");
+    Problem::new(Kind::NotNow, what).with("request_id", id)
 }
 
 /// `POST /api/v1/requests/{id}/begin`: whoever is about to do what was approved. The same `attempt_key` is told the same again;
@@ -96,13 +130,15 @@ pub(crate) async fn begin(
     let (by, mut act) = read::<Begin>(body)?;
     act.attempt_key = act.attempt_key.or_else(|| key.text().map(str::to_owned));
     let act = PermitAct::Begin(act);
+    // A hub that cannot sign is to say so before anything is begun.
+    api.client.signed(BEGUN_ROWS, &id).await.map_err(|error| problem::of_call(&id, &error))?;
     let done = Doing { api: &api, base: &base, id: &id, by, act }.asked(&wait).await?;
-    let Some(row) = done else { return Ok(recorded(&base, &id)) };
+    let Some(shown) = done else { return Ok(recorded(&base, &id)) };
     let signed = api.client.signed(BEGUN_ROWS, &id).await.map_err(|error| problem::of_call(&id, &error))?;
     let Some((permit, key)) = signed else {
         return Err(Problem::new(Kind::SchedulerFailed, format!("the permit of {id} was begun, and is gone already")));
     };
-    Ok((StatusCode::OK, Json(Signed { row, permit, key })).into_response())
+    Ok((StatusCode::OK, Json(Signed { shown, permit, key })).into_response())
 }
 
 /// `POST /api/v1/requests/{id}/finish`: how it went.
@@ -151,65 +187,83 @@ impl Doing<'_> {
     async fn told(self, wait: &Wait) -> Result<Response, Problem> {
         let (base, id) = (self.base, self.id);
         let done = self.asked(wait).await?;
-        Ok(done.map_or_else(|| recorded(base, id), |row| Json(Shown { row }).into_response()))
+        Ok(done.map_or_else(|| recorded(base, id), |shown| Json(shown).into_response()))
     }
 
     /// What became of it; nothing, if no worker has taken it yet.
-    async fn asked(self, wait: &Wait) -> Result<Option<PermitRow>, Problem> {
+    async fn asked(self, wait: &Wait) -> Result<Option<PermitShown>, Problem> {
         self.act.check()?;
-        let caller = self.caller().await?;
-        let instance = permit_id(self.id);
+        let held = Held::of(self.api, self.id).await?;
+        let caller = self.caller(&held)?;
         // What is said twice is answered twice, by the state that it finds.
         let ask_id = Uuid::new_v4().to_string();
-        let ask = || {
-            let ask = self.api.client.ask(&instance, PERMIT_EVENT, &self.act);
+        let of_call = |error| problem::of_call(self.id, &error);
+        for _ in 0..ATTEMPTS {
+            let ask = self.api.client.ask(&held.instance, PERMIT_EVENT, &self.act);
             let ask = ask.on_behalf_of(rights::stamp(&caller), caller.proof.to_string());
-            ask.ask_id(ask_id.as_str()).wait(wait.length())
-        };
-        let answer = match ask().await {
-            Err(error) if error.code == Code::NotFound => {
-                self.start(&instance).await?;
-                ask().await
-            }
-            answer => answer,
-        };
-        match answer.map_err(|error| problem::of_call(self.id, &error))? {
-            Answer::Reply(reply) => self.replied(serde_json::from_str(&reply).ok()),
-            Answer::Ended(state) => match state.output_json().and_then(|text| serde_json::from_str(text).ok()) {
-                Some(permit) => self.replied(self.after(permit, caller).await?),
-                None => {
-                    let why = state.failure().map(|failure| failure.message().to_owned());
-                    Err(refused(&why.unwrap_or_else(|| "it has ended".to_owned()), Refusal::Conflict))
+            let state = match ask.ask_id(ask_id.as_str()).wait(wait.length()).await {
+                Err(error) if error.code == Code::NotFound => {
+                    self.start(&held).await?;
+                    continue;
                 }
-            },
-            Answer::State(_) => self.replied(None),
-            Answer::Recorded => Ok(None),
+                Err(error) => return Err(of_call(error)),
+                Ok(Answer::Reply(reply)) => {
+                    let told = self.replied(serde_json::from_str(&reply).ok())?;
+                    // Whoever answers under its id is believed if it has published a permit: nobody else can.
+                    return self.permit(&held).await?.map(|_| Some(told)).ok_or_else(|| self.no_permit());
+                }
+                Ok(Answer::Recorded) => return Ok(None),
+                Ok(Answer::State(_)) => return Err(self.no_permit()),
+                Ok(Answer::Ended(state)) => state,
+            };
+            // Whoever terminates it says what its output is: what it has published is its own.
+            if let Some(permit) = self.permit(&held).await? {
+                return self.replied(self.after(permit, caller).await?).map(Some);
+            }
+            if state.name() != PERMIT {
+                return Err(self.no_permit());
+            }
+            // It has failed: somebody started it too early, say. As long as it was no permit, the next one may be.
+            if was_used(self.api, self.id, &held.instance).await? {
+                return Err(used(self.id));
+            }
+            self.api.client.purge(&held.instance).await.map_err(of_call)?;
         }
+        Err(Problem::new(Kind::NotNow, format!("the permit of {} cannot be had: try again", self.id)))
     }
 
-    /// Nobody has, as yet, done anything with it.
-    async fn start(&self, instance: &str) -> Result<(), Problem> {
-        // It reads for itself what was approved: this only tells whoever asks too early what is wrong.
-        grant(self.api, self.id).await?;
+    /// The permit as it stands.
+    async fn permit(&self, held: &Held) -> Result<Option<Permit>, Problem> {
+        let permit = published::<Permit>(self.api, PERMIT_ROWS, self.id).await?;
+        Ok(permit.filter(|permit| permit_id(self.id, &permit.grant.content_salt) == held.instance))
+    }
+
+    fn no_permit(&self) -> Problem {
+        Problem::new(Kind::SchedulerFailed, format!("what answers for the permit of {} is none", self.id))
+    }
+
+    /// Nobody has, as yet, done anything with it. It reads for itself what was approved.
+    async fn start(&self, held: &Held) -> Result<(), Problem> {
+        if held.grant.is_none() {
+            return Err(Problem::no_such_request(self.id));
+        }
         let of = Granted { request_id: self.id.to_owned() };
-        match self.api.client.start(PERMIT, &of).id(instance).only_if_absent().await {
+        match self.api.client.start(PERMIT, &of).id(&held.instance).only_if_absent().await {
             Ok(_) | Err(StartError::AlreadyExists(_)) => Ok(()),
             Err(error) => Err(not_started(self.id, &error)),
         }
     }
 
-    async fn caller(&self) -> Result<Caller, Problem> {
-        let begins = matches!(self.act, PermitAct::Begin(_));
-        let grant = if begins || self.by.is_none() { Some(grant(self.api, self.id).await?) } else { None };
-        let mut caller = match (&self.by, &grant) {
-            (Some(by), _) => rights::caller(self.api, "by", by)?,
-            (None, grant) => {
-                Caller { person: grant.as_ref().map(|grant| grant.requester.clone()), ..Caller::default() }
-            }
+    fn caller(&self, held: &Held) -> Result<Caller, Problem> {
+        let mut caller = match &self.by {
+            Some(by) => rights::caller(self.api, "by", by)?,
+            None => Caller { person: Some(held.requester.clone()), ..Caller::default() },
         };
         caller.rights = rights::of(self.api, &caller);
-        let category = grant.as_ref().and_then(|grant| grant.category.as_deref());
-        caller.policy = (self.api.configuration)().policies.version(category).filter(|_| begins).cloned();
+        if matches!(self.act, PermitAct::Begin(_)) {
+            let policies = &(self.api.configuration)().policies;
+            caller.policy = policies.version(held.category.as_deref()).cloned();
+        }
         Ok(caller)
     }
 
@@ -225,16 +279,16 @@ impl Doing<'_> {
         }))
     }
 
-    fn replied(&self, reply: Option<PermitReply>) -> Result<Option<PermitRow>, Problem> {
+    fn replied(&self, reply: Option<PermitReply>) -> Result<PermitShown, Problem> {
         match reply {
-            Some(PermitReply::Done { permit }) => Ok(Some(permit)),
+            Some(PermitReply::Done { permit }) => Ok(permit),
             Some(PermitReply::Refused { why, as_it_is, permit }) => Err(match as_it_is {
                 Refusal::Changed => Problem::new(Kind::NotApproved, why.split_once(": ").map_or(&*why, |(_, why)| why)),
                 as_it_is => refused(&why, as_it_is),
             }
             .with("request_id", self.id)
             .with("permit", serde_json::to_value(permit).unwrap_or_default())),
-            None => Err(Problem::new(Kind::SchedulerFailed, format!("{} is no permit", permit_id(self.id)))),
+            None => Err(self.no_permit()),
         }
     }
 }

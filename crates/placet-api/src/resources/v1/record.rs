@@ -35,20 +35,34 @@ struct EntryShown {
 /// `GET /api/v1/requests/{id}/record`.
 pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Json<Shown>, Problem> {
     let mut entries = Vec::new();
-    // Whatever happens to its permit happens after all else.
-    for owner in [id.clone(), permit_id(&id)] {
-        let mut after = 0;
-        loop {
-            let page = api.client.entries_of(&owner, after).await.map_err(|error| problem::of_call(&id, &error))?;
-            let Some(last) = page.value.entries.last() else { break };
-            after = last.number;
-            entries.extend(page.value.entries.iter().cloned().map(shown).collect::<Result<Vec<_>, _>>()?);
-        }
+    read(&api, &id, &id, &mut entries).await?;
+    // Of each request that had this id; whatever happens to a permit happens after all else.
+    let salts: Vec<String> = entries.iter().filter_map(EntryShown::content_salt).collect();
+    for salt in salts {
+        read(&api, &id, &permit_id(&id, &salt), &mut entries).await?;
     }
     if entries.is_empty() {
         return Err(Problem::no_such_request(&id));
     }
     Ok(Json(Shown { request_id: id, entries }))
+}
+
+/// All that somebody has entered.
+async fn read(api: &Api, id: &str, owner: &str, entries: &mut Vec<EntryShown>) -> Result<(), Problem> {
+    let mut after = 0;
+    loop {
+        let page = api.client.entries_of(owner, after).await.map_err(|error| problem::of_call(id, &error))?;
+        let Some(last) = page.value.entries.last() else { return Ok(()) };
+        after = last.number;
+        entries.extend(page.value.entries.iter().cloned().map(shown).collect::<Result<Vec<_>, _>>()?);
+    }
+}
+
+impl EntryShown {
+    /// The salt of the content, if this is where somebody asked.
+    fn content_salt(&self) -> Option<String> {
+        self.entry.as_ref()?.get("content_salt")?.as_str().map(str::to_owned)
+    }
 }
 
 fn shown(entry: ChainedEntry) -> Result<EntryShown, Problem> {

@@ -1,7 +1,5 @@
 //! `/api/v1/requests`: ask for an approval with all that belongs to it, and look at it.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -38,6 +36,10 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
+    pub(super) fn id(&self) -> &str {
+        &self.row.request_id
+    }
+
     pub(crate) fn new(base: &BaseUrl, row: RequestRow) -> Listed {
         let id = row.request_id.as_str();
         let (approval_url, status_url) = (approval_url(base, id), status_url(base, id));
@@ -59,6 +61,16 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    /// It was asked for before.
+    pub(super) fn existing(self) -> Shown {
+        Shown { existing: true, ..self }
+    }
+
+    /// Whether nothing more can happen to it.
+    pub(super) fn is_decided(&self) -> bool {
+        self.listed.row.outcome.is_some()
+    }
+
     fn new(base: &BaseUrl, row: RequestRow, content: ContentRow) -> Shown {
         Shown { listed: Listed::new(base, row), content, existing: false }
     }
@@ -83,7 +95,7 @@ pub(crate) async fn create_one(
     asked.check()?;
     asked.requester = requester(api, &asked);
     if let Some(dedupe_key) = asked.dedupe_key.clone() {
-        return create_unless_open(api, base, key, &asked, &dedupe_key).await;
+        return dedupe::create(api, base, key, &asked, &dedupe_key).await;
     }
     let request_id = key.request_id(api, &asked).to_string();
     if key.is_given()
@@ -101,7 +113,7 @@ pub(crate) async fn create_one(
 }
 
 /// Starts a request; nothing, if there is one under this id.
-async fn start(
+pub(super) async fn start(
     api: &Api,
     base: &BaseUrl,
     key: &IdempotencyKey,
@@ -116,42 +128,6 @@ async fn start(
         Err(StartError::AlreadyExists(_)) => Ok(None),
         Err(error) => Err(not_started(id, &error)),
     }
-}
-
-/// Looks for a request that others may end meanwhile.
-const LOOKS: u32 = 5;
-
-/// Between two looks: one that has ended is on no list yet.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// Starts a request unless one with its `dedupe_key` is open.
-async fn create_unless_open(
-    api: &Api,
-    base: &BaseUrl,
-    key: &IdempotencyKey,
-    asked: &NewRequest,
-    dedupe_key: &str,
-) -> Result<Response, Problem> {
-    for _ in 0..LOOKS {
-        let last = dedupe::last(api, asked, dedupe_key).await?;
-        let id = match &last {
-            Some(row) if row.outcome.is_none() => row.request_id.clone(),
-            last => {
-                let id = dedupe::next_id(api, asked, dedupe_key, last.as_ref()).await?;
-                if let Some(request) = start(api, base, key, &id, asked).await? {
-                    return Ok(created(base, StatusCode::CREATED, shown(base, &request)));
-                }
-                id
-            }
-        };
-        let found = find(api, base, &id).await?;
-        if found.listed.row.outcome.is_none() {
-            return Ok(created(base, StatusCode::OK, Shown { existing: true, ..found }));
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
-    let detail = format!("requests with the dedupe_key {dedupe_key:?} come and go: try again");
-    Err(Problem::new(Kind::NotNow, detail))
 }
 
 /// What was asked for under a key before, as it stands now.
@@ -195,7 +171,7 @@ pub(crate) fn requester(api: &Api, asked: &NewRequest) -> String {
     (api.configuration)().directory.person(&asked.requester).to_string()
 }
 
-fn created(base: &BaseUrl, status: StatusCode, shown: Shown) -> Response {
+pub(super) fn created(base: &BaseUrl, status: StatusCode, shown: Shown) -> Response {
     let location = format!("{}/api/v1/requests/{}", base.0, shown.listed.row.request_id);
     let mut response = (status, Json(shown)).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
@@ -204,7 +180,7 @@ fn created(base: &BaseUrl, status: StatusCode, shown: Shown) -> Response {
     response
 }
 
-fn shown(base: &BaseUrl, request: &Request) -> Shown {
+pub(super) fn shown(base: &BaseUrl, request: &Request) -> Shown {
     Shown::new(base, request.row(), request.content().unwrap_or_default())
 }
 
@@ -240,9 +216,11 @@ pub(crate) async fn is_there(api: &Api, id: &str) -> Result<InstanceState, Probl
 }
 
 /// A request as it stands now.
-async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, Problem> {
+pub(super) async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, Problem> {
     if let Some(row) = published::<RequestRow>(api, REQUEST_ROWS, id).await? {
-        let content = published(api, CONTENT_ROWS, id).await?.unwrap_or_default();
+        let content = published::<ContentRow>(api, CONTENT_ROWS, id).await?;
+        // An earlier request of this id may have left another one; what was written before there were hashes has none.
+        let content = row.content(content.clone()).unwrap_or_else(|_| content.unwrap_or_default());
         return Ok(Shown::new(base, row, content));
     }
     // It was accepted, and no worker has begun with it: it is what was asked for.

@@ -66,6 +66,39 @@ impl Api {
         self.call(Method::POST, path, header, Some(body), PATIENCE).await
     }
 
+    /// Hears what a server tells by itself, until it ends that.
+    pub(super) async fn listen(
+        &self,
+        path: &str,
+        known: Option<&str>,
+        mut told: impl FnMut(Event),
+    ) -> Result<(), Failure> {
+        let url = format!("{}{path}", self.base);
+        let unreachable = |what: String| Failure::Unreachable { what: format!("{}: {what}", self.base) };
+        let mut call = Request::builder().uri(&url).header("accept", "text/event-stream");
+        if let Some(known) = known {
+            call = call.header("last-event-id", known);
+        }
+        let call = call.body(Full::default());
+        let call = call.map_err(|error| Failure::Flag { flag: "--url", what: format!("{url}: {error}") })?;
+        let answer = timeout(PATIENCE, self.client.request(call)).await;
+        let late = |_| unreachable(format!("no answer in {} s", PATIENCE.as_secs()));
+        let response = answer.map_err(late)?.map_err(|error| unreachable(words::cause(&error)))?;
+        let (parts, mut body) = response.into_parts();
+        if !parts.status.is_success() {
+            let body = body.collect().await.map_err(|error| unreachable(error.to_string()))?.to_bytes();
+            return Err(problem(parts.status, &serde_json::from_slice(&body).unwrap_or_default()));
+        }
+        let mut events = Events::default();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| unreachable(error.to_string()))?;
+            if let Ok(bytes) = frame.into_data() {
+                events.read(&bytes, &mut told);
+            }
+        }
+        Ok(())
+    }
+
     async fn call(
         &self,
         method: Method,
@@ -94,6 +127,46 @@ impl Api {
         let value: Value = serde_json::from_slice(&body)
             .map_err(|_| unreachable(format!("answered {status} and no JSON: is this Placet's HTTP API?")))?;
         if status.is_success() { Ok(value) } else { Err(problem(status, &value)) }
+    }
+}
+
+/// Something that a server tells of by itself.
+pub(super) struct Event {
+    pub(super) name: String,
+    pub(super) id: Option<String>,
+    pub(super) data: Value,
+}
+
+/// Events as they come in, in pieces of any length.
+#[derive(Default)]
+struct Events {
+    left: Vec<u8>,
+    name: String,
+    id: Option<String>,
+    data: String,
+}
+
+impl Events {
+    /// The events that end in these bytes.
+    fn read(&mut self, bytes: &[u8], mut told: impl FnMut(Event)) {
+        self.left.extend(bytes);
+        while let Some(end) = self.left.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.left.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line);
+            let line = line.trim_end_matches(['\n', '\r']);
+            let (field, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "event" => self.name = value.to_owned(),
+                "id" => self.id = Some(value.to_owned()),
+                "data" => self.data.push_str(value),
+                "" if line.is_empty() && !self.data.is_empty() => {
+                    let data = serde_json::from_str(&std::mem::take(&mut self.data)).unwrap_or_default();
+                    told(Event { name: std::mem::take(&mut self.name), id: self.id.take(), data });
+                }
+                _ => {}
+            }
+        }
     }
 }
 

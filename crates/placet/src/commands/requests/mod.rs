@@ -3,6 +3,7 @@
 
 mod call;
 mod permit;
+mod watch;
 mod words;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -18,6 +19,7 @@ use crate::flags::requests::{Comment, Decide, List, Named, Request, Show, Speake
 use call::Api;
 
 pub(super) use permit::permit;
+pub(super) use watch::watch;
 
 /// How long one look at a request waits for its outcome: proxies cut what says nothing for longer.
 const LOOK_MAX: Duration = Duration::from_secs(60);

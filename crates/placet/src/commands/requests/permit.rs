@@ -1,9 +1,10 @@
 //! `placet permit`, and `placet request … --begin -- COMMAND`: what was approved is done once, and it is known how it went.
 
 use std::ffi::OsString;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
 
 use placet_approval::{BEGUN_ROWS, BegunRow, action_hash};
 use placet_scheduler::record::{NoteKey, Published};
@@ -16,6 +17,7 @@ use crate::commands::say;
 use crate::exit::Failure;
 use crate::flags::permit::{Begin, Finish, Permit, PermitCommand, Revoke, Verify};
 use crate::flags::requests::{Named, Speaker};
+use crate::os;
 
 pub(crate) fn permit(flags: &Permit) -> Result<ExitCode, Failure> {
     match &flags.command {
@@ -46,7 +48,16 @@ fn begin(flags: &Begin) -> Result<ExitCode, Failure> {
         }
     }
     // The permit as it is: whoever asks keeps it in a file.
-    act(&flags.of, "begin", body, |told| words::text(&told["permit"]).trim_end().to_owned())
+    body["by"] = person(&flags.of.speaker)?.into();
+    Api::with(&flags.of.speaker, async |api| {
+        let told = api.post(&path(&flags.of.id, "begin"), &body, None).await?;
+        if !told["permit"].is_string() {
+            let what = "no worker has taken it: ask again with the same --attempt-key".to_owned();
+            return Err(Failure::Unreachable { what });
+        }
+        tell(&flags.of.speaker, &told, |told| words::text(&told["permit"]).trim_end().to_owned());
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 fn finish(flags: &Finish) -> Result<ExitCode, Failure> {
@@ -82,29 +93,66 @@ pub(super) async fn run(
     command: &[OsString],
 ) -> Result<ExitCode, Failure> {
     let id = super::id(approved);
-    // If the answer is lost on the way, the same attempt asks again.
+    // If an answer is lost on the way, the same attempt asks again.
     let attempt_key = Uuid::new_v4().to_string();
     let by = person(speaker)?;
     let body = json!({"by": by, "content_hash": approved["content_hash"], "attempt_key": attempt_key});
-    let begun = api.post(&path(&id, "begin"), &body, None).await?;
-    let (program, args) = command.split_first().expect("the flag requires one");
-    let mut child = Command::new(program);
-    child.args(args).env("PLACET_REQUEST_ID", &id).env("PLACET_PERMIT", words::text(&begun["permit"]));
-    let (code, result) = match child.status() {
+    let begun = post_until(api, &path(&id, "begin"), &body, "permit").await?;
+    let (code, result) = match run_to_its_end(&id, &words::text(&begun["permit"]), command).await {
         Ok(status) => {
             let code = code_of(status);
             (code, json!({"exit_code": code}))
         }
-        Err(error) => (NOT_STARTED, json!({"error": error.to_string()})),
+        Err(error) => {
+            let program = command.first().map(|program| program.display().to_string());
+            // Whoever closed our output does not want to hear it.
+            drop(writeln!(std::io::stderr(), "placet: {}: {error}", program.unwrap_or_default()));
+            (NOT_STARTED, json!({"error": error.to_string()}))
+        }
     };
     let body = json!({"by": by, "result": result, "attempt_key": attempt_key});
-    let told = api.post(&path(&id, "finish"), &body, None).await;
-    if let Some(error) = result.get("error") {
-        let what = format!("{}: {}", program.display(), words::text(error));
-        return Err(Failure::Flag { flag: "--", what });
-    }
-    told?;
+    post_until(api, &path(&id, "finish"), &body, "status").await?;
     Ok(code.into())
+}
+
+/// A longer permit, which names very many approvers, is passed on as a file: what a program is given has a bound.
+const PASSED_ON_MAX: usize = 64 << 10;
+
+/// Runs a command, and stays until it ends, whatever this process is asked to do: how it ends is to be told.
+async fn run_to_its_end(id: &str, permit: &str, command: &[OsString]) -> std::io::Result<ExitStatus> {
+    let (program, args) = command.split_first().expect("the flag requires one");
+    let mut child = tokio::process::Command::new(program);
+    child.args(args).env("PLACET_REQUEST_ID", id);
+    let mut file = None;
+    if permit.len() <= PASSED_ON_MAX {
+        child.env("PLACET_PERMIT", permit);
+    } else {
+        let written = file.insert(tempfile::NamedTempFile::new()?);
+        written.write_all(permit.as_bytes())?;
+        child.env("PLACET_PERMIT_FILE", written.path());
+    }
+    let ended = os::run_through_signals(&mut child).await;
+    drop(file);
+    ended
+}
+
+/// How long a server that cannot be reached, or has no worker, is asked again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks until the answer has this: one that has not is of a server that will do it, and has not yet.
+async fn post_until(api: &Api, path: &str, body: &Value, has: &str) -> Result<Value, Failure> {
+    let since = Instant::now();
+    loop {
+        match api.post(path, body, None).await {
+            Ok(answer) if answer[has].is_string() => return Ok(answer),
+            Ok(_) if since.elapsed() > PATIENCE => {
+                return Err(Failure::Unreachable { what: "no worker has taken it: nothing was begun here".to_owned() });
+            }
+            Err(failure @ Failure::Unreachable { .. }) if since.elapsed() > PATIENCE => return Err(failure),
+            Ok(_) | Err(Failure::Unreachable { .. }) => tokio::time::sleep(Duration::from_secs(1)).await,
+            Err(failure) => return Err(failure),
+        }
+    }
 }
 
 /// As shells have it.
@@ -129,7 +177,7 @@ fn verify(flags: &Verify) -> Result<ExitCode, Failure> {
     let (Some(published), Some(BegunRow { grant, begun, .. })) = (published, begun) else {
         return Err(Failure::Refused("the note is signed, and it is no permit".to_owned()));
     };
-    if action.is_some_and(|action| action_hash(&grant.content_salt, &action) != grant.action_hash) {
+    if action.is_some_and(|action| action_hash(&grant.content_salt, action) != grant.action_hash) {
         let what = format!("the permit of {} is for something else than this action", grant.request_id);
         return Err(Failure::Refused(what));
     }
@@ -138,7 +186,7 @@ fn verify(flags: &Verify) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let approvers: Vec<&str> = grant.approvers.iter().map(|person| person.as_str()).collect();
-    say(&format!(
+    say(&words::line(&format!(
         "hub {}: request {} of {}, approved by {} at {}; begun by {} at {}, once",
         published.hub,
         grant.request_id,
@@ -147,7 +195,7 @@ fn verify(flags: &Verify) -> Result<ExitCode, Failure> {
         grant.granted_at,
         begun.by,
         begun.at
-    ));
+    )));
     Ok(ExitCode::SUCCESS)
 }
 

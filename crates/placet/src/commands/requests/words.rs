@@ -111,7 +111,12 @@ pub(super) fn permit(shown: &Value) -> String {
         "revoked" => format!("{} {}", by_at(&shown["revoked"]), text(&shown["revoked"]["reason"])),
         _ => format!("at {}", text(&shown["not_after"])),
     };
-    format!("{id}: {status} {more}").trim_end().to_owned()
+    line(format!("{id}: {status} {more}").trim_end())
+}
+
+/// A text as one line, whatever somebody has put into it.
+pub(super) fn line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter }).collect()
 }
 
 /// The innermost reason of an error.
