@@ -8,7 +8,7 @@ mod io;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -35,6 +35,9 @@ use io::Io;
 
 /// Messages taken at once before the outputs are carried out.
 const STEP_MAX: usize = 512;
+
+/// Replies given in one step: each wakes somebody, and ten thousand may wait for one instance.
+const REPLIES_MAX: usize = 256;
 
 /// After the second broken invariant within a minute the core rests so long, then twice as long …
 const BREAK_REST: Duration = Duration::from_millis(100);
@@ -151,6 +154,8 @@ struct Driver {
     calls: HashMap<CallId, ReplyTo>,
     streams: HashMap<StreamId, Outbox>,
     outputs: Vec<Output>,
+    /// Replies that others do not wait for.
+    late: VecDeque<(CallId, Result<Reply, Refusal>)>,
     /// What it counts itself; the rest is the shard's.
     facts: CoreFacts,
     trouble: Trouble,
@@ -184,6 +189,7 @@ impl Driver {
             calls: HashMap::new(),
             streams: HashMap::new(),
             outputs: Vec::new(),
+            late: VecDeque::new(),
             facts: CoreFacts::default(),
             trouble: Trouble::default(),
             broken: Vec::new(),
@@ -203,12 +209,14 @@ impl Driver {
                 break;
             }
             let patience = self.shard.wake_in(self.now()).unwrap_or(Duration::from_secs(60));
+            let patience = if self.late.is_empty() { patience } else { Duration::ZERO };
             match self.inbox.recv_timeout(patience) {
                 Ok(message) => self.step(Some(message)),
                 Err(RecvTimeoutError::Timeout) => self.step(None),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        self.give_late_replies(usize::MAX);
         self.io.stop();
     }
 
@@ -221,6 +229,15 @@ impl Driver {
         // First: who is told that the clock is believed again finds it so.
         self.tell_health();
         self.carry_out();
+        self.give_late_replies(REPLIES_MAX);
+    }
+
+    /// Replies that were put off, in their order.
+    fn give_late_replies(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some((call, reply)) = self.late.pop_front() else { return };
+            self.reply(call, reply);
+        }
     }
 
     /// Says what keeps the shard from its work, when that changes.
@@ -304,6 +321,7 @@ impl Driver {
     }
 
     fn carry_out(&mut self) {
+        let mut replies = 0;
         for output in std::mem::take(&mut self.outputs) {
             match output {
                 Output::Commit(batch) => {
@@ -320,7 +338,15 @@ impl Driver {
                 Output::Recover(read) => self.io.read(io::Read::Active(read)),
                 Output::LoadRecord(read) => self.io.read(io::Read::Record(read)),
                 Output::FindExpired(read) => self.io.read(io::Read::Expired(read)),
-                Output::Reply(call, reply) => self.reply(call, reply),
+                Output::Reply(call, reply) => {
+                    replies += 1;
+                    // In their order: what is behind one that is put off is put off, too.
+                    if replies > REPLIES_MAX || !self.late.is_empty() {
+                        self.late.push_back((call, reply));
+                    } else {
+                        self.reply(call, reply);
+                    }
+                }
                 Output::Send(stream, hub, item) => {
                     let share = self.budget.claim(item.len());
                     self.send(stream, StreamOut::Item { hub, item, share });
@@ -377,6 +403,7 @@ impl Driver {
         tracing::error!(what, "an invariant is broken: memory is dropped and loaded again");
         self.outputs.retain(|output| matches!(output, Output::Commit(_) | Output::Reply(..)));
         self.carry_out();
+        self.give_late_replies(usize::MAX);
         self.await_commit();
         for (_, reply_to) in self.calls.drain() {
             match reply_to {

@@ -201,7 +201,9 @@ impl World {
             self.streams.truncate(STREAMS_MAX);
             return None;
         }
-        let patience = if method.gives_many && method.takes_many { WAIT } else { ANSWERED_WITHIN };
+        // Whoever watches is told until he goes.
+        let goes_on = method.takes_many || method.path.ends_with("/Watch");
+        let patience = if method.gives_many && goes_on { WAIT } else { ANSWERED_WITHIN };
         loop {
             match timeout(patience, frame(&mut body)).await {
                 Ok(Some(Ok(frame))) => {
@@ -211,7 +213,7 @@ impl World {
                 }
                 Ok(Some(Err(status))) => return Some(status),
                 Ok(None) => return None,
-                Err(_) if method.takes_many => return None,
+                Err(_) if goes_on => return None,
                 Err(_) => panic!("{} does not end", method.path),
             }
         }

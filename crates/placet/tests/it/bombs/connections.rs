@@ -1,5 +1,7 @@
 //! Too many connections that want nothing, and too many calls that only wait.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use placet_sdk::Client;
 use placet_testkit::eventually;
@@ -52,6 +54,8 @@ async fn very_many_calls_that_wait_cost_little_and_are_all_answered() {
             tokio::spawn(async move { client.wait_for_completion(&id).await })
         })
         .collect();
+    // sleep: they wait, and the others meanwhile work as ever
+    tokio::time::sleep(Duration::from_millis(if waits > 2_000 { 10_000 } else { 1_000 })).await;
     let before = target.resident().0;
     // A terminated instance that nobody served ends at once: no wait may come too late for it to be seen.
     client.terminate(&id, "over").await.unwrap();
