@@ -35,7 +35,7 @@ pub use outcome::{By, Decided, Outcome, TimedOut, Withdrawn};
 pub use permit::{
     BEGUN_ROWS, Begin, Begun, BegunRow, Finish, Finished, GRANT, Grant, Granted, PERMIT, PERMIT_EVENT, PERMIT_ROWS,
     Permit, PermitAct, PermitEffect, PermitEvent, PermitInput, PermitReply, PermitShown, PermitState, Revoke, Revoked,
-    action_hash, permit_id,
+    action_hash, permit_id, request_of_permit,
 };
 pub use plan::{
     Escalation, Need, OnTimeout, Plan, PolicyVersion, Remind, Replacement, Reset, Resolved, Revise, Seat, Stage, Step,

@@ -47,12 +47,20 @@ const ATTEMPT_CHARS_MAX: usize = 256;
 /// The instance of a request's permit. A workflow that goes on for ever may ask under the same id again: the salt of its content
 /// tells one such request from the next.
 pub fn permit_id(request_id: &str, content_salt: &str) -> String {
-    let after = format!(":permit:{}", content_salt.get(..SALT_CHARS).unwrap_or(content_salt));
+    let after = format!("{BETWEEN}{}", content_salt.get(..SALT_CHARS).unwrap_or(content_salt));
     if request_id.chars().count() + after.len() <= ID_CHARS_MAX {
         return format!("{request_id}{after}");
     }
     format!("{}{after}", &hex(&Sha256::digest(request_id))[..32])
 }
+
+/// Whose permit an instance is, if its id says so.
+pub fn request_of_permit(id: &str) -> Option<&str> {
+    id.split_once(BETWEEN).map(|(request_id, _)| request_id)
+}
+
+/// What stands between a request's id and what tells its permit from others.
+const BETWEEN: &str = ":permit:";
 
 /// So much of a salt tells a few requests of one id apart.
 const SALT_CHARS: usize = 8;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::stream::{self, Stream};
 use placet_core::command::Refusal;
 use placet_core::ids::Hub;
 use placet_core::rows::PublishedRow;
@@ -105,6 +106,13 @@ impl Watch {
         }
         self.told.notified().await;
         !self.watched.is_over.load(Ordering::SeqCst)
+    }
+}
+
+impl Watch {
+    /// One for each time when something has changed, until the server stops.
+    pub fn changes(self) -> impl Stream<Item = ()> + Send + 'static {
+        stream::unfold(self, async |watch| watch.changed().await.then_some(((), watch)))
     }
 }
 

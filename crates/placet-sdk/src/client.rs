@@ -252,7 +252,16 @@ impl Client {
     /// # Errors
     /// If the call fails.
     pub async fn entries_of(&self, id: &str, after: u64) -> Result<Held<ListEntriesResponse>, CallError> {
-        self.entries(Of::InstanceId(id.to_owned()), after).await
+        self.entries(Of::InstanceId(id.to_owned()), after, 0).await
+    }
+
+    /// Whether an instance has entered anything in the record: that stays when the instance goes.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn has_entered(&self, id: &str) -> Result<bool, CallError> {
+        let first = self.entries(Of::InstanceId(id.to_owned()), 0, 1).await?;
+        Ok(!first.value.entries.is_empty())
     }
 
     /// What a partition's chain of the record holds behind the entry of this number: a page, which is empty at the end.
@@ -260,11 +269,11 @@ impl Client {
     /// # Errors
     /// If the call fails.
     pub async fn chain(&self, partition: u8, after: u64) -> Result<Held<ListEntriesResponse>, CallError> {
-        self.entries(Of::Partition(partition.into()), after).await
+        self.entries(Of::Partition(partition.into()), after, 0).await
     }
 
-    async fn entries(&self, of: Of, after: u64) -> Result<Held<ListEntriesResponse>, CallError> {
-        let request = ListEntriesRequest { of: Some(of), after, limit: 0 };
+    async fn entries(&self, of: Of, after: u64, limit: u32) -> Result<Held<ListEntriesResponse>, CallError> {
+        let request = ListEntriesRequest { of: Some(of), after, limit };
         self.transport.list_entries(&self.hub, request).await
     }
 

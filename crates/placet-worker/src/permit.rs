@@ -134,8 +134,7 @@ pub(crate) async fn grant(client: &Client, request_id: &str) -> Result<Grant> {
     let no_permit = |what: String| Failure::new(NO_PERMIT, what).non_retriable();
     let row = published::<RequestRow>(client, REQUEST_ROWS, request_id).await?;
     let row = row.ok_or_else(|| no_permit(format!("there is no approval request {request_id:?}")))?;
-    let entered = client.entries_of(&permit_id(request_id, &row.content_salt), 0).await.map_err(failed)?;
-    if !entered.value.entries.is_empty() {
+    if client.has_entered(&permit_id(request_id, &row.content_salt)).await.map_err(failed)? {
         return Err(no_permit(format!("the permit of {request_id} was used or taken back before: see its record")));
     }
     let content = published::<ContentRow>(client, CONTENT_ROWS, request_id).await?;

@@ -290,8 +290,7 @@ impl Transport for InProcess {
         request: WatchRequest,
     ) -> BoxFuture<'a, CallResult<BoxStream<'static, CallResult<()>>>> {
         Box::pin(self.call(hub, async |scheduler, hub| {
-            let watch = scheduler.watch(hub, request)?;
-            let changes = stream::unfold(watch, async |watch| watch.changed().await.then_some((Ok(()), watch)));
+            let changes = scheduler.watch(hub, request)?.changes().map(Ok);
             Ok(changes.boxed())
         }))
     }

@@ -1,6 +1,6 @@
 //! `placet.v1.Client`: asking an orchestration, and reading what it published.
 
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::stream::{BoxStream, StreamExt as _};
 use placet_proto::placet::v1::{
     AskRequest, AskResponse, GetPublishedRequest, GetPublishedResponse, ListEntriesRequest, ListEntriesResponse,
     ListPublishedRequest, ListPublishedResponse, WatchRequest, WatchResponse,
@@ -52,8 +52,7 @@ impl Client for ClientService {
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let hub = metadata::hub(&self.0, &request)?;
         let watch = self.0.watch(hub, request.into_inner()).map_err(|error| status_of(&error))?;
-        let changes =
-            stream::unfold(watch, async |watch| watch.changed().await.then_some((Ok(WatchResponse {}), watch)));
+        let changes = watch.changes().map(|()| Ok(WatchResponse {}));
         Ok(Response::new(changes.boxed()))
     }
 

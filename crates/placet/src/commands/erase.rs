@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use placet_approval::{Entry, Person, permit_id};
+use placet_approval::{Entry, Person, permit_id, request_of_permit};
 use placet_sdk::Client;
 use placet_sdk::record::texts;
 
@@ -40,7 +40,7 @@ async fn erase_requests(client: &Client, ids: &[String], yes: bool) -> Result<()
     for id in ids {
         let permits = permits(client, id).await?;
         let was_there = client.purge(id).await.map_err(refused)?;
-        let is_recorded = !client.entries_of(id, 0).await.map_err(refused)?.value.entries.is_empty();
+        let is_recorded = client.has_entered(id).await.map_err(refused)?;
         client.erase_entries(id, None).await.map_err(refused)?;
         for permit in permits {
             client.purge(&permit).await.map_err(refused)?;
@@ -67,7 +67,7 @@ async fn erase_person(client: &Client, person: &Person, yes: bool) -> Result<(),
     })
     .await?;
     // With a permit goes its request, and with a request its permits: they name the same people.
-    named = named.iter().map(|id| id.split_once(PERMIT_INFIX).map_or(id.as_str(), |(id, _)| id).to_owned()).collect();
+    named = named.iter().map(|id| request_of_permit(id).unwrap_or(id).to_owned()).collect();
     let (mut open, mut all) = (BTreeSet::new(), Vec::new());
     for id in &named {
         let permits = permits(client, id).await?;
@@ -106,9 +106,6 @@ async fn erase_person(client: &Client, person: &Person, yes: bool) -> Result<(),
         open.join(", ")
     )))
 }
-
-/// What stands between a request's id and what tells its permit from others.
-const PERMIT_INFIX: &str = ":permit:";
 
 /// The permits of the requests that have had this id.
 async fn permits(client: &Client, id: &str) -> Result<Vec<String>, Failure> {

@@ -1,10 +1,9 @@
 //! `POST /api/v1/requests/{id}/{act}`: what people do with a request other than decide it.
 
+use axum::Extension;
 use axum::extract::{FromRequestParts, Path, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse as _, Response};
-use axum::{Extension, Json};
+use axum::response::Response;
 use placet_approval::{Act, DECISION_EVENT, ORCHESTRATION};
 use placet_sdk::Answer;
 use serde_json::{Map, Value};
@@ -15,7 +14,6 @@ use crate::body::Body;
 use crate::guard::BaseUrl;
 use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::Wait;
-use crate::resources::requests::status_url;
 use crate::rights;
 
 /// The acts, by their places in a path.
@@ -83,11 +81,7 @@ pub(crate) async fn act(
             None => Err(refused("it has ended", placet_approval::Refusal::Conflict)),
         },
         Answer::State(_) => Err(foreign(&id)),
-        Answer::Recorded => {
-            let message = "Recorded, not yet done: no worker has taken it";
-            let body = serde_json::json!({"request_id": id, "message": message, "status_url": status_url(&base, &id)});
-            Ok((StatusCode::ACCEPTED, Json(body)).into_response())
-        }
+        Answer::Recorded => Ok(super::not_yet(&base, &id)),
     }
 }
 
@@ -100,7 +94,7 @@ pub(crate) fn foreign(id: &str) -> Problem {
 }
 
 /// A problem with the field that a message names between backquotes.
-pub(super) fn named(message: &str) -> Problem {
+fn named(message: &str) -> Problem {
     let field =
         message.split('`').nth(1).filter(|_| message.starts_with("missing") || message.starts_with("unknown field"));
     Problem::field(field.unwrap_or("body").to_owned(), message)

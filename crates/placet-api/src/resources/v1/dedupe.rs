@@ -52,13 +52,14 @@ pub(super) async fn create(
     let last = last(api, asked, dedupe_key).await?;
     let mut before = String::new();
     if let Some(row) = last {
-        let state = state(api, &row.request_id).await?;
-        let is_same_call = state.as_ref().is_some_and(|state| key.is_of(state));
-        if let Some(state) = state.filter(|_| is_same_call) {
-            key.check(&state, asked)?;
-        }
-        if is_same_call || (row.outcome.is_none() && is_open(api, &row.request_id).await?) {
-            return existing(api, base, &row.request_id).await;
+        if let Some(state) = state(api, &row.request_id).await? {
+            let is_same_call = key.is_of(&state);
+            if is_same_call {
+                key.check(&state, asked)?;
+            }
+            if is_same_call || (row.outcome.is_none() && is_open(&state)) {
+                return existing(api, base, &row.request_id).await;
+            }
         }
         before = row.request_id;
     }
@@ -68,7 +69,7 @@ pub(super) async fn create(
             if let Some(request) = start(api, base, key, &id, asked).await? {
                 return Ok(created(base, StatusCode::CREATED, shown(base, &request)));
             }
-            if is_open(api, &id).await? {
+            if state(api, &id).await?.as_ref().is_some_and(is_open) {
                 return existing(api, base, &id).await;
             }
         }
@@ -88,11 +89,11 @@ async fn state(api: &Api, id: &str) -> Result<Option<InstanceState>, Problem> {
 }
 
 /// Whether anybody can still decide it: one that has failed shows no outcome.
-async fn is_open(api: &Api, id: &str) -> Result<bool, Problem> {
-    Ok(state(api, id).await?.is_some_and(|state| !state.status().is_terminal()))
+fn is_open(state: &InstanceState) -> bool {
+    !state.status().is_terminal()
 }
 
 async fn was_purged(api: &Api, id: &str) -> Result<bool, Problem> {
-    let entered = api.client.entries_of(id, 0).await.map_err(|error| problem::of_call(id, &error))?;
-    Ok(!entered.value.entries.is_empty() && state(api, id).await?.is_none())
+    let has_entered = api.client.has_entered(id).await.map_err(|error| problem::of_call(id, &error))?;
+    Ok(has_entered && state(api, id).await?.is_none())
 }

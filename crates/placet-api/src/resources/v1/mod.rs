@@ -94,6 +94,13 @@ pub(crate) fn refused(why: &str, as_it_is: Refusal) -> Problem {
     }
 }
 
+/// No worker has taken it: it will be done, or not, when one does.
+pub(crate) fn not_yet(base: &BaseUrl, id: &str) -> Response {
+    let message = "Recorded, not yet done: no worker has taken it";
+    let body = serde_json::json!({"request_id": id, "message": message, "status_url": status_url(base, id)});
+    (StatusCode::ACCEPTED, Json(body)).into_response()
+}
+
 /// "Recorded, 1 more needed".
 pub(crate) fn recorded(more: Option<u32>) -> String {
     match more {

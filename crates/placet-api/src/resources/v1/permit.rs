@@ -15,15 +15,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::refused;
 use super::requests::published;
+use super::{not_yet, refused};
 use crate::Api;
 use crate::body::{self, Body};
 use crate::guard::BaseUrl;
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::Wait;
-use crate::resources::requests::{RequestId, not_started, status_url};
+use crate::resources::requests::{RequestId, not_started};
 use crate::resources::time::timestamp;
 use crate::rights;
 
@@ -107,8 +107,7 @@ impl Held {
 
 /// Whether the record has anything of a permit.
 async fn was_used(api: &Api, id: &str, instance: &str) -> Result<bool, Problem> {
-    let entered = api.client.entries_of(instance, 0).await.map_err(|error| problem::of_call(id, &error))?;
-    Ok(!entered.value.entries.is_empty())
+    api.client.has_entered(instance).await.map_err(|error| problem::of_call(id, &error))
 }
 
 /// It is known no more what became of it, but in the record.
@@ -133,7 +132,7 @@ pub(crate) async fn begin(
     // A hub that cannot sign is to say so before anything is begun.
     api.client.signed(BEGUN_ROWS, &id).await.map_err(|error| problem::of_call(&id, &error))?;
     let done = Doing { api: &api, base: &base, id: &id, by, act }.asked(&wait).await?;
-    let Some(shown) = done else { return Ok(recorded(&base, &id)) };
+    let Some(shown) = done else { return Ok(not_yet(&base, &id)) };
     let signed = api.client.signed(BEGUN_ROWS, &id).await.map_err(|error| problem::of_call(&id, &error))?;
     let Some((permit, key)) = signed else {
         return Err(Problem::new(Kind::SchedulerFailed, format!("the permit of {id} was begun, and is gone already")));
@@ -168,12 +167,6 @@ pub(crate) async fn revoke(
     Doing { api: &api, base: &base, id: &id, by, act: PermitAct::Revoke(act) }.told(&wait).await
 }
 
-fn recorded(base: &BaseUrl, id: &str) -> Response {
-    let message = "Recorded, not yet done: no worker has taken it";
-    let body = serde_json::json!({"request_id": id, "message": message, "status_url": status_url(base, id)});
-    (StatusCode::ACCEPTED, Json(body)).into_response()
-}
-
 /// Something that is done with a permit.
 struct Doing<'a> {
     api: &'a Api,
@@ -187,7 +180,7 @@ impl Doing<'_> {
     async fn told(self, wait: &Wait) -> Result<Response, Problem> {
         let (base, id) = (self.base, self.id);
         let done = self.asked(wait).await?;
-        Ok(done.map_or_else(|| recorded(base, id), |shown| Json(shown).into_response()))
+        Ok(done.map_or_else(|| not_yet(base, id), |shown| Json(shown).into_response()))
     }
 
     /// What became of it; nothing, if no worker has taken it yet.

@@ -48,16 +48,7 @@ fn begin(flags: &Begin) -> Result<ExitCode, Failure> {
         }
     }
     // The permit as it is: whoever asks keeps it in a file.
-    body["by"] = person(&flags.of.speaker)?.into();
-    Api::with(&flags.of.speaker, async |api| {
-        let told = api.post(&path(&flags.of.id, "begin"), &body, None).await?;
-        if !told["permit"].is_string() {
-            let what = "no worker has taken it: ask again with the same --attempt-key".to_owned();
-            return Err(Failure::Unreachable { what });
-        }
-        tell(&flags.of.speaker, &told, |told| words::text(&told["permit"]).trim_end().to_owned());
-        Ok(ExitCode::SUCCESS)
-    })
+    act(&flags.of, ("begin", "permit"), body, |told| words::text(&told["permit"]).trim_end().to_owned())
 }
 
 fn finish(flags: &Finish) -> Result<ExitCode, Failure> {
@@ -65,17 +56,28 @@ fn finish(flags: &Finish) -> Result<ExitCode, Failure> {
     if let Some(key) = &flags.attempt_key {
         body["attempt_key"] = json!(key);
     }
-    act(&flags.of, "finish", body, words::permit)
+    act(&flags.of, ("finish", "status"), body, words::permit)
 }
 
 fn revoke(flags: &Revoke) -> Result<ExitCode, Failure> {
-    act(&flags.of, "revoke", json!({"reason": flags.reason}), words::permit)
+    act(&flags.of, ("revoke", "status"), json!({"reason": flags.reason}), words::permit)
 }
 
-fn act(of: &Named, what: &str, mut body: Value, words: fn(&Value) -> String) -> Result<ExitCode, Failure> {
+/// Does something with a permit, whose answer has this once it is done.
+fn act(
+    of: &Named,
+    (what, has): (&str, &str),
+    mut body: Value,
+    words: fn(&Value) -> String,
+) -> Result<ExitCode, Failure> {
     body["by"] = person(&of.speaker)?.into();
     Api::with(&of.speaker, async |api| {
         let told = api.post(&path(&of.id, what), &body, None).await?;
+        if !told[has].is_string() {
+            return Err(Failure::Unreachable {
+                what: format!("no worker has taken it yet: {what} again, with the same --attempt-key"),
+            });
+        }
         tell(&of.speaker, &told, words);
         Ok(ExitCode::SUCCESS)
     })
