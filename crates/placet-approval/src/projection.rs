@@ -68,15 +68,21 @@ pub struct RequestRow {
 }
 
 impl RequestRow {
-    /// The content that belongs to it, of a row of its id: an earlier life of the id may have left another one, and a request that
-    /// is about nothing but its item has none.
+    /// Whether a content is its own: an earlier life of the id may have left another one, and a request that is about nothing but
+    /// its item has none.
+    pub fn is_about(&self, content: &ContentRow) -> bool {
+        match content.of.as_str() {
+            "" => content_hash(&self.content_salt, &self.item, content.clone()) == self.content_hash,
+            of => of == self.content_hash,
+        }
+    }
+
+    /// The content that belongs to it, of a row of its id.
     ///
     /// # Errors
-    /// If neither is what its hash says.
+    /// If neither that nor none is what its hash says.
     pub fn content(&self, row: Option<ContentRow>) -> Result<ContentRow, String> {
-        let is_its =
-            |content: &ContentRow| content_hash(&self.content_salt, &self.item, content.clone()) == self.content_hash;
-        let content = row.into_iter().chain([ContentRow::default()]).find(is_its);
+        let content = row.into_iter().chain([ContentRow::default()]).find(|content| self.is_about(content));
         content.ok_or_else(|| format!("the content of {} is not what its hash says", self.request_id))
     }
 }
@@ -157,6 +163,9 @@ pub struct ContentRow {
     /// What an approver may change of the payload.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub editable: Vec<String>,
+    /// Its hash: whose it is, is told without computing that again. Of earlier versions' rows absent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub of: String,
 }
 
 impl Request {
@@ -225,7 +234,8 @@ impl Request {
     /// Its content, if it is or was about more than its item.
     pub fn content(&self) -> Option<ContentRow> {
         let content = self.shown_content();
-        (self.revision > 1 || content != ContentRow::default()).then_some(content)
+        let is_any = self.revision > 1 || content != ContentRow::default();
+        is_any.then(|| ContentRow { of: self.content_hash.clone(), ..content })
     }
 
     /// Its content as it is shown.
@@ -243,6 +253,7 @@ impl Request {
             questions: asked.questions.clone(),
             links: asked.links.clone(),
             editable: self.plan.editable.clone(),
+            of: String::new(),
         }
     }
 }

@@ -9,14 +9,15 @@
 //! one that waits for years can be finished by the code of then.
 
 use std::collections::VecDeque;
-use std::pin::pin;
 
 use jiff::Timestamp;
 use placet_approval::{
     Answered, CONTENT_ROWS, Caller, Configurations, DECISION_EVENT, Decided, Effect, Event, Granted, Input, LOOK_UP,
     Outcome, PERMIT, PLAN, Planned, Planning, REQUEST_ROWS, Request, Resolved, Said, apply, nobody, permit_id,
 };
-use placet_sdk::{ActivityError, Either, ExternalEvent, Failure, OrchestrationContext, Result, Termination, TimerCall};
+use placet_sdk::{ActivityError, Either, ExternalEvent, Failure, OrchestrationContext, Result, TimerCall};
+
+use crate::termination::unless_terminated;
 
 /// Events after which the request continues as new.
 pub(crate) const EVENTS_PER_GENERATION: usize = 50;
@@ -44,20 +45,10 @@ pub(crate) async fn under(
     // What was shown of an earlier generation stays shown.
     let revision_shown = if is_open { request.revision } else { 0 };
     let mut life = Life { ctx: &ctx, request, alarm: None, revision_shown };
-    let termination = {
-        let goes_on = pin!(life.goes_on(is_open));
-        match ctx.first(goes_on, ctx.termination()).await {
-            Either::Left(done) => {
-                done?;
-                None
-            }
-            Either::Right(termination) => Some(termination),
-        }
-    };
-    if let Some(Termination { reason, at }) = termination {
+    let termination = unless_terminated(&ctx, life.goes_on(is_open)).await?;
+    if let Some((at, reason)) = termination {
         // Whatever it waited for: it is withdrawn, and its record has that, too.
-        let reason = reason.map(|reason| serde_json::from_str(&reason).unwrap_or(reason)).unwrap_or_default();
-        life.happens(Event::Terminated { at: at.try_into()?, reason }).await?;
+        life.happens(Event::Terminated { at, reason }).await?;
         return Ok(life.request.outcome);
     }
     match &life.request.outcome {

@@ -3,6 +3,7 @@
 
 mod approval;
 mod permit;
+mod termination;
 
 pub use approval::approval;
 use placet_approval::{

@@ -3,19 +3,16 @@
 //!
 //! Whoever starts it says no more than which request: what that was approved for is read where the request has shown it.
 
-use std::pin::pin;
-
 use jiff::Timestamp;
 use placet_approval::{
     BEGUN_ROWS, CONTENT_ROWS, ContentRow, GRANT, Grant, PERMIT_EVENT, PERMIT_ROWS, Permit, PermitEffect, PermitEvent,
     PermitInput, REQUEST_ROWS, RequestRow, permit_id,
 };
-use placet_sdk::{
-    ActivityError, Client, Either, Failure, OrchestrationContext, Result, RetryPolicy, Termination, TimerCall,
-};
+use placet_sdk::{ActivityError, Client, Either, Failure, OrchestrationContext, Result, RetryPolicy, TimerCall};
 use serde::de::DeserializeOwned;
 
 use crate::approval::{EVENTS_PER_GENERATION, said};
+use crate::termination::unless_terminated;
 
 /// How a permit fails for a reason that stays one.
 const NO_PERMIT: &str = "NoPermit";
@@ -47,19 +44,9 @@ pub(crate) async fn permit(ctx: OrchestrationContext, input: PermitInput) -> Res
     };
     let mut life = Life { ctx: &ctx, permit, alarm: None };
     life.show()?;
-    let termination = {
-        let goes_on = pin!(life.goes_on());
-        match ctx.first(goes_on, ctx.termination()).await {
-            Either::Left(done) => {
-                done?;
-                None
-            }
-            Either::Right(termination) => Some(termination),
-        }
-    };
-    if let Some(Termination { reason, at }) = termination {
-        let reason = reason.map(|reason| serde_json::from_str(&reason).unwrap_or(reason)).unwrap_or_default();
-        life.happens(&PermitEvent::Terminated { at: at.try_into()?, reason })?;
+    let termination = unless_terminated(&ctx, life.goes_on()).await?;
+    if let Some((at, reason)) = termination {
+        life.happens(&PermitEvent::Terminated { at, reason })?;
     } else if !life.permit.has_ended() {
         ctx.continue_as_new(&life.permit)?;
     }

@@ -128,7 +128,7 @@ impl Request {
 /// SHA-256 of the salt's digits, and of what is decided about as JSON in its canonical form (RFC 8785), which takes numbers
 /// for doubles: integers that are none of those stand there as texts.
 pub(crate) fn content_hash(salt: &str, item: &str, content: ContentRow) -> String {
-    let content = ContentRow { proposed: None, editable: Vec::new(), ..content };
+    let content = ContentRow { proposed: None, editable: Vec::new(), of: String::new(), ..content };
     let mut value = serde_json::to_value(content).expect("its keys are texts");
     value["item"] = Value::String(item.to_owned());
     salted(salt, value)

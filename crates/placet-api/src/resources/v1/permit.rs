@@ -6,8 +6,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use placet_approval::{
     BEGUN_ROWS, Begin, CONTENT_ROWS, Caller, Finish, Grant, Granted, PERMIT, PERMIT_EVENT, PERMIT_ROWS, Permit,
-    PermitAct, PermitEffect, PermitEvent, PermitReply, PermitShown, Person, REQUEST_ROWS, Refusal, RequestRow, Revoke,
-    Said, permit_id,
+    PermitAct, PermitEffect, PermitEvent, PermitReply, PermitShown, REQUEST_ROWS, Refusal, RequestRow, Revoke, Said,
+    permit_id,
 };
 use placet_sdk::{Answer, Code, StartError};
 use serde::Serialize;
@@ -54,54 +54,54 @@ fn read<T: DeserializeOwned>(mut body: Map<String, Value>) -> Result<(Option<Str
 /// `GET /api/v1/requests/{id}/permit`.
 pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Json<PermitShown>, Problem> {
     let held = Held::of(&api, &id).await?;
-    let mut permit = match (held.permit, held.grant) {
-        (Some(permit), _) => return Ok(Json(permit.shown())),
-        (None, Some(grant)) => Permit::new(grant),
-        (None, None) => return Err(Problem::no_such_request(&id)),
-    };
-    if was_used(&api, &id, &held.instance).await? {
+    if let Some(permit) = held.permit {
+        return Ok(Json(permit.shown()));
+    }
+    if was_used(&api, &id, &held.instance()).await? {
         return Err(used(&id));
     }
     // Nobody has begun it: nothing but its time can have changed it.
     let now = api.client.time().await.map_err(|error| problem::of_call(&id, &error))?.now;
+    let mut permit = Permit::new(held.grant);
     permit.apply(&PermitEvent::TimeReached(timestamp(now)));
     Ok(Json(permit.shown()))
 }
 
 /// What there is of a permit, and of its request.
 struct Held {
-    /// The permit's orchestration.
-    instance: String,
-    requester: Person,
-    category: Option<String>,
+    /// What the request was approved for.
+    grant: Grant,
     /// As it stands, once there is one.
     permit: Option<Permit>,
-    /// What the request was approved for, as long as there is a request.
-    grant: Option<Grant>,
+    /// Whether there is the request still.
+    has_request: bool,
 }
 
 impl Held {
     async fn of(api: &Api, id: &str) -> Result<Held, Problem> {
         let request = published::<RequestRow>(api, REQUEST_ROWS, id).await?;
         let permit = published::<Permit>(api, PERMIT_ROWS, id).await?;
-        let (permit, grant) = match (request, permit) {
+        match (request, permit) {
             (Some(request), permit) => {
                 // An earlier request of this id may have had one, too.
                 let permit = permit.filter(|permit| permit.grant.content_salt == request.content_salt);
                 let content = published(api, CONTENT_ROWS, id).await?;
                 let refused = |why| Problem::new(Kind::NotNow, why).with("request_id", id);
-                (permit, Some(Grant::of(&request, content).map_err(refused)?))
+                let grant = Grant::of(&request, content).map_err(refused)?;
+                Ok(Held { grant, permit, has_request: true })
             }
             // It may outlive its request.
-            (None, Some(permit)) => (Some(permit), None),
+            (None, Some(permit)) => Ok(Held { grant: permit.grant.clone(), permit: Some(permit), has_request: false }),
             (None, None) => {
                 super::requests::is_there(api, id).await?;
-                return Err(Problem::new(Kind::NotNow, "the request is pending: only what is approved can be begun"));
+                Err(Problem::new(Kind::NotNow, "the request is pending: only what is approved can be begun"))
             }
-        };
-        let of = grant.as_ref().or(permit.as_ref().map(|permit| &permit.grant)).expect("there is one of them");
-        let (instance, requester) = (permit_id(id, &of.content_salt), of.requester.clone());
-        Ok(Held { instance, requester, category: of.category.clone(), permit, grant })
+        }
+    }
+
+    /// The permit's orchestration.
+    fn instance(&self) -> String {
+        permit_id(&self.grant.request_id, &self.grant.content_salt)
     }
 }
 
@@ -187,12 +187,12 @@ impl Doing<'_> {
     async fn asked(self, wait: &Wait) -> Result<Option<PermitShown>, Problem> {
         self.act.check()?;
         let held = Held::of(self.api, self.id).await?;
-        let caller = self.caller(&held)?;
+        let (caller, instance) = (self.caller(&held)?, held.instance());
         // What is said twice is answered twice, by the state that it finds.
         let ask_id = Uuid::new_v4().to_string();
         let of_call = |error| problem::of_call(self.id, &error);
         for _ in 0..ATTEMPTS {
-            let ask = self.api.client.ask(&held.instance, PERMIT_EVENT, &self.act);
+            let ask = self.api.client.ask(&instance, PERMIT_EVENT, &self.act);
             let ask = ask.on_behalf_of(rights::stamp(&caller), caller.proof.to_string());
             let state = match ask.ask_id(ask_id.as_str()).wait(wait.length()).await {
                 Err(error) if error.code == Code::NotFound => {
@@ -217,10 +217,10 @@ impl Doing<'_> {
                 return Err(self.no_permit());
             }
             // It has failed: somebody started it too early, say. As long as it was no permit, the next one may be.
-            if was_used(self.api, self.id, &held.instance).await? {
+            if was_used(self.api, self.id, &instance).await? {
                 return Err(used(self.id));
             }
-            self.api.client.purge(&held.instance).await.map_err(of_call)?;
+            self.api.client.purge(&instance).await.map_err(of_call)?;
         }
         Err(Problem::new(Kind::NotNow, format!("the permit of {} cannot be had: try again", self.id)))
     }
@@ -228,7 +228,7 @@ impl Doing<'_> {
     /// The permit as it stands.
     async fn permit(&self, held: &Held) -> Result<Option<Permit>, Problem> {
         let permit = published::<Permit>(self.api, PERMIT_ROWS, self.id).await?;
-        Ok(permit.filter(|permit| permit_id(self.id, &permit.grant.content_salt) == held.instance))
+        Ok(permit.filter(|permit| permit.grant.content_salt == held.grant.content_salt))
     }
 
     fn no_permit(&self) -> Problem {
@@ -237,11 +237,11 @@ impl Doing<'_> {
 
     /// Nobody has, as yet, done anything with it. It reads for itself what was approved.
     async fn start(&self, held: &Held) -> Result<(), Problem> {
-        if held.grant.is_none() {
+        if !held.has_request {
             return Err(Problem::no_such_request(self.id));
         }
         let of = Granted { request_id: self.id.to_owned() };
-        match self.api.client.start(PERMIT, &of).id(&held.instance).only_if_absent().await {
+        match self.api.client.start(PERMIT, &of).id(held.instance()).only_if_absent().await {
             Ok(_) | Err(StartError::AlreadyExists(_)) => Ok(()),
             Err(error) => Err(not_started(self.id, &error)),
         }
@@ -250,12 +250,12 @@ impl Doing<'_> {
     fn caller(&self, held: &Held) -> Result<Caller, Problem> {
         let mut caller = match &self.by {
             Some(by) => rights::caller(self.api, "by", by)?,
-            None => Caller { person: Some(held.requester.clone()), ..Caller::default() },
+            None => Caller { person: Some(held.grant.requester.clone()), ..Caller::default() },
         };
         caller.rights = rights::of(self.api, &caller);
         if matches!(self.act, PermitAct::Begin(_)) {
             let policies = &(self.api.configuration)().policies;
-            caller.policy = policies.version(held.category.as_deref()).cloned();
+            caller.policy = policies.version(held.grant.category.as_deref()).cloned();
         }
         Ok(caller)
     }

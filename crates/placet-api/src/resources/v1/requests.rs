@@ -71,7 +71,8 @@ impl Shown {
         self.listed.row.outcome.is_some()
     }
 
-    fn new(base: &BaseUrl, row: RequestRow, content: ContentRow) -> Shown {
+    fn new(base: &BaseUrl, row: RequestRow, mut content: ContentRow) -> Shown {
+        content.of.clear(); // the row has it
         Shown { listed: Listed::new(base, row), content, existing: false }
     }
 }
@@ -218,9 +219,10 @@ pub(crate) async fn is_there(api: &Api, id: &str) -> Result<InstanceState, Probl
 /// A request as it stands now.
 pub(super) async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, Problem> {
     if let Some(row) = published::<RequestRow>(api, REQUEST_ROWS, id).await? {
-        let content = published::<ContentRow>(api, CONTENT_ROWS, id).await?;
+        let content = published::<ContentRow>(api, CONTENT_ROWS, id).await?.unwrap_or_default();
         // An earlier request of this id may have left another one; what was written before there were hashes has none.
-        let content = row.content(content.clone()).unwrap_or_else(|_| content.unwrap_or_default());
+        let is_left = !row.is_about(&content) && row.is_about(&ContentRow::default());
+        let content = if is_left { ContentRow::default() } else { content };
         return Ok(Shown::new(base, row, content));
     }
     // It was accepted, and no worker has begun with it: it is what was asked for.
