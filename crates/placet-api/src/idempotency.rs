@@ -76,13 +76,13 @@ impl IdempotencyKey {
 
     /// What is kept of the key and of the body.
     pub(crate) fn tags(&self, asked: &NewRequest) -> BTreeMap<String, String> {
-        let tags = |key: &String| [(TAG.to_owned(), digest(asked)), (KEY_TAG.to_owned(), digest_of_key(key))];
+        let tags = |key: &String| [(TAG.to_owned(), digest(asked)), (KEY_TAG.to_owned(), digest_of(key.as_bytes()))];
         self.0.iter().flat_map(tags).collect()
     }
 
     /// Whether something was asked for under this key, whichever its id.
     pub(crate) fn is_of(&self, state: &InstanceState) -> bool {
-        self.0.as_ref().is_some_and(|key| state.tags().get(KEY_TAG) == Some(&digest_of_key(key)))
+        self.0.as_ref().is_some_and(|key| state.tags().get(KEY_TAG) == Some(&digest_of(key.as_bytes())))
     }
 
     /// Whether what is there under this key is what is asked for again.
@@ -98,11 +98,12 @@ impl IdempotencyKey {
     }
 }
 
-fn digest_of_key(key: &str) -> String {
-    Uuid::new_v5(&NAMESPACE, key.as_bytes()).simple().to_string()
+/// By which the same bytes are known again.
+pub(crate) fn digest_of(bytes: &[u8]) -> String {
+    Uuid::new_v5(&NAMESPACE, bytes).simple().to_string()
 }
 
 fn digest(asked: &NewRequest) -> String {
     let body = serde_json::to_vec(asked).expect("a request is JSON");
-    Uuid::new_v5(&NAMESPACE, &body).simple().to_string()
+    digest_of(&body)
 }

@@ -162,6 +162,11 @@ impl Entry {
         Ok(Some(value))
     }
 
+    /// The salt of the content of a request, where it was asked for, in what [`Entry::read`] has read.
+    pub fn content_salt(entry: &Value) -> Option<&str> {
+        entry.get("content_salt")?.as_str()
+    }
+
     fn people(&self) -> Vec<Person> {
         match &self.what {
             Entered::Requested { requester, .. } => vec![Person::named(requester)],

@@ -13,9 +13,9 @@ use placet_proto::durabletask::{
     OrchestrationStatus, RaiseEventRequest, TerminateRequest,
 };
 use placet_proto::placet::v1::{
-    AskRequest, CheckpointRequest, CheckpointResponse, EraseEntriesRequest, GetPublishedRequest, ListEntriesRequest,
-    ListEntriesResponse, ListPublishedRequest, ListPublishedResponse, WatchRequest, ask_response::Outcome,
-    list_entries_request::Of,
+    AskRequest, ChainedEntry, CheckpointRequest, CheckpointResponse, EraseEntriesRequest, GetPublishedRequest,
+    ListEntriesRequest, ListEntriesResponse, ListPublishedRequest, ListPublishedResponse, WatchRequest,
+    ask_response::Outcome, list_entries_request::Of,
 };
 use serde::Serialize;
 use tokio::time::timeout;
@@ -253,6 +253,22 @@ impl Client {
     /// If the call fails.
     pub async fn entries_of(&self, id: &str, after: u64) -> Result<Held<ListEntriesResponse>, CallError> {
         self.entries(Of::InstanceId(id.to_owned()), after, 0).await
+    }
+
+    /// All that an instance has entered in the record.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub async fn all_entries_of(&self, id: &str) -> Result<Vec<ChainedEntry>, CallError> {
+        let mut entries: Vec<ChainedEntry> = Vec::new();
+        loop {
+            let after = entries.last().map_or(0, |last| last.number);
+            let page = self.entries_of(id, after).await?;
+            if page.value.entries.is_empty() {
+                return Ok(entries);
+            }
+            entries.extend(page.value.entries.iter().cloned());
+        }
     }
 
     /// Whether an instance has entered anything in the record: that stays when the instance goes.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use placet_approval::{Entry, Person, permit_id, request_of_permit};
 use placet_sdk::Client;
-use placet_sdk::record::texts;
+use placet_sdk::record::{ChainedEntry, texts};
 
 use super::audit::each_entry;
 use super::{confirm, refused, say, with_client};
@@ -109,18 +109,12 @@ async fn erase_person(client: &Client, person: &Person, yes: bool) -> Result<(),
 
 /// The permits of the requests that have had this id.
 async fn permits(client: &Client, id: &str) -> Result<Vec<String>, Failure> {
-    let mut permits = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = client.entries_of(id, after).await.map_err(refused)?;
-        let Some(last) = page.value.entries.last() else { return Ok(permits) };
-        after = last.number;
-        for said in page.value.entries.iter().filter_map(|entry| entry.said.as_ref()) {
-            let entry = Entry::read(texts(said)).ok().flatten();
-            let salt = entry.as_ref().and_then(|entry| entry.get("content_salt")?.as_str());
-            permits.extend(salt.map(|salt| permit_id(id, salt)));
-        }
-    }
+    let entries = client.all_entries_of(id).await.map_err(refused)?;
+    let permit = |entry: &ChainedEntry| {
+        let entry = Entry::read(texts(entry.said.as_ref()?)).ok().flatten()?;
+        Some(permit_id(id, Entry::content_salt(&entry)?))
+    };
+    Ok(entries.iter().filter_map(permit).collect())
 }
 
 async fn is_open(client: &Client, id: &str) -> Result<bool, Failure> {

@@ -16,13 +16,12 @@ use placet_approval::REQUEST_ROWS;
 use placet_sdk::CallError;
 use serde::Serialize;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::lists::{Asked, Inbox};
 use super::requests::{Listed, Shown, find};
 use crate::Api;
 use crate::guard::BaseUrl;
-use crate::idempotency::NAMESPACE;
+use crate::idempotency::digest_of;
 use crate::problem::{self, Problem};
 use crate::resources::requests::RequestId;
 
@@ -75,10 +74,11 @@ impl OfRequest {
                 }
             };
             self.is_over = shown.is_decided();
-            let tag = tag(&shown);
+            let text = text(&shown);
+            let tag = digest_of(text.as_bytes());
             if self.known.as_ref() != Some(&tag) {
                 self.known = Some(tag.clone());
-                return Some((event("request", &shown).id(tag), self));
+                return Some((Event::default().event("request").data(text).id(tag), self));
             }
         }
         None
@@ -188,13 +188,16 @@ fn answer(events: impl Stream<Item = Event> + Send + 'static) -> Response {
 }
 
 fn event(name: &str, data: &impl Serialize) -> Event {
-    Event::default().event(name).data(serde_json::to_string(data).expect("its keys are texts"))
+    Event::default().event(name).data(text(data))
 }
 
 /// By which somebody says what he knows.
 fn tag(what: &impl Serialize) -> String {
-    let body = serde_json::to_vec(what).expect("its keys are texts");
-    Uuid::new_v5(&NAMESPACE, &body).simple().to_string()
+    digest_of(text(what).as_bytes())
+}
+
+fn text(what: &impl Serialize) -> String {
+    serde_json::to_string(what).expect("its keys are texts")
 }
 
 fn last_event_id(headers: &HeaderMap) -> Option<String> {

@@ -34,12 +34,12 @@ struct EntryShown {
 
 /// `GET /api/v1/requests/{id}/record`.
 pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Json<Shown>, Problem> {
-    let mut entries = Vec::new();
-    read(&api, &id, &id, &mut entries).await?;
+    let mut entries = read(&api, &id, &id).await?;
     // Of each request that had this id; whatever happens to a permit happens after all else.
-    let salts: Vec<String> = entries.iter().filter_map(EntryShown::content_salt).collect();
-    for salt in salts {
-        read(&api, &id, &permit_id(&id, &salt), &mut entries).await?;
+    let salts = entries.iter().filter_map(|shown| Entry::content_salt(shown.entry.as_ref()?));
+    let permits: Vec<String> = salts.map(|salt| permit_id(&id, salt)).collect();
+    for permit in permits {
+        entries.extend(read(&api, &id, &permit).await?);
     }
     if entries.is_empty() {
         return Err(Problem::no_such_request(&id));
@@ -48,21 +48,9 @@ pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Re
 }
 
 /// All that somebody has entered.
-async fn read(api: &Api, id: &str, owner: &str, entries: &mut Vec<EntryShown>) -> Result<(), Problem> {
-    let mut after = 0;
-    loop {
-        let page = api.client.entries_of(owner, after).await.map_err(|error| problem::of_call(id, &error))?;
-        let Some(last) = page.value.entries.last() else { return Ok(()) };
-        after = last.number;
-        entries.extend(page.value.entries.iter().cloned().map(shown).collect::<Result<Vec<_>, _>>()?);
-    }
-}
-
-impl EntryShown {
-    /// The salt of the content, if this is where somebody asked.
-    fn content_salt(&self) -> Option<String> {
-        self.entry.as_ref()?.get("content_salt")?.as_str().map(str::to_owned)
-    }
+async fn read(api: &Api, id: &str, owner: &str) -> Result<Vec<EntryShown>, Problem> {
+    let entries = api.client.all_entries_of(owner).await.map_err(|error| problem::of_call(id, &error))?;
+    entries.into_iter().map(shown).collect()
 }
 
 fn shown(entry: ChainedEntry) -> Result<EntryShown, Problem> {

@@ -11,13 +11,12 @@ use placet_approval::{
 use placet_sdk::{InstanceState, StartError};
 use serde::Serialize;
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::dedupe;
 use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
-use crate::idempotency::{IdempotencyKey, NAMESPACE};
+use crate::idempotency::{IdempotencyKey, digest_of};
 use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::Wait;
 use crate::resources::requests::{RequestId, approval_url, not_started, status_url, was_terminated};
@@ -200,7 +199,7 @@ pub(crate) async fn show(
         shown = find(&api, &base, &id).await?;
     }
     let body = serde_json::to_vec(&shown).map_err(|error| Problem::new(Kind::SchedulerFailed, error.to_string()))?;
-    let tag = format!("\"{}\"", Uuid::new_v5(&NAMESPACE, &body).simple());
+    let tag = format!("\"{}\"", digest_of(&body));
     let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let tag = [(header::ETAG, HeaderValue::from_str(&tag).expect("hexadecimal digits"))];
     if is_known {
