@@ -5,14 +5,19 @@ use std::time::Duration;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
+use crate::openapi::{Inputs, Takes};
 use crate::problem::{Kind, Problem};
 use crate::{Api, Intake};
 
 /// What a body may hold: texts, no files.
 pub(crate) const BYTES_MAX: usize = 1 << 20;
+
+const JSON: &str = "application/json";
 
 /// A body has come within this time.
 const TIME_MAX: Duration = Duration::from_secs(30);
@@ -30,6 +35,72 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
         let mut room = Vec::new();
         read(&whole(call, api, &mut room).await?).map(Body)
     }
+}
+
+impl<T: JsonSchema> Takes for Body<T> {
+    fn describe(input: &mut Inputs<'_>) {
+        let schema = input.schema_of::<T>();
+        input.body(&[JSON], &schema);
+    }
+}
+
+/// A body that says in `by` who does something, and beside that what.
+pub(crate) struct By<T>(pub(crate) String, pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Api> for By<T> {
+    type Rejection = Problem;
+
+    async fn from_request(call: Request, api: &Api) -> Result<By<T>, Problem> {
+        let ByAnybody(by, what) = ByAnybody::from_request(call, api).await?;
+        by.map(|by| By(by, what)).ok_or_else(|| Problem::field("by", "must be the name of whoever does it"))
+    }
+}
+
+impl<T: JsonSchema> Takes for By<T> {
+    fn describe(input: &mut Inputs<'_>) {
+        let schema = with_by::<T>(input, true);
+        input.body(&[JSON], &schema);
+    }
+}
+
+/// The same, if nobody need say who he is.
+pub(crate) struct ByAnybody<T>(pub(crate) Option<String>, pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Api> for ByAnybody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(call: Request, api: &Api) -> Result<ByAnybody<T>, Problem> {
+        let Body(mut body) = Body::<Map<String, Value>>::from_request(call, api).await?;
+        let by = match body.remove("by") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(by)) => Some(by),
+            Some(_) => return Err(Problem::field("by", "must be the name of whoever does it")),
+        };
+        Ok(ByAnybody(by, read(Value::Object(body).to_string().as_bytes())?))
+    }
+}
+
+impl<T: JsonSchema> Takes for ByAnybody<T> {
+    fn describe(input: &mut Inputs<'_>) {
+        let schema = with_by::<T>(input, false);
+        input.body(&[JSON], &schema);
+    }
+}
+
+/// The schema of something that somebody does.
+fn with_by<T: JsonSchema>(input: &mut Inputs<'_>, is_required: bool) -> Value {
+    let mut schema = T::json_schema(input.schemas()).to_value();
+    let by = json!({"type": "string", "description": "Who does it: a user of the configuration, or a name if that names none."});
+    let mut fields = Map::from_iter([("by".to_owned(), by)]);
+    if let Some(Value::Object(others)) = schema.get_mut("properties").map(Value::take) {
+        fields.extend(others);
+    }
+    schema["properties"] = fields.into();
+    if is_required {
+        let others = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+        schema["required"] = std::iter::once("by".into()).chain(others).collect();
+    }
+    schema
 }
 
 /// A body of many objects.
@@ -54,6 +125,13 @@ impl FromRequest<Api> for Sheet {
         };
         let mut room = Vec::new();
         whole(call, api, &mut room).await.map(sheet)
+    }
+}
+
+impl Takes for Sheet {
+    fn describe(input: &mut Inputs<'_>) {
+        let lines = json!({"type": "string", "description": "A request on each line, or a table with a line of names above it."});
+        input.body(&["application/x-ndjson", "text/csv"], &lines);
     }
 }
 
@@ -144,7 +222,7 @@ mod tests {
                 new(r#"{"requester": "A", "item": "x", "timeout_hour": 1}"#),
                 "timeout_hour: unknown field `timeout_hour`, expected one of `requester`, `item`, `timeout_hours`, `timeout`, \
                  `due`, `approval_url`, `details`, `payload`, `input_schema`, `outcomes`, `questions`, `category`, \
-                 `priority`, `dedupe_key`, `tags`, `links`, `approvers`, `valid_for`, `plan`",
+                 `priority`, `dedupe_key`, `tags`, `links`, `approvers`, `valid_for`, `withdraw_with_parent`, `plan`",
             ),
             (decision(r#"{"approver": "M"}"#), "is_approved: missing field `is_approved`"),
             (

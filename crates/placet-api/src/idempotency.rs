@@ -7,9 +7,11 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use placet_approval::NewRequest;
 use placet_sdk::InstanceState;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::Api;
+use crate::openapi::{Inputs, Takes};
 use crate::problem::{Kind, Problem};
 
 /// Of the ids that are made here from names (RFC 9562 §5.5).
@@ -38,6 +40,15 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
             return Err(Problem::field("Idempotency-Key", format!("must be 1 to {CHARS_MAX} letters of ASCII")));
         }
         Ok(IdempotencyKey(Some(key.to_owned())))
+    }
+}
+
+impl Takes for IdempotencyKey {
+    fn describe(input: &mut Inputs<'_>) {
+        let says = "The same call with the same key is done once, and answered the same again; another body under it is refused.";
+        let schema = json!({"type": "string", "minLength": 1, "maxLength": CHARS_MAX, "pattern": "^[ -~]+$"});
+        input.parameter("header", "Idempotency-Key", false, says, &schema);
+        input.refuses(&[Kind::BadBody, Kind::KeyReused]);
     }
 }
 

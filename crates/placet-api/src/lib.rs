@@ -9,6 +9,7 @@ mod duration;
 mod guard;
 mod idempotency;
 mod metrics;
+mod openapi;
 mod problem;
 mod resources;
 mod rights;

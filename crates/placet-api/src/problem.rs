@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 /// The kinds of problem. Their names are stable: `type` is `urn:placet:problem:<name>` (docs/errors.md has a
 /// paragraph on each).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     AlreadyDecided,
     BadBody,
@@ -30,11 +30,57 @@ pub(crate) enum Kind {
     Overloaded,
     SchedulerUnreachable,
     SchedulerFailed,
+    SeenOtherwise,
     OutcomeUnknown,
     TimeIsReal,
 }
 
 impl Kind {
+    /// Each of them.
+    pub(crate) const ALL: [Kind; 23] = [
+        Kind::AlreadyDecided,
+        Kind::BadBody,
+        Kind::BodyTooLarge,
+        Kind::BodyTooSlow,
+        Kind::DiskFull,
+        Kind::ForbiddenHost,
+        Kind::ForbiddenOrigin,
+        Kind::MethodNotAllowed,
+        Kind::MissingHeader,
+        Kind::NoSuchPath,
+        Kind::NoSuchRequest,
+        Kind::ContentChanged,
+        Kind::KeyReused,
+        Kind::NotJson,
+        Kind::NotApproved,
+        Kind::NotNow,
+        Kind::NotYours,
+        Kind::Overloaded,
+        Kind::SchedulerUnreachable,
+        Kind::SchedulerFailed,
+        Kind::SeenOtherwise,
+        Kind::OutcomeUnknown,
+        Kind::TimeIsReal,
+    ];
+
+    /// As docs/errors.md has it.
+    pub(crate) fn name(self) -> &'static str {
+        self.facts().0
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        self.facts().1
+    }
+
+    pub(crate) fn status(self) -> StatusCode {
+        self.facts().2
+    }
+
+    /// The `type` of its documents.
+    pub(crate) fn uri(self) -> String {
+        format!("urn:placet:problem:{}", self.name())
+    }
+
     /// Name, title and status: the one table.
     fn facts(self) -> (&'static str, &'static str, StatusCode) {
         match self {
@@ -64,6 +110,7 @@ impl Kind {
                 ("scheduler-unreachable", "The scheduler does not answer", StatusCode::SERVICE_UNAVAILABLE)
             }
             Kind::SchedulerFailed => ("scheduler-failed", "The scheduler failed", StatusCode::INTERNAL_SERVER_ERROR),
+            Kind::SeenOtherwise => ("seen-otherwise", "The request has changed", StatusCode::PRECONDITION_FAILED),
             Kind::OutcomeUnknown => {
                 ("outcome-unknown", "Nobody knows whether it was done", StatusCode::INTERNAL_SERVER_ERROR)
             }
@@ -104,9 +151,9 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (name, title, status) = self.kind.facts();
+        let (_, title, status) = self.kind.facts();
         let mut document = Map::new();
-        document.insert("type".to_owned(), format!("urn:placet:problem:{name}").into());
+        document.insert("type".to_owned(), self.kind.uri().into());
         document.insert("title".to_owned(), title.into());
         document.insert("status".to_owned(), status.as_u16().into());
         document.insert("detail".to_owned(), self.detail.into());

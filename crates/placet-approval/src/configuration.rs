@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{Directory, undecidable};
@@ -31,7 +32,7 @@ pub struct Configuration {
 }
 
 /// What a request would need, of whom and until when.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Needs {
     /// Until when it could be answered if it were asked for now.
     pub due: Timestamp,

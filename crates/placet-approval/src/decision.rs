@@ -1,5 +1,6 @@
 //! What an approver says to a request: the mission's body, and the payload of the event that carries it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -10,7 +11,7 @@ use crate::identity::NAME_CHARS_MAX;
 pub(crate) const COMMENTS_CHARS_MAX: usize = 10_000;
 
 /// A yes or no, with who says it; and more, if the request asks for more.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {
     /// Whether he approves.
     pub is_approved: bool,

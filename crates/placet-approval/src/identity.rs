@@ -1,8 +1,10 @@
 //! Who takes part: people, whom a request is put to, and who a caller is found to be where his call enters.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, IntoDeserializer as _, value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -14,7 +16,7 @@ pub(crate) const NAME_CHARS_MAX: usize = 256;
 
 /// A human being, by an id that stays his: a name of `[users]`, or `email:` with an address of somebody who is none of them.
 /// One person counts once, however many ways lead to him.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Person(String);
 
@@ -128,6 +130,21 @@ impl Serialize for Approver {
     }
 }
 
+impl JsonSchema for Approver {
+    fn schema_name() -> Cow<'static, str> {
+        "Approver".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "Whom a request may be put to: `user:NAME`, `group:NAME`, `email:ADDRESS` or `anyone`; a name alone is a user's.",
+            "minLength": 1,
+            "examples": ["user:alice", "group:sre", "email:bob@example.org"],
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Approver {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Approver, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(|error: FieldError| de::Error::custom(error.remedy))
@@ -135,7 +152,7 @@ impl<'de> Deserialize<'de> for Approver {
 }
 
 /// By what a caller is known, the weakest first (APPROVALS.md §3, "Links").
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {
     /// By his word alone.

@@ -58,6 +58,10 @@ pub const ORCHESTRATION: &str = "placet.approval";
 /// did it.
 pub const DECISION_EVENT: &str = "approval_response";
 
+/// The event that tells a request that the orchestration which waited for it has ended: its payload is that one's id. The scheduler
+/// sends it.
+pub const PARENT_ENDED_EVENT: &str = "placet.parent-ended";
+
 /// The activity that looks up who could vote in a stage: a [`LookUp`] in, a [`Resolved`] out.
 pub const LOOK_UP: &str = "placet.look_up";
 
@@ -66,5 +70,6 @@ pub const PLAN: &str = "placet.plan";
 
 /// As people read a hash.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -1,13 +1,14 @@
 //! What came of a request: decided once, told the same to everybody.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::identity::Person;
 
 /// What came of a request. Its JSON is the mission's `output`, and more where there is more to say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "status")]
 pub enum Outcome {
     /// They said yes. Nothing else means yes.
@@ -21,7 +22,7 @@ pub enum Outcome {
 }
 
 /// A decision that won.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Decided {
     /// The request.
     pub request_id: String,
@@ -58,7 +59,7 @@ pub struct Decided {
 }
 
 /// How a request is decided other than by votes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
     /// By somebody who may, over the heads of those who should have.
@@ -68,7 +69,7 @@ pub enum By {
 }
 
 /// A deadline that passed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimedOut {
     /// The request.
     pub request_id: String,
@@ -77,7 +78,7 @@ pub struct TimedOut {
 }
 
 /// A request that was taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Withdrawn {
     /// The request.
     pub request_id: String,

@@ -5,6 +5,7 @@
 //! The rules are a pure function, as the request's are: [`Permit::apply`]. The orchestration `placet.permit` feeds them.
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -78,7 +79,7 @@ pub enum PermitAct {
 }
 
 /// What is about to be done: one of `action` and `content_hash` says it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Begin {
     /// The payload that is about to be acted upon.
@@ -98,7 +99,7 @@ fn even_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>
 }
 
 /// How it went.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Finish {
     /// Any JSON.
@@ -110,7 +111,7 @@ pub struct Finish {
 }
 
 /// Why not.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Revoke {
     /// In words.
@@ -243,7 +244,7 @@ pub struct Permit {
 }
 
 /// How far a permit is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum PermitState {
     /// It can be begun.
@@ -270,10 +271,11 @@ pub enum PermitState {
 }
 
 /// Who began.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "what they are called")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Begun {
+    /// When.
     pub at: Timestamp,
+    /// By whom.
     pub by: Person,
     /// The digest of his key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -281,38 +283,46 @@ pub struct Begun {
 }
 
 /// How it went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "what they are called")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finished {
+    /// When.
     pub at: Timestamp,
     /// Nobody, if the permit's orchestration was terminated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Person>,
+    /// Any JSON.
     pub result: Value,
 }
 
 /// Who took it back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "what they are called")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Revoked {
+    /// When.
     pub at: Timestamp,
     /// Nobody, if the permit's orchestration was terminated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Person>,
+    /// Why.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
 
 /// A permit as people are told of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields of Permit")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PermitShown {
+    /// The request that was approved.
     pub request_id: String,
+    /// Since when it can be begun.
     pub granted_at: Timestamp,
+    /// Until when.
     pub not_after: Timestamp,
+    /// The revision of the content that was approved.
     pub revision: u32,
+    /// The hash of that content.
     pub content_hash: String,
+    /// The hash of its payload: what is to be done.
     pub action_hash: String,
+    /// How far it is.
     #[serde(flatten)]
     pub state: PermitState,
 }

@@ -1,9 +1,11 @@
 //! What a request needs, of whom and until when: the plan that a policy was evaluated into, once, when the request began.
 //! The rules read it and never a policy, a directory or a calendar (DESIGN.md §6, "Plans").
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::calendar::Calendar;
@@ -29,7 +31,7 @@ pub(crate) const NEED_MAX: u32 = 10_000;
 pub(crate) const CLAIM_TTL: SignedDuration = SignedDuration::from_hours(4);
 
 /// How a request is decided. Its default is the mission's: whoever answers first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// The policy that it comes from.
@@ -69,6 +71,7 @@ pub struct Plan {
     pub claim_ttl: Option<SignedDuration>,
     /// How long what was approved may be begun.
     #[serde(default, deserialize_with = "optional_with_days", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub valid_for: Option<SignedDuration>,
     /// In whose hours the steps of its stages are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,7 +121,7 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 /// Which policy, as it was then.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyVersion {
     /// Its name.
     pub name: String,
@@ -127,7 +130,7 @@ pub struct PolicyVersion {
 }
 
 /// A stage: seats that are to be filled by people who say yes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// What people call it.
@@ -154,7 +157,7 @@ impl Default for Stage {
 }
 
 /// Votes that are needed of some people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Seat {
     /// Of whom.
@@ -232,6 +235,22 @@ impl Serialize for Need {
     }
 }
 
+impl JsonSchema for Need {
+    fn schema_name() -> Cow<'static, str> {
+        "Need".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "How many of those whom a seat names: a number, `any` (one), `all`, or a share of them, rounded up.",
+            "oneOf": [
+                {"type": "integer", "minimum": 1, "maximum": NEED_MAX},
+                {"type": "string", "pattern": "^(any|all|(100|[1-9][0-9]?)%)$"},
+            ],
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Need {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Need, D::Error> {
         #[derive(Deserialize)]
@@ -258,7 +277,7 @@ impl<'de> Deserialize<'de> for Need {
 }
 
 /// How many of a stage may say no: one ends it by default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Veto {
     /// So many end it.
@@ -274,10 +293,11 @@ impl Default for Veto {
 }
 
 /// What happens at a time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// How long after the stage's start, in its calendar.
     #[serde(deserialize_with = "with_days")]
+    #[schemars(with = "String")]
     pub after: SignedDuration,
     /// What.
     #[serde(flatten)]
@@ -285,7 +305,7 @@ pub struct Step {
 }
 
 /// How a stage goes on when nobody decides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Escalation {
     /// Those who have not voted are reminded.
@@ -297,11 +317,11 @@ pub enum Escalation {
 }
 
 /// A reminder has no more to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Remind {}
 
 /// Who decides instead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Replacement {
     /// They.
@@ -312,7 +332,7 @@ pub struct Replacement {
 }
 
 /// What happens at the deadline. Expired is nobody's decision, and no rejection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnTimeout {
     /// The request expires.
@@ -327,7 +347,7 @@ pub enum OnTimeout {
 }
 
 /// Whether a vote may be changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Revise {
     /// While its stage is open.
@@ -338,7 +358,7 @@ pub enum Revise {
 }
 
 /// Which votes a change of the content undoes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reset {
     /// All: the first stage opens again.

@@ -1,6 +1,7 @@
 //! What others see of a request: the custom status, and the rows that lists and the API read.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,38 +32,51 @@ pub struct Details {
 }
 
 /// A row of [`REQUEST_ROWS`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields of Request")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestRow {
+    /// Its id.
     pub request_id: String,
+    /// Pending, Approved, Rejected, Timeout or Withdrawn.
     pub status: String,
+    /// Who asks.
     pub requester: String,
+    /// For what.
     pub item: String,
+    /// When it was accepted.
     pub submitted_at: Timestamp,
+    /// Until when it can be answered: an answer counts if it was recorded before.
     pub due: Timestamp,
+    /// What came of it, once it is decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// Of which kind it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
+    /// How urgent it is; absent: normal.
     #[serde(default, skip_serializing_if = "Priority::is_normal")]
     pub priority: Priority,
+    /// Words to find it by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// By which policy it is decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyVersion>,
-    /// Absent: the first.
+    /// How often its content has been fixed; absent: once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
-    /// The hash of its content, and the salt that it begins with.
+    /// The hash of its content: salted SHA-256 over canonical JSON (RFC 8785), in hexadecimal digits.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub content_hash: String,
+    /// What is hashed before it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub content_salt: String,
     /// Where it stands, while it is open, unless whoever answers first decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<StageShown>,
+    /// What an approver wants otherwise, while it is with whoever asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returned: Option<Said>,
+    /// Questions of approvers that nobody has answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unanswered: Vec<Said>,
 }
@@ -88,7 +102,7 @@ impl RequestRow {
 }
 
 /// The stage that is open, as others see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StageShown {
     /// Its place, from 1 on.
     pub number: usize,
@@ -113,7 +127,7 @@ pub struct StageShown {
 }
 
 /// Votes that are needed, as others see them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SeatShown {
     /// Of whom.
     pub from: Vec<Approver>,
@@ -122,7 +136,7 @@ pub struct SeatShown {
 }
 
 /// A vote, as others see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VoteShown {
     /// Whose.
     pub person: Person,
@@ -142,22 +156,27 @@ pub struct VoteShown {
 }
 
 /// A row of [`CONTENT_ROWS`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields of NewRequest")]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ContentRow {
+    /// More about it, in Markdown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub details: String,
+    /// What it is about, for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
     /// The payload as whoever asked proposed it, if an approver has changed it since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposed: Option<Value>,
+    /// What an approver fills in, as a JSON Schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_schema: Option<Value>,
+    /// Its own outcomes, beyond yes and no.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<Choice>,
+    /// What else an approver is asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub questions: Vec<Question>,
+    /// Where there is more to read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
     /// What an approver may change of the payload.

@@ -5,6 +5,7 @@
 //! more, and what was done stays readable. A text that begins with `~` of itself has one more before it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use crate::projection::SeatShown;
 use crate::rules::Level;
 
 /// An entry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// When the scheduler recorded it.
     pub at: Timestamp,
@@ -33,7 +34,7 @@ pub struct Entry {
 }
 
 /// What an entry tells of.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "entry", rename_all = "snake_case")]
 pub enum Entered {
     /// Somebody asked.
@@ -120,11 +121,11 @@ impl Entry {
         // Whoever spoke, or is spoken of, by whatever name: he is entered by his id.
         let mut spoken_of = Vec::new();
         for place in NAMES {
-            let Some(value @ Value::String(_)) = text.pointer_mut(place) else { continue };
+            let Some(value @ Value::String(_)) = at(&mut text, place) else { continue };
             let Value::String(name) = value.take() else { continue };
-            let (form, person) = if place == "/by" { ("", Person::new(name.as_str())) } else { form_of(&name) };
+            let (form, person) = if place == BY { ("", Person::new(name.as_str())) } else { form_of(&name) };
             let speaker = match &self.what {
-                Entered::Said { by: Some(by), .. } if place == "/said/approver" => by,
+                Entered::Said { by: Some(by), .. } if place == SPEAKER => by,
                 _ => &person,
             };
             spoken_of.push((place, format!("{form}~{}", named.number(speaker))));
@@ -135,7 +136,7 @@ impl Entry {
             }
         }
         for (place, token) in spoken_of {
-            if let Some(name) = text.pointer_mut(place) {
+            if let Some(name) = at(&mut text, place) {
                 *name = Value::String(token);
             }
         }
@@ -197,8 +198,24 @@ impl Entry {
     }
 }
 
+/// A place in an entry: a field, and perhaps one of that.
+type Spot = (&'static str, Option<&'static str>);
+
 /// Where an entry has a name and nothing else.
-const NAMES: [&str; 5] = ["/by", "/requester", "/said/approver", "/said/to", "/outcome/approver"];
+const NAMES: [Spot; 5] = [BY, ("requester", None), SPEAKER, ("said", Some("to")), ("outcome", Some("approver"))];
+
+/// Who did it.
+const BY: Spot = ("by", None);
+
+/// Who, in what he sent, says that he did.
+const SPEAKER: Spot = ("said", Some("approver"));
+
+fn at(entry: &mut Value, (field, of_that): Spot) -> Option<&mut Value> {
+    match (entry.get_mut(field), of_that) {
+        (Some(field), Some(of_that)) => field.get_mut(of_that),
+        (field, _) => field,
+    }
+}
 
 /// How an approver is written that is a user.
 const USER: &str = "user:";

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
@@ -44,7 +45,7 @@ const LIST_MAX: usize = 100;
 const RULES: u32 = 2;
 
 /// What somebody asks for: the mission's body, and the input of `placet.approval` when any program starts it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRequest {
     /// Who asks.
@@ -100,13 +101,16 @@ pub struct NewRequest {
     /// How long what was approved may be begun: a duration such as `1h`, counted from the approval. A policy may say less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_for: Option<String>,
+    /// Whether it is withdrawn when the orchestration that waits for it ends. When that is terminated, it is in any case.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdraw_with_parent: bool,
     /// The whole plan, if no policy says and one of many is not what is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
 }
 
 /// An outcome of a request's own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
     /// Its name, which a decision gives as its `choice`.
@@ -119,7 +123,7 @@ pub struct Choice {
 }
 
 /// A question of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// Its id, by which it is answered.
@@ -135,7 +139,7 @@ pub struct Question {
 }
 
 /// Where there is more to read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// `https:` or `http:`.
@@ -146,7 +150,7 @@ pub struct Link {
 }
 
 /// How urgent a request is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// It can wait.
@@ -198,6 +202,7 @@ impl NewRequest {
             links: Vec::new(),
             approvers: Vec::new(),
             valid_for: None,
+            withdraw_with_parent: false,
             plan: None,
         }
     }
@@ -435,7 +440,7 @@ pub struct Edited {
 }
 
 /// What somebody said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Said {
     /// Which word of the thread it is.
     pub number: u32,

@@ -88,6 +88,11 @@ pub fn of_word(word: &str) -> String {
 /// UAX #29 cuts.
 pub fn words(text: &str) -> impl Iterator<Item = String> {
     text.unicode_words().filter_map(|word| {
+        if word.is_ascii() {
+            let letters = word.chars().filter(char::is_ascii_alphanumeric).take(LETTERS_MAX);
+            let folded: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
+            return (!folded.is_empty()).then_some(folded);
+        }
         let folded = word.nfkc().flat_map(char::to_lowercase).nfd().filter(|letter| !is_combining_mark(*letter));
         let folded: String = folded.filter(|letter| letter.is_alphanumeric()).take(LETTERS_MAX).collect();
         (!folded.is_empty()).then_some(folded)

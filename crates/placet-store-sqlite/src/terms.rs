@@ -8,14 +8,22 @@ use placet_core::ids::Hub;
 use placet_core::rows::Term;
 use placet_store::{Along, IndexedRow, Listed, ListedRow, Listing, Place, ReadError, TermIndex};
 use prost::Message as _;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
 
 use crate::damage::Damage;
 use crate::readers::Fault;
 use crate::reads;
 use crate::statements as sql;
 
-const PUT: &str = "INSERT OR IGNORE INTO term(hub, kind, text, place, row) VALUES(?1, ?2, ?3, ?4, ?5)";
+/// So many at once, from one on: a row has several, and a statement costs about as much as two of them.
+const PUT: [&str; 4] = [
+    "INSERT OR IGNORE INTO term(hub, kind, row, text, place) VALUES(?1, ?2, ?3, ?4, ?5)",
+    "INSERT OR IGNORE INTO term(hub, kind, row, text, place) VALUES(?1, ?2, ?3, ?4, ?5), (?1, ?2, ?3, ?6, ?7)",
+    "INSERT OR IGNORE INTO term(hub, kind, row, text, place)
+     VALUES(?1, ?2, ?3, ?4, ?5), (?1, ?2, ?3, ?6, ?7), (?1, ?2, ?3, ?8, ?9)",
+    "INSERT OR IGNORE INTO term(hub, kind, row, text, place)
+     VALUES(?1, ?2, ?3, ?4, ?5), (?1, ?2, ?3, ?6, ?7), (?1, ?2, ?3, ?8, ?9), (?1, ?2, ?3, ?10, ?11)",
+];
 const DELETE: &str = "DELETE FROM term WHERE hub = ?1 AND kind = ?2 AND text = ?3 AND place = ?4 AND row = ?5";
 
 const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM term WHERE hub = ?1 AND kind = ?2 AND text = ?3 LIMIT ?4)";
@@ -62,11 +70,15 @@ pub(crate) fn change(
     let read = |stored: Option<&[u8]>| StoredTerms::decode(stored.unwrap_or_default()).unwrap_or_default();
     let (before, now) = (read(before), read(now));
     let (before, now): (BTreeSet<_>, BTreeSet<_>) = (before.terms().collect(), now.terms().collect());
-    for (statement, terms) in [(DELETE, before.difference(&now)), (PUT, now.difference(&before))] {
-        let mut statement = connection.prepare_cached(statement)?;
-        for (text, order) in terms {
-            statement.execute(params![of.hub, of.kind, text, order, of.row])?;
-        }
+    for (text, order) in before.difference(&now) {
+        connection.prepare_cached(DELETE)?.execute(params![of.hub, of.kind, text, order, of.row])?;
+    }
+    let new: Vec<&(&str, i64)> = now.difference(&before).collect();
+    for terms in new.chunks(PUT.len()) {
+        let mut statement = connection.prepare_cached(PUT[terms.len() - 1])?;
+        let mut values: Vec<&dyn ToSql> = vec![&of.hub, &of.kind, &of.row];
+        values.extend(terms.iter().flat_map(|(text, order)| [text as &dyn ToSql, order]));
+        statement.execute(&*values)?;
     }
     Ok(())
 }

@@ -9,11 +9,14 @@
 //! one that waits for years can be finished by the code of then.
 
 use std::collections::VecDeque;
+use std::future::pending;
+use std::pin::pin;
 
 use jiff::Timestamp;
 use placet_approval::{
     Answered, CONTENT_ROWS, Caller, Configurations, DECISION_EVENT, Decided, Effect, Event, Granted, Input, LOOK_UP,
-    Outcome, PERMIT, PLAN, Planned, Planning, REQUEST_ROWS, Request, Resolved, Said, apply, nobody, permit_id,
+    Outcome, PARENT_ENDED_EVENT, PERMIT, PLAN, Planned, Planning, REQUEST_ROWS, Request, Resolved, Said, apply, nobody,
+    permit_id,
 };
 use placet_sdk::{ActivityError, Either, ExternalEvent, Failure, OrchestrationContext, Result, TimerCall};
 
@@ -117,11 +120,17 @@ impl Life<'_> {
             self.alarm = Some((wakes_at, self.ctx.timer_until(wakes_at.into())));
         }
         let (at, timer) = self.alarm.as_mut().expect("it was just set");
+        let at = *at;
         let answer = self.ctx.external_event::<Option<String>>(DECISION_EVENT).with_facts();
-        match self.ctx.first(answer, timer).await {
+        let parent_ended = pin!(parent_ended(self.ctx, self.request.asked.withdraw_with_parent));
+        let first = {
+            let elsewhere = pin!(self.ctx.first(parent_ended, timer));
+            self.ctx.first(answer, elsewhere).await
+        };
+        match first {
             Either::Left(event) => said(event).map(Event::Said),
-            Either::Right(()) => {
-                let at = *at;
+            Either::Right(Either::Left(ended)) => ended,
+            Either::Right(Either::Right(())) => {
                 self.alarm = None;
                 Ok(Event::TimeReached(at))
             }
@@ -169,6 +178,16 @@ impl Life<'_> {
         }
         Ok(())
     }
+}
+
+/// That nobody waits for the request any more, if it is to be withdrawn then; else never.
+async fn parent_ended(ctx: &OrchestrationContext, is_awaited: bool) -> Result<Event> {
+    if !is_awaited {
+        return pending().await;
+    }
+    let event = ctx.external_event::<Option<String>>(PARENT_ENDED_EVENT).with_facts().await;
+    let parent = event.payload.and_then(|payload| serde_json::from_str(&payload).ok()).unwrap_or_default();
+    Ok(Event::ParentEnded { at: Timestamp::try_from(event.received_at)?, parent })
 }
 
 /// What somebody sent, and who he is: as it was stamped, never as the payload has it.

@@ -6,6 +6,7 @@ mod permit;
 mod termination;
 
 pub use approval::approval;
+pub use permit::permit;
 use placet_approval::{
     Configurations, GRANT, LOOK_UP, LookUp, ORCHESTRATION, PERMIT, PLAN, Planned, Planning, Resolved,
 };
@@ -46,7 +47,7 @@ pub fn start(
     let worker = Worker::builder(client).built_in().hubs(hubs);
     worker
         .orchestration(ORCHESTRATION, approve)
-        .orchestration(PERMIT, permit::permit)
+        .orchestration(PERMIT, permit)
         .activity(LOOK_UP, look_up)
         .activity(PLAN, plan)
         .activity(GRANT, grant)

@@ -24,7 +24,7 @@ const ATTEMPTS: u32 = 100;
 ///
 /// # Errors
 /// If the request is not approved, or has had its permit.
-pub(crate) async fn permit(ctx: OrchestrationContext, input: PermitInput) -> Result<Permit> {
+pub async fn permit(ctx: OrchestrationContext, input: PermitInput) -> Result<Permit> {
     let permit = match input {
         PermitInput::Continued(permit) if ctx.is_continued() => *permit,
         PermitInput::Continued(_) => {

@@ -10,8 +10,9 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use placet_approval::{Answered, Caller, DECISION_EVENT, Decided, Decision, ORCHESTRATION, Outcome, Reply, digest_of};
 use placet_sdk::{Answer, ExternalEvent, InstanceState};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::requests::{RequestId, json, status, status_url, was_terminated};
@@ -20,6 +21,7 @@ use crate::Api;
 use crate::body::Body;
 use crate::duration::duration;
 use crate::guard::BaseUrl;
+use crate::openapi::{About, Answer as Answers, Content, Inputs, Takes};
 use crate::problem::{self, Kind, Problem};
 use crate::rights;
 
@@ -67,13 +69,35 @@ impl<S: Send + Sync> FromRequestParts<S> for Wait {
     }
 }
 
+impl Takes for Wait {
+    fn describe(input: &mut Inputs<'_>) {
+        let says = "How long the answer may wait for what comes of it: whole seconds, or a duration such as `30s`; 300 seconds at most.";
+        input.parameter("query", "wait", false, says, &json!({"type": "string", "pattern": "^[0-9]{1,4}s?$"}));
+        input.refuses(&[Kind::BadBody]);
+    }
+}
+
 /// What a decider is told whose decision won, or counts.
-#[derive(Debug, Serialize)]
-struct Told {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MissionDecided")]
+pub(crate) struct Told {
     request_id: String,
     message: String,
     status_url: String,
 }
+
+pub(crate) const DECIDE: About = About {
+    id: "decideMissionRequest",
+    summary: "Decide a request",
+    details: "The answer comes once the decision is on disk and known to have won, or to have lost. An orchestration of another program \
+              that waits for the event `approval_response` is decided in the same way.",
+    answers: &[
+        Answers::new(200, "It won, or counts", &[Content::json::<Told>()]),
+        Answers::new(202, "It was recorded; no worker has taken it yet", &[Content::json::<Told>()]),
+    ],
+    problems: &[Kind::AlreadyDecided, Kind::ContentChanged, Kind::NotNow, Kind::NotYours],
+    example: Some(r#"{"is_approved": true, "approver": "Manager", "comments": "Approved!"}"#),
+};
 
 /// `POST /api/approvals/{id}`.
 pub(crate) async fn decide(
@@ -101,13 +125,29 @@ pub(crate) enum Form {
     Ours,
 }
 
+/// How a request is decided.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MissionHow")]
+pub(crate) struct How {
+    request_id: String,
+    /// In a sentence.
+    how: &'static str,
+    status_url: String,
+}
+
+pub(crate) const EXPLAIN: About = About {
+    id: "explainMissionDecision",
+    summary: "How a request is decided",
+    details: "The link that people are sent. Following it decides nothing.",
+    answers: &[Answers::new(200, "What to send", &[Content::json::<How>()])],
+    ..About::NOTHING
+};
+
 /// `GET /api/approvals/{id}`: the link that people are sent. It decides nothing, and says how to.
-pub(crate) async fn explain(Extension(base): Extension<BaseUrl>, RequestId(id): RequestId) -> Json<Value> {
-    Json(serde_json::json!({
-        "request_id": id,
-        "how": "POST here {\"is_approved\": true or false, \"approver\": \"…\", \"comments\": \"…\"} as application/json",
-        "status_url": status_url(&base, &id),
-    }))
+pub(crate) async fn explain(Extension(base): Extension<BaseUrl>, RequestId(id): RequestId) -> Json<How> {
+    let how =
+        "POST here {\"is_approved\": true or false, \"approver\": \"…\", \"comments\": \"…\"} as application/json";
+    Json(How { status_url: status_url(&base, &id), request_id: id, how })
 }
 
 /// One decision, and what became of it.
@@ -237,7 +277,7 @@ impl Case<'_> {
         let terminated = || {
             let is_ours = state.name() == ORCHESTRATION && was_terminated(state);
             let reason = json(state.output_json()).unwrap_or_default();
-            is_ours.then(|| serde_json::json!({"status": "Withdrawn", "request_id": self.id, "reason": reason}))
+            is_ours.then(|| json!({"status": "Withdrawn", "request_id": self.id, "reason": reason}))
         };
         let outcome = terminated().or_else(|| json(state.output_json())).or_else(|| self.outcome_so_far(state, first));
         let said = outcome.as_ref().map(Said::read).unwrap_or_default();

@@ -4,17 +4,26 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::{Extension, Json};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Api;
 use crate::guard::BaseUrl;
+use crate::openapi::{About, Answer, Content};
 
 /// The page. `{base}` and `{hub}` are filled in.
 const PAGE: &str = include_str!("front.html");
 
 /// The page has a style of its own and nothing else: no script, no picture, nothing from elsewhere.
-const POLICY: HeaderValue =
+pub(crate) const POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'");
+
+pub(crate) const SHOW: About = About {
+    id: "getIndex",
+    summary: "What there is",
+    details: "A page for people, or the same as JSON.",
+    answers: &[Answer::new(200, "What there is", &[Content::json::<Value>(), Content::text("text/html")])],
+    ..About::NOTHING
+};
 
 pub(crate) async fn show(State(api): State<Api>, Extension(base): Extension<BaseUrl>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -52,6 +61,7 @@ fn index(api: &Api, BaseUrl(base): &BaseUrl) -> Response {
             ],
             "before": format!("POST {base}/api/v1/policies/check"),
         },
+        "docs": {"page": format!("{base}/docs"), "openapi": format!("{base}/openapi.json")},
         "health": {"alive": format!("{base}/healthz"), "ready": format!("{base}/readyz")},
         "metrics": format!("{base}/metrics"),
     }))

@@ -8,9 +8,12 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
+use crate::openapi::{About, Answer, Content, Inputs, Takes};
 use crate::problem::{Kind, Problem};
 
 /// How long a token is said to last: the SDKs renew it some minutes before.
@@ -31,15 +34,35 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     }
 }
 
+impl Takes for Asked {
+    fn describe(input: &mut Inputs<'_>) {
+        input.parameter("query", "resource", false, "For what the token is.", &json!({"type": "string"}));
+        let says = "What the variable `IDENTITY_HEADER` says.";
+        input.parameter("header", "X-IDENTITY-HEADER", true, says, &json!({"type": "string", "minLength": 1}));
+        input.refuses(&[Kind::BadBody]);
+    }
+}
+
 /// The answer, as the protocol has it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Token {
+    /// Which this server accepts, as it accepts any.
     access_token: String,
     /// Unix seconds, as a text.
     expires_on: String,
+    /// For what it is.
     resource: String,
+    /// Bearer.
     token_type: &'static str,
 }
+
+pub(crate) const TOKEN: About = About {
+    id: "getToken",
+    summary: "A token for programs that insist on one",
+    details: "App Service's identity protocol: programs with a `DefaultAzureCredential` run unchanged.",
+    answers: &[Answer::new(200, "A token", &[Content::json::<Token>()])],
+    ..About::NOTHING
+};
 
 /// A page cannot send the header to another origin without asking first, which is its whole purpose.
 pub(crate) async fn token(headers: HeaderMap, asked: Asked) -> Result<Json<Token>, Problem> {

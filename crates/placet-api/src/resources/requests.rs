@@ -9,23 +9,29 @@ use axum::{Extension, Json};
 use jiff::Timestamp;
 use placet_approval::{NewRequest, ORCHESTRATION, Outcome};
 use placet_sdk::{InstanceState, StartError, Status};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
+use crate::openapi::{About, Answer, Content, Inputs, Takes};
 use crate::problem::{self, Kind, Problem};
 use crate::resources::time::timestamp;
 
 /// The body of `POST /api/requests`: the mission's.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "MissionRequest")]
 pub(crate) struct Asked {
+    /// Who asks.
     requester: String,
+    /// For what.
     item: String,
+    /// How long it can be answered, in hours; 24 if nothing is said.
     #[serde(default)]
     timeout_hours: Option<f64>,
 }
@@ -40,14 +46,28 @@ impl Asked {
 }
 
 /// What whoever asked is told.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MissionCreated")]
 pub(crate) struct Created {
     request_id: String,
+    /// Pending.
     status: &'static str,
+    /// Where it is decided.
     approval_url: String,
+    /// Where it is looked at.
     status_url: String,
+    /// Until when it can be answered.
     due: Timestamp,
 }
+
+pub(crate) const CREATE: About = About {
+    id: "createMissionRequest",
+    summary: "Ask for an approval",
+    details: "Whoever answers first decides. What is answered is on disk.",
+    answers: &[Answer::new(200, "It was accepted", &[Content::json::<Created>()])],
+    example: Some(r#"{"requester": "Alice", "item": "Vacation Request", "timeout_hours": 1}"#),
+    ..About::NOTHING
+};
 
 /// `POST /api/requests`: what is answered is durable.
 pub(crate) async fn create(
@@ -71,7 +91,8 @@ pub(crate) async fn create(
 }
 
 /// A request as it stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MissionStatus")]
 pub(crate) struct Shown<'a> {
     request_id: &'a str,
     /// The orchestration's status, by the SDKs' names.
@@ -84,8 +105,11 @@ pub(crate) struct Shown<'a> {
     status_detail: Option<&'static str>,
     /// The custom status.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Value")]
     details: Option<Cow<'a, RawValue>>,
+    /// What came of it: of a request, who decided and when.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Value")]
     output: Option<Cow<'a, RawValue>>,
     /// Why the orchestration failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +128,22 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestId {
         path.map(|Path(id)| RequestId(id)).map_err(|_| Problem::no_such_request(parts.uri.path()))
     }
 }
+
+impl Takes for RequestId {
+    fn describe(input: &mut Inputs<'_>) {
+        let schema = json!({"type": "string", "minLength": 1});
+        input.parameter("path", "id", true, "The request's id.", &schema);
+        input.refuses(&[Kind::NoSuchRequest]);
+    }
+}
+
+pub(crate) const SHOW: About = About {
+    id: "getMissionRequest",
+    summary: "Look at a request",
+    details: "Also at any orchestration of another program, under its instance id.",
+    answers: &[Answer::new(200, "As it stands", &[Content::json::<Shown<'_>>()])],
+    ..About::NOTHING
+};
 
 /// `GET /api/requests/{id}`. The answer keeps the room that the state has.
 pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Response, Problem> {

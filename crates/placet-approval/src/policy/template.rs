@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
@@ -18,7 +19,8 @@ const NAMES: [&str; 7] = ["requester", "item", "category", "priority", "tags", "
 
 /// A template: `{payload.amount}` is what the request says there, `{payload.note?}` may be absent, `{{` and `}}` are braces.
 /// `{details}`, alone on its line, is what whoever asks wrote, as a quotation.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String")]
 pub struct Template {
     text: String,
     parts: Vec<Part>,

@@ -53,10 +53,20 @@ pub enum Event {
         /// Why, as whoever did it said.
         reason: String,
     },
+    /// The orchestration that waits for it has ended, and it is of no use to anybody else.
+    ParentEnded {
+        /// When.
+        at: Timestamp,
+        /// Which one that was.
+        parent: String,
+    },
 }
 
 /// By whom a request is withdrawn whose orchestration is terminated: the scheduler tells that it was, and not by whom.
 const TERMINATED_BY: &str = "an operator";
+
+/// By whom one is whose parent has ended.
+const ENDED_BY: &str = "its parent";
 
 /// What somebody sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,7 +229,11 @@ pub fn apply(request: &mut Request, event: &Event) -> Vec<Effect> {
         Event::Found(resolved) => case.found(resolved.clone()),
         Event::Told(people) => case.told(people),
         // Also after its deadline, if nobody noticed that yet: its parent is told that it was terminated, and nothing else.
-        Event::Terminated { at, reason } => case.terminated(*at, reason),
+        Event::Terminated { at, reason } => case.withdrawn(*at, TERMINATED_BY, reason.clone()),
+        Event::ParentEnded { at, parent } => {
+            case.pass_time(*at);
+            case.withdrawn(*at, ENDED_BY, format!("{parent} has ended"));
+        }
         Event::Said(said) => {
             case.pass_time(said.at);
             case.expire_too_early(said.at);
@@ -413,14 +427,14 @@ impl Case<'_> {
         }
     }
 
-    fn terminated(&mut self, at: Timestamp, reason: &str) {
+    fn withdrawn(&mut self, at: Timestamp, by: &str, reason: String) {
         self.at = at;
         if self.request.outcome.is_none() {
             self.end_with(Outcome::Withdrawn(Withdrawn {
                 request_id: self.request.request_id.clone(),
                 withdrawn_at: at,
-                by: TERMINATED_BY.to_owned(),
-                reason: reason.to_owned(),
+                by: by.to_owned(),
+                reason,
             }));
         }
     }

@@ -21,7 +21,7 @@ use crate::body::{
 };
 use crate::chain::{ENTRIES, EntryRow, Said};
 use crate::command::{CompleteTurn, FIRE_AND_FORGET, Refusal, Reply};
-use crate::dispatch::{ItemId, RESERVED_PREFIX};
+use crate::dispatch::{ItemId, PARENT_ENDED_EVENT, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, Outcome};
@@ -361,15 +361,14 @@ impl Partition {
     ) {
         let partition = self.id;
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
-        // Nobody waits any more for what was to be approved for it.
-        let withdrawn = || ExecutionTerminatedEvent { input: end.output.clone(), recurse: false };
-        let is_withdrawn = |child: &PendingActivity| {
-            end.status == OrchestrationStatus::Terminated && child.name.starts_with(RESERVED_PREFIX)
+        let id = instance.key.id.to_string();
+        let told = |child: &PendingActivity| match &children {
+            Some(terminated) => Some(Told::Terminate(terminated.clone())),
+            None => child.name.starts_with(RESERVED_PREFIX).then(|| nobody_waits(&id, &end)),
         };
-        let told = |child: &PendingActivity| children.clone().or_else(|| is_withdrawn(child).then(withdrawn));
         let told = instance.children.values().filter_map(|child| Some((child.child.clone()?, told(child)?)));
-        for (child, terminated) in told.collect::<Vec<_>>() {
-            instance.tell(partition, &child, Told::Terminate(terminated), outcome);
+        for (child, told) in told.collect::<Vec<_>>() {
+            instance.tell(partition, &child, told, outcome);
         }
         let failure = parents_failure(instance, &end);
         instance.tell_parent(partition, end.output.clone().filter(|_| failure.is_none()), failure, outcome);
@@ -604,6 +603,17 @@ fn child_start(instance: &Instance, id: i32, child: CreateSubOrchestrationAction
         parent_seq: None,
     };
     Outgoing { to: child.instance_id, told: Some(Told::Start(start)) }
+}
+
+/// What is told to what was to be approved for an instance that has ended: nobody waits for it any more.
+fn nobody_waits(parent: &str, end: &End) -> Told {
+    if end.status == OrchestrationStatus::Terminated {
+        return Told::Terminate(ExecutionTerminatedEvent { input: end.output.clone(), recurse: false });
+    }
+    // An id has no letters that JSON would have to escape but these.
+    let id = parent.replace('\\', "\\\\").replace('"', "\\\"");
+    let name = PARENT_ENDED_EVENT.to_owned();
+    Told::Event(EventRaisedEvent { name, input: Some(format!("\"{id}\"")), stamp: Bytes::new() })
 }
 
 /// What the children of an instance are told that ends by this termination: nothing, unless it is for them, too.

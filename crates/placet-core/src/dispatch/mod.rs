@@ -32,6 +32,10 @@ pub use stream::{Filter, Filters, HubSet, StreamLoad, StreamSpec};
 /// Names that begin so are the built-in worker's (DESIGN.md §1).
 pub const RESERVED_PREFIX: &str = "placet.";
 
+/// The event that a reserved orchestration is sent when its parent, which waited for it, ends otherwise than by a termination. Its
+/// payload is the parent's id as JSON.
+pub const PARENT_ENDED_EVENT: &str = "placet.parent-ended";
+
 /// The tag by which a built-in orchestration knows that its input is what its last generation handed over: only the core sets it.
 pub const CONTINUED_TAG: &str = "placet.continued";
 

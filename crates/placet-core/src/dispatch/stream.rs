@@ -240,23 +240,22 @@ impl Bounds {
         }
     }
 
-    /// The same as [`Bounds::admit`], for who only looks.
+    /// Whether an item would have room in a stream.
     pub(super) fn has_room_for(&self, spec: &ItemSpec, to: StreamId) -> bool {
         let bytes = spec.bytes_for(to);
         bytes <= self.item && (spec.id.kind() == Kind::Activity || bytes <= self.turn)
     }
 
-    /// Whether an item may go to a stream that has room.
+    /// The same, for an item that goes there if it has.
     pub(super) fn admit(&self, spec: &ItemSpec, to: StreamId) -> bool {
         let bytes = spec.bytes_for(to);
         if bytes > self.item {
             reach(Corner::ItemWaitedForReaders);
         }
-        let is_many = spec.id.kind() == Kind::Turn && bytes > self.turn;
-        if is_many {
+        if spec.id.kind() == Kind::Turn && bytes > self.turn {
             reach(Corner::TurnWaitedForAnswers);
         }
-        bytes <= self.item && !is_many
+        self.has_room_for(spec, to)
     }
 }
 

@@ -8,8 +8,9 @@ use placet_proto::durabletask::history_event::EventType;
 use placet_proto::durabletask::{
     EventRaisedEvent, HistoryChunk, HistoryEvent, OrchestratorStartedEvent, TimerFiredEvent,
 };
+use placet_proto::placet::v1::Stamp;
 use placet_sdk::check_history;
-use placet_worker::approval;
+use placet_worker::{approval, permit};
 use prost::Message as _;
 use prost_types::Timestamp;
 use serde_json::Value;
@@ -36,12 +37,26 @@ fn recorded() -> Vec<Recorded> {
 
 /// What the code of today makes of it: the outcome, or nothing if it still waits.
 fn finished(events: Vec<HistoryEvent>, file: &Path) -> Option<Value> {
-    let output = check_history(approval, events);
+    let is_permit = events.iter().any(|event| match &event.event_type {
+        Some(EventType::ExecutionStarted(started)) => started.name == "placet.permit",
+        _ => false,
+    });
+    let output = if is_permit { check_history(permit, events) } else { check_history(approval, events) };
     let output = output.unwrap_or_else(|failure| panic!("{}: {failure}", file.display()));
     output.map(|json| serde_json::from_str(&json).unwrap())
 }
 
 impl Recorded {
+    /// Its name: the file's.
+    fn name(&self) -> &str {
+        self.file.file_stem().unwrap().to_str().unwrap()
+    }
+
+    /// Whether it is the mission's: whoever answers decides.
+    fn is_missions(&self) -> bool {
+        !["staged-", "planned-", "permit-"].iter().any(|kind| self.name().starts_with(kind))
+    }
+
     /// The outcome that was recorded, if it ended.
     fn outcome(&self) -> Option<Value> {
         self.events.iter().find_map(|event| match &event.event_type {
@@ -61,6 +76,11 @@ impl Recorded {
         timer.unwrap_or_else(|| panic!("{} has no deadline", self.file.display()))
     }
 
+    /// What it is, after something more has happened at this time.
+    fn becomes(&self, at: Timestamp, event_type: EventType) -> Option<Value> {
+        finished(self.and_then(at, event_type), &self.file)
+    }
+
     /// The same with one turn more, at this time.
     fn and_then(&self, at: Timestamp, event_type: EventType) -> Vec<HistoryEvent> {
         let event = |event_type| HistoryEvent { event_id: -1, timestamp: Some(at), event_type: Some(event_type) };
@@ -73,6 +93,19 @@ fn answer(json: &str) -> EventType {
     let raised =
         EventRaisedEvent { name: "approval_response".into(), input: Some(json.into()), ..EventRaisedEvent::default() };
     EventType::EventRaised(raised)
+}
+
+/// What somebody known sends.
+fn from(name: &str, person: &str, json: &str) -> EventType {
+    let principal = format!(r#"{{"person":"{person}","groups":["sre"]}}"#);
+    let stamp = Stamp { ask_id: "ask".into(), principal, proof: "none".into() };
+    let raised = EventRaisedEvent { name: name.into(), input: Some(json.into()), stamp: stamp.encode_to_vec().into() };
+    EventType::EventRaised(raised)
+}
+
+/// The one of this name.
+fn of_name(name: &str) -> Recorded {
+    recorded().into_iter().find(|recorded| recorded.name() == name).unwrap_or_else(|| panic!("no {name}"))
 }
 
 #[test]
@@ -109,7 +142,7 @@ fn what_has_ended_ends_as_it_did_and_what_is_parked_waits() {
 
 #[test]
 fn what_is_parked_can_be_approved_rejected_and_refused_and_falls_due() {
-    for recorded in recorded().iter().filter(|recorded| recorded.outcome().is_none()) {
+    for recorded in recorded().iter().filter(|recorded| recorded.is_missions() && recorded.outcome().is_none()) {
         let file = &recorded.file;
         let (timer_id, due) = recorded.timer();
         let before = Timestamp { seconds: due.seconds - 1, ..due };
@@ -126,4 +159,47 @@ fn what_is_parked_can_be_approved_rejected_and_refused_and_falls_due() {
         let fired = EventType::TimerFired(TimerFiredEvent { fire_at: Some(due), timer_id });
         assert_eq!(finished(recorded.and_then(due, fired), file).unwrap(), late);
     }
+}
+
+#[test]
+fn what_waits_in_a_stage_is_rejected_withdrawn_and_falls_due() {
+    for (name, who) in [("staged-parked", "ben"), ("planned-parked", "ben"), ("planned-edited", "cem")] {
+        let recorded = of_name(name);
+        let now = recorded.events.last().unwrap().timestamp.unwrap();
+        let later = Timestamp { seconds: now.seconds + 60, ..now };
+        let says = |is_approved| {
+            let said = format!(r#"{{"is_approved": {is_approved}, "approver": "{who}"}}"#);
+            from("approval_response", who, &said)
+        };
+        let rejected = recorded.becomes(later, says(false)).unwrap();
+        assert_eq!((&rejected["status"], &rejected["approver"]), (&"Rejected".into(), &who.into()), "{name}");
+        let withdraw = from("approval_response", "req", r#"{"act": "withdraw", "text": "not needed"}"#);
+        assert_eq!(recorded.becomes(later, withdraw).unwrap()["status"], "Withdrawn", "{name}");
+        // Nobody whom nobody has asked.
+        let stranger = from("approval_response", "zoe", r#"{"is_approved": true, "approver": "zoe"}"#);
+        assert_eq!(recorded.becomes(later, stranger), None, "{name}");
+        if name == "planned-parked" {
+            continue; // others are looked up and asked before
+        }
+        let in_20_years = Timestamp { seconds: now.seconds + 20 * 366 * 86_400, ..now };
+        assert_eq!(recorded.becomes(in_20_years, says(true)).unwrap()["status"], "Timeout", "{name}");
+    }
+}
+
+#[test]
+fn a_permit_that_waits_is_begun_revoked_and_lapses() {
+    let recorded = of_name("permit-parked");
+    let now = recorded.events.last().unwrap().timestamp.unwrap();
+    let later = Timestamp { seconds: now.seconds + 60, ..now };
+    let begin = from("permit", "req", r#"{"act": "begin", "action": {"version": "2.3"}}"#);
+    assert_eq!(recorded.becomes(later, begin), None, "it is begun, and not yet finished");
+    let revoked = recorded.becomes(later, from("permit", "ann", r#"{"act": "revoke", "reason": "recalled"}"#)).unwrap();
+    assert_eq!((&revoked["status"], &revoked["revoked"]["by"]), (&"revoked".into(), &"ann".into()));
+    let (timer_id, due) = recorded.timer();
+    let fired = EventType::TimerFired(TimerFiredEvent { fire_at: Some(due), timer_id });
+    assert_eq!(recorded.becomes(due, fired).unwrap()["status"], "lapsed");
+    let begun = of_name("permit-begun");
+    let finish = r#"{"act": "finish", "attempt_key": "run-1", "result": {"exit_code": 0}}"#;
+    let finished = begun.becomes(later, from("permit", "req", finish)).unwrap();
+    assert_eq!((&finished["status"], &finished["finished"]["result"]["exit_code"]), (&"finished".into(), &0.into()));
 }

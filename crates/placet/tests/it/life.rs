@@ -56,6 +56,32 @@ async fn act(http: &Http, id: &str, by: &str, act: &str, more: Value) -> Answer 
     post(http, &format!("/api/v1/requests/{id}/{act}"), body).await
 }
 
+#[tokio::test]
+async fn whoever_says_what_he_has_seen_does_nothing_to_anything_else() {
+    let server = company().await;
+    let http = server.http();
+    let id = ask(&http, json!({"approvers": ["ann", "ben"]})).await;
+    let path = format!("/api/v1/requests/{id}");
+    eventually("the worker has it", async || (!look(&http, &id).await["stage"].is_null()).then_some(())).await;
+    let seen = http.get(&path).await.unwrap().header("etag").unwrap().to_owned();
+    let with = async |tag: &str, act: &str, body: Value| {
+        let headers = [JSON[0], ("If-Match", tag)];
+        http.call(Method::POST, &format!("{path}/{act}"), &headers, &body.to_string()).await.unwrap()
+    };
+    let comment = || json!({"by": "ben", "text": "well"});
+    assert_eq!(with(&seen, "claim", json!({"by": "ann"})).await.status, 200);
+    let late = with(&seen, "comment", comment()).await;
+    assert_eq!((late.status, &late.json()["type"]), (412, &json!("urn:placet:problem:seen-otherwise")), "{late:?}");
+    let yes = || json!({"approver": "ann", "decision": "approve"});
+    assert_eq!(with(&seen, "decisions", yes()).await.status, 412);
+    for no_tag in ["", "x", "\"", "\"x\", y"] {
+        assert_eq!(with(no_tag, "comment", comment()).await.status, 422, "{no_tag:?}");
+    }
+    assert_eq!(with("*", "comment", comment()).await.status, 200);
+    let seen = http.get(&path).await.unwrap().header("etag").unwrap().to_owned();
+    assert_eq!(with(&format!("\"x\", {seen}"), "decisions", yes()).await.status, 200);
+}
+
 async fn look(http: &Http, id: &str) -> Value {
     let answer = http.get(&format!("/api/v1/requests/{id}")).await.unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");

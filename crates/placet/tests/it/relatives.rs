@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use futures_util::future::join_all;
+use http::Method;
 use placet_sdk::{
-    ActivityContext, Client, Code, Failure, Filter, OrchestrationContext, Result, RetryPolicy, Status, TraceContext,
-    Worker,
+    ActivityContext, Client, Code, Either, Failure, Filter, OrchestrationContext, Result, RetryPolicy, Status,
+    TraceContext, Worker,
 };
 use placet_testkit::eventually;
 
@@ -241,5 +242,43 @@ async fn activities_and_children_belong_to_the_trace_of_who_started_their_parent
     let done = client.wait_for_completion(&id).await.unwrap();
     let told = format!("{parent} shop=1");
     assert_eq!(done.output::<Vec<String>>().unwrap().unwrap(), [&*told, &*told, parent]);
+    worker.shutdown().await;
+}
+
+/// Asks for an approval, and waits for it until somebody says that it may go on without.
+async fn asks_for_a_while(ctx: OrchestrationContext, is_withdrawn_then: bool) -> Result<String> {
+    let asked = serde_json::json!({"requester": "order", "item": "a chair", "withdraw_with_parent": is_withdrawn_then});
+    let child = if is_withdrawn_then { "goes-request" } else { "stays-request" };
+    let answer = ctx.sub_orchestration::<serde_json::Value>("placet.approval", Some(child), &asked);
+    match ctx.first(answer, ctx.external_event::<String>("go on")).await {
+        Either::Left(answer) => Ok(answer?.to_string()),
+        Either::Right(words) => Ok(words?),
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_parent_has_merely_ended_is_withdrawn_only_if_it_says_so() {
+    let server = crate::server().await;
+    let (http, client) = (server.http(), server.client());
+    let worker = Worker::builder(client.clone()).orchestration("asks_for_a_while", asks_for_a_while).start();
+    for (parent, child, is_withdrawn_then) in [("stays", "stays", false), (r#""goes"\"#, "goes", true)] {
+        client.start("asks_for_a_while", &is_withdrawn_then).id(parent).await.unwrap();
+        let look = async || http.get(&format!("/api/v1/requests/{child}-request")).await.unwrap();
+        eventually("it is asked", async || (look().await.status == 200).then_some(())).await;
+        client.raise_event(parent, "go on", &"without").await.unwrap();
+        let ended = client.wait_for_completion(parent).await.unwrap();
+        assert_eq!(ended.output_json(), Some("\"without\""));
+    }
+    let gone = client.wait_for_completion("goes-request").await.unwrap();
+    let outcome: serde_json::Value = serde_json::from_str(gone.output_json().unwrap()).unwrap();
+    assert_eq!(
+        (&outcome["status"], &outcome["by"], &outcome["reason"]),
+        (&"Withdrawn".into(), &"its parent".into(), &r#""goes"\ has ended"#.into())
+    );
+    // The other one can still be decided.
+    let decision = r#"{"approver": "bob", "decision": "approve"}"#;
+    let json = [("Content-Type", "application/json")];
+    let decided = http.call(Method::POST, "/api/v1/requests/stays-request/decisions", &json, decision).await.unwrap();
+    assert_eq!(decided.status, 200, "{decided:?}");
     worker.shutdown().await;
 }

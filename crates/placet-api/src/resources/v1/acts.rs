@@ -1,87 +1,71 @@
-//! `POST /api/v1/requests/{id}/{act}`: what people do with a request other than decide it.
+//! `POST /api/v1/requests/{id}/claim` and the like: what people do with a request other than decide it.
 
 use axum::Extension;
-use axum::extract::{FromRequestParts, Path, State};
-use axum::http::request::Parts;
+use axum::extract::State;
 use axum::response::Response;
 use placet_approval::{Act, DECISION_EVENT, ORCHESTRATION};
-use placet_sdk::Answer;
-use serde_json::{Map, Value};
+use placet_sdk::{Answer, BoxFuture};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
+use super::requests::IfMatch;
 use super::{refused, told};
 use crate::Api;
-use crate::body::Body;
+use crate::body::By;
 use crate::guard::BaseUrl;
+use crate::openapi::About;
 use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::Wait;
+use crate::resources::requests::RequestId;
 use crate::rights;
 
-/// The acts, by their places in a path.
-const ACTS: [&str; 12] = [
-    "claim", "release", "assign", "delegate", "forward", "comment", "question", "answer", "return", "revise",
-    "withdraw", "override",
-];
+/// All is said by who does it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
 
-/// The request that a path names, and what is done with it.
-pub(crate) struct Named {
-    id: String,
-    act: String,
-}
+/// What came of an act, once it has.
+type Answered = BoxFuture<'static, Result<Response, Problem>>;
 
-impl<S: Send + Sync> FromRequestParts<S> for Named {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Named, Problem> {
-        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
-        let Path((id, act)) = path.map_err(|_| Problem::no_such_request(parts.uri.path()))?;
-        if !ACTS.contains(&act.as_str()) {
-            let detail = format!("a request knows no {act:?}; it knows decisions, {}", ACTS.join(", "));
-            return Err(Problem::new(Kind::NoSuchPath, detail));
-        }
-        Ok(Named { id, act })
+/// A handler of an act, which is made of what its body says.
+pub(crate) fn act<T: Send + 'static>(
+    act: fn(T) -> Act,
+) -> impl Fn(State<Api>, Extension<BaseUrl>, RequestId, Wait, IfMatch, By<T>) -> Answered + Clone + Send + Sync + 'static
+{
+    move |State(api), Extension(base), RequestId(id), wait, seen, By(by, what)| {
+        let act = act(what);
+        Box::pin(async move {
+            seen.check(&api, &base, &id).await?;
+            done(&api, &base, &id, &wait, &by, act).await
+        })
     }
 }
 
-/// The call: `by` says who, the rest is the act's.
-pub(crate) async fn act(
-    State(api): State<Api>,
-    Extension(base): Extension<BaseUrl>,
-    Named { id, act }: Named,
-    wait: Wait,
-    Body(mut body): Body<Map<String, Value>>,
-) -> Result<Response, Problem> {
-    let Some(Value::String(by)) = body.remove("by") else {
-        return Err(Problem::field("by", "must be the name of whoever does it"));
-    };
-    if body.contains_key("act") {
-        return Err(Problem::field("act", "stands in the path"));
-    }
-    let mut caller = rights::caller(&api, "by", &by)?;
-    caller.rights = rights::of(&api, &caller);
-    body.insert("act".to_owned(), act.into());
-    let mut act: Act = serde_json::from_value(Value::Object(body)).map_err(|error| named(&error.to_string()))?;
+async fn done(api: &Api, base: &BaseUrl, id: &str, wait: &Wait, by: &str, mut act: Act) -> Result<Response, Problem> {
+    let mut caller = rights::caller(api, "by", by)?;
+    caller.rights = rights::of(api, &caller);
     act.check()?;
     if let Act::Assign(to) | Act::Delegate(to) | Act::Forward(to) = &mut act {
-        to.to = rights::person(&api, "to", to.to.as_str())?;
+        to.to = rights::person(api, "to", to.to.as_str())?;
     }
     // Another program's orchestration would take it for an answer.
-    let state = api.client.get(&id).await.map_err(|error| problem::of_call(&id, &error))?;
-    if state.ok_or_else(|| Problem::no_such_request(&id))?.name() != ORCHESTRATION {
-        return Err(foreign(&id));
+    let state = api.client.get(id).await.map_err(|error| problem::of_call(id, &error))?;
+    if state.ok_or_else(|| Problem::no_such_request(id))?.name() != ORCHESTRATION {
+        return Err(foreign(id));
     }
-    let ask = api.client.ask(&id, DECISION_EVENT, &act).on_behalf_of(rights::stamp(&caller), caller.proof.to_string());
+    let ask = api.client.ask(id, DECISION_EVENT, &act).on_behalf_of(rights::stamp(&caller), caller.proof.to_string());
     let answer = ask.wait(wait.length()).await;
-    match answer.map_err(|error| problem::of_call(&id, &error))? {
+    match answer.map_err(|error| problem::of_call(id, &error))? {
         Answer::Reply(reply) => match serde_json::from_str(&reply) {
-            Ok(reply) => told(&base, &id, reply),
-            Err(_) => Err(foreign(&id)),
+            Ok(reply) => told(base, id, reply),
+            Err(_) => Err(foreign(id)),
         },
         Answer::Ended(state) => match state.output_json().and_then(|output| serde_json::from_str(output).ok()) {
-            Some(outcome) => Err(super::lost(&base, &id, &outcome)),
+            Some(outcome) => Err(super::lost(base, id, &outcome)),
             None => Err(refused("it has ended", placet_approval::Refusal::Conflict)),
         },
-        Answer::State(_) => Err(foreign(&id)),
-        Answer::Recorded => Ok(super::not_yet(&base, &id)),
+        Answer::State(_) => Err(foreign(id)),
+        Answer::Recorded => Ok(super::not_yet(base, id)),
     }
 }
 
@@ -93,9 +77,97 @@ pub(crate) fn foreign(id: &str) -> Problem {
     )
 }
 
-/// A problem with the field that a message names between backquotes.
-fn named(message: &str) -> Problem {
-    let field =
-        message.split('`').nth(1).filter(|_| message.starts_with("missing") || message.starts_with("unknown field"));
-    Problem::field(field.unwrap_or("body").to_owned(), message)
-}
+const ACT: About = About { answers: super::TOLD, problems: super::REFUSED, ..About::NOTHING };
+
+pub(crate) const CLAIM: About = About {
+    id: "claimRequest",
+    summary: "Take a request",
+    details: "Others leave it to whoever claims it for a while; they may still decide it.",
+    example: Some(r#"{"by": "bob"}"#),
+    ..ACT
+};
+
+pub(crate) const RELEASE: About = About {
+    id: "releaseRequest",
+    summary: "Leave a request that was claimed",
+    example: Some(r#"{"by": "bob"}"#),
+    ..ACT
+};
+
+pub(crate) const ASSIGN: About = About {
+    id: "assignRequest",
+    summary: "Give a request to somebody who could decide it",
+    details: "It is claimed for him. By whoever has the right to.",
+    example: Some(r#"{"by": "carol", "to": "bob"}"#),
+    ..ACT
+};
+
+pub(crate) const DELEGATE: About = About {
+    id: "delegateRequest",
+    summary: "Have somebody act for one",
+    details: "Both may, until one of them has.",
+    example: Some(r#"{"by": "bob", "to": "dave", "text": "I am away until Monday"}"#),
+    ..ACT
+};
+
+pub(crate) const FORWARD: About = About {
+    id: "forwardRequest",
+    summary: "Pass a request on",
+    details: "It is not for whoever forwards it any more, but for somebody else.",
+    example: Some(r#"{"by": "bob", "to": "dave"}"#),
+    ..ACT
+};
+
+pub(crate) const COMMENT: About = About {
+    id: "commentRequest",
+    summary: "Say a word to a request",
+    example: Some(r#"{"by": "bob", "text": "The tests are green"}"#),
+    ..ACT
+};
+
+pub(crate) const QUESTION: About = About {
+    id: "questionRequest",
+    summary: "Ask whoever requested it",
+    example: Some(r#"{"by": "bob", "text": "Is there a way back?"}"#),
+    ..ACT
+};
+
+pub(crate) const ANSWER: About = About {
+    id: "answerRequest",
+    summary: "Answer a question",
+    details: "`question` is its number in the thread.",
+    example: Some(r#"{"by": "alice", "question": 1, "text": "Yes"}"#),
+    ..ACT
+};
+
+pub(crate) const RETURN: About = About {
+    id: "returnRequest",
+    summary: "Return a request for changes",
+    details: "Nobody votes until it is resubmitted.",
+    example: Some(r#"{"by": "bob", "text": "Please name the version"}"#),
+    ..ACT
+};
+
+pub(crate) const REVISE: About = About {
+    id: "reviseRequest",
+    summary: "Change a request, returned or not",
+    details: "By whoever requested it. What is absent stays as it is.",
+    example: Some(r#"{"by": "alice", "payload": {"version": "2.3.1"}}"#),
+    ..ACT
+};
+
+pub(crate) const WITHDRAW: About = About {
+    id: "withdrawRequest",
+    summary: "Take a request back",
+    details: "By whoever requested it, or by whoever has the right to.",
+    example: Some(r#"{"by": "alice", "text": "No longer needed"}"#),
+    ..ACT
+};
+
+pub(crate) const OVERRIDE: About = About {
+    id: "overrideRequest",
+    summary: "Approve over the heads of those who should have decided",
+    details: "By whoever has the right to. The outcome says so.",
+    example: Some(r#"{"by": "carol", "text": "The site is down"}"#),
+    ..ACT
+};

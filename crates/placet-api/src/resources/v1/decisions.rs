@@ -8,22 +8,26 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use futures_util::stream::{self, StreamExt as _};
 use placet_approval::{ABSTAIN, Decision, ORCHESTRATION};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::requests::IfMatch;
 use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
 use crate::idempotency::IdempotencyKey;
+use crate::openapi::{About, Answer, Content};
 use crate::problem::{self, Problem};
 use crate::resources::approvals::{Case, Form, Wait};
 use crate::resources::requests::RequestId;
 use crate::rights;
 
 /// What somebody says to a request.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewDecision")]
 pub(crate) struct Said {
     /// Who: a user of the configuration, or a name if that names none.
     approver: String,
@@ -32,6 +36,7 @@ pub(crate) struct Said {
     /// What one of the request's own outcomes means.
     #[serde(default)]
     is_approved: Option<bool>,
+    /// What he says to it.
     #[serde(default)]
     comments: Option<String>,
     /// What the request asks to be filled in.
@@ -83,6 +88,16 @@ impl Said {
     }
 }
 
+pub(crate) const DECIDE: About = About {
+    id: "decideRequest",
+    summary: "Decide a request",
+    details: "Approve, reject, abstain, or choose one of its own outcomes. The answer comes once the vote is on disk, and says whether it \
+              decides.",
+    answers: super::TOLD,
+    problems: super::REFUSED,
+    example: Some(r#"{"approver": "bob", "decision": "approve", "comments": "Go ahead"}"#),
+};
+
 /// `POST /api/v1/requests/{id}/decisions`.
 pub(crate) async fn decide(
     State(api): State<Api>,
@@ -90,10 +105,18 @@ pub(crate) async fn decide(
     RequestId(id): RequestId,
     wait: Wait,
     key: IdempotencyKey,
+    seen: IfMatch,
     Body(said): Body<Said>,
 ) -> Result<Response, Problem> {
-    let decision = said.decision()?;
+    let mut decision = said.decision()?;
     decision.check()?;
+    if let Some(shown) = seen.check(&api, &base, &id).await? {
+        // What it is now is what is decided on, whatever happens in between.
+        let (revision, content_hash, stage) = shown.place();
+        decision.revision = decision.revision.or(Some(revision));
+        decision.content_hash = decision.content_hash.or(content_hash);
+        decision.stage = decision.stage.or(stage);
+    }
     decide_one(&api, &base, &id, (&wait, &key), &decision).await
 }
 
@@ -120,13 +143,15 @@ async fn decide_one(
 const MANY_MAX: usize = 500;
 
 /// A yes or no to many requests.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ManyDecisions")]
 pub(crate) struct ToMany {
     /// Who.
     approver: String,
     /// `approve`, `reject` or `abstain`.
     decision: String,
+    /// What he says to each.
     #[serde(default)]
     comments: Option<String>,
     /// To which, and as what each was shown.
@@ -134,31 +159,50 @@ pub(crate) struct ToMany {
 }
 
 /// A request among those.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "DecidedRequest")]
 struct ToOne {
+    /// Which.
     request_id: String,
+    /// The revision that was shown.
     #[serde(default)]
     revision: Option<u32>,
+    /// The hash of the content that was shown.
     #[serde(default)]
     content_hash: Option<String>,
+    /// The stage that was shown, from 1 on.
     #[serde(default)]
     stage: Option<usize>,
 }
 
 /// What became of each, in the order in which they were given.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ManyDecided")]
 pub(crate) struct Became {
     results: Vec<BecameOne>,
 }
 
 /// What the same decision by itself would have been answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "OneDecided")]
 struct BecameOne {
+    /// Which.
     request_id: String,
+    /// The status of its answer.
     status: u16,
+    /// The body of its answer.
     answer: Value,
 }
+
+pub(crate) const DECIDE_MANY: About = About {
+    id: "decideRequests",
+    summary: "Decide many requests",
+    details: "500 at most, each answered as it would be by itself. Plans with `four_eyes` or `critical` refuse it.",
+    answers: &[Answer::new(200, "What became of each", &[Content::json::<Became>()])],
+    problems: &[],
+    example: Some(r#"{"approver": "bob", "decision": "approve", "requests": [{"request_id": "r-1", "revision": 1}]}"#),
+};
 
 /// `POST /api/v1/decisions`.
 pub(crate) async fn decide_many(

@@ -17,11 +17,12 @@ use placet_sdk::CallError;
 use serde::Serialize;
 use serde_json::json;
 
-use super::lists::{Asked, Inbox};
+use super::lists::{Inbox, InboxQuery};
 use super::requests::{Listed, Shown, find};
 use crate::Api;
 use crate::guard::BaseUrl;
 use crate::idempotency::digest_of;
+use crate::openapi::{About, Answer, Content};
 use crate::problem::{self, Problem};
 use crate::resources::requests::RequestId;
 
@@ -32,6 +33,18 @@ const TOGETHER: Duration = Duration::from_millis(50);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 type Changes = BoxStream<'static, Result<(), CallError>>;
+
+pub(crate) const OF_REQUEST: About = About {
+    id: "watchRequest",
+    summary: "Be told when a request changes",
+    details: "Server-Sent Events: `request`, with the request as it stands, now and each time when that changes. The stream ends when it \
+              is decided. Whoever comes back sends `Last-Event-ID`.",
+    answers: &[
+        Answer::new(200, "Events, as they happen", &[Content::text("text/event-stream")]),
+        Answer::empty(204, "It is decided, and `Last-Event-ID` knows it"),
+    ],
+    ..About::NOTHING
+};
 
 /// `GET /api/v1/requests/{id}/events`: an event `request` with the request as it stands, each time when that changes; the stream
 /// ends when it is decided, and whoever has seen that gets 204, by which browsers know that there is no more.
@@ -85,12 +98,21 @@ impl OfRequest {
     }
 }
 
+pub(crate) const OF_INBOX: About = About {
+    id: "watchInbox",
+    summary: "Be told what comes to wait for somebody",
+    details: "Server-Sent Events: `inbox`, with all that waits, then `added`, `changed` and `removed`. Whoever comes back sends \
+              `Last-Event-ID`.",
+    answers: &[Answer::new(200, "Events, as they happen", &[Content::text("text/event-stream")])],
+    ..About::NOTHING
+};
+
 /// `GET /api/v1/inbox/events?person=ann`: an event `inbox` with all that waits, then `added`, `changed` and `removed` for each
 /// request as it comes and goes.
 pub(crate) async fn of_inbox(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
-    asked: Asked,
+    InboxQuery(asked): InboxQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let inbox = Inbox::of(&api, asked)?;

@@ -8,11 +8,13 @@ use jiff::Timestamp;
 use placet_approval::{Approver, Directory, Person, Priority, REQUEST_ROWS, RequestRow, terms};
 use placet_sdk::Code;
 use placet_sdk::published::{AnyTerm, ListPublishedRequest, ListedRow, any_of, beginning};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::requests::{Listed, published};
 use crate::Api;
 use crate::guard::BaseUrl;
+use crate::openapi::{About, Answer, Content, Inputs, Takes};
 use crate::problem::{self, Kind, Problem};
 use crate::rights;
 
@@ -24,30 +26,40 @@ const PAGE_MAX: u32 = 500;
 const PAGES_LOOKED_AT: u32 = 20;
 
 /// What may be asked of a list: each narrows it, and several values of one, with commas between them, widen it again.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     /// `pending` (or `open`), `approved`, `rejected`, `expired`, `withdrawn`, or one of these by what it was
     /// (`approved_by_override`).
     status: Option<String>,
+    /// Who asked.
     requester: Option<String>,
     /// For whom it waits now: `user:ann`, `group:sre`, `email:bob@example.org`, `anyone`.
     approver: Option<String>,
     /// Who has voted on it.
     decided_by: Option<String>,
+    /// Of which kind it is.
     category: Option<String>,
+    /// A word to find it by.
     tag: Option<String>,
+    /// `low`, `high` or `critical`.
     priority: Option<String>,
     /// `admins` or `fallback`: requests that nobody whom their plan names can decide.
     queue: Option<String>,
     /// Words of item, requester, category and tags, each by its beginning; or a request's whole id.
     q: Option<String>,
+    /// Made then or later.
     created_from: Option<Timestamp>,
+    /// Made before.
     created_before: Option<Timestamp>,
+    /// Due then or later.
     due_from: Option<Timestamp>,
+    /// Due before.
     due_before: Option<Timestamp>,
     /// `created` or `due`, with a `-` before it for the last first; `-created` if nobody says.
     sort: Option<String>,
+    /// How many are on a page, 500 at most; 50 if nobody says.
+    #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
     /// `next` of the page before.
     cursor: Option<String>,
@@ -70,8 +82,71 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     }
 }
 
+/// What is asked of a list.
+pub(crate) struct ListQuery(Asked);
+
+/// What is asked of an inbox, and whose it is.
+pub(crate) struct InboxQuery(pub(super) Asked);
+
+/// What is asked of an export.
+pub(crate) struct ExportQuery(pub(super) Asked);
+
+impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<ListQuery, Problem> {
+        let asked = Asked::from_request_parts(parts, state).await?;
+        if asked.person.is_some() {
+            return Err(Problem::field("person", "belongs to /api/v1/inbox; here it is approver=user:NAME"));
+        }
+        asked.is_no_export()?;
+        Ok(ListQuery(asked))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InboxQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<InboxQuery, Problem> {
+        let asked = Asked::from_request_parts(parts, state).await?;
+        asked.is_no_export()?;
+        Ok(InboxQuery(asked))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ExportQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<ExportQuery, Problem> {
+        let asked = Asked::from_request_parts(parts, state).await?;
+        if asked.cursor.is_some() || asked.limit.is_some() || asked.person.is_some() {
+            return Err(Problem::field("query", "an export has all of a list: leave out limit, cursor and person"));
+        }
+        Ok(ExportQuery(asked))
+    }
+}
+
+impl Takes for ListQuery {
+    fn describe(input: &mut Inputs<'_>) {
+        input.query::<Asked>(|name| !["person", "format"].contains(&name), &[]);
+    }
+}
+
+impl Takes for InboxQuery {
+    fn describe(input: &mut Inputs<'_>) {
+        input.query::<Asked>(|name| name != "format", &["person"]);
+    }
+}
+
+impl Takes for ExportQuery {
+    fn describe(input: &mut Inputs<'_>) {
+        input.query::<Asked>(|name| !["person", "limit", "cursor"].contains(&name), &[]);
+    }
+}
+
 /// A page of requests.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RequestPage")]
 pub(crate) struct Page {
     requests: Vec<Listed>,
     /// The cursor of the next page; absent at the end.
@@ -79,13 +154,23 @@ pub(crate) struct Page {
     next: Option<String>,
 }
 
+/// What a list is answered.
+const PAGE: &[Answer] = &[Answer::new(200, "A page of it", &[Content::json::<Page>()])];
+
+pub(crate) const LIST: About = About {
+    id: "listRequests",
+    summary: "Requests, page by page",
+    details: "Each filter narrows the list; several values of one, with commas between them, widen it again.",
+    answers: PAGE,
+    ..About::NOTHING
+};
+
 /// `GET /api/v1/requests`.
 pub(crate) async fn list(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
-    asked: Asked,
+    ListQuery(asked): ListQuery,
 ) -> Result<Json<Page>, Problem> {
-    asked.is_of_a_list()?;
     if let Some(row) = by_id(&api, &asked).await? {
         return Ok(Json(Page { requests: vec![Listed::new(&base, row)], next: None }));
     }
@@ -93,11 +178,19 @@ pub(crate) async fn list(
     page(&api, &base, question, |_| true).await
 }
 
+pub(crate) const INBOX: About = About {
+    id: "getInbox",
+    summary: "What waits for somebody",
+    details: "By himself or by a group that holds him, but what he has voted on.",
+    answers: PAGE,
+    ..About::NOTHING
+};
+
 /// `GET /api/v1/inbox?person=ann`: what waits for somebody, by himself or by a group that holds him, but what he has voted on.
 pub(crate) async fn inbox(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
-    asked: Asked,
+    InboxQuery(asked): InboxQuery,
 ) -> Result<Json<Page>, Problem> {
     let inbox = Inbox::of(&api, asked)?;
     let question = inbox.question(&api)?;
@@ -112,7 +205,6 @@ pub(super) struct Inbox {
 
 impl Inbox {
     pub(super) fn of(api: &Api, asked: Asked) -> Result<Inbox, Problem> {
-        asked.is_no_export()?;
         let name = asked.person.as_deref().ok_or_else(|| Problem::field("person", "must say whose inbox it is"))?;
         let inbox = Inbox { person: rights::person(api, "person", name)?, asked };
         inbox.question(api)?;
@@ -188,9 +280,6 @@ pub(crate) async fn all(
     api: Api,
     asked: &Asked,
 ) -> Result<BoxStream<'static, Result<Vec<RequestRow>, Problem>>, Problem> {
-    if asked.cursor.is_some() || asked.limit.is_some() || asked.person.is_some() {
-        return Err(Problem::field("query", "an export has all of a list: leave out limit, cursor and person"));
-    }
     if let Some(row) = by_id(&api, asked).await? {
         return Ok(stream::iter([Ok(vec![row])]).boxed());
     }
@@ -225,13 +314,6 @@ pub(super) async fn rows(
 }
 
 impl Asked {
-    fn is_of_a_list(&self) -> Result<(), Problem> {
-        if self.person.is_some() {
-            return Err(Problem::field("person", "belongs to /api/v1/inbox; here it is approver=user:NAME"));
-        }
-        self.is_no_export()
-    }
-
     fn is_no_export(&self) -> Result<(), Problem> {
         if self.format.is_some() {
             return Err(Problem::field("format", "belongs to /api/v1/requests/export"));

@@ -16,15 +16,18 @@ use axum::body::to_bytes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use placet_approval::{Outcome, Refusal, Reply};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::requests::status_url;
 use crate::guard::BaseUrl;
+use crate::openapi::{Answer, Content};
 use crate::problem::{Kind, Problem};
 
 /// What became of what somebody did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Done")]
 pub(crate) struct Told {
     request_id: String,
     /// In a sentence.
@@ -43,6 +46,15 @@ pub(crate) struct Told {
     outcome: Option<Outcome>,
     status_url: String,
 }
+
+/// What whoever does something is answered.
+const TOLD: &[Answer] = &[
+    Answer::new(200, "It was done", &[Content::json::<Told>()]),
+    Answer::new(202, "It was recorded; no worker has taken it yet", &[Content::json::<Told>()]),
+];
+
+/// Why what somebody does to a request may change nothing.
+const REFUSED: &[Kind] = &[Kind::AlreadyDecided, Kind::ContentChanged, Kind::NotNow, Kind::NotYours];
 
 /// What the rules have answered.
 pub(crate) fn told(base: &BaseUrl, id: &str, reply: Reply) -> Result<Response, Problem> {
@@ -96,9 +108,16 @@ pub(crate) fn refused(why: &str, as_it_is: Refusal) -> Problem {
 
 /// No worker has taken it: it will be done, or not, when one does.
 pub(crate) fn not_yet(base: &BaseUrl, id: &str) -> Response {
-    let message = "Recorded, not yet done: no worker has taken it";
-    let body = serde_json::json!({"request_id": id, "message": message, "status_url": status_url(base, id)});
-    (StatusCode::ACCEPTED, Json(body)).into_response()
+    let told = Told {
+        request_id: id.to_owned(),
+        message: "Recorded, not yet done: no worker has taken it".to_owned(),
+        more: None,
+        stage: None,
+        revision: None,
+        outcome: None,
+        status_url: status_url(base, id),
+    };
+    (StatusCode::ACCEPTED, Json(told)).into_response()
 }
 
 /// "Recorded, 1 more needed".

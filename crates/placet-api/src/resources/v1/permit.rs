@@ -10,17 +10,17 @@ use placet_approval::{
     permit_id,
 };
 use placet_sdk::{Answer, Code, StartError};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::requests::published;
 use super::{not_yet, refused};
 use crate::Api;
-use crate::body::{self, Body};
+use crate::body::{By, ByAnybody};
 use crate::guard::BaseUrl;
 use crate::idempotency::IdempotencyKey;
+use crate::openapi::{About, Answer as Answers, Content};
 use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::Wait;
 use crate::resources::requests::{RequestId, not_started};
@@ -31,7 +31,8 @@ use crate::rights;
 const ATTEMPTS: u32 = 4;
 
 /// What whoever begins is given.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SignedPermit")]
 struct Signed {
     #[serde(flatten)]
     shown: PermitShown,
@@ -41,15 +42,21 @@ struct Signed {
     key: String,
 }
 
-/// Who does something, if anybody is named, and what.
-fn read<T: DeserializeOwned>(mut body: Map<String, Value>) -> Result<(Option<String>, T), Problem> {
-    let by = match body.remove("by") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(by)) => Some(by),
-        Some(_) => return Err(Problem::field("by", "must be the name of whoever does it")),
-    };
-    Ok((by, body::read(Value::Object(body).to_string().as_bytes())?))
-}
+/// The answer if no worker has taken what is said.
+const NOT_YET: Answers =
+    Answers::new(202, "It was recorded; no worker has taken it yet", &[Content::json::<super::Told>()]);
+
+/// What whoever says something of a permit is answered.
+const TOLD: &[Answers] = &[Answers::new(200, "As it stands now", &[Content::json::<PermitShown>()]), NOT_YET];
+
+pub(crate) const SHOW: About = About {
+    id: "getPermit",
+    summary: "The permit of a request",
+    details: "What was approved may be done once: whether it was, and how it went.",
+    answers: &[Answers::new(200, "As it stands", &[Content::json::<PermitShown>()])],
+    problems: &[Kind::NotNow],
+    ..About::NOTHING
+};
 
 /// `GET /api/v1/requests/{id}/permit`.
 pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Json<PermitShown>, Problem> {
@@ -116,6 +123,16 @@ fn used(id: &str) -> Problem {
     Problem::new(Kind::NotNow, what).with("request_id", id)
 }
 
+pub(crate) const BEGIN: About = About {
+    id: "beginPermit",
+    summary: "Begin what was approved",
+    details: "Exactly one attempt may. Say by `action` what is about to be done, or by `content_hash` as what it was shown. The same \
+              `attempt_key` is answered the same again.",
+    answers: &[Answers::new(200, "It may be done, once", &[Content::json::<Signed>()]), NOT_YET],
+    problems: &[Kind::NotApproved, Kind::NotNow, Kind::NotYours],
+    example: Some(r#"{"by": "alice", "action": {"version": "2.3"}, "attempt_key": "run-17"}"#),
+};
+
 /// `POST /api/v1/requests/{id}/begin`: whoever is about to do what was approved. The same `attempt_key` is told the same again;
 /// an `Idempotency-Key` is one, if the body has none.
 pub(crate) async fn begin(
@@ -124,9 +141,8 @@ pub(crate) async fn begin(
     RequestId(id): RequestId,
     wait: Wait,
     key: IdempotencyKey,
-    Body(body): Body<Map<String, Value>>,
+    ByAnybody(by, mut act): ByAnybody<Begin>,
 ) -> Result<Response, Problem> {
-    let (by, mut act) = read::<Begin>(body)?;
     act.attempt_key = act.attempt_key.or_else(|| key.text().map(str::to_owned));
     let act = PermitAct::Begin(act);
     // A hub that cannot sign is to say so before anything is begun.
@@ -140,17 +156,34 @@ pub(crate) async fn begin(
     Ok((StatusCode::OK, Json(Signed { shown, permit, key })).into_response())
 }
 
+pub(crate) const FINISH: About = About {
+    id: "finishPermit",
+    summary: "Say how it went",
+    details: "By whoever began, or whoever knows the `attempt_key`.",
+    answers: TOLD,
+    problems: &[Kind::NotNow, Kind::NotYours],
+    example: Some(r#"{"by": "alice", "attempt_key": "run-17", "result": {"exit_code": 0}}"#),
+};
+
 /// `POST /api/v1/requests/{id}/finish`: how it went.
 pub(crate) async fn finish(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
     wait: Wait,
-    Body(body): Body<Map<String, Value>>,
+    ByAnybody(by, act): ByAnybody<Finish>,
 ) -> Result<Response, Problem> {
-    let (by, act) = read::<Finish>(body)?;
     Doing { api: &api, base: &base, id: &id, by, act: PermitAct::Finish(act) }.told(&wait).await
 }
+
+pub(crate) const REVOKE: About = About {
+    id: "revokePermit",
+    summary: "Take the permit back",
+    details: "By an approver, or by whoever asked, until it is begun.",
+    answers: TOLD,
+    problems: &[Kind::NotNow, Kind::NotYours],
+    example: Some(r#"{"by": "bob", "reason": "The release was recalled"}"#),
+};
 
 /// `POST /api/v1/requests/{id}/revoke`: it is not to be done after all.
 pub(crate) async fn revoke(
@@ -158,13 +191,9 @@ pub(crate) async fn revoke(
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
     wait: Wait,
-    Body(body): Body<Map<String, Value>>,
+    By(by, act): By<Revoke>,
 ) -> Result<Response, Problem> {
-    let (by, act) = read::<Revoke>(body)?;
-    if by.is_none() {
-        return Err(Problem::field("by", "must be the name of whoever does it"));
-    }
-    Doing { api: &api, base: &base, id: &id, by, act: PermitAct::Revoke(act) }.told(&wait).await
+    Doing { api: &api, base: &base, id: &id, by: Some(by), act: PermitAct::Revoke(act) }.told(&wait).await
 }
 
 /// Something that is done with a permit.

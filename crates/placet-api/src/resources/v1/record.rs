@@ -4,22 +4,26 @@ use axum::Json;
 use axum::extract::State;
 use placet_approval::{Entry, permit_id};
 use placet_sdk::record::{ChainedEntry, texts};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::Api;
+use crate::openapi::{About, Answer, Content};
 use crate::problem::{self, Kind, Problem};
 use crate::resources::requests::RequestId;
 
 /// The record of a request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Record")]
 pub(crate) struct Shown {
     request_id: String,
     entries: Vec<EntryShown>,
 }
 
 /// An entry, and where it stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RecordEntry")]
 struct EntryShown {
     /// The chain.
     partition: u32,
@@ -29,8 +33,17 @@ struct EntryShown {
     link: String,
     /// What it says. Absent if that was erased; `~1`, `~2` stand for people who were.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Entry")]
     entry: Option<Value>,
 }
+
+pub(crate) const SHOW: About = About {
+    id: "getRecord",
+    summary: "The record of a request",
+    details: "Every act that counted, in the order of the chain that it stands in, also after the request itself has gone.",
+    answers: &[Answer::new(200, "All that was entered", &[Content::json::<Shown>()])],
+    ..About::NOTHING
+};
 
 /// `GET /api/v1/requests/{id}/record`.
 pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Json<Shown>, Problem> {

@@ -1,6 +1,7 @@
 //! `/api/v1/requests`: ask for an approval with all that belongs to it, and look at it.
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -9,7 +10,9 @@ use placet_approval::{
     CONTENT_ROWS, ContentRow, Event, Input, NewRequest, ORCHESTRATION, REQUEST_ROWS, Request, RequestRow, apply,
 };
 use placet_sdk::{InstanceState, StartError};
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use tokio::time::timeout;
 
 use super::dedupe;
@@ -17,20 +20,24 @@ use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
 use crate::idempotency::{IdempotencyKey, digest_of};
+use crate::openapi::{About, Answer, Content, Inputs, LOCATION, Takes};
 use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::Wait;
 use crate::resources::requests::{RequestId, approval_url, not_started, status_url, was_terminated};
 use crate::resources::time::timestamp;
 
 /// A request as a list shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ListedRequest")]
 pub(crate) struct Listed {
     #[serde(flatten)]
     row: RequestRow,
     /// The status in our words: pending, approved, approved_by_override, approved_by_policy, rejected, rejected_by_policy,
     /// expired, withdrawn.
     status_detail: &'static str,
+    /// The link that people are sent.
     approval_url: String,
+    /// Where the mission's status stands.
     status_url: String,
 }
 
@@ -48,7 +55,8 @@ impl Listed {
 }
 
 /// A request as it stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Request")]
 pub(crate) struct Shown {
     #[serde(flatten)]
     listed: Listed,
@@ -65,9 +73,23 @@ impl Shown {
         Shown { existing: true, ..self }
     }
 
+    /// As it is written, and its entity tag.
+    fn written(&self) -> Result<(Vec<u8>, String), Problem> {
+        let body = serde_json::to_vec(self).map_err(|error| Problem::new(Kind::SchedulerFailed, error.to_string()))?;
+        let tag = format!("\"{}\"", digest_of(&body));
+        Ok((body, tag))
+    }
+
     /// Whether nothing more can happen to it.
     pub(super) fn is_decided(&self) -> bool {
         self.listed.row.outcome.is_some()
+    }
+
+    /// Its revision, the hash of its content, and the stage that is open.
+    pub(super) fn place(&self) -> (u32, Option<String>, Option<usize>) {
+        let row = &self.listed.row;
+        let content_hash = (!row.content_hash.is_empty()).then(|| row.content_hash.clone());
+        (row.revision.unwrap_or(1), content_hash, row.stage.as_ref().map(|stage| stage.number))
     }
 
     fn new(base: &BaseUrl, row: RequestRow, mut content: ContentRow) -> Shown {
@@ -75,6 +97,24 @@ impl Shown {
         Shown { listed: Listed::new(base, row), content, existing: false }
     }
 }
+
+pub(crate) const CREATE: About = About {
+    id: "createRequest",
+    summary: "Ask for an approval",
+    details: "Who decides follows from the policy of its `category`, or else from `approvers` or `plan`; of a request that says nothing \
+              whoever answers first decides. One that nobody could decide is refused.",
+    answers: &[
+        Answer::new(201, "It was accepted", &[Content::json::<Shown>()]).with(LOCATION),
+        Answer::new(200, "It was asked for before: with this `Idempotency-Key`, or, and then `existing` is true, with this `dedupe_key`", &[
+            Content::json::<Shown>(),
+        ])
+        .with(LOCATION),
+    ],
+    example: Some(
+        r#"{"requester": "alice", "item": "Deploy 2.3", "approvers": ["anyone"], "timeout": "3d", "payload": {"version": "2.3"}}"#,
+    ),
+    ..About::NOTHING
+};
 
 /// `POST /api/v1/requests`: what is answered is durable.
 pub(crate) async fn create(
@@ -184,6 +224,18 @@ pub(super) fn shown(base: &BaseUrl, request: &Request) -> Shown {
     Shown::new(base, request.row(), request.content().unwrap_or_default())
 }
 
+pub(crate) const SHOW: About = About {
+    id: "getRequest",
+    summary: "Look at a request",
+    details: "With `wait` the answer comes when it is decided, or after so long.",
+    answers: &[
+        Answer::new(200, "As it stands", &[Content::json::<Shown>()])
+            .with(&[("ETag", "What `If-None-Match` asks by whether it has changed")]),
+        Answer::empty(304, "It is as `If-None-Match` knows it"),
+    ],
+    ..About::NOTHING
+};
+
 /// `GET /api/v1/requests/{id}`. With `?wait=` it is answered once the request is decided, or after so long.
 pub(crate) async fn show(
     State(api): State<Api>,
@@ -198,14 +250,59 @@ pub(crate) async fn show(
         drop(timeout(wait.length(), api.client.wait_for_completion(&id)).await);
         shown = find(&api, &base, &id).await?;
     }
-    let body = serde_json::to_vec(&shown).map_err(|error| Problem::new(Kind::SchedulerFailed, error.to_string()))?;
-    let tag = format!("\"{}\"", digest_of(&body));
+    let (body, tag) = shown.written()?;
     let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let tag = [(header::ETAG, HeaderValue::from_str(&tag).expect("hexadecimal digits"))];
     if is_known {
         return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
     }
     Ok((tag, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
+}
+
+/// `If-Match`: as what the request was last seen by whoever does something to it (RFC 9110 §13.1.1).
+pub(crate) struct IfMatch(Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IfMatch, Problem> {
+        let Some(tags) = parts.headers.get(header::IF_MATCH) else { return Ok(IfMatch(None)) };
+        let is_tag = |tag: &str| tag == "*" || (tag.len() > 1 && tag.starts_with('"') && tag.ends_with('"'));
+        let tags = tags.to_str().ok().filter(|tags| tags.split(',').all(|tag| is_tag(tag.trim())));
+        let wrong = || Problem::field("If-Match", "must be the ETag that the request was shown with, in its quotes");
+        tags.map(|tags| IfMatch(Some(tags.to_owned()))).ok_or_else(wrong)
+    }
+}
+
+impl Takes for IfMatch {
+    fn describe(input: &mut Inputs<'_>) {
+        let says = "The `ETag` that the request was shown with: if it is another by now, nothing is done.";
+        input.parameter(
+            "header",
+            "If-Match",
+            false,
+            says,
+            &json!({"type": "string", "pattern": "^(\\*|\"[!#-+.-~-]*\")$"}),
+        );
+        input.refuses(&[Kind::BadBody, Kind::SeenOtherwise]);
+    }
+}
+
+impl IfMatch {
+    /// The request, if it had to be looked at.
+    ///
+    /// # Errors
+    /// If it is not what was seen.
+    pub(super) async fn check(&self, api: &Api, base: &BaseUrl, id: &str) -> Result<Option<Shown>, Problem> {
+        let Some(seen) = &self.0 else { return Ok(None) };
+        let shown = find(api, base, id).await?;
+        let (_, tag) = shown.written()?;
+        if seen.split(',').any(|seen| [tag.as_str(), "*"].contains(&seen.trim())) {
+            return Ok(Some(shown));
+        }
+        let detail = "the request is not what it was when that ETag was given: look at it again";
+        Err(Problem::new(Kind::SeenOtherwise, detail).with("request_id", id))
+    }
 }
 
 /// # Errors

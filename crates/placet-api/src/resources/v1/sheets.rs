@@ -10,15 +10,17 @@ use axum::{Extension, Json};
 use csv::{StringRecord, Writer};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use placet_approval::{NewRequest, Outcome, RequestRow};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::lists::{Asked, all};
+use super::lists::{ExportQuery, all};
 use super::requests::{Listed, create_one};
 use crate::Api;
 use crate::body::{self, Sheet};
 use crate::guard::BaseUrl;
 use crate::idempotency::IdempotencyKey;
+use crate::openapi::{About, Answer, Content};
 use crate::problem::Problem;
 
 /// Requests that are taken at once.
@@ -45,11 +47,24 @@ const COLUMNS: [&str; 14] = [
 /// What separates several values in a cell.
 const BETWEEN: &str = ";";
 
+pub(crate) const EXPORT: About = About {
+    id: "exportRequests",
+    summary: "All that a list would show",
+    details: "As lines of JSON, or as a table.",
+    answers: &[Answer::new(
+        200,
+        "The requests, as they are read",
+        &[Content::text("application/x-ndjson"), Content::text("text/csv")],
+    )
+    .with(&[("Content-Disposition", "The name of the file")])],
+    ..About::NOTHING
+};
+
 /// `GET /api/v1/requests/export`: all that a list would show, page by page as it is read.
 pub(crate) async fn export(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
-    asked: Asked,
+    ExportQuery(asked): ExportQuery,
 ) -> Result<Response, Problem> {
     let is_csv = match asked.format.as_deref() {
         None | Some("jsonl") => false,
@@ -118,18 +133,30 @@ fn cells(row: &RequestRow) -> [String; COLUMNS.len()] {
 }
 
 /// What became of each line, in their order.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Imported {
     results: Vec<Line>,
 }
 
 /// What the request of a line by itself would have been answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ImportedLine")]
 struct Line {
+    /// Which one, from 1 on.
     line: u64,
+    /// The status of its answer.
     status: u16,
+    /// The body of its answer.
     answer: Value,
 }
+
+pub(crate) const IMPORT: About = About {
+    id: "importRequests",
+    summary: "Ask for many approvals",
+    details: "2,000 at most, a request on each line.",
+    answers: &[Answer::new(200, "What became of each", &[Content::json::<Imported>()])],
+    ..About::NOTHING
+};
 
 /// `POST /api/v1/requests/import`: each line is a request.
 pub(crate) async fn import(

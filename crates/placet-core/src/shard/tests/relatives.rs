@@ -108,6 +108,25 @@ fn an_approval_that_nobody_waits_for_any_more_is_ended_too_and_by_its_own_worker
 }
 
 #[test]
+fn an_approval_whose_parent_has_merely_ended_is_told_so() {
+    assert_snapshot!(trace(
+        r#"
+        0s worker
+        0s built-in-worker
+        0s start par-"1\
+        0s turn par-"1\: child kid-1 | child placet.ask-1
+        0s turn kid-1: wait
+        0s turn placet.ask-1: wait
+        1s raise par-"1\ enough
+        1s turn par-"1\: complete
+        1s turn placet.ask-1: wait
+        1s history placet.ask-1
+        1s state kid-1
+    "#
+    ));
+}
+
+#[test]
 fn orchestrations_send_each_other_events_and_end_each_other() {
     assert_snapshot!(trace(
         "

@@ -9,9 +9,12 @@ use placet_proto::durabletask::{HistoryChunk, HistoryEvent};
 use placet_proto::placet::v1::Stamp;
 use prost::Message as _;
 
-/// Writes both.
+/// Writes both, unless they are there: what was recorded once stays.
 pub(super) fn write(name: &str, events: Vec<HistoryEvent>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/histories").join(env!("CARGO_PKG_VERSION"));
+    if folder.join(format!("{name}.pb")).exists() {
+        return;
+    }
     fs::create_dir_all(&folder).unwrap();
     let text: String = events.iter().map(line).collect();
     fs::write(folder.join(format!("{name}.txt")), text).unwrap();
