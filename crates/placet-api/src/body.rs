@@ -90,7 +90,9 @@ impl<T: JsonSchema> Takes for ByAnybody<T> {
 /// The schema of something that somebody does.
 fn with_by<T: JsonSchema>(input: &mut Inputs<'_>, is_required: bool) -> Value {
     let mut schema = T::json_schema(input.schemas()).to_value();
-    let by = json!({"type": "string", "description": "Who does it: a user of the configuration, or a name if that names none."});
+    let kind = if is_required { json!("string") } else { json!(["string", "null"]) };
+    let by =
+        json!({"type": kind, "description": "Who does it: a user of the configuration, or a name if that names none."});
     let mut fields = Map::from_iter([("by".to_owned(), by)]);
     if let Some(Value::Object(others)) = schema.get_mut("properties").map(Value::take) {
         fields.extend(others);

@@ -45,10 +45,10 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 
 impl Takes for IdempotencyKey {
     fn describe(input: &mut Inputs<'_>) {
-        let says = "The same call with the same key is done once, and answered the same again; another body under it is refused.";
+        let says = "The same call with the same key is done once, and answered the same again.";
         let schema = json!({"type": "string", "minLength": 1, "maxLength": CHARS_MAX, "pattern": "^[ -~]+$"});
         input.parameter("header", "Idempotency-Key", false, says, &schema);
-        input.refuses(&[Kind::BadBody, Kind::KeyReused]);
+        input.refuses(&[Kind::BadBody]);
     }
 }
 

@@ -76,6 +76,11 @@ impl Kind {
         self.facts().2
     }
 
+    /// Whether the same may be taken a second later.
+    pub(crate) fn passes(self) -> bool {
+        [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE].contains(&self.status())
+    }
+
     /// The `type` of its documents.
     pub(crate) fn uri(self) -> String {
         format!("urn:placet:problem:{}", self.name())
@@ -160,7 +165,7 @@ impl IntoResponse for Problem {
         document.extend(self.more);
         let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
         let mut response = (status, headers, Value::Object(document).to_string()).into_response();
-        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE].contains(&status) {
+        if self.kind.passes() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
@@ -196,6 +201,12 @@ pub(crate) fn of_call(id: &str, error: &CallError) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_kinds_are_all_of_them() {
+        assert!(Kind::ALL.iter().enumerate().all(|(at, kind)| *kind as usize == at));
+        assert_eq!(Kind::ALL.last(), Some(&Kind::TimeIsReal), "the last one of the enum");
+    }
 
     #[test]
     fn every_code_of_a_call_has_its_problem() {

@@ -62,7 +62,7 @@ impl Configuration {
     /// As [`Configuration::open`].
     pub fn needs(&self, asked: &NewRequest, now: Timestamp) -> Result<Needs, FieldError> {
         let request = self.open(asked, "none", now)?;
-        let content = request.content().unwrap_or_default();
+        let content = ContentRow { of: String::new(), ..request.content().unwrap_or_default() };
         Ok(Needs { due: request.due, content, plan: request.plan })
     }
 }

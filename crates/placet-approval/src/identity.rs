@@ -151,7 +151,7 @@ impl<'de> Deserialize<'de> for Approver {
     }
 }
 
-/// By what a caller is known, the weakest first (APPROVALS.md §3, "Links").
+/// By what a caller is known, the weakest first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {

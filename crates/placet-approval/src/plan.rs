@@ -71,7 +71,7 @@ pub struct Plan {
     pub claim_ttl: Option<SignedDuration>,
     /// How long what was approved may be begun.
     #[serde(default, deserialize_with = "optional_with_days", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "String")]
     pub valid_for: Option<SignedDuration>,
     /// In whose hours the steps of its stages are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -184,6 +184,7 @@ pub struct ContentRow {
     pub editable: Vec<String>,
     /// Its hash: whose it is, is told without computing that again. Of earlier versions' rows absent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(skip)]
     pub of: String,
 }
 

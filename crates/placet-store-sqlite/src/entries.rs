@@ -7,7 +7,7 @@ use bytes::Bytes;
 use placet_core::chain::{Entry, EntryRow, Erasure, Hash, Head, Said};
 use placet_core::ids::{Hub, InstanceId, PartitionId};
 use placet_store::{EntryList, ReadError};
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Rows, params};
 
 use crate::checksum;
 use crate::damage::Damage;
@@ -58,7 +58,7 @@ impl Heads {
             i64::try_from(entry.number).unwrap_or(i64::MAX),
             &entry.link[..],
             entry.owner.as_str(),
-            checksum::of_owner(&entry.owner),
+            checksum::of_owner(&entry.owner).sum,
             checksum::of_entry(&row.hub, &entry, &said),
             said,
         ];
@@ -82,13 +82,15 @@ pub(crate) fn erase(connection: &Connection, hub: i64, erasure: &Erasure) -> rus
     let mut found: Vec<(i64, Entry)> = Vec::new();
     {
         let mut statement = connection.prepare_cached(OF_OWNER)?;
-        let mut rows = statement.query(params![hub, key.partition().0, checksum::of_owner(&key.id), 0])?;
-        while let Some(row) = rows.next()? {
-            match entry(row, &key.hub, key.partition()) {
-                Ok(read) => found.push(read),
-                // Nobody knows whose it is; whoever goes along the chain is told.
-                Err(Fault::Damaged(what)) => tracing::error!(what, "a damaged entry is not erased"),
-                Err(Fault::Engine(error)) => return Err(error),
+        for sum in checksum::of_owner(&key.id).each() {
+            let mut rows = statement.query(params![hub, key.partition().0, sum, 0])?;
+            while let Some(row) = rows.next()? {
+                match entry(row, &key.hub, key.partition()) {
+                    Ok(read) => found.push(read),
+                    // Nobody knows whose it is; whoever goes along the chain is told.
+                    Err(Fault::Damaged(what)) => tracing::error!(what, "a damaged entry is not erased"),
+                    Err(Fault::Engine(error)) => return Err(error),
+                }
             }
         }
     }
@@ -124,26 +126,44 @@ pub(crate) fn heads(connection: &Connection, hub: &Hub) -> Result<Vec<(Partition
 pub(crate) fn list(connection: &Connection, list: &EntryList, damage: &Damage) -> Result<Vec<Entry>, ReadError> {
     let told = |fault: Fault| fault.of("entry");
     let Some(hub) = reads::number_of_hub(connection, &list.hub).map_err(told)? else { return Ok(Vec::new()) };
-    let after = i64::try_from(list.after).unwrap_or(i64::MAX);
-    let mut statement = connection
-        .prepare_cached(if list.owner.is_some() { OF_OWNER } else { OF_CHAIN })
-        .map_err(|e| told(e.into()))?;
-    let rows = match &list.owner {
-        Some(owner) => statement.query(params![hub, list.partition.0, checksum::of_owner(owner), after]),
-        None => statement.query(params![hub, list.partition.0, after]),
-    };
-    let mut rows = rows.map_err(|error| told(error.into()))?;
-    let (mut found, mut bytes) = (Vec::new(), 0);
-    while found.len() < list.limit
-        && bytes < EntryList::PAGE_BYTES
-        && let Some(row) = rows.next().map_err(|error| told(error.into()))?
-    {
-        let read = damage.leave_out(entry(row, &list.hub, list.partition).map_err(told))?;
-        let meant = read.map(|(_, entry)| entry).filter(|one| list.owner.as_ref().is_none_or(|of| *of == one.owner));
-        bytes += meant.as_ref().map_or(0, |entry| entry.said.bytes());
-        found.extend(meant);
+    let (part, after) = (list.partition.0, i64::try_from(list.after).unwrap_or(i64::MAX));
+    let mut page = Page { list, damage, found: Vec::new(), bytes: 0 };
+    let fault = |error: rusqlite::Error| told(error.into());
+    if let Some(owner) = &list.owner {
+        let mut statement = connection.prepare_cached(OF_OWNER).map_err(fault)?;
+        for sum in checksum::of_owner(owner).each() {
+            page.read(statement.query(params![hub, part, sum, after]).map_err(fault)?)?;
+        }
+    } else {
+        let mut statement = connection.prepare_cached(OF_CHAIN).map_err(fault)?;
+        page.read(statement.query(params![hub, part, after]).map_err(fault)?)?;
     }
-    Ok(found)
+    Ok(page.found)
+}
+
+/// What a list has found so far.
+struct Page<'a> {
+    list: &'a EntryList,
+    damage: &'a Damage,
+    found: Vec<Entry>,
+    bytes: usize,
+}
+
+impl Page<'_> {
+    fn read(&mut self, mut rows: Rows<'_>) -> Result<(), ReadError> {
+        let Page { list, damage, found, bytes } = self;
+        while found.len() < list.limit
+            && *bytes < EntryList::PAGE_BYTES
+            && let Some(row) = rows.next().map_err(|error| Fault::from(error).of("entry"))?
+        {
+            let read = entry(row, &list.hub, list.partition).map_err(|fault| fault.of("entry"));
+            let read = damage.leave_out(read)?.map(|(_, entry)| entry);
+            let meant = read.filter(|one| list.owner.as_ref().is_none_or(|of| *of == one.owner));
+            *bytes += meant.as_ref().map_or(0, |entry| entry.said.bytes());
+            found.extend(meant);
+        }
+        Ok(())
+    }
 }
 
 fn entry(row: &Row<'_>, hub: &Hub, partition: PartitionId) -> Result<(i64, Entry), Fault> {
@@ -155,8 +175,9 @@ fn entry(row: &Row<'_>, hub: &Hub, partition: PartitionId) -> Result<(i64, Entry
     let sum = checksum::of_entry(hub, &found, &stored);
     compare(sum, row.get(5)?, || format!("entry {} of {partition:?}", found.number))?;
     // By another it would be missing where its instance's are listed.
-    compare(checksum::of_owner(&found.owner), row.get(4)?, || {
-        format!("the owner of entry {} of {partition:?}", found.number)
-    })?;
+    let (sums, stored) = (checksum::of_owner(&found.owner), row.get(4)?);
+    if sums.plain != stored {
+        compare(sums.sum, stored, || format!("the owner of entry {} of {partition:?}", found.number))?;
+    }
     Ok((row.get(0)?, found))
 }

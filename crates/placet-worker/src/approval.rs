@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::future::pending;
 use std::pin::pin;
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use placet_approval::{
     Answered, CONTENT_ROWS, Caller, Configurations, DECISION_EVENT, Decided, Effect, Event, Granted, Input, LOOK_UP,
@@ -21,6 +22,9 @@ use placet_approval::{
 use placet_sdk::{ActivityError, Either, ExternalEvent, Failure, OrchestrationContext, Result, TimerCall};
 
 use crate::termination::unless_terminated;
+
+/// The proof on what the scheduler itself tells.
+const BY_SCHEDULER: &str = "scheduler";
 
 /// Events after which the request continues as new.
 pub(crate) const EVENTS_PER_GENERATION: usize = 50;
@@ -47,7 +51,7 @@ pub(crate) async fn under(
     let is_open = request.open.is_some() || request.outcome.is_some();
     // What was shown of an earlier generation stays shown.
     let revision_shown = if is_open { request.revision } else { 0 };
-    let mut life = Life { ctx: &ctx, request, alarm: None, revision_shown };
+    let mut life = Life { ctx: &ctx, request, alarm: None, revision_shown, behind: None };
     let termination = unless_terminated(&ctx, life.goes_on(is_open)).await?;
     if let Some((at, reason)) = termination {
         // Whatever it waited for: it is withdrawn, and its record has that, too.
@@ -95,6 +99,8 @@ struct Life<'a> {
     alarm: Option<(Timestamp, TimerCall)>,
     /// The revision whose content was shown last.
     revision_shown: u32,
+    /// What was recorded behind something else, and is there already.
+    behind: Option<Event>,
 }
 
 impl Life<'_> {
@@ -110,11 +116,17 @@ impl Life<'_> {
             let event = self.next(wakes_at).await?;
             self.happens(event).await?;
         }
-        Ok(())
+        match self.behind.take() {
+            Some(event) => self.happens(event).await,
+            None => Ok(()),
+        }
     }
 
     /// Whatever happens next. Times that are passed when something is recorded happen before it.
     async fn next(&mut self, wakes_at: Timestamp) -> Result<Event> {
+        if let Some(event) = self.behind.take() {
+            return Ok(event);
+        }
         // A timer that is due too early does nothing, and the next one is set then.
         if self.alarm.as_ref().is_none_or(|(at, _)| wakes_at < *at) {
             self.alarm = Some((wakes_at, self.ctx.timer_until(wakes_at.into())));
@@ -122,13 +134,26 @@ impl Life<'_> {
         let (at, timer) = self.alarm.as_mut().expect("it was just set");
         let at = *at;
         let answer = self.ctx.external_event::<Option<String>>(DECISION_EVENT).with_facts();
-        let parent_ended = pin!(parent_ended(self.ctx, self.request.asked.withdraw_with_parent));
+        let mut parent_ended = pin!(parent_ended(self.ctx, self.request.asked.withdraw_with_parent));
         let first = {
-            let elsewhere = pin!(self.ctx.first(parent_ended, timer));
+            let elsewhere = pin!(self.ctx.first(parent_ended.as_mut(), timer));
             self.ctx.first(answer, elsewhere).await
         };
         match first {
-            Either::Left(event) => said(event).map(Event::Said),
+            Either::Left(event) => {
+                let said = said(event).map(Event::Said)?;
+                // Both may be there, if something else was waited for: they happen as they were recorded.
+                match parent_ended.now_or_never().transpose()? {
+                    Some(ended) if ended.recorded_at() < said.recorded_at() => {
+                        self.behind = Some(said);
+                        Ok(ended)
+                    }
+                    ended => {
+                        self.behind = ended;
+                        Ok(said)
+                    }
+                }
+            }
             Either::Right(Either::Left(ended)) => ended,
             Either::Right(Either::Right(())) => {
                 self.alarm = None;
@@ -141,8 +166,8 @@ impl Life<'_> {
     async fn happens(&mut self, event: Event) -> Result<()> {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            if let Event::Said(said) = &event
-                && let Some(due) = self.request.wakes_at().filter(|due| *due <= said.at)
+            if let Some(at) = event.recorded_at()
+                && let Some(due) = self.request.wakes_at().filter(|due| *due <= at)
             {
                 events.push_front(event);
                 events.push_front(Event::TimeReached(due));
@@ -180,12 +205,17 @@ impl Life<'_> {
     }
 }
 
-/// That nobody waits for the request any more, if it is to be withdrawn then; else never.
+/// That nobody waits for the request any more, as the scheduler tells it, if it is to be withdrawn then; else never.
 async fn parent_ended(ctx: &OrchestrationContext, is_awaited: bool) -> Result<Event> {
     if !is_awaited {
         return pending().await;
     }
-    let event = ctx.external_event::<Option<String>>(PARENT_ENDED_EVENT).with_facts().await;
+    let event = loop {
+        let event = ctx.external_event::<Option<String>>(PARENT_ENDED_EVENT).with_facts().await;
+        if event.proof == BY_SCHEDULER {
+            break event;
+        }
+    };
     let parent = event.payload.and_then(|payload| serde_json::from_str(&payload).ok()).unwrap_or_default();
     Ok(Event::ParentEnded { at: Timestamp::try_from(event.received_at)?, parent })
 }

@@ -64,7 +64,7 @@ fn described(part: &str, operation: &Operation, taken: &mut SchemaGenerator, ans
 
     let mut responses = Map::new();
     let answers = about.answers.iter().map(|answer| (answer.status, answer_of(answer, answered)));
-    let refusals = by_status(problems).into_iter().map(|(status, kinds)| (status, refused(status, &kinds)));
+    let refusals = by_status(problems).into_iter().map(|(status, kinds)| (status, refused(&kinds)));
     for (status, response) in answers.chain(refusals).collect::<BTreeMap<_, _>>() {
         responses.insert(status.to_string(), response);
     }
@@ -111,13 +111,13 @@ fn by_status(problems: BTreeSet<Kind>) -> BTreeMap<u16, Vec<Kind>> {
     by_status
 }
 
-fn refused(status: u16, kinds: &[Kind]) -> Value {
+fn refused(kinds: &[Kind]) -> Value {
     let says: Vec<String> = kinds.iter().map(|kind| format!("`{}`: {}", kind.name(), kind.title())).collect();
     let mut response = json!({
         "description": says.join(". "),
         "content": {"application/problem+json": {"schema": {"$ref": format!("#{SCHEMAS}/Problem")}}},
     });
-    if [503, 507].contains(&status) {
+    if kinds.iter().any(|kind| kind.passes()) {
         let says = "In so many seconds it may be tried again";
         response["headers"] = json!({"Retry-After": {"description": says, "schema": {"type": "string"}}});
     }

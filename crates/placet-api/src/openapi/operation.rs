@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
@@ -110,6 +109,7 @@ impl Inputs<'_> {
         let Some(Value::Object(fields)) = schema.get("properties") else { return };
         for (name, schema) in fields.iter().filter(|(name, _)| is_meant(name)) {
             let mut schema = schema.clone();
+            without_null(&mut schema);
             let says = schema.as_object_mut().and_then(|schema| schema.remove("description")).unwrap_or_default();
             self.parameter(
                 "query",
@@ -145,6 +145,16 @@ impl Inputs<'_> {
     }
 }
 
+/// A query has no `null`: what is not said is left out.
+fn without_null(schema: &mut Value) {
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|of| of != "null");
+        if let [one] = types.as_slice() {
+            schema["type"] = one.clone();
+        }
+    }
+}
+
 /// Something that handlers take. Their signatures are read by this, so that the document knows of nothing that they do not take,
 /// and of all that they do.
 pub(crate) trait Takes {
@@ -152,7 +162,7 @@ pub(crate) trait Takes {
     fn describe(input: &mut Inputs<'_>);
 }
 
-/// Whoever calls the scheduler may be told that it cannot.
+/// The scheduler may be called, and may not answer.
 impl Takes for State<Api> {
     fn describe(input: &mut Inputs<'_>) {
         input.refuses(&[
@@ -173,7 +183,7 @@ macro_rules! of_the_server {
     };
 }
 
-of_the_server!(State<Operations>, Extension<BaseUrl>, HeaderMap);
+of_the_server!(State<Operations>, Extension<BaseUrl>);
 
 // The first of a handler's types is axum's own.
 macro_rules! signatures {

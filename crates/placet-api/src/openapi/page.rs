@@ -3,7 +3,7 @@
 use askama::Template;
 use serde_json::{Map, Value};
 
-/// The page, as `page.html` has it.
+/// The page, as `templates/docs.html` has it.
 #[derive(Template)]
 #[template(path = "docs.html")]
 struct Page<'a> {
@@ -46,7 +46,7 @@ struct Answer<'a> {
 struct Type<'a> {
     name: &'a str,
     says: Vec<Word>,
-    /// What it is, if it has no fields.
+    /// What it is, if it has no fields; and what else belongs to it, if it has.
     kind: Vec<Word>,
     fields: Vec<Field<'a>>,
     /// If it is one of several.
@@ -140,10 +140,12 @@ fn of_schema<'a>(name: &'a str, schema: &'a Value) -> Type<'a> {
         says: said(text(schema, "/description")),
     };
     let all: Vec<Field<'a>> = fields(schema, "/properties").map(field).collect();
-    let ways = ["/oneOf", "/anyOf"].into_iter().flat_map(|of| list(schema, of));
-    let with_fields = ways.filter(|way| way.get("properties").is_some());
-    let ways: Vec<Type<'a>> = with_fields.map(|way| of_schema("", way)).collect();
-    let kind = if all.is_empty() && ways.is_empty() { kind(schema) } else { Vec::new() };
+    let ways = || ["/oneOf", "/anyOf"].into_iter().flat_map(|of| list(schema, of));
+    // Of plain ones their kinds say all in a line.
+    let is_told = ways().any(|way| way.get("properties").is_some() || way.get("description").is_some());
+    let ways: Vec<Type<'a>> = ways().filter(|_| is_told).map(|way| of_schema("", way)).collect();
+    let is_plain = all.is_empty() && ways.is_empty();
+    let kind = if is_plain || schema.get("$ref").is_some() { kind(schema) } else { Vec::new() };
     Type { name, says: said(text(schema, "/description")), kind, fields: all, ways }
 }
 

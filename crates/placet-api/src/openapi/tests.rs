@@ -77,5 +77,12 @@ fn the_page_tells_of_every_operation_and_of_every_type() {
     for name in DOCUMENT["components"]["schemas"].as_object().unwrap().keys() {
         assert!(HTML.contains(&format!("id=\"type-{name}\"")), "{name}");
     }
+    // Also of what is one of several, and of what those have in common.
+    for way in ["href=\"#type-TimedOut\"", "href=\"#type-Withdrawn\"", "<code>&#34;none&#34;</code>"] {
+        assert!(HTML.contains(way), "{way}");
+    }
+    let ids: BTreeSet<&str> = HTML.split("id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let links = HTML.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next());
+    links.for_each(|link| assert!(ids.contains(link), "{link}"));
     assert!(!HTML.contains('`'), "what stands between backquotes is shown as code");
 }

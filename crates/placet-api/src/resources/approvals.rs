@@ -71,8 +71,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Wait {
 
 impl Takes for Wait {
     fn describe(input: &mut Inputs<'_>) {
-        let says = "How long the answer may wait for what comes of it: whole seconds, or a duration such as `30s`; 300 seconds at most.";
-        input.parameter("query", "wait", false, says, &json!({"type": "string", "pattern": "^[0-9]{1,4}s?$"}));
+        let (default, most) = (WAIT_DEFAULT.as_secs(), WAIT_MAX.as_secs());
+        let says = format!(
+            "How long the answer may wait for what comes of it: whole seconds, or a duration such as `30s`; {most} seconds at most. \
+             Whoever does something waits {default} if he does not say."
+        );
+        input.parameter("query", "wait", false, &says, &json!({"type": "string", "examples": ["30s"]}));
         input.refuses(&[Kind::BadBody]);
     }
 }

@@ -1,14 +1,17 @@
 //! `/`: what this is and how to use it, for a person and for a program.
 
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use crate::Api;
 use crate::guard::BaseUrl;
-use crate::openapi::{About, Answer, Content};
+use crate::openapi::{About, Answer, Content, Inputs, Takes};
 
 /// The page. `{base}` and `{hub}` are filled in.
 const PAGE: &str = include_str!("front.html");
@@ -25,9 +28,29 @@ pub(crate) const SHOW: About = About {
     ..About::NOTHING
 };
 
-pub(crate) async fn show(State(api): State<Api>, Extension(base): Extension<BaseUrl>, headers: HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut response = if accept.contains("text/html") { page(&api, &base) } else { index(&api, &base) };
+/// Whether somebody reads the answer, or something.
+pub(crate) struct IsForPeople(bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for IsForPeople {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IsForPeople, Infallible> {
+        let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        Ok(IsForPeople(accept.is_some_and(|accept| accept.contains("text/html"))))
+    }
+}
+
+/// `Accept` follows from the forms of the answer (OpenAPI 3.1.1, "Parameter Object").
+impl Takes for IsForPeople {
+    fn describe(_: &mut Inputs<'_>) {}
+}
+
+pub(crate) async fn show(
+    State(api): State<Api>,
+    Extension(base): Extension<BaseUrl>,
+    IsForPeople(is_for_people): IsForPeople,
+) -> Response {
+    let mut response = if is_for_people { page(&api, &base) } else { index(&api, &base) };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     response
 }

@@ -5,7 +5,6 @@
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Query};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -25,6 +24,28 @@ pub(crate) struct Asked {
     resource: String,
 }
 
+/// A page cannot send the header to another origin without asking first, which is its whole purpose.
+pub(crate) struct Identified;
+
+impl<S: Send + Sync> FromRequestParts<S> for Identified {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Identified, Problem> {
+        if parts.headers.get("x-identity-header").is_none_or(|value| value.is_empty()) {
+            return Err(Problem::new(Kind::MissingHeader, "X-IDENTITY-HEADER: send what IDENTITY_HEADER says"));
+        }
+        Ok(Identified)
+    }
+}
+
+impl Takes for Identified {
+    fn describe(input: &mut Inputs<'_>) {
+        let says = "What the variable `IDENTITY_HEADER` says.";
+        input.parameter("header", "X-IDENTITY-HEADER", true, says, &json!({"type": "string", "minLength": 1}));
+        input.refuses(&[Kind::MissingHeader]);
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Asked {
     type Rejection = Problem;
 
@@ -37,8 +58,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
 impl Takes for Asked {
     fn describe(input: &mut Inputs<'_>) {
         input.parameter("query", "resource", false, "For what the token is.", &json!({"type": "string"}));
-        let says = "What the variable `IDENTITY_HEADER` says.";
-        input.parameter("header", "X-IDENTITY-HEADER", true, says, &json!({"type": "string", "minLength": 1}));
         input.refuses(&[Kind::BadBody]);
     }
 }
@@ -64,17 +83,13 @@ pub(crate) const TOKEN: About = About {
     ..About::NOTHING
 };
 
-/// A page cannot send the header to another origin without asking first, which is its whole purpose.
-pub(crate) async fn token(headers: HeaderMap, asked: Asked) -> Result<Json<Token>, Problem> {
-    if headers.get("x-identity-header").is_none_or(|value| value.is_empty()) {
-        return Err(Problem::new(Kind::MissingHeader, "X-IDENTITY-HEADER: send what IDENTITY_HEADER says"));
-    }
+pub(crate) async fn token(_: Identified, asked: Asked) -> Json<Token> {
     // By the real clock, as whoever is given it goes by his own.
     let expires_on = Timestamp::now().saturating_add(LASTS).map_or(i64::MAX, Timestamp::as_second);
-    Ok(Json(Token {
+    Json(Token {
         access_token: format!("placet-{}", Uuid::new_v4().simple()),
         expires_on: expires_on.to_string(),
         resource: asked.resource,
         token_type: "Bearer",
-    }))
+    })
 }

@@ -180,6 +180,12 @@ pub(crate) fn was_terminated(state: &InstanceState) -> bool {
     matches!(state.status(), Status::Terminated | Status::Canceled)
 }
 
+/// What whoever ended it from outside said to that.
+pub(crate) fn said_at_the_end(state: &InstanceState) -> String {
+    let text = state.output_json().unwrap_or_default();
+    serde_json::from_str(text).unwrap_or_else(|_| text.to_owned())
+}
+
 fn in_four(state: &InstanceState) -> String {
     let status = status(state);
     if status == "Withdrawn" && state.name() == ORCHESTRATION { "Rejected".to_owned() } else { status }

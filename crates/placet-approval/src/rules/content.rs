@@ -129,6 +129,11 @@ impl Request {
 /// for doubles: integers that are none of those stand there as texts.
 pub(crate) fn content_hash(salt: &str, item: &str, content: ContentRow) -> String {
     let content = ContentRow { proposed: None, editable: Vec::new(), of: String::new(), ..content };
+    if content == ContentRow::default() && !item.starts_with('\0') {
+        // Most are about nothing but their item: one field is canonical as it is.
+        let item = serde_json::to_string(item).expect("a text is JSON");
+        return hashed(salt, format!(r#"{{"item":{item}}}"#).as_bytes());
+    }
     let mut value = serde_json::to_value(content).expect("its keys are texts");
     value["item"] = Value::String(item.to_owned());
     salted(salt, value)
@@ -137,7 +142,10 @@ pub(crate) fn content_hash(salt: &str, item: &str, content: ContentRow) -> Strin
 /// SHA-256 of a salt's digits and of JSON in its canonical form.
 pub(crate) fn salted(salt: &str, mut value: Value) -> String {
     exactly(&mut value);
-    let canonical = serde_json_canonicalizer::to_vec(&value).expect("its keys are texts");
+    hashed(salt, &serde_json_canonicalizer::to_vec(&value).expect("its keys are texts"))
+}
+
+fn hashed(salt: &str, canonical: &[u8]) -> String {
     hex(&Sha256::new().chain_update(salt).chain_update(canonical).finalize())
 }
 

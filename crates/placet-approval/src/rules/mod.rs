@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::act::Act;
 use crate::calendar::Calendar;
+use crate::decision::COMMENTS_CHARS_MAX;
 use crate::decision::parse;
 use crate::hex;
 use crate::identity::{Approver, Caller, Person};
@@ -53,13 +54,24 @@ pub enum Event {
         /// Why, as whoever did it said.
         reason: String,
     },
-    /// The orchestration that waits for it has ended, and it is of no use to anybody else.
+    /// The orchestration that asked for it does not wait for it any more, and it is of no use to anybody else.
     ParentEnded {
         /// When.
         at: Timestamp,
         /// Which one that was.
         parent: String,
     },
+}
+
+impl Event {
+    /// When it was recorded, if it comes from outside: all that time brings until then comes before it.
+    pub fn recorded_at(&self) -> Option<Timestamp> {
+        match self {
+            Event::Said(said) => Some(said.at),
+            Event::ParentEnded { at, .. } => Some(*at),
+            Event::Began | Event::TimeReached(_) | Event::Found(_) | Event::Told(_) | Event::Terminated { .. } => None,
+        }
+    }
 }
 
 /// By whom a request is withdrawn whose orchestration is terminated: the scheduler tells that it was, and not by whom.
@@ -232,7 +244,7 @@ pub fn apply(request: &mut Request, event: &Event) -> Vec<Effect> {
         Event::Terminated { at, reason } => case.withdrawn(*at, TERMINATED_BY, reason.clone()),
         Event::ParentEnded { at, parent } => {
             case.pass_time(*at);
-            case.withdrawn(*at, ENDED_BY, format!("{parent} has ended"));
+            case.withdrawn(*at, ENDED_BY, format!("{parent} no longer waits for it"));
         }
         Event::Said(said) => {
             case.pass_time(said.at);
@@ -427,8 +439,12 @@ impl Case<'_> {
         }
     }
 
-    fn withdrawn(&mut self, at: Timestamp, by: &str, reason: String) {
+    fn withdrawn(&mut self, at: Timestamp, by: &str, mut reason: String) {
         self.at = at;
+        // Whoever says it may say more than can be shown.
+        if let Some((end, _)) = reason.char_indices().nth(COMMENTS_CHARS_MAX) {
+            reason.truncate(end);
+        }
         if self.request.outcome.is_none() {
             self.end_with(Outcome::Withdrawn(Withdrawn {
                 request_id: self.request.request_id.clone(),

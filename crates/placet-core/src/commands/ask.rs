@@ -42,7 +42,8 @@ impl Partition {
         if instance.has_open_ask(&ask.ask_id) {
             reach(Corner::AskedWhileOpen);
         } else {
-            if let Some(refusal) = instance.refuses(&self.limits) {
+            let refusal = instance.refuses_name(&ask.event_name).or_else(|| instance.refuses(&self.limits));
+            if let Some(refusal) = refusal {
                 outcome.reply(call, Err(refusal));
                 return;
             }

@@ -11,7 +11,7 @@ use placet_proto::durabletask::{
     ParentInstanceInfo, ScheduleTaskAction, SubOrchestrationInstanceCreatedEvent, TaskFailureDetails,
     TaskScheduledEvent, TimerCreatedEvent, history_event::EventType,
 };
-use placet_proto::placet::v1::{self, AskReply};
+use placet_proto::placet::v1::{self, AskReply, Stamp};
 use prost::Message as _;
 
 use super::continue_as_new::execution_id_from;
@@ -21,7 +21,7 @@ use crate::body::{
 };
 use crate::chain::{ENTRIES, EntryRow, Said};
 use crate::command::{CompleteTurn, FIRE_AND_FORGET, Refusal, Reply};
-use crate::dispatch::{ItemId, PARENT_ENDED_EVENT, RESERVED_PREFIX};
+use crate::dispatch::{BY_SCHEDULER, ItemId, PARENT_ENDED_EVENT, RESERVED_PREFIX};
 use crate::ids::{CallId, Iid};
 use crate::limits::{self, Limits};
 use crate::outcome::{Effect, Outcome};
@@ -364,7 +364,11 @@ impl Partition {
         let id = instance.key.id.to_string();
         let told = |child: &PendingActivity| match &children {
             Some(terminated) => Some(Told::Terminate(terminated.clone())),
-            None => child.name.starts_with(RESERVED_PREFIX).then(|| nobody_waits(&id, &end)),
+            None if !child.name.starts_with(RESERVED_PREFIX) => None,
+            None if end.status == OrchestrationStatus::Terminated => {
+                Some(Told::Terminate(ExecutionTerminatedEvent { input: end.output.clone(), recurse: false }))
+            }
+            None => Some(nobody_waits(&id)),
         };
         let told = instance.children.values().filter_map(|child| Some((child.child.clone()?, told(child)?)));
         for (child, told) in told.collect::<Vec<_>>() {
@@ -605,15 +609,14 @@ fn child_start(instance: &Instance, id: i32, child: CreateSubOrchestrationAction
     Outgoing { to: child.instance_id, told: Some(Told::Start(start)) }
 }
 
-/// What is told to what was to be approved for an instance that has ended: nobody waits for it any more.
-fn nobody_waits(parent: &str, end: &End) -> Told {
-    if end.status == OrchestrationStatus::Terminated {
-        return Told::Terminate(ExecutionTerminatedEvent { input: end.output.clone(), recurse: false });
-    }
+/// What is told to what was to be approved for an instance: that does not wait for it any more. Whether this concerns it, its own code
+/// says: one turn of an orphan's, at most.
+pub(super) fn nobody_waits(parent: &str) -> Told {
     // An id has no letters that JSON would have to escape but these.
     let id = parent.replace('\\', "\\\\").replace('"', "\\\"");
     let name = PARENT_ENDED_EVENT.to_owned();
-    Told::Event(EventRaisedEvent { name, input: Some(format!("\"{id}\"")), stamp: Bytes::new() })
+    let stamp = Stamp { proof: BY_SCHEDULER.to_owned(), ..Stamp::default() };
+    Told::Event(EventRaisedEvent { name, input: Some(format!("\"{id}\"")), stamp: stamp.encode_to_vec().into() })
 }
 
 /// What the children of an instance are told that ends by this termination: nothing, unless it is for them, too.

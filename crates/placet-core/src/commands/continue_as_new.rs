@@ -9,6 +9,7 @@ use placet_proto::durabletask::{
 use placet_proto::placet::v1::Stamp;
 use prost::Message as _;
 
+use super::complete_turn::nobody_waits;
 use crate::body::MessageKind;
 use crate::dispatch::{CONTINUED_TAG, RESERVED_PREFIX};
 use crate::ids::{Iid, Turn};
@@ -32,6 +33,10 @@ impl Partition {
     ) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
         let at = instance.record_time(now);
+        let children = instance.children.values().filter(|child| child.name.starts_with(RESERVED_PREFIX));
+        let unawaited: Vec<String> = children.filter_map(|child| child.child.clone()).collect();
+        let told = nobody_waits(instance.key.id.as_str());
+        unawaited.iter().for_each(|child| instance.tell(self.id, child, told.clone(), outcome));
         instance.drop_pending(self.id, outcome);
         if instance.body.turn > instance.body.turn_first {
             outcome.writes.push(Write::DropHistory(iid, Turn(instance.body.turn)));

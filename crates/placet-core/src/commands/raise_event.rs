@@ -26,7 +26,8 @@ impl Partition {
         outcome: &mut Outcome,
     ) {
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
-        if let Some(refusal) = instance.refuses(&self.limits) {
+        let refusal = instance.refuses_name(&event.name).or_else(|| instance.refuses(&self.limits));
+        if let Some(refusal) = refusal {
             outcome.reply(call, Err(refusal));
             return;
         }
@@ -40,6 +41,15 @@ impl Partition {
 }
 
 impl Instance {
+    /// Why an event of this name is not taken, if it is not: the scheduler tells its own orchestrations of such things, and nobody else.
+    pub(crate) fn refuses_name(&self, event: &str) -> Option<Refusal> {
+        // Workers compare names without their case.
+        let is_own = self.name.starts_with(RESERVED_PREFIX) && event.to_lowercase().starts_with(RESERVED_PREFIX);
+        is_own.then(|| {
+            Refusal::FailedPrecondition(format!("event {event:?} is for the scheduler to send to {}", self.key))
+        })
+    }
+
     /// Why an event is not taken, if it is not: too much waits for a worker.
     pub(crate) fn refuses(&self, limits: &Limits) -> Option<Refusal> {
         if self.inbox_bytes <= limits.inbox_bytes {

@@ -16,6 +16,7 @@ use super::rewind::parents_execution;
 use super::start::check_start;
 use crate::body::{ChildResult, ChildStart, MessageKind, Outgoing, Told};
 use crate::command::{Caller, Parent, Refusal, StartInstance, Tell, Terminate};
+use crate::dispatch::BY_SCHEDULER;
 use crate::ids::{Iid, InstanceKey, Seq};
 use crate::outcome::Outcome;
 use crate::partition::{Instance, Partition};
@@ -63,13 +64,17 @@ impl Partition {
             (Told::Result(result), Some(iid)) => return self.child_ended(now, iid, result, outcome),
             (Told::Event(event), Some(iid)) => {
                 let instance = self.instances.get_mut(&iid).expect("it is in memory");
-                if instance.is_terminal() {
+                // What other orchestrations send has no stamp.
+                let is_own = !event.stamp.is_empty();
+                if instance.is_terminal() || (!is_own && instance.refuses_name(&event.name).is_some()) {
                     return Heard::Done;
                 }
                 if instance.inbox_bytes > 2 * self.limits.inbox_bytes {
                     return Heard::Later;
                 }
-                instance.receive_event(now, event.name, event.input, Caller::default(), None, outcome);
+                let proof = if is_own { BY_SCHEDULER.to_owned() } else { String::new() };
+                let caller = Caller { proof, ..Caller::default() };
+                instance.receive_event(now, event.name, event.input, caller, None, outcome);
                 self.conclude(iid, outcome);
             }
             (Told::Terminate(event), Some(iid)) => {

@@ -33,8 +33,11 @@ pub use stream::{Filter, Filters, HubSet, StreamLoad, StreamSpec};
 pub const RESERVED_PREFIX: &str = "placet.";
 
 /// The event that a reserved orchestration is sent when its parent, which waited for it, ends otherwise than by a termination. Its
-/// payload is the parent's id as JSON.
+/// payload is the parent's id as JSON. Nobody but the scheduler can send it one whose name begins so.
 pub const PARENT_ENDED_EVENT: &str = "placet.parent-ended";
+
+/// The proof on what the scheduler itself tells.
+pub(crate) const BY_SCHEDULER: &str = "scheduler";
 
 /// The tag by which a built-in orchestration knows that its input is what its last generation handed over: only the core sets it.
 pub const CONTINUED_TAG: &str = "placet.continued";

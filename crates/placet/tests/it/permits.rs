@@ -265,6 +265,25 @@ async fn a_permit_that_is_terminated_stays_as_it_was_whatever_its_output() {
     }
 }
 
+/// A permit that is terminated before it has shown anything is taken back as well: nobody begins it anew.
+#[tokio::test]
+async fn a_permit_that_is_terminated_as_soon_as_it_is_there_is_revoked() {
+    let server = crate::server().await;
+    let (http, client) = (server.http(), server.client());
+    let asked = json!({"requester": "ann", "item": "Pay", "approvers": ["bob"], "valid_for": "1h"});
+    let id = post(&http, "/api/v1/requests", asked).await["request_id"].as_str().unwrap().to_owned();
+    decide(&http, &id, json!({"approver": "bob", "decision": "approve"})).await;
+    let shown = http.get(&format!("/api/v1/requests/{id}")).await.unwrap().json();
+    let permit = format!("{id}:permit:{}", &shown["content_salt"].as_str().unwrap()[..8]);
+    let terminated = client.terminate(&permit, &"stop").await;
+    if terminated.is_ok() {
+        client.wait_for_completion(&permit).await.unwrap();
+        let begun = act(&http, &id, "begin", json!({"content_hash": shown["content_hash"]})).await;
+        assert_eq!(begun.status, 409, "{begun:?}");
+        assert_eq!(status(&http, &id).await, "revoked");
+    }
+}
+
 #[tokio::test]
 async fn a_result_that_nobody_could_read_and_a_name_of_two_lines_are_refused() {
     let server = crate::server().await;

@@ -273,8 +273,15 @@ async fn a_request_whose_parent_has_merely_ended_is_withdrawn_only_if_it_says_so
     let outcome: serde_json::Value = serde_json::from_str(gone.output_json().unwrap()).unwrap();
     assert_eq!(
         (&outcome["status"], &outcome["by"], &outcome["reason"]),
-        (&"Withdrawn".into(), &"its parent".into(), &r#""goes"\ has ended"#.into())
+        (&"Withdrawn".into(), &"its parent".into(), &r#""goes"\ no longer waits for it"#.into())
     );
+    // Nobody but the scheduler can say so: not a client, in whatever letters, and not another orchestration.
+    for name in ["placet.parent-ended", "PLACET.Parent-Ended"] {
+        let refused = client.raise_event("stays-request", name, &"stays").await.unwrap_err();
+        assert_eq!(refused.code, Code::FailedPrecondition, "{refused:?}");
+        let refused = client.ask("stays-request", name, &"stays").await.unwrap_err();
+        assert_eq!(refused.code, Code::FailedPrecondition, "{refused:?}");
+    }
     // The other one can still be decided.
     let decision = r#"{"approver": "bob", "decision": "approve"}"#;
     let json = [("Content-Type", "application/json")];

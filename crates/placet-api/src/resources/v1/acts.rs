@@ -82,7 +82,7 @@ const ACT: About = About { answers: super::TOLD, problems: super::REFUSED, ..Abo
 pub(crate) const CLAIM: About = About {
     id: "claimRequest",
     summary: "Take a request",
-    details: "Others leave it to whoever claims it for a while; they may still decide it.",
+    details: "Others leave it to whoever claims it for a while: where one vote is needed it is his.",
     example: Some(r#"{"by": "bob"}"#),
     ..ACT
 };
@@ -97,7 +97,7 @@ pub(crate) const RELEASE: About = About {
 pub(crate) const ASSIGN: About = About {
     id: "assignRequest",
     summary: "Give a request to somebody who could decide it",
-    details: "It is claimed for him. By whoever has the right to.",
+    details: "It is claimed for him. By whoever is asked himself, or has the right to.",
     example: Some(r#"{"by": "carol", "to": "bob"}"#),
     ..ACT
 };

@@ -19,7 +19,7 @@ use crate::body::Body;
 use crate::guard::BaseUrl;
 use crate::idempotency::IdempotencyKey;
 use crate::openapi::{About, Answer, Content};
-use crate::problem::{self, Problem};
+use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::{Case, Form, Wait};
 use crate::resources::requests::RequestId;
 use crate::rights;
@@ -88,13 +88,17 @@ impl Said {
     }
 }
 
+/// As of every act, and what a key was used for before.
+const DECIDE_REFUSED: &[Kind] =
+    &[Kind::AlreadyDecided, Kind::ContentChanged, Kind::NotNow, Kind::NotYours, Kind::KeyReused];
+
 pub(crate) const DECIDE: About = About {
     id: "decideRequest",
     summary: "Decide a request",
     details: "Approve, reject, abstain, or choose one of its own outcomes. The answer comes once the vote is on disk, and says whether it \
               decides.",
     answers: super::TOLD,
-    problems: super::REFUSED,
+    problems: DECIDE_REFUSED,
     example: Some(r#"{"approver": "bob", "decision": "approve", "comments": "Go ahead"}"#),
 };
 
@@ -155,6 +159,7 @@ pub(crate) struct ToMany {
     #[serde(default)]
     comments: Option<String>,
     /// To which, and as what each was shown.
+    #[schemars(length(min = 1, max = MANY_MAX))]
     requests: Vec<ToOne>,
 }
 
@@ -198,7 +203,7 @@ struct BecameOne {
 pub(crate) const DECIDE_MANY: About = About {
     id: "decideRequests",
     summary: "Decide many requests",
-    details: "500 at most, each answered as it would be by itself. Plans with `four_eyes` or `critical` refuse it.",
+    details: "Some hundreds, each answered as it would be by itself. Plans with `four_eyes` or `critical` refuse it.",
     answers: &[Answer::new(200, "What became of each", &[Content::json::<Became>()])],
     problems: &[],
     example: Some(r#"{"approver": "bob", "decision": "approve", "requests": [{"request_id": "r-1", "revision": 1}]}"#),

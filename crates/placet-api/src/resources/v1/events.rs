@@ -7,8 +7,9 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
@@ -22,7 +23,7 @@ use super::requests::{Listed, Shown, find};
 use crate::Api;
 use crate::guard::BaseUrl;
 use crate::idempotency::digest_of;
-use crate::openapi::{About, Answer, Content};
+use crate::openapi::{About, Answer, Content, Inputs, Takes};
 use crate::problem::{self, Problem};
 use crate::resources::requests::RequestId;
 
@@ -52,11 +53,10 @@ pub(crate) async fn of_request(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
-    headers: HeaderMap,
+    LastEventId(known): LastEventId,
 ) -> Result<Response, Problem> {
     let changes = watch(&api, std::slice::from_ref(&id), &[]).await?;
     let first = find(&api, &base, &id).await?;
-    let known = last_event_id(&headers);
     if first.is_decided() && known == Some(tag(&first)) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -113,10 +113,9 @@ pub(crate) async fn of_inbox(
     State(api): State<Api>,
     Extension(base): Extension<BaseUrl>,
     InboxQuery(asked): InboxQuery,
-    headers: HeaderMap,
+    LastEventId(known): LastEventId,
 ) -> Result<Response, Problem> {
     let inbox = Inbox::of(&api, asked)?;
-    let known = last_event_id(&headers);
     let mut looking =
         OfInbox { api, base, inbox, changes: stream::empty().boxed(), view: View::default(), waiting: Vec::new() };
     let first = looking.look().await?;
@@ -222,6 +221,21 @@ fn text(what: &impl Serialize) -> String {
     serde_json::to_string(what).expect("its keys are texts")
 }
 
-fn last_event_id(headers: &HeaderMap) -> Option<String> {
-    headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned)
+/// `Last-Event-ID`: what whoever comes back has seen.
+pub(crate) struct LastEventId(Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<LastEventId, Infallible> {
+        let id = parts.headers.get("last-event-id").and_then(|id| id.to_str().ok());
+        Ok(LastEventId(id.map(str::to_owned)))
+    }
+}
+
+impl Takes for LastEventId {
+    fn describe(input: &mut Inputs<'_>) {
+        let says = "The `id` of the last event that was seen: what it told is not told again.";
+        input.parameter("header", "Last-Event-ID", false, says, &json!({"type": "string"}));
+    }
 }

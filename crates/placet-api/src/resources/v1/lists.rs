@@ -58,8 +58,8 @@ pub(crate) struct Asked {
     due_before: Option<Timestamp>,
     /// `created` or `due`, with a `-` before it for the last first; `-created` if nobody says.
     sort: Option<String>,
-    /// How many are on a page, 500 at most; 50 if nobody says.
-    #[schemars(range(min = 1, max = 500))]
+    /// How many are on a page, if not as many as the server likes.
+    #[schemars(range(min = 1, max = PAGE_MAX))]
     limit: Option<u32>,
     /// `next` of the page before.
     cursor: Option<String>,
@@ -76,7 +76,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
         let query = Query::<Asked>::from_request_parts(parts, state).await;
         let Query(asked) = query.map_err(|error| {
             let source = std::error::Error::source(&error).map(ToString::to_string);
-            Problem::field("query", source.unwrap_or_else(|| error.body_text()))
+            let what = source.unwrap_or_else(|| error.body_text());
+            // `limit: invalid digit`, or unknown field `x`: which one it is stands in the message.
+            let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            match what.split_once(": ").filter(|(name, _)| is_name(name)) {
+                Some((name, wrong)) => Problem::field(name, wrong),
+                None => Problem::field(what.split('`').nth(1).unwrap_or("query"), &what),
+            }
         })?;
         Ok(asked.without_blanks())
     }
@@ -301,6 +307,7 @@ pub(super) async fn rows(
     question: &ListPublishedRequest,
 ) -> Result<(Vec<RequestRow>, Option<String>), Problem> {
     let page = api.client.list_published(question.clone()).await.map_err(|error| match error.code {
+        Code::InvalidArgument if question.after.is_empty() => Problem::field("query", &error.message),
         Code::InvalidArgument => Problem::field("cursor", "is not one that this server gave for such a list"),
         _ => problem::of_call("", &error),
     })?;

@@ -9,7 +9,7 @@ use placet_approval::{
     PermitAct, PermitEffect, PermitEvent, PermitReply, PermitShown, REQUEST_ROWS, Refusal, RequestRow, Revoke, Said,
     permit_id,
 };
-use placet_sdk::{Answer, Code, StartError};
+use placet_sdk::{Answer, Code, InstanceState, StartError};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
@@ -23,7 +23,7 @@ use crate::idempotency::IdempotencyKey;
 use crate::openapi::{About, Answer as Answers, Content};
 use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::Wait;
-use crate::resources::requests::{RequestId, not_started};
+use crate::resources::requests::{RequestId, not_started, said_at_the_end, was_terminated};
 use crate::resources::time::timestamp;
 use crate::rights;
 
@@ -67,11 +67,23 @@ pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Re
     if was_used(&api, &id, &held.instance()).await? {
         return Err(used(&id));
     }
+    let state = api.client.get(&held.instance()).await.map_err(|error| problem::of_call(&id, &error))?;
+    if let Some(state) = state.filter(|state| state.name() == PERMIT && was_terminated(state)) {
+        return Ok(Json(taken_back(held.grant, &state).shown()));
+    }
     // Nobody has begun it: nothing but its time can have changed it.
     let now = api.client.time().await.map_err(|error| problem::of_call(&id, &error))?.now;
     let mut permit = Permit::new(held.grant);
     permit.apply(&PermitEvent::TimeReached(timestamp(now)));
     Ok(Json(permit.shown()))
+}
+
+/// One that was terminated before it had shown anything is taken back, as any other is.
+fn taken_back(grant: Grant, state: &InstanceState) -> Permit {
+    let mut permit = Permit::new(grant);
+    let at = timestamp(state.updated_at());
+    permit.apply(&PermitEvent::Terminated { at, reason: said_at_the_end(state) });
+    permit
 }
 
 /// What there is of a permit, and of its request.
@@ -244,6 +256,9 @@ impl Doing<'_> {
             }
             if state.name() != PERMIT {
                 return Err(self.no_permit());
+            }
+            if was_terminated(&state) {
+                return self.replied(self.after(taken_back(held.grant, &state), caller).await?).map(Some);
             }
             // It has failed: somebody started it too early, say. As long as it was no permit, the next one may be.
             if was_used(self.api, self.id, &instance).await? {

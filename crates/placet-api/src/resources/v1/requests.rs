@@ -1,8 +1,10 @@
 //! `/api/v1/requests`: ask for an approval with all that belongs to it, and look at it.
 
+use std::convert::Infallible;
+
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
@@ -23,7 +25,7 @@ use crate::idempotency::{IdempotencyKey, digest_of};
 use crate::openapi::{About, Answer, Content, Inputs, LOCATION, Takes};
 use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::Wait;
-use crate::resources::requests::{RequestId, approval_url, not_started, status_url, was_terminated};
+use crate::resources::requests::{RequestId, approval_url, not_started, said_at_the_end, status_url, was_terminated};
 use crate::resources::time::timestamp;
 
 /// A request as a list shows it.
@@ -73,11 +75,10 @@ impl Shown {
         Shown { existing: true, ..self }
     }
 
-    /// As it is written, and its entity tag.
-    fn written(&self) -> Result<(Vec<u8>, String), Problem> {
-        let body = serde_json::to_vec(self).map_err(|error| Problem::new(Kind::SchedulerFailed, error.to_string()))?;
-        let tag = format!("\"{}\"", digest_of(&body));
-        Ok((body, tag))
+    /// Its entity tag: the same under whichever name the server was called.
+    fn tag(&self) -> Result<String, Problem> {
+        let what = serde_json::to_vec(&(&self.listed.row, &self.content)).map_err(|error| unwritten(&error))?;
+        Ok(format!("\"{}\"", digest_of(&what)))
     }
 
     /// Whether nothing more can happen to it.
@@ -110,10 +111,10 @@ pub(crate) const CREATE: About = About {
         ])
         .with(LOCATION),
     ],
+    problems: &[Kind::KeyReused, Kind::NoSuchRequest],
     example: Some(
         r#"{"requester": "alice", "item": "Deploy 2.3", "approvers": ["anyone"], "timeout": "3d", "payload": {"version": "2.3"}}"#,
     ),
-    ..About::NOTHING
 };
 
 /// `POST /api/v1/requests`: what is answered is durable.
@@ -242,7 +243,7 @@ pub(crate) async fn show(
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
     wait: Wait,
-    headers: HeaderMap,
+    known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let mut shown = find(&api, &base, &id).await?;
     if wait.is_asked() && shown.listed.row.outcome.is_none() {
@@ -250,13 +251,54 @@ pub(crate) async fn show(
         drop(timeout(wait.length(), api.client.wait_for_completion(&id)).await);
         shown = find(&api, &base, &id).await?;
     }
-    let (body, tag) = shown.written()?;
-    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let tag = shown.tag()?;
+    let is_known = known.is(&tag);
     let tag = [(header::ETAG, HeaderValue::from_str(&tag).expect("hexadecimal digits"))];
     if is_known {
         return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
     }
+    let body = serde_json::to_vec(&shown).map_err(|error| unwritten(&error))?;
     Ok((tag, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
+}
+
+fn unwritten(error: &serde_json::Error) -> Problem {
+    Problem::new(Kind::SchedulerFailed, error.to_string())
+}
+
+/// Whether a header has one of these tags in it, or `*`.
+fn has(tags: &str, tag: &str) -> bool {
+    tags.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| [tag, "*"].contains(&one))
+}
+
+/// The values of a header as one list; none, if it is not there or has other letters than these.
+fn list_of(parts: &Parts, name: HeaderName) -> Option<String> {
+    let values: Vec<&str> =
+        parts.headers.get_all(name).iter().map(HeaderValue::to_str).collect::<Result<_, _>>().ok()?;
+    (!values.is_empty()).then(|| values.join(","))
+}
+
+/// `If-None-Match`: as what whoever looks knows it (RFC 9110 §13.1.2).
+pub(crate) struct IfNoneMatch(Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IfNoneMatch, Infallible> {
+        Ok(IfNoneMatch(list_of(parts, header::IF_NONE_MATCH)))
+    }
+}
+
+impl Takes for IfNoneMatch {
+    fn describe(input: &mut Inputs<'_>) {
+        let says = "The `ETag` of what is known: the answer is 304 if it still is so.";
+        input.parameter("header", "If-None-Match", false, says, &json!({"type": "string"}));
+    }
+}
+
+impl IfNoneMatch {
+    fn is(&self, tag: &str) -> bool {
+        self.0.as_deref().is_some_and(|known| has(known, tag))
+    }
 }
 
 /// `If-Match`: as what the request was last seen by whoever does something to it (RFC 9110 §13.1.1).
@@ -266,38 +308,46 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IfMatch, Problem> {
-        let Some(tags) = parts.headers.get(header::IF_MATCH) else { return Ok(IfMatch(None)) };
-        let is_tag = |tag: &str| tag == "*" || (tag.len() > 1 && tag.starts_with('"') && tag.ends_with('"'));
-        let tags = tags.to_str().ok().filter(|tags| tags.split(',').all(|tag| is_tag(tag.trim())));
+        if !parts.headers.contains_key(header::IF_MATCH) {
+            return Ok(IfMatch(None));
+        }
+        let is_quoted = |tag: &str| tag.len() > 1 && tag.starts_with('"') && tag.ends_with('"');
+        let is_tag = |tag: &str| tag == "*" || is_quoted(tag.trim_start_matches("W/"));
+        let tags = list_of(parts, header::IF_MATCH).filter(|tags| tags.split(',').all(|tag| is_tag(tag.trim())));
         let wrong = || Problem::field("If-Match", "must be the ETag that the request was shown with, in its quotes");
-        tags.map(|tags| IfMatch(Some(tags.to_owned()))).ok_or_else(wrong)
+        tags.map(|tags| IfMatch(Some(tags))).ok_or_else(wrong)
     }
 }
 
 impl Takes for IfMatch {
     fn describe(input: &mut Inputs<'_>) {
-        let says = "The `ETag` that the request was shown with: if it is another by now, nothing is done.";
+        let says = "The `ETag` that the request was shown with: if it is another by now, nothing is done. It is looked at before an \
+                    `Idempotency-Key`. A decision is bound to what was seen; an act may come right behind another one.";
         input.parameter(
             "header",
             "If-Match",
             false,
             says,
-            &json!({"type": "string", "pattern": "^(\\*|\"[!#-+.-~-]*\")$"}),
+            &json!({"type": "string", "pattern": "^(\\*|(W/)?\"[!#-+.-~-]*\"(, ?(W/)?\"[!#-+.-~-]*\")*)$"}),
         );
         input.refuses(&[Kind::BadBody, Kind::SeenOtherwise]);
     }
 }
 
 impl IfMatch {
-    /// The request, if it had to be looked at.
+    /// The request, if it had to be looked at and is one that was seen.
     ///
     /// # Errors
     /// If it is not what was seen.
     pub(super) async fn check(&self, api: &Api, base: &BaseUrl, id: &str) -> Result<Option<Shown>, Problem> {
         let Some(seen) = &self.0 else { return Ok(None) };
         let shown = find(api, base, id).await?;
-        let (_, tag) = shown.written()?;
-        if seen.split(',').any(|seen| [tag.as_str(), "*"].contains(&seen.trim())) {
+        // Strong comparison: no weak one is the same (RFC 9110 §8.8.3.2).
+        let strong: Vec<&str> = seen.split(',').map(str::trim).filter(|tag| !tag.starts_with("W/")).collect();
+        if strong.contains(&"*") {
+            return Ok(None);
+        }
+        if strong.contains(&shown.tag()?.as_str()) {
             return Ok(Some(shown));
         }
         let detail = "the request is not what it was when that ETag was given: look at it again";
@@ -333,9 +383,8 @@ pub(super) async fn find(api: &Api, base: &BaseUrl, id: &str) -> Result<Shown, P
     let mut opened = opened.ok_or_else(|| Problem::no_such_request(id))?;
     if was_terminated(&state) {
         // Before any has: its rules have said nothing to it.
-        let reason = state.output_json().map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.to_owned()));
         let at = timestamp(state.updated_at());
-        apply(&mut opened, &Event::Terminated { at, reason: reason.unwrap_or_default() });
+        apply(&mut opened, &Event::Terminated { at, reason: said_at_the_end(&state) });
     }
     Ok(shown(base, &opened))
 }

@@ -153,7 +153,7 @@ struct Line {
 pub(crate) const IMPORT: About = About {
     id: "importRequests",
     summary: "Ask for many approvals",
-    details: "2,000 at most, a request on each line.",
+    details: "A request on each line, some thousand of them.",
     answers: &[Answer::new(200, "What became of each", &[Content::json::<Imported>()])],
     ..About::NOTHING
 };

@@ -38,6 +38,22 @@ fn the_clock_of_escalation_stands_while_somebody_has_it_if_the_plan_says_so() {
 }
 
 #[test]
+fn a_request_whose_parent_has_ended_is_withdrawn_unless_its_time_was_over_or_it_was_decided() {
+    let ended = |script: &str| {
+        let mut play = Play::new(stage(&["group:sec"], 1));
+        script.lines().for_each(|line| drop(play.line(line.trim())));
+        let ends = play.entries.iter().filter(|entry| matches!(entry.what, Entered::Ended { .. })).count();
+        assert_eq!(ends, 1, "{script}");
+        play.request().outcome.clone().unwrap()
+    };
+    let Outcome::Withdrawn(withdrawn) = ended("order-7 ends") else { panic!("it is not withdrawn") };
+    assert_eq!((withdrawn.by.as_str(), withdrawn.reason.as_str()), ("its parent", "order-7 no longer waits for it"));
+    assert_eq!(ended("zoe approves\norder-7 ends").status(), "Approved");
+    assert_eq!(ended("order-7 ends\nzoe approves").status(), "Withdrawn");
+    assert_eq!(ended("+101h\norder-7 ends").status(), "Timeout");
+}
+
+#[test]
 fn escalation_adds_then_replaces_by_time_from_the_start() {
     let escalate = json!([
         {"after": "PT2H", "remind": {}}, {"after": "PT4H", "add": ["group:leads"]},

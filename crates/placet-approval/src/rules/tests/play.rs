@@ -87,6 +87,7 @@ impl Play {
                 act.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
                 Event::Said(event(act))
             }
+            "ends" => Event::ParentEnded { at: at(self.now), parent: who.to_owned() },
             "answers" => Event::Said(event(json!({"act": "answer", "question": 1, "text": rest}))),
             _ => Event::Said(event(json!({"act": verb.trim_end_matches('s'), "text": rest}))),
         };
