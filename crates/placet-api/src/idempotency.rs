@@ -36,7 +36,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IdempotencyKey, Problem> {
         let Some(value) = parts.headers.get("idempotency-key") else { return Ok(IdempotencyKey(None)) };
         let key = value.to_str().unwrap_or_default();
-        if key.is_empty() || key.len() > CHARS_MAX {
+        let is_taken = key.len() <= CHARS_MAX && key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if key.is_empty() || !is_taken {
             return Err(Problem::field("Idempotency-Key", format!("must be 1 to {CHARS_MAX} letters of ASCII")));
         }
         Ok(IdempotencyKey(Some(key.to_owned())))

@@ -275,13 +275,11 @@ async fn a_permit_that_is_terminated_as_soon_as_it_is_there_is_revoked() {
     decide(&http, &id, json!({"approver": "bob", "decision": "approve"})).await;
     let shown = http.get(&format!("/api/v1/requests/{id}")).await.unwrap().json();
     let permit = format!("{id}:permit:{}", &shown["content_salt"].as_str().unwrap()[..8]);
-    let terminated = client.terminate(&permit, &"stop").await;
-    if terminated.is_ok() {
-        client.wait_for_completion(&permit).await.unwrap();
-        let begun = act(&http, &id, "begin", json!({"content_hash": shown["content_hash"]})).await;
-        assert_eq!(begun.status, 409, "{begun:?}");
-        assert_eq!(status(&http, &id).await, "revoked");
-    }
+    eventually("the permit is there", async || client.terminate(&permit, &"stop").await.ok()).await;
+    client.wait_for_completion(&permit).await.unwrap();
+    let begun = act(&http, &id, "begin", json!({"content_hash": shown["content_hash"]})).await;
+    assert_eq!(begun.status, 409, "{begun:?}");
+    assert_eq!(status(&http, &id).await, "revoked");
 }
 
 #[tokio::test]

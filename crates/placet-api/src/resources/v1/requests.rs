@@ -311,7 +311,10 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         if !parts.headers.contains_key(header::IF_MATCH) {
             return Ok(IfMatch(None));
         }
-        let is_quoted = |tag: &str| tag.len() > 1 && tag.starts_with('"') && tag.ends_with('"');
+        let is_quoted = |tag: &str| {
+            let inside = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+            inside.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"'))
+        };
         let is_tag = |tag: &str| tag == "*" || is_quoted(tag.trim_start_matches("W/"));
         let tags = list_of(parts, header::IF_MATCH).filter(|tags| tags.split(',').all(|tag| is_tag(tag.trim())));
         let wrong = || Problem::field("If-Match", "must be the ETag that the request was shown with, in its quotes");
