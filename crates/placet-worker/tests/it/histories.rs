@@ -97,7 +97,8 @@ fn answer(json: &str) -> EventType {
 
 /// What somebody known sends.
 fn from(name: &str, person: &str, json: &str) -> EventType {
-    let principal = format!(r#"{{"person":"{person}","groups":["sre"]}}"#);
+    let groups = if ["ann", "ben"].contains(&person) { r#"["sre"]"# } else { "[]" };
+    let principal = format!(r#"{{"person":"{person}","groups":{groups}}}"#);
     let stamp = Stamp { ask_id: "ask".into(), principal, proof: "none".into() };
     let raised = EventRaisedEvent { name: name.into(), input: Some(json.into()), stamp: stamp.encode_to_vec().into() };
     EventType::EventRaised(raised)
