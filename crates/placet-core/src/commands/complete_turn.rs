@@ -361,14 +361,13 @@ impl Partition {
     ) {
         let partition = self.id;
         let instance = self.instances.get_mut(&iid).expect("it is in memory");
-        let id = instance.key.id.to_string();
         let told = |child: &PendingActivity| match &children {
             Some(terminated) => Some(Told::Terminate(terminated.clone())),
             None if !child.name.starts_with(RESERVED_PREFIX) => None,
             None if end.status == OrchestrationStatus::Terminated => {
                 Some(Told::Terminate(ExecutionTerminatedEvent { input: end.output.clone(), recurse: false }))
             }
-            None => Some(nobody_waits(&id)),
+            None => Some(nobody_waits(instance.key.id.as_str())),
         };
         let told = instance.children.values().filter_map(|child| Some((child.child.clone()?, told(child)?)));
         for (child, told) in told.collect::<Vec<_>>() {

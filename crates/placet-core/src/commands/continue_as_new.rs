@@ -35,8 +35,10 @@ impl Partition {
         let at = instance.record_time(now);
         let children = instance.children.values().filter(|child| child.name.starts_with(RESERVED_PREFIX));
         let unawaited: Vec<String> = children.filter_map(|child| child.child.clone()).collect();
-        let told = nobody_waits(instance.key.id.as_str());
-        unawaited.iter().for_each(|child| instance.tell(self.id, child, told.clone(), outcome));
+        for child in unawaited {
+            let told = nobody_waits(instance.key.id.as_str());
+            instance.tell(self.id, &child, told, outcome);
+        }
         instance.drop_pending(self.id, outcome);
         if instance.body.turn > instance.body.turn_first {
             outcome.writes.push(Write::DropHistory(iid, Turn(instance.body.turn)));
