@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
@@ -76,7 +77,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for ByAnybody<T> {
             Some(Value::String(by)) => Some(by),
             Some(_) => return Err(Problem::field("by", "must be the name of whoever does it")),
         };
-        Ok(ByAnybody(by, read(Value::Object(body).to_string().as_bytes())?))
+        Ok(ByAnybody(by, read_from(Value::Object(body))?))
     }
 }
 
@@ -185,7 +186,13 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(Problem::field("body", "must be a JSON object"));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let read = read_from(&mut json)?;
+    json.end().map_err(|error| Problem::field("body", without_place(&error.to_string())))?;
+    Ok(read)
+}
+
+fn read_from<'de, T: Deserialize<'de>>(json: impl Deserializer<'de, Error = serde_json::Error>) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(json).map_err(|error| {
         let path = error.path().to_string();
         let what = without_place(&error.into_inner().to_string());
         // A field that is missing or unknown is named in the message, between backquotes.
@@ -193,9 +200,7 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         // "." is the body itself, "?" a place in it that is cut off.
         let field = if path != "." && path != "?" { path } else { named.unwrap_or("body").to_owned() };
         Problem::field(field, what)
-    })?;
-    json.end().map_err(|error| Problem::field("body", without_place(&error.to_string())))?;
-    Ok(read)
+    })
 }
 
 /// Without "at line 1 column 7": the body is one line to whoever sent it.

@@ -58,8 +58,8 @@ pub const ORCHESTRATION: &str = "placet.approval";
 /// did it.
 pub const DECISION_EVENT: &str = "approval_response";
 
-/// The event that tells a request that the orchestration which waited for it has ended: its payload is that one's id. The scheduler
-/// sends it.
+/// The event that tells a request that the orchestration which waited for it does so no more: its payload is that one's id. The
+/// scheduler sends it.
 pub const PARENT_ENDED_EVENT: &str = "placet.parent-ended";
 
 /// The activity that looks up who could vote in a stage: a [`LookUp`] in, a [`Resolved`] out.

@@ -62,11 +62,12 @@ fn described(part: &str, operation: &Operation, taken: &mut SchemaGenerator, ans
     input.refuses(about.problems);
     let Inputs { parameters, body, problems, .. } = input;
 
-    let mut responses = Map::new();
+    let mut responses = BTreeMap::new();
     let answers = about.answers.iter().map(|answer| (answer.status, answer_of(answer, answered)));
     let refusals = by_status(problems).into_iter().map(|(status, kinds)| (status, refused(&kinds)));
-    for (status, response) in answers.chain(refusals).collect::<BTreeMap<_, _>>() {
-        responses.insert(status.to_string(), response);
+    for (status, response) in answers.chain(refusals) {
+        let other = responses.insert(status, response);
+        assert!(other.is_none(), "{} has two answers of status {status}", about.id);
     }
     let mut described = json!({
         "operationId": about.id,

@@ -19,8 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::act::Act;
 use crate::calendar::Calendar;
-use crate::decision::COMMENTS_CHARS_MAX;
-use crate::decision::parse;
+use crate::decision::{COMMENTS_CHARS_MAX, parse};
 use crate::hex;
 use crate::identity::{Approver, Caller, Person};
 use crate::outcome::{Outcome, Withdrawn};
@@ -441,11 +440,11 @@ impl Case<'_> {
 
     fn withdrawn(&mut self, at: Timestamp, by: &str, mut reason: String) {
         self.at = at;
-        // Whoever says it may say more than can be shown.
-        if let Some((end, _)) = reason.char_indices().nth(COMMENTS_CHARS_MAX) {
-            reason.truncate(end);
-        }
         if self.request.outcome.is_none() {
+            // Whoever says it may say more than can be shown.
+            if let Some((end, _)) = reason.char_indices().nth(COMMENTS_CHARS_MAX) {
+                reason.truncate(end);
+            }
             self.end_with(Outcome::Withdrawn(Withdrawn {
                 request_id: self.request.request_id.clone(),
                 withdrawn_at: at,

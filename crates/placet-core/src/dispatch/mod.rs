@@ -32,8 +32,8 @@ pub use stream::{Filter, Filters, HubSet, StreamLoad, StreamSpec};
 /// Names that begin so are the built-in worker's (DESIGN.md §1).
 pub const RESERVED_PREFIX: &str = "placet.";
 
-/// The event that a reserved orchestration is sent when its parent, which waited for it, ends otherwise than by a termination. Its
-/// payload is the parent's id as JSON. Nobody but the scheduler can send it one whose name begins so.
+/// The event that a reserved orchestration is sent when its parent, which waited for it, does so no more: it has ended, otherwise than
+/// by a termination, or begun anew. Its payload is the parent's id as JSON. Nobody but the scheduler can send it one whose name begins so.
 pub const PARENT_ENDED_EVENT: &str = "placet.parent-ended";
 
 /// The proof on what the scheduler itself tells.

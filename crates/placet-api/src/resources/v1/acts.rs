@@ -8,7 +8,7 @@ use placet_sdk::{Answer, BoxFuture};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::requests::IfMatch;
+use super::etag::IfMatch;
 use super::{refused, told};
 use crate::Api;
 use crate::body::By;

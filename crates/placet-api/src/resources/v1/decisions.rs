@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::requests::IfMatch;
+use super::etag::IfMatch;
 use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;

@@ -3,6 +3,7 @@
 pub(crate) mod acts;
 pub(crate) mod decisions;
 mod dedupe;
+mod etag;
 pub(crate) mod events;
 pub(crate) mod lists;
 pub(crate) mod permit;

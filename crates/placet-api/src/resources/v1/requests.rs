@@ -1,10 +1,7 @@
 //! `/api/v1/requests`: ask for an approval with all that belongs to it, and look at it.
 
-use std::convert::Infallible;
-
-use axum::extract::{FromRequestParts, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
@@ -14,15 +11,15 @@ use placet_approval::{
 use placet_sdk::{InstanceState, StartError};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 use tokio::time::timeout;
 
 use super::dedupe;
+use super::etag::IfNoneMatch;
 use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
 use crate::idempotency::{IdempotencyKey, digest_of};
-use crate::openapi::{About, Answer, Content, Inputs, LOCATION, Takes};
+use crate::openapi::{About, Answer, Content, LOCATION};
 use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::Wait;
 use crate::resources::requests::{RequestId, approval_url, not_started, said_at_the_end, status_url, was_terminated};
@@ -76,7 +73,7 @@ impl Shown {
     }
 
     /// Its entity tag: the same under whichever name the server was called.
-    fn tag(&self) -> Result<String, Problem> {
+    pub(super) fn tag(&self) -> Result<String, Problem> {
         let what = serde_json::to_vec(&(&self.listed.row, &self.content)).map_err(|error| unwritten(&error))?;
         Ok(format!("\"{}\"", digest_of(&what)))
     }
@@ -263,99 +260,6 @@ pub(crate) async fn show(
 
 fn unwritten(error: &serde_json::Error) -> Problem {
     Problem::new(Kind::SchedulerFailed, error.to_string())
-}
-
-/// Whether a header has one of these tags in it, or `*`.
-fn has(tags: &str, tag: &str) -> bool {
-    tags.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| [tag, "*"].contains(&one))
-}
-
-/// The values of a header as one list; none, if it is not there or has other letters than these.
-fn list_of(parts: &Parts, name: HeaderName) -> Option<String> {
-    let values: Vec<&str> =
-        parts.headers.get_all(name).iter().map(HeaderValue::to_str).collect::<Result<_, _>>().ok()?;
-    (!values.is_empty()).then(|| values.join(","))
-}
-
-/// `If-None-Match`: as what whoever looks knows it (RFC 9110 §13.1.2).
-pub(crate) struct IfNoneMatch(Option<String>);
-
-impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IfNoneMatch, Infallible> {
-        Ok(IfNoneMatch(list_of(parts, header::IF_NONE_MATCH)))
-    }
-}
-
-impl Takes for IfNoneMatch {
-    fn describe(input: &mut Inputs<'_>) {
-        let says = "The `ETag` of what is known: the answer is 304 if it still is so.";
-        input.parameter("header", "If-None-Match", false, says, &json!({"type": "string"}));
-    }
-}
-
-impl IfNoneMatch {
-    fn is(&self, tag: &str) -> bool {
-        self.0.as_deref().is_some_and(|known| has(known, tag))
-    }
-}
-
-/// `If-Match`: as what the request was last seen by whoever does something to it (RFC 9110 §13.1.1).
-pub(crate) struct IfMatch(Option<String>);
-
-impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IfMatch, Problem> {
-        if !parts.headers.contains_key(header::IF_MATCH) {
-            return Ok(IfMatch(None));
-        }
-        let is_quoted = |tag: &str| {
-            let inside = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-            inside.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"'))
-        };
-        let is_tag = |tag: &str| tag == "*" || is_quoted(tag.trim_start_matches("W/"));
-        let tags = list_of(parts, header::IF_MATCH).filter(|tags| tags.split(',').all(|tag| is_tag(tag.trim())));
-        let wrong = || Problem::field("If-Match", "must be the ETag that the request was shown with, in its quotes");
-        tags.map(|tags| IfMatch(Some(tags))).ok_or_else(wrong)
-    }
-}
-
-impl Takes for IfMatch {
-    fn describe(input: &mut Inputs<'_>) {
-        let says = "The `ETag` that the request was shown with: if it is another by now, nothing is done. It is looked at before an \
-                    `Idempotency-Key`. A decision is bound to what was seen; an act may come right behind another one.";
-        input.parameter(
-            "header",
-            "If-Match",
-            false,
-            says,
-            &json!({"type": "string", "pattern": "^(\\*|(W/)?\"[!#-+.-~-]*\"(, ?(W/)?\"[!#-+.-~-]*\")*)$"}),
-        );
-        input.refuses(&[Kind::BadBody, Kind::SeenOtherwise]);
-    }
-}
-
-impl IfMatch {
-    /// The request, if it had to be looked at and is one that was seen.
-    ///
-    /// # Errors
-    /// If it is not what was seen.
-    pub(super) async fn check(&self, api: &Api, base: &BaseUrl, id: &str) -> Result<Option<Shown>, Problem> {
-        let Some(seen) = &self.0 else { return Ok(None) };
-        let shown = find(api, base, id).await?;
-        // Strong comparison: no weak one is the same (RFC 9110 §8.8.3.2).
-        let strong: Vec<&str> = seen.split(',').map(str::trim).filter(|tag| !tag.starts_with("W/")).collect();
-        if strong.contains(&"*") {
-            return Ok(None);
-        }
-        if strong.contains(&shown.tag()?.as_str()) {
-            return Ok(Some(shown));
-        }
-        let detail = "the request is not what it was when that ETag was given: look at it again";
-        Err(Problem::new(Kind::SeenOtherwise, detail).with("request_id", id))
-    }
 }
 
 /// # Errors
