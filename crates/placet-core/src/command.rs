@@ -394,7 +394,7 @@ pub const DISK_FULL: &str = "the disk is full";
 impl Refusal {
     /// An instance's messages wait for a worker, and more of them must not.
     pub(crate) fn inbox_full() -> Refusal {
-        let what = "the instance's inbox is full: its messages wait for a worker";
+        let what = "the instance's inbox is full: its messages wait for a worker, or for it to be resumed";
         Refusal::Exhausted { what, retry_after: limits::REFUSE_AFTER_FAILURE }
     }
 

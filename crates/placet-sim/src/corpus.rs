@@ -61,4 +61,9 @@ pub const CORPUS: &[Known] = &[
         with: "",
         found: "why an instance waits was told with a child of a turn that came to nothing",
     },
+    Known {
+        seed: 1_796_071_764_007_069,
+        with: "",
+        found: "a client went on raising an event for one that was suspended meanwhile (of the workload, not of the core)",
+    },
 ];

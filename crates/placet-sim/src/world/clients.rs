@@ -213,7 +213,11 @@ impl World {
         if let Answer::Why(why) = &answer {
             return self.follow(at, why);
         }
-        if self.is_answered(&call, &answer) {
+        // Whoever acts on advice and is refused asks anew: what he was advised may be old, as that an event be raised for one
+        // that has been suspended meanwhile.
+        let advice_is_old =
+            answer == Answer::TryLater && matches!(self.clients[at].actor.steps.front(), Some(Step::CallAbout(..)));
+        if self.is_answered(&call, &answer) || advice_is_old {
             self.has_done(at);
         } else {
             // Who hears nothing at all does not ask again at once.
