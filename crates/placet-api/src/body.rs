@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::openapi::{Inputs, Takes};
 use crate::problem::{Kind, Problem};
-use crate::{Api, Intake};
+use crate::{Api, Intake, Shared};
 
 /// What a body may hold: texts, no files.
 pub(crate) const BYTES_MAX: usize = 1 << 20;
@@ -26,10 +26,10 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 /// A body that was read.
 pub(crate) struct Body<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(call: Request, api: &Api) -> Result<Body<T>, Problem> {
+    async fn from_request(call: Request, api: &Shared) -> Result<Body<T>, Problem> {
         if !is_json(call.headers()) {
             return Err(Problem::new(Kind::NotJson, "send the header Content-Type: application/json"));
         }
@@ -48,10 +48,10 @@ impl<T: JsonSchema> Takes for Body<T> {
 /// A body that says in `by` who does something, and beside that what.
 pub(crate) struct By<T>(pub(crate) String, pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<Api> for By<T> {
+impl<T: DeserializeOwned> FromRequest<Shared> for By<T> {
     type Rejection = Problem;
 
-    async fn from_request(call: Request, api: &Api) -> Result<By<T>, Problem> {
+    async fn from_request(call: Request, api: &Shared) -> Result<By<T>, Problem> {
         let ByAnybody(by, what) = ByAnybody::from_request(call, api).await?;
         by.map(|by| By(by, what)).ok_or_else(|| Problem::field("by", "must be the name of whoever does it"))
     }
@@ -67,10 +67,10 @@ impl<T: JsonSchema> Takes for By<T> {
 /// The same, if nobody need say who he is.
 pub(crate) struct ByAnybody<T>(pub(crate) Option<String>, pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<Api> for ByAnybody<T> {
+impl<T: DeserializeOwned> FromRequest<Shared> for ByAnybody<T> {
     type Rejection = Problem;
 
-    async fn from_request(call: Request, api: &Api) -> Result<ByAnybody<T>, Problem> {
+    async fn from_request(call: Request, api: &Shared) -> Result<ByAnybody<T>, Problem> {
         let Body(mut body) = Body::<Map<String, Value>>::from_request(call, api).await?;
         let by = match body.remove("by") {
             None | Some(Value::Null) => None,
@@ -114,10 +114,10 @@ pub(crate) enum Sheet {
     Csv(Vec<u8>),
 }
 
-impl FromRequest<Api> for Sheet {
+impl FromRequest<Shared> for Sheet {
     type Rejection = Problem;
 
-    async fn from_request(call: Request, api: &Api) -> Result<Sheet, Problem> {
+    async fn from_request(call: Request, api: &Shared) -> Result<Sheet, Problem> {
         let sheet = match essence(call.headers()).as_str() {
             "application/x-ndjson" | "application/jsonl" => Sheet::Lines,
             "text/csv" => Sheet::Csv,

@@ -67,6 +67,9 @@ pub struct Api {
     pub intake: Intake,
 }
 
+/// What all its calls share: each has it cloned several times on its way.
+pub(crate) type Shared = Arc<Api>;
+
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Api").field("client", &self.client).field("reach", &self.reach).finish_non_exhaustive()

@@ -1,5 +1,7 @@
 //! Every path, on one screen. The router and the document (`openapi/`) are made of this table.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::middleware;
 use placet_approval::Act;
@@ -8,10 +10,10 @@ use crate::metrics::count;
 use crate::openapi::{self, Paths, get, post};
 use crate::problem::{Kind, Problem};
 use crate::resources::{approvals, front, health, identity, metrics, requests, time, v1};
-use crate::{Api, Operations, Reach, guard};
+use crate::{Api, Operations, Reach, Shared, guard};
 
 /// The approvals API.
-pub(crate) fn paths() -> Paths<Api> {
+pub(crate) fn paths() -> Paths<Shared> {
     use v1::{acts, decisions, events, lists, permit, policies, record, requests as ours, sheets};
     Paths::new()
         .part("Mission", "The three calls of the Human Interaction sample, as it has them.")
@@ -74,7 +76,7 @@ pub(crate) fn for_operators() -> Paths<Operations> {
 pub fn product(api: Api) -> Router {
     paths()
         .router()
-        .with_state(api.clone())
+        .with_state(Arc::new(api.clone()))
         .merge(for_operators().router().with_state(api.operations))
         .fallback(async || Problem::new(Kind::NoSuchPath, "there is nothing at this path; /docs has all that there is"))
         .method_not_allowed_fallback(async || {

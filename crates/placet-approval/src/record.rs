@@ -117,30 +117,18 @@ impl Entry {
     /// As it is written: its text, and the people whom that names.
     pub fn parts(&self) -> Vec<String> {
         let mut named = Named { people: self.people(), parts: Vec::new() };
-        let mut text = serde_json::to_value(self).expect("its keys are texts");
-        // Whoever spoke, or is spoken of, by whatever name: he is entered by his id.
-        let mut spoken_of = Vec::new();
-        for place in NAMES {
-            let Some(value @ Value::String(_)) = at(&mut text, place) else { continue };
-            let Value::String(name) = value.take() else { continue };
-            let (form, person) = if place == BY { ("", Person::new(name.as_str())) } else { form_of(&name) };
-            let speaker = match &self.what {
-                Entered::Said { by: Some(by), .. } if place == SPEAKER => by,
-                _ => &person,
-            };
-            spoken_of.push((place, format!("{form}~{}", named.number(speaker))));
-        }
-        for key in ["item", "said", "seats", "outcome", "result", "reason"] {
-            if let Some(value) = text.get_mut(key) {
-                in_texts(value, &mut |text| named.token(text));
+        let spoken_of =
+            self.spoken_of().map(|(spot, form, person)| (spot, format!("{form}~{}", named.number(&person))));
+        let spoken_of: Vec<(Spot<'_>, String)> = spoken_of.collect();
+        let text = serde_json::to_string(self).expect("its keys are texts");
+        let text = with_other_texts(&text, |field, spot, text| {
+            let spoken_of = spoken_of.iter().find(|(place, _)| Some(*place) == spot);
+            match spoken_of {
+                Some((_, token)) => Some(token.clone()),
+                None => MAY_NAME.contains(&field).then(|| named.token(text)).flatten(),
             }
-        }
-        for (place, token) in spoken_of {
-            if let Some(name) = at(&mut text, place) {
-                *name = Value::String(token);
-            }
-        }
-        std::iter::once(text.to_string()).chain(named.parts.iter().map(|person| person.as_str().to_owned())).collect()
+        });
+        std::iter::once(text).chain(named.parts.iter().map(|person| person.as_str().to_owned())).collect()
     }
 
     /// What was written, as JSON, from its parts. Nothing, if its text was erased; of a person who was erased stays `~1`.
@@ -161,6 +149,42 @@ impl Entry {
             }
         });
         Ok(Some(value))
+    }
+
+    /// Whoever spoke, or is spoken of, by whatever name, is entered by his id: where that name stands, what stands before the id, and
+    /// who he is.
+    fn spoken_of(&self) -> impl Iterator<Item = (Spot<'static>, &'static str, Person)> {
+        let (mut by, mut approver, mut to) = (None, None, None);
+        match &self.what {
+            Entered::Requested { requester, .. } => by = Some((REQUESTER, requester.as_str())),
+            Entered::Said { by: speaker, said, .. } => {
+                by = speaker.as_ref().map(|speaker| (BY, speaker.as_str()));
+                approver = said.get("approver").and_then(Value::as_str).map(|name| match speaker {
+                    Some(speaker) => (SPEAKER, form_of(name).0, speaker.clone()),
+                    None => (SPEAKER, form_of(name).0, Person::named(name)),
+                });
+                to = said
+                    .get("to")
+                    .and_then(Value::as_str)
+                    .map(|name| (SPOKEN_TO, form_of(name).0, Person::named(name)));
+            }
+            Entered::Begun { by: person, .. } => by = Some((BY, person.as_str())),
+            Entered::Finished { by: person, .. } | Entered::Revoked { by: person, .. } => {
+                by = person.as_ref().map(|person| (BY, person.as_str()));
+            }
+            Entered::Ended { outcome } => {
+                if let Outcome::Approved(decided) | Outcome::Rejected(decided) = &**outcome {
+                    let (form, person) = form_of(&decided.approver);
+                    approver = Some((DECIDER, form, person));
+                }
+            }
+            Entered::Asked { .. } | Entered::Lapsed => {}
+        }
+        let by = by.map(|(spot, name)| match spot {
+            BY => (BY, "", Person::new(name)),
+            _ => (spot, form_of(name).0, Person::named(name)),
+        });
+        [by, approver, to].into_iter().flatten()
     }
 
     /// The salt of the content of a request, where it was asked for, in what [`Entry::read`] has read.
@@ -199,22 +223,76 @@ impl Entry {
 }
 
 /// A place in an entry: a field, and perhaps one of that.
-type Spot = (&'static str, Option<&'static str>);
-
-/// Where an entry has a name and nothing else.
-const NAMES: [Spot; 5] = [BY, ("requester", None), SPEAKER, ("said", Some("to")), ("outcome", Some("approver"))];
+type Spot<'a> = (&'a str, Option<&'a str>);
 
 /// Who did it.
-const BY: Spot = ("by", None);
+const BY: Spot<'_> = ("by", None);
+
+/// Who asked.
+const REQUESTER: Spot<'_> = ("requester", None);
 
 /// Who, in what he sent, says that he did.
-const SPEAKER: Spot = ("said", Some("approver"));
+const SPEAKER: Spot<'_> = ("said", Some("approver"));
 
-fn at(entry: &mut Value, (field, of_that): Spot) -> Option<&mut Value> {
-    match (entry.get_mut(field), of_that) {
-        (Some(field), Some(of_that)) => field.get_mut(of_that),
-        (field, _) => field,
+/// To whom he passes it on.
+const SPOKEN_TO: Spot<'_> = ("said", Some("to"));
+
+/// Whose vote settled it.
+const DECIDER: Spot<'_> = ("outcome", Some("approver"));
+
+/// Fields of which any text may be somebody's name.
+const MAY_NAME: [&str; 6] = ["item", "said", "seats", "outcome", "result", "reason"];
+
+/// JSON as serde writes it, of an object, with others in the places of its texts: told in which field each stands, and where, if
+/// that is a place of ours.
+fn with_other_texts(json: &str, mut other: impl FnMut(&str, Option<Spot<'_>>, &str) -> Option<String>) -> String {
+    let bytes = json.as_bytes();
+    let mut written = String::with_capacity(json.len());
+    let (mut copied, mut at, mut depth, mut field, mut below) = (0, 0, 0, "", "");
+    while at < bytes.len() {
+        match bytes[at] {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            b'"' => {
+                let begin = at;
+                at = end_of_text(bytes, begin);
+                let raw = &json[begin + 1..at];
+                if bytes.get(at + 1) == Some(&b':') {
+                    match depth {
+                        1 => (field, below) = (raw, ""),
+                        2 => below = raw,
+                        _ => {}
+                    }
+                } else {
+                    let spot = match depth {
+                        1 => Some((field, None)),
+                        2 => Some((field, Some(below))),
+                        _ => None,
+                    };
+                    let text: Option<String> =
+                        if raw.contains('\\') { serde_json::from_str(&json[begin..=at]).ok() } else { None };
+                    if let Some(new) = other(field, spot, text.as_deref().unwrap_or(raw)) {
+                        written.push_str(&json[copied..begin]);
+                        written.push_str(&Value::String(new).to_string());
+                        copied = at + 1;
+                    }
+                }
+            }
+            _ => {}
+        }
+        at += 1;
     }
+    written.push_str(&json[copied..]);
+    written
+}
+
+/// Where the text ends that begins here.
+fn end_of_text(json: &[u8], begin: usize) -> usize {
+    let mut at = begin + 1;
+    while json[at] != b'"' {
+        at += if json[at] == b'\\' { 2 } else { 1 };
+    }
+    at
 }
 
 /// How an approver is written that is a user.

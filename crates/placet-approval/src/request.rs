@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::field::{FieldError, check_length, check_text};
 use crate::identity::{Approver, NAME_CHARS_MAX, Person, check_name};
@@ -577,13 +579,21 @@ impl First {
 /// Told apart by the field that only a continued one has, so that each is told what is wrong with itself.
 impl<'de> Deserialize<'de> for Input {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Input, D::Error> {
-        let value = Value::deserialize(deserializer)?;
+        #[derive(Deserialize)]
+        struct Form {
+            rules: Option<IgnoredAny>,
+            asked: Option<IgnoredAny>,
+        }
+        let json: Box<RawValue> = Deserialize::deserialize(deserializer)?;
+        let json = json.get();
         let continued = |request: Request| Input::Continued(Box::new(request));
+        // What is no object has neither, and is told so.
+        let form = serde_json::from_str(json).unwrap_or(Form { rules: None, asked: None });
         // The first rules knew no `asked`.
-        let read = match (value.get("rules"), value.get("asked")) {
-            (None, _) => serde_json::from_value(value).map(|new| Input::New(Box::new(new))),
-            (Some(_), None) => serde_json::from_value(value).map(First::into_request).map(continued),
-            (Some(_), Some(_)) => serde_json::from_value(value).map(continued),
+        let read = match (form.rules, form.asked) {
+            (None, _) => serde_json::from_str(json).map(|new| Input::New(Box::new(new))),
+            (Some(_), None) => serde_json::from_str(json).map(First::into_request).map(continued),
+            (Some(_), Some(_)) => serde_json::from_str(json).map(continued),
         };
         read.map_err(de::Error::custom)
     }

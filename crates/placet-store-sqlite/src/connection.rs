@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// Every statement of this crate, and some more.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 96;
 
 /// Nobody but an operator's own `sqlite3` ever holds a lock that we wait for, and he is brief.
 pub(crate) const BUSY: Duration = Duration::from_secs(2);

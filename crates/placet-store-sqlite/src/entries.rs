@@ -1,7 +1,10 @@
 //! The record: entries at the ends of their chains. The session remembers each chain's head; a batch that is rolled back ends the
 //! session, and the head with it.
+//!
+//! Where the entries of a chain are is written behind them, many at a time: each is the last of another of 256 chains, and an
+//! index that was written with each of them would be written anew with every commit, from end to end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use placet_core::chain::{Entry, EntryRow, Erasure, Hash, Head, Said};
@@ -13,46 +16,79 @@ use crate::checksum;
 use crate::damage::Damage;
 use crate::readers::Fault;
 use crate::reads::{self, blob, compare, number, text};
+use crate::statements as sql;
 
-const HEAD: &str = "SELECT number, link FROM entry WHERE hub = ?1 AND part = ?2 ORDER BY number DESC LIMIT 1";
+/// In `meta`: up to which row it is written where entries are.
+const PLACED: &str = "placed";
+
+const LAST_ROW: &str = "SELECT max(row) FROM entry";
+const PLACE: &str = "
+    INSERT INTO placed(hub, part, number, row)
+    SELECT hub, part, number, row FROM entry NOT INDEXED WHERE row > ?1 ORDER BY hub, part, number";
+const HEAD: &str = "
+    SELECT number, link FROM entry
+    WHERE row = (SELECT row FROM placed WHERE hub = ?1 AND part = ?2 ORDER BY number DESC LIMIT 1)";
+const HEAD_UNPLACED: &str = "
+    SELECT number, link FROM entry NOT INDEXED WHERE row > ?3 AND hub = ?1 AND part = ?2 ORDER BY row DESC LIMIT 1";
 const NEXT_HEAD: &str = "
-    SELECT part, number, link FROM entry WHERE hub = ?1 AND part < ?2 ORDER BY part DESC, number DESC LIMIT 1";
+    SELECT part FROM placed WHERE hub = ?1 AND part < ?2 ORDER BY part DESC, number DESC LIMIT 1";
+const UNPLACED: &str = "SELECT part, number, link FROM entry NOT INDEXED WHERE row > ?2 AND hub = ?1 ORDER BY row";
 const ENTER: &str = "
-    INSERT INTO entry(hub, part, number, link, owner, owner_sum, crc, said)
-    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    INSERT INTO entry(row, hub, part, number, link, owner, owner_sum, crc, said)
+    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 const OF_OWNER: &str = "
     SELECT row, number, link, owner, owner_sum, crc, said FROM entry INDEXED BY entry_owner
-    WHERE hub = ?1 AND part = ?2 AND owner_sum = ?3 AND number > ?4 ORDER BY number";
+    WHERE hub = ?1 AND owner_sum = ?2 AND number > ?3 ORDER BY number";
 const OF_CHAIN: &str = "
-    SELECT row, number, link, owner, owner_sum, crc, said FROM entry
-    WHERE hub = ?1 AND part = ?2 AND number > ?3 ORDER BY number";
+    SELECT entry.row, entry.number, link, owner, owner_sum, crc, said
+    FROM placed CROSS JOIN entry
+        ON entry.row = placed.row AND (entry.hub, entry.part, entry.number) = (placed.hub, placed.part, placed.number)
+    WHERE placed.hub = ?1 AND placed.part = ?2 AND placed.number > ?3 ORDER BY placed.number";
+const OF_CHAIN_UNPLACED: &str = "
+    SELECT row, number, link, owner, owner_sum, crc, said FROM entry NOT INDEXED
+    WHERE row > ?4 AND hub = ?1 AND part = ?2 AND number > ?3 ORDER BY row";
 const ERASE: &str = "UPDATE entry SET crc = ?2, said = ?3 WHERE row = ?1";
 
 /// For tests of all reads.
 #[cfg(test)]
-pub(crate) const ALL: [&str; 4] = [HEAD, NEXT_HEAD, OF_OWNER, OF_CHAIN];
+pub(crate) const ALL: [&str; 7] = [HEAD, HEAD_UNPLACED, NEXT_HEAD, UNPLACED, OF_OWNER, OF_CHAIN, OF_CHAIN_UNPLACED];
 
-/// The heads of the chains that were written to.
-#[derive(Debug, Default)]
-pub(crate) struct Heads(HashMap<(i64, PartitionId), Head>);
+/// The ends of the chains that were written to.
+#[derive(Debug)]
+pub(crate) struct Heads {
+    known: HashMap<(i64, PartitionId), Head>,
+    /// Of all entries, the last one's row.
+    last_row: i64,
+    /// Up to which row it is written where entries are.
+    placed: i64,
+}
 
 impl Heads {
+    pub(crate) fn open(connection: &Connection) -> rusqlite::Result<Heads> {
+        let placed = placed(connection)?;
+        let last_row: Option<i64> = connection.query_row(LAST_ROW, [], |row| row.get(0))?;
+        // The last ones may have gone with their hub: what is behind `placed` must be found there.
+        Ok(Heads { known: HashMap::new(), last_row: last_row.unwrap_or(0).max(placed), placed })
+    }
+
     pub(crate) fn forget(&mut self, hub: i64) {
-        self.0.retain(|(of, _), _| *of != hub);
+        self.known.retain(|(of, _), _| *of != hub);
     }
 
     /// Writes an entry at the end of its chain.
     pub(crate) fn enter(&mut self, connection: &Connection, hub: i64, row: &EntryRow) -> rusqlite::Result<()> {
         let partition = row.partition();
-        let before = match self.0.get(&(hub, partition)) {
+        let before = match self.known.get(&(hub, partition)) {
             Some(head) => *head,
-            None => head(connection, hub, &row.hub, partition)?,
+            None => self.head(connection, hub, &row.hub, partition)?,
         };
         let head = before.and(&row.owner, &row.said.commitment());
         let entry =
             Entry { partition, number: head.number, link: head.link, owner: row.owner.clone(), said: row.said.clone() };
         let said = entry.said.encode();
+        self.last_row += 1;
         let values = params![
+            self.last_row,
             hub,
             partition.0,
             i64::try_from(entry.number).unwrap_or(i64::MAX),
@@ -63,17 +99,43 @@ impl Heads {
             said,
         ];
         connection.prepare_cached(ENTER)?.execute(values)?;
-        self.0.insert((hub, partition), head);
+        self.known.insert((hub, partition), head);
         Ok(())
+    }
+
+    /// Of how many entries it is not written where they are.
+    pub(crate) fn unplaced(&self) -> i64 {
+        self.last_row - self.placed
+    }
+
+    /// Writes where all entries are.
+    pub(crate) fn place(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        if self.last_row > self.placed {
+            connection.prepare_cached(PLACE)?.execute([self.placed])?;
+            connection.prepare_cached(sql::PUT_META)?.execute(params![PLACED, self.last_row])?;
+            self.placed = self.last_row;
+        }
+        Ok(())
+    }
+
+    fn head(&self, connection: &Connection, hub: i64, name: &Hub, partition: PartitionId) -> rusqlite::Result<Head> {
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Hash>(1)?));
+        let mut last = {
+            let mut statement = connection.prepare_cached(HEAD_UNPLACED)?;
+            statement.query_row(params![hub, partition.0, self.placed], read).optional()?
+        };
+        if last.is_none() {
+            last = connection.prepare_cached(HEAD)?.query_row(params![hub, partition.0], read).optional()?;
+        }
+        let head = last.map(|(number, link)| Head { number: number.unsigned_abs(), link });
+        Ok(head.unwrap_or_else(|| Head::none(name, partition)))
     }
 }
 
-fn head(connection: &Connection, hub: i64, name: &Hub, partition: PartitionId) -> rusqlite::Result<Head> {
-    let mut statement = connection.prepare_cached(HEAD)?;
-    let last =
-        statement.query_row(params![hub, partition.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Hash>(1)?)));
-    let head = last.optional()?.map(|(number, link)| Head { number: number.unsigned_abs(), link });
-    Ok(head.unwrap_or_else(|| Head::none(name, partition)))
+/// Up to which row it is written where entries are.
+fn placed(connection: &Connection) -> rusqlite::Result<i64> {
+    let found = connection.prepare_cached(sql::META)?.query_row([PLACED], |row| row.get(0)).optional()?;
+    Ok(found.unwrap_or(0))
 }
 
 /// Erases in what an instance has entered.
@@ -83,7 +145,7 @@ pub(crate) fn erase(connection: &Connection, hub: i64, erasure: &Erasure) -> rus
     {
         let mut statement = connection.prepare_cached(OF_OWNER)?;
         for sum in checksum::of_owner(&key.id).each() {
-            let mut rows = statement.query(params![hub, key.partition().0, sum, 0])?;
+            let mut rows = statement.query(params![hub, sum, 0])?;
             while let Some(row) = rows.next()? {
                 match entry(row, &key.hub, key.partition()) {
                     Ok(read) => found.push(read),
@@ -108,17 +170,22 @@ pub(crate) fn erase(connection: &Connection, hub: i64, erasure: &Erasure) -> rus
 pub(crate) fn heads(connection: &Connection, hub: &Hub) -> Result<Vec<(PartitionId, Head)>, ReadError> {
     let read = || -> Result<Vec<(PartitionId, Head)>, Fault> {
         let Some(hub) = reads::number_of_hub(connection, hub)? else { return Ok(Vec::new()) };
+        let head = |number: i64, link: Hash| Head { number: number.unsigned_abs(), link };
+        let mut heads = BTreeMap::new();
         let mut statement = connection.prepare_cached(NEXT_HEAD)?;
-        let (mut heads, mut below) = (Vec::new(), i64::from(u8::MAX) + 1);
-        while let Some((part, number, link)) = statement
-            .query_row(params![hub, below], |row| Ok((row.get::<_, u8>(0)?, row.get::<_, i64>(1)?, row.get(2)?)))
-            .optional()?
-        {
+        let mut link = connection.prepare_cached(HEAD)?;
+        let mut below = i64::from(u8::MAX) + 1;
+        while let Some(part) = statement.query_row(params![hub, below], |row| row.get::<_, u8>(0)).optional()? {
             below = part.into();
-            heads.push((PartitionId(part), Head { number: number.unsigned_abs(), link }));
+            let last = link.query_row(params![hub, part], |row| Ok(head(row.get(0)?, row.get(1)?))).optional()?;
+            heads.extend(last.map(|last| (PartitionId(part), last)));
         }
-        heads.reverse();
-        Ok(heads)
+        let mut statement = connection.prepare_cached(UNPLACED)?;
+        let mut rows = statement.query(params![hub, placed(connection)?])?;
+        while let Some(row) = rows.next()? {
+            heads.insert(PartitionId(row.get(0)?), head(row.get(1)?, row.get(2)?));
+        }
+        Ok(heads.into_iter().collect())
     };
     read().map_err(|fault| fault.of("entry"))
 }
@@ -132,11 +199,14 @@ pub(crate) fn list(connection: &Connection, list: &EntryList, damage: &Damage) -
     if let Some(owner) = &list.owner {
         let mut statement = connection.prepare_cached(OF_OWNER).map_err(fault)?;
         for sum in checksum::of_owner(owner).each() {
-            page.read(statement.query(params![hub, part, sum, after]).map_err(fault)?)?;
+            page.read(statement.query(params![hub, sum, after]).map_err(fault)?)?;
         }
     } else {
         let mut statement = connection.prepare_cached(OF_CHAIN).map_err(fault)?;
         page.read(statement.query(params![hub, part, after]).map_err(fault)?)?;
+        let mut statement = connection.prepare_cached(OF_CHAIN_UNPLACED).map_err(fault)?;
+        let placed = placed(connection).map_err(fault)?;
+        page.read(statement.query(params![hub, part, after, placed]).map_err(fault)?)?;
     }
     Ok(page.found)
 }

@@ -436,10 +436,23 @@ mod tests {
             &["SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text=? AND (place,row)>(?,?) AND place<?)"],
             &["SEARCH term USING PRIMARY KEY (hub=? AND kind=? AND text=? AND place>? AND (place,row)<(?,?))"],
             &["SEARCH published USING INTEGER PRIMARY KEY (rowid=?)"],
-            &["SEARCH entry USING INDEX entry_place (hub=? AND part=?)"],
-            &["SEARCH entry USING INDEX entry_place (hub=? AND part<?)"],
-            &["SEARCH entry USING INDEX entry_owner (hub=? AND part=? AND owner_sum=? AND number>?)"],
-            &["SEARCH entry USING INDEX entry_place (hub=? AND part=? AND number>?)"],
+            &["SCAN behind", "SEARCH published USING INTEGER PRIMARY KEY (rowid=?)"],
+            &["SEARCH behind USING INTEGER PRIMARY KEY (rowid=?)"],
+            &["SCAN behind", "SEARCH published USING INTEGER PRIMARY KEY (rowid=?)"],
+            &[
+                "SEARCH entry USING INTEGER PRIMARY KEY (rowid=?)",
+                "SCALAR SUBQUERY 1",
+                "SEARCH placed USING PRIMARY KEY (hub=? AND part=?)",
+            ],
+            &["SEARCH entry USING INTEGER PRIMARY KEY (rowid>?)"],
+            &["SEARCH placed USING PRIMARY KEY (hub=? AND part<?)"],
+            &["SEARCH entry USING INTEGER PRIMARY KEY (rowid>?)"],
+            &["SEARCH entry USING INDEX entry_owner (hub=? AND owner_sum=? AND number>?)"],
+            &[
+                "SEARCH placed USING PRIMARY KEY (hub=? AND part=? AND number>?)",
+                "SEARCH entry USING INTEGER PRIMARY KEY (rowid=?)",
+            ],
+            &["SEARCH entry USING INTEGER PRIMARY KEY (rowid>?)"],
         ];
         let statements = ALL.iter().chain(&pieces::READS).chain(&lists::ALL).chain(&records::ALL);
         let statements = statements.chain(&terms::ALL).chain(&entries::ALL);

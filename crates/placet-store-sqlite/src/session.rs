@@ -18,7 +18,8 @@ use crate::shrink::Shrink;
 use crate::statements as sql;
 use crate::sweep::Sweep;
 use crate::tally::Tally;
-use crate::{FileLimits, checksum, connection, terms};
+use crate::terms::{self, Behind};
+use crate::{FileLimits, checksum, connection};
 
 /// `meta` rows.
 const INCARNATION: &str = "incarnation";
@@ -43,6 +44,7 @@ pub(crate) struct Session {
     log: Log,
     pieces: Pieces,
     heads: Heads,
+    behind: Behind,
     sweep: Sweep,
     shrink: Shrink,
     tally: Tally,
@@ -88,18 +90,9 @@ impl Session {
         let log = Log { limits, frames: 0, copied: 0, restart_at: limits.restart };
         let pieces = Pieces::open(&connection, limits.payload)?;
         let tally = Tally::of(&connection)?;
+        let (heads, behind) = (Heads::open(&connection)?, Behind::open(&connection)?);
         let (sweep, shrink) = (Sweep::default(), Shrink::default());
-        Ok(Session {
-            connection,
-            hubs: HashMap::new(),
-            newest,
-            log,
-            pieces,
-            heads: Heads::default(),
-            sweep,
-            shrink,
-            tally,
-        })
+        Ok(Session { connection, hubs: HashMap::new(), newest, log, pieces, heads, behind, sweep, shrink, tally })
     }
 
     pub(crate) fn claim(&mut self) -> Result<Claim, WriteError> {
@@ -114,6 +107,8 @@ impl Session {
         self.execute(sql::BEGIN, [])?;
         let (incarnation, iid_max) = next_claim(&self.connection)?;
         self.execute(sql::PUT_META, params![INCARNATION, incarnation])?;
+        self.heads.place(&self.connection)?;
+        self.behind.catch_up(&self.connection)?;
         self.execute(sql::COMMIT, [])?;
         Ok(Claim { incarnation, iid_max, newest: self.newest })
     }
@@ -136,6 +131,12 @@ impl Session {
         self.insert(batch)?;
         self.update_instances(&batch.instances_updated)?;
         self.tally.write(&self.connection)?;
+        if self.heads.unplaced() >= self.log.limits.unplaced {
+            self.heads.place(&self.connection)?;
+        }
+        if self.behind.rows() >= self.log.limits.behind {
+            self.behind.catch_up(&self.connection)?;
+        }
         self.put_newest(batch.newest)?;
         let begin = Instant::now();
         self.execute(sql::COMMIT, [])?;
@@ -353,19 +354,19 @@ impl Session {
             self.execute(sql::PUBLISH, params![hub, kind, name, crc, &body[..], owner, now])?;
             (self.connection.last_insert_rowid(), None)
         };
-        terms::change(&self.connection, terms::Of { hub, kind, row }, before.as_deref(), now)?;
+        self.behind.change(&self.connection, row, before.as_deref(), now)?;
         Ok(())
     }
 
     /// Deletes published rows of a hub with their terms.
-    fn unpublish(&self, hub: i64, which: &str, values: impl Params) -> Result<(), WriteError> {
+    fn unpublish(&mut self, hub: i64, which: &str, values: impl Params) -> Result<(), WriteError> {
         let rows: Vec<(i64, Option<Vec<u8>>, String)> = {
             let mut statement = self.connection.prepare_cached(which)?;
             let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
             rows.collect::<Result<_, _>>()?
         };
         for (row, before, kind) in rows {
-            terms::change(&self.connection, terms::Of { hub, kind: &kind, row }, before.as_deref(), None)?;
+            self.behind.withdraw(&self.connection, terms::Of { hub, kind: &kind, row }, before.as_deref())?;
             self.execute(sql::UNPUBLISH, params![row])?;
         }
         Ok(())
@@ -397,6 +398,8 @@ impl Session {
 
     fn delete_hub(&mut self, hub: &Hub) -> Result<(), WriteError> {
         if let Some(number) = self.known_hub(hub)? {
+            // Nothing is behind where the sweep goes along.
+            self.behind.catch_up(&self.connection)?;
             self.execute(sql::MARK_HUB_DELETED, [number])?;
             self.execute(sql::FORGET_TALLY, [number])?;
             self.hubs.remove(hub);

@@ -70,25 +70,28 @@ pub(crate) const SWEEP_INSTANCE: [Swept; 5] = [
 pub(crate) struct SweptOfHub {
     pub(crate) rows: &'static str,
     pub(crate) bytes: &'static str,
-    pub(crate) delete: &'static str,
+    pub(crate) delete: &'static [&'static str],
 }
 
 pub(crate) const TERMS_OF_HUB: &str = "SELECT kind, text, place, row FROM term WHERE hub = ?1 LIMIT ?2";
 pub(crate) const SWEEP_HUB: [SweptOfHub; 3] = [
     SweptOfHub {
-        rows: "SELECT row FROM entry INDEXED BY entry_place WHERE hub = ?1 LIMIT ?2",
+        rows: "SELECT row FROM entry INDEXED BY entry_owner WHERE hub = ?1 LIMIT ?2",
         bytes: "SELECT length(said) FROM entry WHERE row = ?1",
-        delete: "DELETE FROM entry WHERE row = ?1",
+        delete: &[
+            "DELETE FROM placed WHERE (hub, part, number) = (SELECT hub, part, number FROM entry WHERE row = ?1)",
+            "DELETE FROM entry WHERE row = ?1",
+        ],
     },
     SweptOfHub {
         rows: "SELECT row FROM published INDEXED BY published_key WHERE hub = ?1 LIMIT ?2",
         bytes: "SELECT length(body) FROM published WHERE row = ?1",
-        delete: UNPUBLISH,
+        delete: &[UNPUBLISH],
     },
     SweptOfHub {
         rows: "SELECT rowid FROM record INDEXED BY record_key WHERE hub = ?1 LIMIT ?2",
         bytes: "SELECT length(body) FROM record WHERE rowid = ?1",
-        delete: "DELETE FROM record WHERE rowid = ?1",
+        delete: &["DELETE FROM record WHERE rowid = ?1"],
     },
 ];
 

@@ -48,6 +48,10 @@ pub struct FileLimits {
     pub free: i64,
     /// So many pages are moved and given back at a time.
     pub give_back: i64,
+    /// Of so many published rows at most the index of terms tells something else than they do: each list looks at all of them.
+    pub behind: i64,
+    /// Of so many entries at most it is not written where they are: whoever goes along a chain looks through them all.
+    pub unplaced: i64,
 }
 
 impl FileLimits {
@@ -59,7 +63,16 @@ impl FileLimits {
 
 impl Default for FileLimits {
     fn default() -> FileLimits {
-        FileLimits { checkpoint: 4_096, restart: 16_384, payload: 256 << 10, sweep: 250, free: 256, give_back: 128 }
+        FileLimits {
+            checkpoint: 4_096,
+            restart: 16_384,
+            payload: 256 << 10,
+            sweep: 250,
+            free: 256,
+            give_back: 128,
+            behind: 256,
+            unplaced: 2_048,
+        }
     }
 }
 

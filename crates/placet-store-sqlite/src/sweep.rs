@@ -175,12 +175,13 @@ fn rows_of_hub(
     room: &mut Room,
 ) -> rusqlite::Result<()> {
     let mut bytes = connection.prepare_cached(table.bytes)?;
-    let mut delete = connection.prepare_cached(table.delete)?;
     while room.0 > 0
         && let Some(rowid) = rowids.pop()
     {
         room.0 -= 1 + bytes.query_row([rowid], |row| row.get::<_, i64>(0))? / PAGE;
-        delete.execute([rowid])?;
+        for delete in table.delete {
+            connection.prepare_cached(delete)?.execute([rowid])?;
+        }
     }
     Ok(())
 }

@@ -140,7 +140,8 @@ impl Along<'_> {
         self.within.contains(&place.order) && self.after.is_none_or(is_behind)
     }
 
-    fn sort(&self, places: &mut Vec<Place>) {
+    /// Puts places in order, each once.
+    pub fn sort(&self, places: &mut Vec<Place>) {
         places.sort_unstable();
         places.dedup();
         if self.descending {

@@ -40,6 +40,8 @@ pub struct Table {
 /// All tables, by name.
 pub const TABLES: &[Table] = &[
     Table { name: "activity", columns: &[integer("iid"), integer("seq"), integer("crc"), bytes("data")] },
+    // Published rows of which the index of terms tells something else than they do, and what it tells.
+    Table { name: "behind", columns: &[integer("row"), nullable(bytes("terms"))] },
     Table {
         name: "entry",
         columns: &[
@@ -77,6 +79,8 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table { name: "meta", columns: &[text("key"), integer("value")] },
+    // An index: where the entries of a chain are.
+    Table { name: "placed", columns: &[integer("hub"), integer("part"), integer("number"), integer("row")] },
     Table {
         name: "published",
         columns: &[

@@ -72,7 +72,7 @@ pub(crate) async fn under(
 
 /// The request that it is. One of which a policy says something is planned by it, once, however it was started; any other is
 /// not kept waiting. Which of the two it was stands in its history, since the policies of today may be others.
-async fn open(ctx: &OrchestrationContext, input: Input, configuration: &Configurations) -> Result<Request> {
+async fn open(ctx: &OrchestrationContext, input: Input, configuration: &Configurations) -> Result<Box<Request>> {
     let accepted_at = Timestamp::try_from(ctx.started_at())?;
     let asked = input
         .asked(ctx.is_continued())
@@ -81,12 +81,12 @@ async fn open(ctx: &OrchestrationContext, input: Input, configuration: &Configur
     // Whatever else was given is no part of what a policy is asked about.
     let input = planning.as_ref().map_or(input, |planning| Input::New(Box::new(planning.asked.clone())));
     let opened = input.open(ctx.instance_id(), accepted_at, ctx.is_continued());
-    let request = opened.map_err(|error| Failure::from(error).non_retriable())?;
+    let request = Box::new(opened.map_err(|error| Failure::from(error).non_retriable())?);
     let Some(planning) = planning else { return Ok(request) };
     let planned = ctx.activity::<Option<Planned>>(PLAN, &planning).await;
     let refused = |error: ActivityError| Failure::new(error.error_type(), error.message()).non_retriable();
     Ok(match planned.map_err(refused)? {
-        Some(planned) => request.planned(planned),
+        Some(planned) => Box::new(request.planned(planned)),
         None => request, // its policy has gone meanwhile
     })
 }
@@ -94,7 +94,7 @@ async fn open(ctx: &OrchestrationContext, input: Input, configuration: &Configur
 /// A generation of a request.
 struct Life<'a> {
     ctx: &'a OrchestrationContext,
-    request: Request,
+    request: Box<Request>,
     /// The timer that runs, and when it is due.
     alarm: Option<(Timestamp, TimerCall)>,
     /// The revision whose content was shown last.

@@ -24,7 +24,7 @@ use placet_sdk::{BoxFuture, CallError, CallResult, Code, Completer, Held, Room, 
 use prost::Message as _;
 
 /// Items and acknowledgements handed over at once.
-const FRAME_ITEMS_MAX: usize = 256;
+const FRAME_ITEMS_MAX: usize = 64;
 
 /// The transport. `Client::over(Arc::new(InProcess::new(scheduler)), "default")` is a client over it.
 #[derive(Debug, Clone)]
@@ -325,40 +325,50 @@ impl Transport for InProcess {
                 sender.complete(completions, Vec::new());
                 Ok(())
             });
-            let frames = stream::unfold((worker, Vec::new()), |(mut worker, mut shares)| async move {
-                let frame = next_frame(&mut worker, &mut shares).await?;
-                Some((frame, (worker, shares)))
+            let frames = stream::unfold((worker, Read::default()), |(mut worker, mut read)| async move {
+                let frame = read.next(&mut worker).await?;
+                Some((frame, (worker, read)))
             });
             Ok(WorkStream { frames: frames.boxed(), completions })
         })
     }
 }
 
-/// The next frame. Who asks for it has read the last one, whose shares of the budget are given back.
-async fn next_frame(worker: &mut WorkerStream, shares: &mut Vec<Share>) -> Option<CallResult<SchedulerFrame>> {
-    shares.clear();
-    let mut buffer = Vec::new();
-    if worker.recv_many(&mut buffer, FRAME_ITEMS_MAX).await == 0 {
-        return None;
-    }
-    let mut frame = SchedulerFrame::default();
-    for out in buffer {
-        drop(worker.unread(&out));
-        match out {
-            StreamOut::Item { hub, item, share } => match WorkItem::decode(item) {
-                Ok(item) => {
-                    frame.work.push(WorkEnvelope { item: Some(item), hub: hub.as_str().to_owned() });
-                    shares.extend(share);
-                }
-                Err(error) => return Some(Err(CallError::new(Code::DataLoss, error.to_string()))),
-            },
-            StreamOut::Ack(ack) => frame.acks.push(ack),
-            StreamOut::Ping => {}
-            // What came with it is done again by whoever connects next: nothing of it was promised.
-            StreamOut::Closed => return None,
+/// What the last frame left behind.
+#[derive(Default)]
+struct Read {
+    /// Room for what comes next: as much of it as there was at most.
+    buffer: Vec<StreamOut>,
+    /// Of the budget, which whoever asks for the next frame gives back.
+    shares: Vec<Share>,
+}
+
+impl Read {
+    async fn next(&mut self, worker: &mut WorkerStream) -> Option<CallResult<SchedulerFrame>> {
+        self.shares.clear();
+        self.buffer.clear();
+        if worker.recv_many(&mut self.buffer, FRAME_ITEMS_MAX).await == 0 {
+            return None;
         }
+        let mut frame = SchedulerFrame { work: Vec::with_capacity(self.buffer.len()), acks: Vec::new() };
+        for out in self.buffer.drain(..) {
+            drop(worker.unread(&out));
+            match out {
+                StreamOut::Item { hub, item, share } => match WorkItem::decode(item) {
+                    Ok(item) => {
+                        frame.work.push(WorkEnvelope { item: Some(item), hub: hub.as_str().to_owned() });
+                        self.shares.extend(share);
+                    }
+                    Err(error) => return Some(Err(CallError::new(Code::DataLoss, error.to_string()))),
+                },
+                StreamOut::Ack(ack) => frame.acks.push(ack),
+                StreamOut::Ping => {}
+                // What came with it is done again by whoever connects next: nothing of it was promised.
+                StreamOut::Closed => return None,
+            }
+        }
+        Some(Ok(frame))
     }
-    Some(Ok(frame))
 }
 
 /// A long answer has its share of the budget for as long as anything of it is in use.

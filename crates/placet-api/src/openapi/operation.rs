@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::guard::BaseUrl;
 use crate::problem::Kind;
-use crate::{Api, Operations};
+use crate::{Operations, Shared};
 
 /// What is said of an operation beside what its handler takes.
 #[derive(Debug, Clone, Copy)]
@@ -163,7 +163,7 @@ pub(crate) trait Takes {
 }
 
 /// The scheduler may be called, and may not answer.
-impl Takes for State<Api> {
+impl Takes for State<Shared> {
     fn describe(input: &mut Inputs<'_>) {
         input.refuses(&[
             Kind::Overloaded,

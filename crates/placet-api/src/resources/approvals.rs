@@ -17,13 +17,13 @@ use uuid::Uuid;
 
 use super::requests::{RequestId, json, status, status_url, was_terminated};
 use super::v1;
-use crate::Api;
 use crate::body::Body;
 use crate::duration::duration;
 use crate::guard::BaseUrl;
 use crate::openapi::{About, Answer as Answers, Content, Inputs, Takes};
 use crate::problem::{self, Kind, Problem};
 use crate::rights;
+use crate::{Api, Shared};
 
 /// How long a decider waits for the orchestration, if he does not say.
 const WAIT_DEFAULT: Duration = Duration::from_secs(10);
@@ -105,7 +105,7 @@ pub(crate) const DECIDE: About = About {
 
 /// `POST /api/approvals/{id}`.
 pub(crate) async fn decide(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
     wait: Wait,

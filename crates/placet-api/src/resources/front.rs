@@ -9,9 +9,9 @@ use axum::response::{Html, IntoResponse as _, Response};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
-use crate::Api;
 use crate::guard::BaseUrl;
 use crate::openapi::{About, Answer, Content, Inputs, Takes};
+use crate::{Api, Shared};
 
 /// The page. `{base}` and `{hub}` are filled in.
 const PAGE: &str = include_str!("front.html");
@@ -46,7 +46,7 @@ impl Takes for IsForPeople {
 }
 
 pub(crate) async fn show(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     IsForPeople(is_for_people): IsForPeople,
 ) -> Response {

@@ -15,7 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::Api;
+use crate::Shared;
 use crate::body::Body;
 use crate::guard::BaseUrl;
 use crate::openapi::{About, Answer, Content, Inputs, Takes};
@@ -71,7 +71,7 @@ pub(crate) const CREATE: About = About {
 
 /// `POST /api/requests`: what is answered is durable.
 pub(crate) async fn create(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     Body(asked): Body<Asked>,
 ) -> Result<Json<Created>, Problem> {
@@ -146,7 +146,7 @@ pub(crate) const SHOW: About = About {
 };
 
 /// `GET /api/requests/{id}`. The answer keeps the room that the state has.
-pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Response, Problem> {
+pub(crate) async fn show(State(api): State<Shared>, RequestId(id): RequestId) -> Result<Response, Problem> {
     let state = api.client.get(&id).await.map_err(|error| problem::of_call(&id, &error))?;
     let state = state.ok_or_else(|| Problem::no_such_request(&id))?;
     let shown = Shown {

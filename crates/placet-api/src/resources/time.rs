@@ -9,7 +9,7 @@ use placet_sdk::{Advanced, CallError, Code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Api;
+use crate::Shared;
 use crate::body::Body;
 use crate::duration::duration;
 use crate::openapi::{About, Answer, Content};
@@ -32,7 +32,7 @@ pub(crate) const SHOW: About = About {
     ..About::NOTHING
 };
 
-pub(crate) async fn show(State(api): State<Api>) -> Result<Json<Told>, Problem> {
+pub(crate) async fn show(State(api): State<Shared>) -> Result<Json<Told>, Problem> {
     let time = api.client.time().await.map_err(|error| problem::of_call("", &error))?;
     Ok(Json(Told { now: timestamp(time.now), is_virtual: time.is_virtual }))
 }
@@ -70,7 +70,7 @@ pub(crate) const ADVANCE: About = About {
 };
 
 /// `POST /api/time/advance`: answered when the clock has arrived, and all that could happen by then has happened.
-pub(crate) async fn advance(State(api): State<Api>, Body(asked): Body<Asked>) -> Result<Json<Arrived>, Problem> {
+pub(crate) async fn advance(State(api): State<Shared>, Body(asked): Body<Asked>) -> Result<Json<Arrived>, Problem> {
     let by = field("by", &asked.by)?;
     let mut advance = api.client.advance_time(by);
     if let Some(patience) = &asked.patience {

@@ -9,6 +9,11 @@ const FRAME_BYTES_MAX: usize = 1 << 20;
 
 /// These completions in frames, in order: turns, then activities, then what is given back.
 pub(super) fn frames_of(completions: Completions) -> Vec<Completions> {
+    // Most are few.
+    let bytes = completions.encoded_len();
+    if bytes <= FRAME_BYTES_MAX {
+        return if bytes == 0 { Vec::new() } else { vec![completions] };
+    }
     let mut frames = Frames::default();
     for turn in completions.turns {
         frames.room(turn.encoded_len()).turns.push(turn);

@@ -153,7 +153,7 @@ impl Session {
 
     /// Runs the turns and starts the activities of a frame.
     fn take(&mut self, work: Vec<WorkEnvelope>) -> Completions {
-        let mut completions = Completions::default();
+        let mut completions = Completions { turns: Vec::with_capacity(work.len()), ..Completions::default() };
         for WorkEnvelope { item, hub } in work {
             let Some(WorkItem { request: Some(request), completion_token }) = item else { continue };
             match request {

@@ -9,18 +9,19 @@ use tempfile::TempDir;
 
 use crate::files::{copy, quick_folder};
 
-/// A folder; after a kill another one. Payloads longer than so many bytes are kept apart from their rows, and of a deleted
-/// hub so many rows are cleared away at a time.
-struct Folder(Mutex<TempDir>, usize, usize);
+/// A folder; after a kill another one.
+struct Folder(Mutex<TempDir>, FileLimits);
 
 impl Folder {
     fn home() -> Box<dyn Home> {
-        Box::new(Folder(Mutex::new(quick_folder()), FileLimits::default().payload, FileLimits::default().sweep))
+        Box::new(Folder(Mutex::new(quick_folder()), FileLimits::default()))
     }
 
-    /// Nearly all of them are, and next to nothing at a time.
+    /// Nearly all payloads are kept apart from their rows, next to nothing of a deleted hub is cleared away at a time, and indexes
+    /// are written all the time.
     fn home_of_pieces() -> Box<dyn Home> {
-        Box::new(Folder(Mutex::new(quick_folder()), 3, 2))
+        let limits = FileLimits { payload: 3, sweep: 2, behind: 2, unplaced: 3, ..FileLimits::default() };
+        Box::new(Folder(Mutex::new(quick_folder()), limits))
     }
 
     fn place(&self) -> MutexGuard<'_, TempDir> {
@@ -30,8 +31,7 @@ impl Folder {
 
 impl Home for Folder {
     fn open(&self) -> Arc<dyn Store> {
-        let limits = FileLimits { payload: self.1, sweep: self.2, ..FileLimits::default() };
-        let options = Options { limits, ..Options::default() };
+        let options = Options { limits: self.1, ..Options::default() };
         Arc::new(SqliteStore::open_with(&self.place().path().join("placet.db"), &options).unwrap())
     }
 
@@ -49,7 +49,7 @@ fn the_embedded_store_keeps_the_contract() {
 }
 
 #[test]
-fn so_it_does_when_payloads_are_too_long_for_their_rows_and_deleted_hubs_are_cleared_away_slowly() {
+fn so_it_does_when_payloads_are_too_long_for_their_rows_and_indexes_are_written_at_once() {
     exercise_cases(&Folder::home_of_pieces);
     exercise_scripts(&Folder::home_of_pieces, 0..scripts(SCRIPTS / 4));
 }

@@ -32,6 +32,7 @@ fn the_data_of_every_version_is_opened_and_all_of_it_is_there() {
         "issue-5-schema-5",
         "issue-5-schema-7",
         "issue-6-schema-9",
+        "issue-6-schema-10",
     ] {
         assert!(kept().iter().any(|folder| folder.ends_with(issue)), "{issue}");
     }

@@ -43,7 +43,9 @@ pub(crate) fn left_behind(path: &Path) -> BTreeMap<&'static str, i64> {
     };
     let pieces = [("history", 0, "turn"), ("inbox", 1, "seq"), ("activity", 2, "seq")];
     let pieces = pieces.map(|(table, kind, seq)| ("piece of no row", of_no_row(table, kind, seq)));
-    let terms = [("term", "term WHERE row NOT IN (SELECT row FROM published)".to_owned())];
+    let terms =
+        ["term", "behind"].map(|table| (table, format!("{table} WHERE row NOT IN (SELECT row FROM published)")));
+    let placed = [("placed", "placed WHERE row NOT IN (SELECT row FROM entry)".to_owned())];
     let hubs = [("hub", "hub WHERE name <> lower(name)".to_owned())];
     let connection = Connection::open(path).unwrap();
     let count = |rows: String| connection.query_row(&format!("SELECT count(*) FROM {rows}"), [], |row| row.get(0));
@@ -52,6 +54,7 @@ pub(crate) fn left_behind(path: &Path) -> BTreeMap<&'static str, i64> {
         .chain(in_hubs)
         .chain(pieces)
         .chain(terms)
+        .chain(placed)
         .chain(hubs)
         .map(|(table, rows)| (table, count(rows).unwrap()));
     counted.filter(|(_, rows)| *rows > 0).collect()

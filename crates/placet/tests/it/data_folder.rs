@@ -57,7 +57,7 @@ async fn a_file_that_a_later_version_wrote_is_refused_and_not_touched() {
     let ended = start_in(&folder).await;
     assert_eq!(ended.code, Some(65));
     assert_snap!(ended.stderr, @r"
-    placet: FOLDER/placet-data/placet.db has schema version 4000; this binary knows versions up to 9
+    placet: FOLDER/placet-data/placet.db has schema version 4000; this binary knows versions up to 10
             start it with the version that wrote it, or a later one
     ");
     assert!(fs::read(&file).unwrap() == bytes, "the file was changed");

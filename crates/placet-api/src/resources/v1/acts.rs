@@ -10,7 +10,6 @@ use serde::Deserialize;
 
 use super::etag::IfMatch;
 use super::{refused, told};
-use crate::Api;
 use crate::body::By;
 use crate::guard::BaseUrl;
 use crate::openapi::About;
@@ -18,6 +17,7 @@ use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::Wait;
 use crate::resources::requests::RequestId;
 use crate::rights;
+use crate::{Api, Shared};
 
 /// All is said by who does it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -30,7 +30,7 @@ type Answered = BoxFuture<'static, Result<Response, Problem>>;
 /// A handler of an act, which is made of what its body says.
 pub(crate) fn act<T: Send + 'static>(
     act: fn(T) -> Act,
-) -> impl Fn(State<Api>, Extension<BaseUrl>, RequestId, Wait, IfMatch, By<T>) -> Answered + Clone + Send + Sync + 'static
+) -> impl Fn(State<Shared>, Extension<BaseUrl>, RequestId, Wait, IfMatch, By<T>) -> Answered + Clone + Send + Sync + 'static
 {
     move |State(api), Extension(base), RequestId(id), wait, seen, By(by, what)| {
         let act = act(what);

@@ -14,7 +14,6 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::etag::IfMatch;
-use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
 use crate::idempotency::IdempotencyKey;
@@ -23,6 +22,7 @@ use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::{Case, Form, Wait};
 use crate::resources::requests::RequestId;
 use crate::rights;
+use crate::{Api, Shared};
 
 /// What somebody says to a request.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -104,7 +104,7 @@ pub(crate) const DECIDE: About = About {
 
 /// `POST /api/v1/requests/{id}/decisions`.
 pub(crate) async fn decide(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
     wait: Wait,
@@ -211,7 +211,7 @@ pub(crate) const DECIDE_MANY: About = About {
 
 /// `POST /api/v1/decisions`.
 pub(crate) async fn decide_many(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     wait: Wait,
     key: IdempotencyKey,

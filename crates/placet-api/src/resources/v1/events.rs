@@ -20,12 +20,12 @@ use serde_json::json;
 
 use super::lists::{Inbox, InboxQuery};
 use super::requests::{Listed, Shown, find};
-use crate::Api;
 use crate::guard::BaseUrl;
 use crate::idempotency::digest_of;
 use crate::openapi::{About, Answer, Content, Inputs, Takes};
 use crate::problem::{self, Problem};
 use crate::resources::requests::RequestId;
+use crate::{Api, Shared};
 
 /// What happens together is told together.
 const TOGETHER: Duration = Duration::from_millis(50);
@@ -50,7 +50,7 @@ pub(crate) const OF_REQUEST: About = About {
 /// `GET /api/v1/requests/{id}/events`: an event `request` with the request as it stands, each time when that changes; the stream
 /// ends when it is decided, and whoever has seen that gets 204, by which browsers know that there is no more.
 pub(crate) async fn of_request(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
     LastEventId(known): LastEventId,
@@ -66,7 +66,7 @@ pub(crate) async fn of_request(
 
 /// Somebody who looks at a request.
 struct OfRequest {
-    api: Api,
+    api: Shared,
     base: BaseUrl,
     id: String,
     changes: Changes,
@@ -110,7 +110,7 @@ pub(crate) const OF_INBOX: About = About {
 /// `GET /api/v1/inbox/events?person=ann`: an event `inbox` with all that waits, then `added`, `changed` and `removed` for each
 /// request as it comes and goes.
 pub(crate) async fn of_inbox(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     InboxQuery(asked): InboxQuery,
     LastEventId(known): LastEventId,
@@ -128,7 +128,7 @@ pub(crate) async fn of_inbox(
 
 /// Somebody who looks at an inbox.
 struct OfInbox {
-    api: Api,
+    api: Shared,
     base: BaseUrl,
     inbox: Inbox,
     changes: Changes,

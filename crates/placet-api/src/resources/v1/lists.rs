@@ -12,11 +12,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::requests::{Listed, published};
-use crate::Api;
 use crate::guard::BaseUrl;
 use crate::openapi::{About, Answer, Content, Inputs, Takes};
 use crate::problem::{self, Kind, Problem};
 use crate::rights;
+use crate::{Api, Shared};
 
 /// Requests on a page if nobody says, and at most.
 const PAGE_DEFAULT: u32 = 50;
@@ -173,7 +173,7 @@ pub(crate) const LIST: About = About {
 
 /// `GET /api/v1/requests`.
 pub(crate) async fn list(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     ListQuery(asked): ListQuery,
 ) -> Result<Json<Page>, Problem> {
@@ -194,7 +194,7 @@ pub(crate) const INBOX: About = About {
 
 /// `GET /api/v1/inbox?person=ann`: what waits for somebody, by himself or by a group that holds him, but what he has voted on.
 pub(crate) async fn inbox(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     InboxQuery(asked): InboxQuery,
 ) -> Result<Json<Page>, Problem> {
@@ -283,7 +283,7 @@ async fn page(
 
 /// All that is asked for, page by page.
 pub(crate) async fn all(
-    api: Api,
+    api: Shared,
     asked: &Asked,
 ) -> Result<BoxStream<'static, Result<Vec<RequestRow>, Problem>>, Problem> {
     if let Some(row) = by_id(&api, asked).await? {

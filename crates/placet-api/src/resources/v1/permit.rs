@@ -16,7 +16,6 @@ use uuid::Uuid;
 
 use super::requests::published;
 use super::{not_yet, refused};
-use crate::Api;
 use crate::body::{By, ByAnybody};
 use crate::guard::BaseUrl;
 use crate::idempotency::IdempotencyKey;
@@ -26,6 +25,7 @@ use crate::resources::approvals::Wait;
 use crate::resources::requests::{RequestId, not_started, said_at_the_end, was_terminated};
 use crate::resources::time::timestamp;
 use crate::rights;
+use crate::{Api, Shared};
 
 /// A permit that has failed is started anew, and one that is not there is started.
 const ATTEMPTS: u32 = 4;
@@ -59,7 +59,7 @@ pub(crate) const SHOW: About = About {
 };
 
 /// `GET /api/v1/requests/{id}/permit`.
-pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Json<PermitShown>, Problem> {
+pub(crate) async fn show(State(api): State<Shared>, RequestId(id): RequestId) -> Result<Json<PermitShown>, Problem> {
     let held = Held::of(&api, &id).await?;
     if let Some(permit) = held.permit {
         return Ok(Json(permit.shown()));
@@ -148,7 +148,7 @@ pub(crate) const BEGIN: About = About {
 /// `POST /api/v1/requests/{id}/begin`: whoever is about to do what was approved. The same `attempt_key` is told the same again;
 /// an `Idempotency-Key` is one, if the body has none.
 pub(crate) async fn begin(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
     wait: Wait,
@@ -179,7 +179,7 @@ pub(crate) const FINISH: About = About {
 
 /// `POST /api/v1/requests/{id}/finish`: how it went.
 pub(crate) async fn finish(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
     wait: Wait,
@@ -199,7 +199,7 @@ pub(crate) const REVOKE: About = About {
 
 /// `POST /api/v1/requests/{id}/revoke`: it is not to be done after all.
 pub(crate) async fn revoke(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
     wait: Wait,

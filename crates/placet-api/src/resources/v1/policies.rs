@@ -5,7 +5,7 @@ use axum::extract::State;
 use placet_approval::{Needs, NewRequest};
 
 use super::requests::{in_time, requester};
-use crate::Api;
+use crate::Shared;
 use crate::body::Body;
 use crate::openapi::{About, Answer, Content};
 use crate::problem::{self, Problem};
@@ -23,7 +23,10 @@ pub(crate) const CHECK: About = About {
 };
 
 /// `POST /api/v1/policies/check`: nothing is begun, and what creation would refuse is refused in the same words.
-pub(crate) async fn check(State(api): State<Api>, Body(mut asked): Body<NewRequest>) -> Result<Json<Needs>, Problem> {
+pub(crate) async fn check(
+    State(api): State<Shared>,
+    Body(mut asked): Body<NewRequest>,
+) -> Result<Json<Needs>, Problem> {
     asked.check()?;
     asked.requester = requester(&api, &asked);
     let now = api.client.time().await.map_err(|error| problem::of_call("none", &error))?.now;

@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::Api;
 use crate::openapi::{About, Answer, Content};
 use crate::problem::{self, Kind, Problem};
 use crate::resources::requests::RequestId;
+use crate::{Api, Shared};
 
 /// The record of a request.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -46,7 +46,7 @@ pub(crate) const SHOW: About = About {
 };
 
 /// `GET /api/v1/requests/{id}/record`.
-pub(crate) async fn show(State(api): State<Api>, RequestId(id): RequestId) -> Result<Json<Shown>, Problem> {
+pub(crate) async fn show(State(api): State<Shared>, RequestId(id): RequestId) -> Result<Json<Shown>, Problem> {
     let mut entries = read(&api, &id, &id).await?;
     // Of each request that had this id; whatever happens to a permit happens after all else.
     let salts = entries.iter().filter_map(|shown| Entry::content_salt(shown.entry.as_ref()?));

@@ -15,7 +15,6 @@ use tokio::time::timeout;
 
 use super::dedupe;
 use super::etag::IfNoneMatch;
-use crate::Api;
 use crate::body::Body;
 use crate::guard::BaseUrl;
 use crate::idempotency::{IdempotencyKey, digest_of};
@@ -24,6 +23,7 @@ use crate::problem::{self, Kind, Problem};
 use crate::resources::approvals::Wait;
 use crate::resources::requests::{RequestId, approval_url, not_started, said_at_the_end, status_url, was_terminated};
 use crate::resources::time::timestamp;
+use crate::{Api, Shared};
 
 /// A request as a list shows it.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -116,7 +116,7 @@ pub(crate) const CREATE: About = About {
 
 /// `POST /api/v1/requests`: what is answered is durable.
 pub(crate) async fn create(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     key: IdempotencyKey,
     Body(asked): Body<NewRequest>,
@@ -236,7 +236,7 @@ pub(crate) const SHOW: About = About {
 
 /// `GET /api/v1/requests/{id}`. With `?wait=` it is answered once the request is decided, or after so long.
 pub(crate) async fn show(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     RequestId(id): RequestId,
     wait: Wait,

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::lists::{ExportQuery, all};
 use super::requests::{Listed, create_one};
-use crate::Api;
+use crate::Shared;
 use crate::body::{self, Sheet};
 use crate::guard::BaseUrl;
 use crate::idempotency::IdempotencyKey;
@@ -62,7 +62,7 @@ pub(crate) const EXPORT: About = About {
 
 /// `GET /api/v1/requests/export`: all that a list would show, page by page as it is read.
 pub(crate) async fn export(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     ExportQuery(asked): ExportQuery,
 ) -> Result<Response, Problem> {
@@ -160,7 +160,7 @@ pub(crate) const IMPORT: About = About {
 
 /// `POST /api/v1/requests/import`: each line is a request.
 pub(crate) async fn import(
-    State(api): State<Api>,
+    State(api): State<Shared>,
     Extension(base): Extension<BaseUrl>,
     key: IdempotencyKey,
     sheet: Sheet,

@@ -20,7 +20,8 @@ use placet_test_disk::{Chance, Choice, Disk, Image, Moment};
 use crate::files::{left_behind, quick_folder};
 
 /// A log of some pages: it is copied into the file and begun anew all the time.
-const SHORT_LOG: FileLimits = FileLimits { checkpoint: 8, restart: 40, payload: 300, sweep: 3, free: 1, give_back: 2 };
+const SHORT_LOG: FileLimits =
+    FileLimits { checkpoint: 8, restart: 40, payload: 300, sweep: 3, free: 1, give_back: 2, behind: 2, unplaced: 2 };
 
 fn open(folder: &Path) -> Result<SqliteStore, OpenError> {
     SqliteStore::open_with(&folder.join("placet.db"), &Options { limits: SHORT_LOG, ..Options::default() })

@@ -20,7 +20,8 @@ use placet_store_sqlite::{FileLimits, Options, SqliteStore};
 use tempfile::TempDir;
 
 /// A log of some pages: it is copied into the file and begun anew all the time.
-const SHORT_LOG: FileLimits = FileLimits { checkpoint: 8, restart: 40, payload: 300, sweep: 3, free: 1, give_back: 2 };
+const SHORT_LOG: FileLimits =
+    FileLimits { checkpoint: 8, restart: 40, payload: 300, sweep: 3, free: 1, give_back: 2, behind: 2, unplaced: 2 };
 
 /// How long anything may take on a disk that is well.
 const PATIENCE: Duration = Duration::from_secs(20);
