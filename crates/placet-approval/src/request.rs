@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -576,6 +576,12 @@ impl First {
     }
 }
 
+/// What is not read so is read as earlier versions did: of a key that stands twice the last one counts, and what is wrong is told
+/// without a place in a text that nobody sees.
+fn read<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
+    serde_json::from_str(json).or_else(|_| serde_json::from_value(serde_json::from_str(json)?))
+}
+
 /// Told apart by the field that only a continued one has, so that each is told what is wrong with itself.
 impl<'de> Deserialize<'de> for Input {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Input, D::Error> {
@@ -588,12 +594,12 @@ impl<'de> Deserialize<'de> for Input {
         let json = json.get();
         let continued = |request: Request| Input::Continued(Box::new(request));
         // What is no object has neither, and is told so.
-        let form = serde_json::from_str(json).unwrap_or(Form { rules: None, asked: None });
+        let form = read(json).unwrap_or(Form { rules: None, asked: None });
         // The first rules knew no `asked`.
         let read = match (form.rules, form.asked) {
-            (None, _) => serde_json::from_str(json).map(|new| Input::New(Box::new(new))),
-            (Some(_), None) => serde_json::from_str(json).map(First::into_request).map(continued),
-            (Some(_), Some(_)) => serde_json::from_str(json).map(continued),
+            (None, _) => read(json).map(|new| Input::New(Box::new(new))),
+            (Some(_), None) => read(json).map(First::into_request).map(continued),
+            (Some(_), Some(_)) => read(json).map(continued),
         };
         read.map_err(de::Error::custom)
     }

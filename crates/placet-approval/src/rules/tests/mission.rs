@@ -105,6 +105,18 @@ fn a_request_of_the_first_rules_is_finished_by_them() {
 }
 
 #[test]
+fn what_any_program_asks_for_is_read_as_ever_and_what_is_wrong_is_told_by_its_field() {
+    let asked = |json: &str| match serde_json::from_str::<Input>(json) {
+        Ok(Input::New(asked)) => Ok(asked.requester),
+        Ok(Input::Continued(_)) => panic!("{json}: it is new"),
+        Err(error) => Err(error.to_string()),
+    };
+    assert_eq!(asked(r#"{"requester":"Alice","item":"Vacation","requester":"Bob"}"#), Ok("Bob".to_owned()));
+    assert_eq!(asked(r#"{"requester":"Alice"}"#), Err("missing field `item`".to_owned()));
+    assert!(asked("[1]").is_err() && asked("null").is_err());
+}
+
+#[test]
 fn a_deadline_may_be_a_fraction_of_an_hour_and_not_nothing() {
     let due = |hours: &str| {
         let body = format!(r#"{{"requester": "Alice", "item": "Vacation", "timeout_hours": {hours}}}"#);
